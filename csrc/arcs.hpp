@@ -1,0 +1,136 @@
+// Cost policies: what the solver asks of a cost.
+//
+// A policy `Arcs` stands for the costs c_ij of a complete bipartite graph between `rows()` sources and `cols()` sinks and
+// must offer, safely from several threads at once:
+//
+//   typedef Scalar                     what a row is made of, float or double
+//   size_t rows() const, cols() const
+//   double cost(i, j) const            one cost
+//   const Scalar* row(i, scratch)      the costs of row i, contiguous; `scratch` has room for cols() of them and is
+//                                      used only where the row does not lie in memory as it is wanted
+//
+// A cost of +inf is a forbidden arc. Nothing is stored per arc but what the caller already owns.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+namespace monge {
+
+using Node = std::int32_t;  // rows, then columns, then the root: checked to fit at the boundary
+
+/// A matrix that the caller owns, read in place, possibly transposed, possibly without some of its rows and columns.
+template <class T>
+class MatrixArcs {
+public:
+    using Scalar = T;
+
+    /// `row_step` and `col_step` are in elements. Empty maps mean all rows, all columns.
+    MatrixArcs(const T* base, std::ptrdiff_t row_step, std::ptrdiff_t col_step, std::size_t rows, std::size_t cols,
+               std::vector<Node> row_map = {}, std::vector<Node> col_map = {})
+        : base_(base), row_step_(row_step), col_step_(col_step), row_map_(std::move(row_map)),
+          col_map_(std::move(col_map)), rows_(row_map_.empty() ? rows : row_map_.size()),
+          cols_(col_map_.empty() ? cols : col_map_.size()) {}
+
+    std::size_t rows() const { return rows_; }
+    std::size_t cols() const { return cols_; }
+
+    double cost(std::size_t i, std::size_t j) const {
+        return static_cast<double>(start(i)[col(j) * col_step_]);
+    }
+
+    const T* row(std::size_t i, T* scratch) const {
+        const T* p = start(i);
+        if (!col_map_.empty()) {
+            for (std::size_t j = 0; j < cols_; ++j) scratch[j] = p[col_map_[j] * col_step_];
+            return scratch;
+        }
+        if (col_step_ == 1) return p;
+        for (std::size_t j = 0; j < cols_; ++j) scratch[j] = p[static_cast<std::ptrdiff_t>(j) * col_step_];
+        return scratch;
+    }
+
+private:
+    const T* start(std::size_t i) const {
+        return base_ + (row_map_.empty() ? static_cast<std::ptrdiff_t>(i) : row_map_[i]) * row_step_;
+    }
+    std::ptrdiff_t col(std::size_t j) const {
+        return col_map_.empty() ? static_cast<std::ptrdiff_t>(j) : col_map_[j];
+    }
+
+    const T* base_;
+    std::ptrdiff_t row_step_, col_step_;
+    std::vector<Node> row_map_, col_map_;
+    std::size_t rows_, cols_;
+};
+
+/// The two problems into which forbidden arcs split a solve.
+///
+/// Phase one minimises the mass on forbidden arcs: cost 1 if c_ij = +inf, else 0. Its optimal potentials (p, q) are
+/// integers. If the minimum is zero, every feasible plan lives on the allowed arcs with p_i + q_j = 0, and on these any
+/// flow keeps forbidden arcs empty. Phase two minimises the true cost over just these: the costs of all others read as
+/// +inf. No large constant enters the arithmetic.
+template <class Arcs>
+class ForbiddenArcs {
+public:
+    using Scalar = typename Arcs::Scalar;
+
+    /// Begins with the costs as they are, for the start of the solver.
+    explicit ForbiddenArcs(const Arcs& arcs) : arcs_(arcs) {}
+
+    void phase_one() { indicator_ = true; }
+    void phase_two(std::vector<double> p, std::vector<double> q) {
+        indicator_ = false;
+        p_ = std::move(p);
+        q_ = std::move(q);
+    }
+
+    std::size_t rows() const { return arcs_.rows(); }
+    std::size_t cols() const { return arcs_.cols(); }
+
+    double cost(std::size_t i, std::size_t j) const {
+        const double c = arcs_.cost(i, j);
+        if (indicator_) return std::isinf(c) ? 1.0 : 0.0;
+        return allowed(i, j) ? c : std::numeric_limits<double>::infinity();
+    }
+
+    const Scalar* row(std::size_t i, Scalar* scratch) const {
+        const Scalar inf = std::numeric_limits<Scalar>::infinity();
+        const Scalar* c = arcs_.row(i, scratch);
+        if (indicator_)
+            for (std::size_t j = 0; j < cols(); ++j) scratch[j] = c[j] == inf ? Scalar(1) : Scalar(0);
+        else if (!p_.empty())
+            for (std::size_t j = 0; j < cols(); ++j) scratch[j] = allowed(i, j) ? c[j] : inf;
+        else
+            return c;
+        return scratch;
+    }
+
+    /// After phase two: the multiple of (p, q) that makes potentials (u, v) of phase two feasible on all arcs.
+    double lift(const double* u, const double* v, std::vector<Scalar>& scratch) const {
+        double factor = 0.0;
+        for (std::size_t i = 0; i < rows() && !p_.empty(); ++i) {
+            const Scalar* c = arcs_.row(i, scratch.data());
+            for (std::size_t j = 0; j < cols(); ++j) {
+                const double violation = (v[j] - static_cast<double>(c[j])) + u[i];
+                if (violation > 0.0 && !allowed(i, j)) factor = std::max(factor, violation / -(p_[i] + q_[j]));
+            }
+        }
+        return factor;
+    }
+    double p(std::size_t i) const { return p_.empty() ? 0.0 : p_[i]; }
+    double q(std::size_t j) const { return q_.empty() ? 0.0 : q_[j]; }
+
+private:
+    bool allowed(std::size_t i, std::size_t j) const { return p_.empty() || p_[i] + q_[j] == 0.0; }
+
+    const Arcs& arcs_;
+    bool indicator_ = false;
+    std::vector<double> p_, q_;
+};
+
+}  // namespace monge

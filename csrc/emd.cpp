@@ -1,0 +1,236 @@
+// See emd.hpp. Turns a problem as the caller has it into one the network simplex takes, and its answer back:
+// without places of zero mass, with the longer side as rows, with masses as integers, forbidden arcs in two phases.
+#include "emd.hpp"
+
+#include <algorithm>
+#include <new>
+
+#include "masses.hpp"
+#include "network_simplex.hpp"
+
+namespace monge {
+namespace {
+
+// Beyond this, sums of costs along a path of the tree could overflow.
+constexpr double largest_cost = 1e290;
+
+template <class T>
+CostRange scan(const MatrixArcs<T>& arcs, Workers& workers, std::vector<Scratch<T>>& scratch) {
+    std::vector<CostRange> ranges(workers.count(), CostRange{infinity, -infinity, false, false});
+    const std::size_t block = rows_per_chunk(arcs.cols());
+    workers.run((arcs.rows() + block - 1) / block, [&](std::size_t chunk, int worker) {
+        for (std::size_t i = chunk * block; i < std::min(arcs.rows(), (chunk + 1) * block); ++i)
+            row_kernels<T>().scan(arcs.row(i, scratch[worker].row.data()), arcs.cols(), &ranges[worker]);
+    });
+    CostRange all{infinity, -infinity, false, false};
+    for (const auto& range : ranges) {
+        all.has_infinity |= range.has_infinity;
+        all.has_invalid |= range.has_invalid || range.highest > largest_cost || range.lowest < -largest_cost;
+    }
+    return all;
+}
+
+/// The indices with mass; empty if that is all of them.
+std::vector<Node> with_mass(std::vector<Flow>& masses) {
+    std::vector<Node> kept;
+    for (std::size_t i = 0; i < masses.size(); ++i)
+        if (masses[i] > 0) kept.push_back(static_cast<Node>(i));
+    if (kept.size() == masses.size()) return {};
+    for (std::size_t k = 0; k < kept.size(); ++k) masses[k] = masses[kept[k]];
+    masses.resize(kept.size());
+    return kept;
+}
+
+/// Potentials of all rows and columns from those of the places with mass: places without any take the largest value that
+/// is feasible, first the columns, then the rows.
+template <class T>
+void extend(const MatrixArcs<T>& all, const std::vector<Node>& row_map, const std::vector<Node>& col_map,
+            std::vector<double>& u, std::vector<double>& v, std::vector<T>& scratch) {
+    if (row_map.empty() && col_map.empty()) return;
+    const std::size_t n = all.rows(), m = all.cols();
+    auto spread = [](const std::vector<Node>& map, const std::vector<double>& from, std::size_t size, std::vector<char>& known) {
+        if (map.empty()) return from;
+        std::vector<double> to(size, 0.0);
+        known.assign(size, 0);
+        for (std::size_t k = 0; k < map.size(); ++k) {
+            to[map[k]] = from[k];
+            known[map[k]] = 1;
+        }
+        return to;
+    };
+    std::vector<char> row_known(n, 1), col_known(m, 1);
+    u = spread(row_map, u, n, row_known);
+    v = spread(col_map, v, m, col_known);
+    if (!col_map.empty()) {
+        std::vector<double> least(m, infinity), unused(m);
+        for (std::size_t i = 0; i < n; ++i)
+            if (row_known[i]) row_kernels<T>().column_minima(all.row(i, scratch.data()), u[i], 0.0, m, least.data(), unused.data());
+        for (std::size_t j = 0; j < m; ++j)
+            if (!col_known[j] && least[j] < infinity) v[j] = least[j];
+    }
+    for (std::size_t i = 0; i < n; ++i)
+        if (!row_known[i]) {
+            const double least = row_kernels<T>().minimum(all.row(i, scratch.data()), v.data(), m);
+            u[i] = least < infinity ? least : 0.0;
+        }
+}
+
+/// Solves for the rows and columns of `arcs`, all of which have mass. Fills the plan and (u, v).
+template <class Arcs>
+struct Solved {
+    std::vector<double> u, v;
+    std::vector<BasicArc> plan;
+};
+
+template <class Arcs>
+void read_off(NetworkSimplex<Arcs>& simplex, std::size_t cols, Solved<Arcs>& out) {
+    out.u = simplex.certificate();
+    const double* v = simplex.tree().col_potentials();
+    out.v.assign(v, v + cols);
+    simplex.tree().for_each_arc([&](Node i, Node j, Flow flow, double cost) {
+        if (flow > 0) out.plan.push_back({i, j, flow, cost});
+    });
+}
+
+template <class Arcs>
+Status solve_plain(const Arcs& arcs, const Masses& masses, std::vector<double> estimate, Workers& workers,
+                   Monitor& monitor, Solution& solution, Solved<Arcs>& out) {
+    NetworkSimplex<Arcs> simplex(arcs, masses.supply, masses.demand, workers, monitor, solution.counters);
+    if (!estimate.empty()) simplex.warm_start(std::move(estimate));
+    simplex.start(true);
+    simplex.optimise();
+    const Status status = monitor.reason();
+    read_off(simplex, arcs.cols(), out);
+    solution.counters.listed_arcs = simplex.listed();
+    return status;
+}
+
+template <class Base>
+Status solve_forbidden(const Base& base, const Masses& masses, std::vector<double> estimate, Workers& workers,
+                       Monitor& monitor, Solution& solution, Solved<ForbiddenArcs<Base>>& out) {
+    using Arcs = ForbiddenArcs<Base>;
+    Arcs arcs(base);
+    NetworkSimplex<Arcs> simplex(arcs, masses.supply, masses.demand, workers, monitor, solution.counters);
+    if (!estimate.empty()) simplex.warm_start(std::move(estimate));
+    simplex.start(false);
+    auto forbidden_flow = [&](double forbidden_cost) {
+        bool found = false;
+        simplex.tree().for_each_arc([&](Node, Node, Flow flow, double cost) { found |= flow > 0 && cost == forbidden_cost; });
+        return found;
+    };
+    if (forbidden_flow(infinity)) {
+        arcs.phase_one();
+        simplex.reprice();
+        simplex.optimise();
+        if (forbidden_flow(1.0)) return monitor.stopped() ? Status::no_plan_yet : Status::infeasible;
+        const double* p = simplex.tree().row_potentials();
+        const double* q = simplex.tree().col_potentials();
+        arcs.phase_two({p, p + arcs.rows()}, {q, q + arcs.cols()});
+        simplex.reprice();
+    }
+    simplex.optimise();
+    const Status status = monitor.reason();
+    read_off(simplex, arcs.cols(), out);
+    solution.counters.listed_arcs = simplex.listed();
+    std::vector<typename Base::Scalar> scratch(arcs.cols());
+    const double factor = arcs.lift(out.u.data(), out.v.data(), scratch);
+    for (std::size_t i = 0; i < out.u.size(); ++i) out.u[i] += factor * arcs.p(i);
+    for (std::size_t j = 0; j < out.v.size(); ++j) out.v[j] += factor * arcs.q(j);
+    return status;
+}
+
+/// Whether to let the columns of the caller's matrix be the solver's rows. Lists and sweeps belong to rows, so the longer
+/// side should be rows; between sides of like length the order in memory decides.
+bool transpose(const Problem& problem) {
+    if (problem.m > 2 * problem.n) return true;
+    return problem.row_step == 1 && problem.col_step != 1 && problem.n <= 2 * problem.m;
+}
+
+template <class T>
+void solve_typed(const Problem& problem, const Options& options, Solution& solution) {
+    Monitor monitor(options);
+    const T* base = static_cast<const T*>(problem.cost);
+    std::size_t n = problem.n, m = problem.m;
+    std::ptrdiff_t row_step = problem.row_step, col_step = problem.col_step;
+    Masses masses = integer_masses(problem.a, n, problem.b, m);
+    std::vector<Node> row_map = with_mass(masses.supply), col_map = with_mass(masses.demand);
+    const double* estimate_of_cols = problem.g;
+    const bool transposed = transpose(problem);
+    if (transposed) {
+        std::swap(n, m);
+        std::swap(row_step, col_step);
+        std::swap(masses.supply, masses.demand);
+        std::swap(row_map, col_map);
+        estimate_of_cols = problem.f;
+    }
+    const MatrixArcs<T> all(base, row_step, col_step, n, m);
+    const MatrixArcs<T> arcs(base, row_step, col_step, n, m, row_map, col_map);
+    // Threads cost more than they bring on small problems.
+    Workers workers(n * m < (std::size_t(1) << 20) ? 1 : options.threads);
+    std::vector<double> u, v;
+    std::vector<BasicArc> plan;
+    {
+        std::vector<Scratch<T>> scratch(workers.count(), Scratch<T>(m));
+        const CostRange range = scan(all, workers, scratch);
+        if (range.has_invalid) {
+            solution.status = Status::invalid_cost;
+            return;
+        }
+        std::vector<double> estimate;
+        if (estimate_of_cols != nullptr)
+            for (std::size_t j = 0; j < arcs.cols(); ++j) estimate.push_back(estimate_of_cols[col_map.empty() ? j : col_map[j]]);
+        if (range.has_infinity) {
+            Solved<ForbiddenArcs<MatrixArcs<T>>> solved;
+            solution.status = solve_forbidden(arcs, masses, std::move(estimate), workers, monitor, solution, solved);
+            u = std::move(solved.u), v = std::move(solved.v), plan = std::move(solved.plan);
+        } else {
+            Solved<MatrixArcs<T>> solved;
+            solution.status = solve_plain(arcs, masses, std::move(estimate), workers, monitor, solution, solved);
+            u = std::move(solved.u), v = std::move(solved.v), plan = std::move(solved.plan);
+        }
+        if (solution.status == Status::infeasible || solution.status == Status::no_plan_yet) return;
+        // The gap is a sum of terms that are not negative: nothing cancels in it.
+        double gap = 0.0, cost = 0.0;
+        for (const BasicArc& arc : plan) {
+            gap += static_cast<double>(arc.flow) * std::max(0.0, (arc.cost - v[arc.col]) - u[arc.row]);
+            cost += static_cast<double>(arc.flow) * arc.cost;
+        }
+        solution.gap = gap / masses.per_mass;
+        solution.cost = cost / masses.per_mass;
+        extend(all, row_map, col_map, u, v, scratch[0].row);
+    }
+    for (BasicArc& arc : plan) {
+        if (!row_map.empty()) arc.row = row_map[arc.row];
+        if (!col_map.empty()) arc.col = col_map[arc.col];
+        if (transposed) std::swap(arc.row, arc.col);
+    }
+    std::sort(plan.begin(), plan.end(), [](const BasicArc& x, const BasicArc& y) {
+        return x.row < y.row || (x.row == y.row && x.col < y.col);
+    });
+    for (const BasicArc& arc : plan) {
+        solution.rows.push_back(arc.row);
+        solution.cols.push_back(arc.col);
+        solution.mass.push_back(static_cast<double>(arc.flow) / masses.per_mass);
+    }
+    solution.f = transposed ? std::move(v) : std::move(u);
+    solution.g = transposed ? std::move(u) : std::move(v);
+    solution.counters.seconds_total = monitor.seconds();
+}
+
+}  // namespace
+
+Solution solve(const Problem& problem, const Options& options) {
+    Solution solution;
+    try {
+        if (problem.single)
+            solve_typed<float>(problem, options, solution);
+        else
+            solve_typed<double>(problem, options, solution);
+    } catch (const std::bad_alloc&) {
+        solution = Solution{};
+        solution.status = Status::out_of_memory;
+    }
+    return solution;
+}
+
+}  // namespace monge

@@ -1,0 +1,84 @@
+// Exact optimal transport: the one boundary of the C++ core. No Python, no printing, no globals, no exit.
+//
+//   minimise   sum_ij P_ij c_ij   subject to   P >= 0,  P 1 = a,  P' 1 = b
+//
+// and its dual, maximise a.f + b.g subject to f_i + g_j <= c_ij.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace monge {
+
+enum class Status : int {
+    optimal,
+    time_limit,      // a feasible plan is returned, with the gap it still has
+    interrupted,     // likewise
+    infeasible,      // no plan avoids the forbidden arcs
+    no_plan_yet,     // stopped before a plan was found that avoids the forbidden arcs
+    invalid_cost,    // NaN, -inf or a magnitude beyond 1e290 among the costs
+    out_of_memory,
+};
+
+/// A matrix of costs that the caller owns and weights on its rows and columns.
+struct Problem {
+    const void* cost = nullptr;
+    bool single = false;  // float32, else float64
+    std::size_t n = 0, m = 0;
+    std::ptrdiff_t row_step = 0, col_step = 0;  // in elements
+    const double* a = nullptr;  // (n,), null for uniform; finite, not negative, not all zero
+    const double* b = nullptr;  // (m,), likewise; equal totals up to rounding
+    const double* f = nullptr;  // (n,), an estimate of the potentials to start from, or null
+    const double* g = nullptr;  // (m,), likewise; both or neither
+};
+
+struct Progress {
+    std::int64_t pivots, sweeps;
+    double violation;  // the largest -(c_ij - f_i - g_j) that the last sweep saw
+};
+
+/// Called from the thread that called `solve`; true asks it to stop.
+using Poll = bool (*)(void* context, const Progress& progress);
+
+struct Options {
+    int threads = 1;
+    double time_limit = 1e300;  // seconds
+    Poll poll = nullptr;
+    void* context = nullptr;
+};
+
+/// What the solve did. All but the seconds depend on the problem alone, never on the machine or the threads.
+struct Counters {
+    std::int64_t pivots = 0;             // basis changes
+    std::int64_t degenerate_pivots = 0;  // those that moved no mass
+    std::int64_t arcs_priced = 0;        // reduced costs computed, in lists and in sweeps
+    std::int64_t sweeps = 0;             // passes over all arcs that look for violators
+    std::int64_t listed_arcs = 0;        // candidate arcs at the end
+    std::int64_t coarse_pivots = 0;      // on the aggregated problems of the start
+    double seconds_start = 0.0, seconds_pivots = 0.0, seconds_sweeps = 0.0, seconds_total = 0.0;
+};
+
+struct Solution {
+    Status status = Status::optimal;
+    std::vector<double> f, g;             // (n,), (m,): f_i + g_j <= c_ij to rounding
+    std::vector<std::int64_t> rows, cols;  // the plan's entries, by row, then column
+    std::vector<double> mass;
+    double cost = 0.0;  // sum of mass * cost
+    double gap = 0.0;   // sum of mass * (c - f - g) >= 0: how far `cost` may lie above the optimum
+    Counters counters;
+};
+
+Solution solve(const Problem& problem, const Options& options);
+
+/// Ground costs between x (n, d) and y (m, d), row-major, into out (n, m): the distance to a power, |x - y|^power for
+/// Euclidean and cityblock, 1 - cos(x, y) for cosine, whose power is 1.
+enum class GroundCost : int { euclidean, cityblock, cosine };
+template <class T>
+void point_costs(const T* x, const T* y, std::size_t n, std::size_t m, std::size_t d, GroundCost ground, double power,
+                 int threads, T* out);
+
+/// The instruction set in use: "avx512", "avx2" or "baseline".
+const char* instruction_set();
+
+}  // namespace monge

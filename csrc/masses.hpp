@@ -1,0 +1,94 @@
+// Weights as integers, so that flows add up exactly.
+//
+// Sources and sinks are scaled to a common total of about 2^60. Ratio tests of the simplex are then exact, ties are
+// ties, and no rounding can make a feasible problem look infeasible.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <numeric>
+#include <vector>
+
+namespace monge {
+
+using Flow = std::int64_t;
+
+/// 2^60 leaves room for the sum of any two flows and resolves masses 10^-18 of the total.
+constexpr double full_mass = 1152921504606846976.0;
+
+struct Masses {
+    std::vector<Flow> supply, demand;  // >= 0, equal sums; zero where the weight is zero
+    double per_mass;                   // units of flow per unit of the caller's weights; dividing by it keeps 0.2 as 0.2
+};
+
+/// Where null, a or b stands for uniform weights; if both are, the total is 1. Weights are finite, not negative, not all
+/// zero: the caller has checked. A difference between the totals is rescaled away on the side of b.
+class IntegerMasses {
+public:
+    static Masses make(const double* a, std::size_t n, const double* b, std::size_t m) {
+        Masses masses{std::vector<Flow>(n), std::vector<Flow>(m), 0.0};
+        const double mass_a = total(a, n), mass_b = total(b, m);
+        const double mass = a != nullptr ? mass_a : mass_b;
+        if (uniform(a, n) && uniform(b, m)) {
+            // Each source holds m / g units, each sink n / g: a square problem becomes an assignment, to the unit.
+            const std::size_t g = std::gcd(n, m);
+            std::fill(masses.supply.begin(), masses.supply.end(), static_cast<Flow>(m / g));
+            std::fill(masses.demand.begin(), masses.demand.end(), static_cast<Flow>(n / g));
+            masses.per_mass = static_cast<double>(n) * static_cast<double>(m / g) / mass;
+            return masses;
+        }
+        // Counts, and decimals of up to six digits, stay what they are: 0.1 + 0.2 is then 0.3, and plans carry no dust.
+        for (const double denominator : {mass, 1e6, full_mass}) {
+            const bool exact = denominator < full_mass;
+            Flow sum_a = 0, sum_b = 0;
+            if (!scale(a, mass_a, denominator, exact, masses.supply, sum_a)) continue;
+            if (!scale(b, mass_b, denominator, exact, masses.demand, sum_b)) continue;
+            if (exact && sum_a != sum_b) continue;
+            // What rounding left over goes to the largest mass, where it is least, on the side that has too little.
+            auto& poor = sum_a < sum_b ? masses.supply : masses.demand;
+            *std::max_element(poor.begin(), poor.end()) += std::abs(sum_a - sum_b);
+            masses.per_mass = static_cast<double>(std::max(sum_a, sum_b)) / mass;
+            break;
+        }
+        return masses;
+    }
+
+private:
+    static double total(const double* w, std::size_t size) {
+        if (w == nullptr) return 1.0;
+        double sum = 0.0, lost = 0.0;  // Neumaier's compensated sum
+        for (std::size_t i = 0; i < size; ++i) {
+            const double next = sum + w[i];
+            lost += std::fabs(sum) >= std::fabs(w[i]) ? (sum - next) + w[i] : (w[i] - next) + sum;
+            sum = next;
+        }
+        return sum + lost;
+    }
+
+    static bool uniform(const double* w, std::size_t size) {
+        if (w == nullptr) return true;
+        for (std::size_t i = 1; i < size; ++i)
+            if (w[i] != w[0]) return false;
+        return true;
+    }
+
+    /// Weights in units of total / denominator. If `exact`, false unless every weight is a whole number of them.
+    static bool scale(const double* w, double sum, double denominator, bool exact, std::vector<Flow>& out, Flow& rounded) {
+        for (std::size_t i = 0; i < out.size(); ++i) {
+            const double x = (w == nullptr ? 1.0 / static_cast<double>(out.size()) : w[i] / sum) * denominator;
+            const double whole = std::nearbyint(x);
+            if (exact && std::fabs(x - whole) > 1e-15 * x) return false;
+            out[i] = x > 0.0 ? std::max<Flow>(1, static_cast<Flow>(whole)) : 0;
+            rounded += out[i];
+        }
+        return true;
+    }
+};
+
+inline Masses integer_masses(const double* a, std::size_t n, const double* b, std::size_t m) {
+    return IntegerMasses::make(a, n, b, m);
+}
+
+}  // namespace monge

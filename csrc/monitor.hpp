@@ -1,0 +1,44 @@
+// Deadlines, interrupts and progress: whether a solve should go on.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+
+#include "emd.hpp"
+
+namespace monge {
+
+class Monitor {
+public:
+    explicit Monitor(const Options& options) : options_(options), begin_(Clock::now()), polled_(begin_) {}
+
+    double seconds() const { return std::chrono::duration<double>(Clock::now() - begin_).count(); }
+
+    /// To be called from the calling thread, often: reads the clock, polls the caller about twenty times a second.
+    /// True once the solve should stop.
+    bool check(const Progress& progress) {
+        if (stopped()) return true;
+        const auto now = Clock::now();
+        if (std::chrono::duration<double>(now - begin_).count() > options_.time_limit) {
+            stop_ = Status::time_limit;
+        } else if (options_.poll != nullptr && now - polled_ > std::chrono::milliseconds(50)) {
+            polled_ = now;
+            if (options_.poll(options_.context, progress)) stop_ = Status::interrupted;
+        }
+        return stopped();
+    }
+
+    /// Safe from any thread.
+    bool stopped() const { return stop_.load(std::memory_order_relaxed) != Status::optimal; }
+    Status reason() const { return stop_; }
+
+private:
+    using Clock = std::chrono::steady_clock;
+    const Options& options_;
+    const Clock::time_point begin_;
+    Clock::time_point polled_;
+    std::atomic<Status> stop_{Status::optimal};
+};
+
+}  // namespace monge

@@ -1,0 +1,225 @@
+// The primal network simplex for the transport problem, on a spanning tree, candidate lists and sweeps.
+//
+//   minimise sum_ij P_ij c_ij subject to P 1 = supply, P' 1 = demand, P >= 0
+//
+// Dantzig 1951, "Application of the simplex method to a transportation problem"; strongly feasible bases after Cunningham
+// 1976. Pivots take the worst arc of a row's candidate list, from a queue of the worst rows; when no list holds a violator,
+// a sweep over all arcs adds some or certifies the optimum.
+#pragma once
+
+#include <chrono>
+#include <vector>
+
+#include "initial_basis.hpp"
+
+namespace monge {
+
+// Rows that are priced before the worst of them pivots. Each is priced again just before its turn.
+constexpr std::size_t queue_length = 128;
+
+// An arc enters if its reduced cost is below -entering_tolerance times the largest cost on a tree arc. Potentials are sums
+// of such costs along a path, each addition off by 1e-16.
+constexpr double entering_tolerance = 1e-12;
+
+// Room in a row's list. Sweeps add at most 24 arcs to a row, and a full list keeps its better half.
+constexpr std::size_t list_capacity = 96;
+
+class Stopwatch {
+public:
+    explicit Stopwatch(double& seconds) : seconds_(seconds), begin_(std::chrono::steady_clock::now()) {}
+    ~Stopwatch() { seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count(); }
+
+private:
+    double& seconds_;
+    const std::chrono::steady_clock::time_point begin_;
+};
+
+template <class Arcs>
+class NetworkSimplex {
+public:
+    using Scalar = typename Arcs::Scalar;
+
+    NetworkSimplex(const Arcs& arcs, const std::vector<Flow>& supply, const std::vector<Flow>& demand, Workers& workers,
+                   Monitor& monitor, Counters& counters)
+        : arcs_(arcs), supply_(supply), demand_(demand), workers_(workers), monitor_(monitor), counters_(counters),
+          scratch_(workers.count(), Scratch<Scalar>(arcs.cols())), lists_(arcs.rows(), capacity(arcs.cols())),
+          tree_(arcs.rows(), arcs.cols()), u_(arcs.rows(), 0.0), v_(arcs.cols(), 0.0), row_minimum_(arcs.rows()) {}
+
+    /// Estimates of the column potentials, from which the start is made. Without them it finds its own.
+    void warm_start(std::vector<double> v) {
+        v_ = std::move(v);
+        warm_ = true;
+    }
+
+    /// Makes the initial basis. `structured`: whether aggregation may be tried.
+    void start(bool structured);
+
+    /// Pivots until no arc violates, or the monitor says stop.
+    void optimise();
+
+    /// After the costs of the policy have changed: the same basis under the new costs.
+    void reprice();
+
+    const SpanningTree& tree() const { return tree_; }
+
+    /// f_i = min_j c_ij - g_j at the column potentials g of the tree, which is dual feasible whatever the pivots did.
+    const std::vector<double>& certificate();
+
+    std::int64_t listed() const { return lists_.total(); }
+
+private:
+    static std::size_t capacity(std::size_t cols) { return std::min(list_capacity, std::max<std::size_t>(cols, 1)); }
+
+    void coarse_start();
+    bool price(Node i, std::size_t& position, double& reduced);
+    bool pivot_from_lists();
+
+    const Arcs& arcs_;
+    const std::vector<Flow>&supply_, &demand_;
+    Workers& workers_;
+    Monitor& monitor_;
+    Counters& counters_;
+    std::vector<Scratch<Scalar>> scratch_;  // one per worker
+    CandidateLists lists_;
+    SpanningTree tree_;
+    std::vector<double> u_, v_;  // the estimates of the start
+    std::vector<double> row_minimum_;
+    bool warm_ = false, certified_ = false;
+    double tolerance_ = 0.0;
+    std::size_t cursor_ = 0;
+    Progress progress_{0, 0, infinity};
+};
+
+template <class Arcs>
+void NetworkSimplex<Arcs>::start(bool structured) {
+    Stopwatch watch(counters_.seconds_start);
+    const std::size_t k_long = std::min(long_list, lists_.capacity()), k_short = std::min(short_list, lists_.capacity());
+    auto plain = [&] { c_transform(arcs_, u_, v_, scratch_, workers_, monitor_); };
+    bool coarse = false;
+    if (!warm_) {
+        CoarseProblem problem;
+        if (structured && aggregate(arcs_, supply_, demand_, scratch_, workers_, monitor_, problem)) {
+            const std::size_t R = problem.supply.size(), S = problem.demand.size();
+            const MatrixArcs<double> coarse_arcs(problem.cost.data(), static_cast<std::ptrdiff_t>(S), 1, R, S);
+            Counters counters;
+            NetworkSimplex<MatrixArcs<double>> solver(coarse_arcs, problem.supply, problem.demand, workers_, monitor_, counters);
+            solver.start(true);
+            solver.optimise();
+            counters_.coarse_pivots += counters.pivots + counters.coarse_pivots;
+            const double* V = solver.tree().col_potentials();
+            for (std::size_t j = 0; j < v_.size(); ++j) v_[j] = V[problem.cols.of[j]];
+            coarse = true;
+        } else if (!monitor_.stopped()) {
+            plain();
+        }
+    }
+    (void)coarse;
+    if (!monitor_.stopped()) {
+        fill_lists(arcs_, k_long, u_, v_, lists_, scratch_, workers_, monitor_);
+        std::vector<double> w(v_);
+        if (polish(lists_, supply_, demand_, w)) v_ = w;
+        tighten(lists_, k_short, u_, v_);
+    }
+    tree_.build(greedy(arcs_, supply_, demand_, u_, v_, lists_, monitor_), u_);
+}
+
+template <class Arcs>
+bool NetworkSimplex<Arcs>::price(Node i, std::size_t& position, double& reduced) {
+    const std::size_t length = lists_.length(i);
+    if (length == 0) return false;
+    counters_.arcs_priced += static_cast<std::int64_t>(length);
+    double value;
+    position = list_kernels().cheapest(lists_.cols(i), lists_.costs(i), length, tree_.col_potentials(), &value);
+    reduced = value - tree_.row_potentials()[i];
+    return reduced < -tolerance_;
+}
+
+/// Prices rows in turn until the queue is full or all were seen; then pivots on the queue, worst first. False if no row
+/// had a violator.
+template <class Arcs>
+bool NetworkSimplex<Arcs>::pivot_from_lists() {
+    struct Candidate {
+        double reduced;
+        Node row;
+    };
+    const std::size_t n = arcs_.rows();
+    Candidate queue[queue_length];
+    std::size_t queued = 0, position = 0;
+    double reduced = 0.0;
+    for (std::size_t seen = 0; seen < n && queued < queue_length; ++seen) {
+        const Node i = static_cast<Node>(cursor_);
+        cursor_ = cursor_ + 1 == n ? 0 : cursor_ + 1;
+        if (price(i, position, reduced)) queue[queued++] = {reduced, i};
+    }
+    if (queued == 0) return false;
+    std::sort(queue, queue + queued, [](const Candidate& x, const Candidate& y) {
+        return x.reduced < y.reduced || (x.reduced == y.reduced && x.row < y.row);
+    });
+    for (std::size_t q = 0; q < queued; ++q) {
+        const Node i = queue[q].row;
+        if (!price(i, position, reduced)) continue;
+        const Flow moved = tree_.pivot(i, lists_.cols(i)[position], lists_.costs(i)[position]);
+        ++counters_.pivots;
+        counters_.degenerate_pivots += moved == 0;
+        progress_.pivots = counters_.pivots;
+        if ((counters_.pivots & 15) == 0 && monitor_.check(progress_)) break;
+    }
+    return true;
+}
+
+template <class Arcs>
+void NetworkSimplex<Arcs>::optimise() {
+    tolerance_ = entering_tolerance * tree_.recompute_potentials();
+    while (!monitor_.check(progress_)) {
+        {
+            Stopwatch watch(counters_.seconds_pivots);
+            while (!monitor_.stopped() && pivot_from_lists()) {
+            }
+            tolerance_ = entering_tolerance * tree_.recompute_potentials();
+        }
+        if (monitor_.stopped()) return;
+        Stopwatch watch(counters_.seconds_sweeps);
+        const SweepResult result = sweep(arcs_, tree_.row_potentials(), tree_.col_potentials(), tolerance_, lists_,
+                                         row_minimum_.data(), scratch_, workers_, monitor_);
+        if (monitor_.stopped()) return;
+        ++counters_.sweeps;
+        counters_.arcs_priced += static_cast<std::int64_t>(arcs_.rows()) * static_cast<std::int64_t>(arcs_.cols());
+        progress_.sweeps = counters_.sweeps;
+        progress_.violation = result.worst;
+        if (result.violators == 0) {
+            certified_ = true;
+            return;
+        }
+    }
+}
+
+template <class Arcs>
+void NetworkSimplex<Arcs>::reprice() {
+    certified_ = false;
+    auto cost = [this](Node i, Node j) { return arcs_.cost(i, j); };
+    for (std::size_t i = 0; i < arcs_.rows(); ++i) {
+        CandidateLists& lists = lists_;
+        for (std::size_t k = 0; k < lists.length(i); ++k) lists.costs(i)[k] = cost(static_cast<Node>(i), lists.cols(i)[k]);
+    }
+    // A forbidden arc may stay in the tree, without flow: any finite cost serves.
+    tree_.reprice([&](Node i, Node j) {
+        const double c = cost(i, j);
+        return std::isinf(c) ? 0.0 : c;
+    });
+}
+
+template <class Arcs>
+const std::vector<double>& NetworkSimplex<Arcs>::certificate() {
+    if (!certified_) {
+        const auto& kernels = row_kernels<Scalar>();
+        const std::size_t m = arcs_.cols(), block = rows_per_chunk(m);
+        workers_.run((arcs_.rows() + block - 1) / block, [&](std::size_t chunk, int worker) {
+            for (std::size_t i = chunk * block; i < std::min(arcs_.rows(), (chunk + 1) * block); ++i)
+                row_minimum_[i] = kernels.minimum(arcs_.row(i, scratch_[worker].row.data()), tree_.col_potentials(), m);
+        });
+        certified_ = true;
+    }
+    return row_minimum_;
+}
+
+}  // namespace monge

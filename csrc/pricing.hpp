@@ -1,0 +1,249 @@
+// Pricing: the search for arcs of negative reduced cost.
+//
+// Most pivots need only look at a short list of candidate arcs per row. Sweeps over all arcs certify, or add violators.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "arcs.hpp"
+#include "monitor.hpp"
+#include "row_kernels.hpp"
+#include "workers.hpp"
+
+namespace monge {
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+
+// Rows per chunk of work: enough to hide the hand-out, few enough that a core that falls behind holds nobody up.
+constexpr std::size_t chunk_entries = std::size_t(1) << 17;
+
+inline std::size_t rows_per_chunk(std::size_t cols) { return std::max<std::size_t>(1, chunk_entries / std::max<std::size_t>(1, cols)); }
+
+/// Calls task(row, worker) for all rows on all workers, each worker's rows in increasing order, and lets the monitor
+/// look in. Stops early, some rows unvisited, if it says so.
+template <class Task>
+void for_rows(std::size_t rows, std::size_t cols, Workers& workers, Monitor& monitor, Task&& task) {
+    const std::size_t block = rows_per_chunk(cols);
+    workers.run((rows + block - 1) / block, [&](std::size_t chunk, int worker) {
+        if (worker == 0) monitor.check({});
+        if (monitor.stopped()) return;
+        const std::size_t end = std::min(rows, (chunk + 1) * block);
+        for (std::size_t i = chunk * block; i < end; ++i) task(i, worker);
+    });
+}
+
+/// For each column the least value over rows and the lowest row that attains it, merged over workers.
+class ColumnMinima {
+public:
+    ColumnMinima(std::size_t cols, int workers)
+        : value_(workers, std::vector<double>()), row_(workers, std::vector<double>()), cols_(cols) {}
+
+    double* values(int worker) {
+        if (value_[worker].empty()) {
+            value_[worker].assign(cols_, infinity);
+            row_[worker].assign(cols_, -1.0);
+        }
+        return value_[worker].data();
+    }
+    double* rows(int worker) { return row_[worker].data(); }
+
+    /// After all workers are done. Ties go to the lowest row, whoever saw it.
+    void merge() {
+        values(0);
+        for (std::size_t w = 1; w < value_.size(); ++w) {
+            if (value_[w].empty()) continue;
+            for (std::size_t j = 0; j < cols_; ++j)
+                if (value_[w][j] < value_[0][j] || (value_[w][j] == value_[0][j] && row_[w][j] < row_[0][j])) {
+                    value_[0][j] = value_[w][j];
+                    row_[0][j] = row_[w][j];
+                }
+        }
+    }
+    double value(std::size_t j) const { return value_[0][j]; }
+    Node row(std::size_t j) const { return static_cast<Node>(row_[0][j]); }  // -1: none
+
+private:
+    std::vector<std::vector<double>> value_, row_;
+    std::size_t cols_;
+};
+
+/// Per-worker room for one row and what is found in it.
+template <class T>
+struct Scratch {
+    std::vector<T> row;
+    std::vector<std::int32_t> found;
+    std::vector<std::pair<double, Node>> ranked;
+    explicit Scratch(std::size_t cols) : row(cols), found(cols + 1) {}
+};
+
+/// A list of candidate arcs per row, with their costs.
+class CandidateLists {
+public:
+    CandidateLists() = default;
+    CandidateLists(std::size_t rows, std::size_t capacity)
+        : capacity_(capacity), length_(rows, 0), col_(rows * capacity), cost_(rows * capacity) {}
+
+    std::size_t capacity() const { return capacity_; }
+    std::size_t length(std::size_t i) const { return length_[i]; }
+    const Node* cols(std::size_t i) const { return col_.data() + i * capacity_; }
+    const double* costs(std::size_t i) const { return cost_.data() + i * capacity_; }
+    double* costs(std::size_t i) { return cost_.data() + i * capacity_; }
+
+    std::int64_t total() const {
+        std::int64_t sum = 0;
+        for (auto length : length_) sum += length;
+        return sum;
+    }
+
+    bool contains(std::size_t i, Node j) const { return std::find(cols(i), cols(i) + length_[i], j) != cols(i) + length_[i]; }
+
+    void clear(std::size_t i) { length_[i] = 0; }
+
+    /// Appends; a full list takes no more.
+    bool add(std::size_t i, Node j, double cost) {
+        if (length_[i] == capacity_) return false;
+        col_[i * capacity_ + length_[i]] = j;
+        cost_[i * capacity_ + length_[i]++] = cost;
+        return true;
+    }
+
+    /// Keeps the `keep` arcs of least cost - v, in the order they stand in; the first ones in a tie.
+    void shrink(std::size_t i, const double* v, std::size_t keep) {
+        if (length_[i] <= keep) return;
+        Node* col = col_.data() + i * capacity_;
+        double* cost = cost_.data() + i * capacity_;
+        std::vector<double> value(length_[i]);
+        for (std::size_t k = 0; k < length_[i]; ++k) value[k] = cost[k] - v[col[k]];
+        std::vector<double> order(value);
+        std::nth_element(order.begin(), order.begin() + (keep - 1), order.end());
+        const double bound = order[keep - 1];
+        std::size_t ties = keep, kept = 0;
+        for (double x : value) ties -= x < bound;
+        for (std::size_t k = 0; k < value.size(); ++k) {
+            if (value[k] > bound || (value[k] == bound && ties == 0)) continue;
+            ties -= value[k] == bound;
+            col[kept] = col[k];
+            cost[kept++] = cost[k];
+        }
+        length_[i] = static_cast<std::uint32_t>(kept);
+    }
+
+private:
+    std::size_t capacity_ = 0;
+    std::vector<std::uint32_t> length_;
+    std::vector<Node> col_;
+    std::vector<double> cost_;
+};
+
+/// Fills the list of row i with its k arcs of least c - v; the lowest columns in a tie. Forbidden arcs are left out.
+/// Returns the least c - v.
+template <class Arcs>
+double list_row(const Arcs& arcs, std::size_t i, const double* v, std::size_t k, CandidateLists& lists,
+                Scratch<typename Arcs::Scalar>& scratch) {
+    const auto& kernels = row_kernels<typename Arcs::Scalar>();
+    const std::size_t m = arcs.cols();
+    const auto* c = arcs.row(i, scratch.row.data());
+    const double bound = kernels.kth_bound(c, v, m, k);
+    const double above = std::nextafter(bound, infinity);  // `below` is strict
+    std::size_t found = kernels.below(c, v, m, above, scratch.found.data());
+    auto value = [&](Node j) { return static_cast<double>(c[j]) - v[j]; };
+    lists.clear(i);
+    if (found > k) {
+        auto& ranked = scratch.ranked;
+        ranked.clear();
+        for (std::size_t q = 0; q < found; ++q) ranked.emplace_back(value(scratch.found[q]), scratch.found[q]);
+        std::nth_element(ranked.begin(), ranked.begin() + (k - 1), ranked.end());
+        const auto last = ranked[k - 1];
+        std::size_t kept = 0;
+        for (std::size_t q = 0; q < found; ++q) {
+            const Node j = scratch.found[q];
+            if (std::make_pair(value(j), j) <= last) scratch.found[kept++] = j;
+        }
+        found = kept;
+    }
+    double least = infinity;
+    for (std::size_t q = 0; q < found; ++q) {
+        const Node j = scratch.found[q];
+        lists.add(i, j, static_cast<double>(c[j]));
+        least = std::min(least, value(j));
+    }
+    return least;
+}
+
+/// One pass over all arcs at the potentials (u, v).
+struct SweepResult {
+    std::int64_t violators = 0;
+    double worst = 0.0;  // largest -(c - u - v)
+};
+
+// What a sweep adds to the list of each row: its worst violators, and some more spread evenly over the others, without
+// which truncated costs, where very many arcs violate alike, took 46-95 sweeps.
+constexpr std::size_t worst_per_row = 16;
+constexpr std::size_t spread_per_row = 8;
+
+/// Adds violators of u_i + v_j <= c_ij + tolerance to the lists: per row the worst and a spread of the rest, per column
+/// the worst. row_minimum[i] = min_j c_ij - v_j, so that a sweep that finds none is the certificate.
+template <class Arcs>
+SweepResult sweep(const Arcs& arcs, const double* u, const double* v, double tolerance, CandidateLists& lists,
+                  double* row_minimum, std::vector<Scratch<typename Arcs::Scalar>>& scratch, Workers& workers,
+                  Monitor& monitor) {
+    const auto& kernels = row_kernels<typename Arcs::Scalar>();
+    const std::size_t n = arcs.rows(), m = arcs.cols();
+    ColumnMinima worst_rows(m, workers.count());
+    std::vector<SweepResult> results(workers.count());
+    for_rows(n, m, workers, monitor, [&](std::size_t i, int worker) {
+        auto& own = scratch[worker];
+        const auto* c = arcs.row(i, own.row.data());
+        const double least = kernels.minimum(c, v, m);
+        row_minimum[i] = least;
+        if (!(least - u[i] < -tolerance)) return;
+        results[worker].worst = std::max(results[worker].worst, u[i] - least);
+        const std::size_t found = kernels.below(c, v, m, u[i], own.found.data());
+        double* column_value = worst_rows.values(worker);
+        double* column_row = worst_rows.rows(worker);
+        auto& ranked = own.ranked;
+        ranked.clear();
+        for (std::size_t q = 0; q < found; ++q) {
+            const Node j = own.found[q];
+            const double r = (static_cast<double>(c[j]) - v[j]) - u[i];
+            if (!(r < -tolerance)) continue;
+            ranked.emplace_back(r, j);
+            if (r < column_value[j]) {
+                column_value[j] = r;
+                column_row[j] = static_cast<double>(i);
+            }
+        }
+        results[worker].violators += static_cast<std::int64_t>(ranked.size());
+        const std::size_t take = std::min(ranked.size(), worst_per_row);
+        std::nth_element(ranked.begin(), ranked.begin() + take, ranked.end());
+        const std::size_t rest = ranked.size() - take, extra = std::min(rest, spread_per_row);
+        std::sort(ranked.begin() + take, ranked.end(), [](auto& x, auto& y) { return x.second < y.second; });
+        if (lists.length(i) + take + extra > lists.capacity()) lists.shrink(i, v, lists.capacity() / 2);
+        auto add = [&](Node j) {
+            if (!lists.contains(i, j)) lists.add(i, j, static_cast<double>(c[j]));
+        };
+        for (std::size_t q = 0; q < take; ++q) add(ranked[q].second);
+        for (std::size_t q = 0; q < extra; ++q) add(ranked[take + q * rest / extra].second);
+    });
+    SweepResult total;
+    for (const auto& result : results) {
+        total.violators += result.violators;
+        total.worst = std::max(total.worst, result.worst);
+    }
+    if (total.violators > 0) {
+        worst_rows.merge();
+        for (std::size_t j = 0; j < m; ++j) {
+            const Node i = worst_rows.row(j);
+            if (i >= 0 && !lists.contains(i, static_cast<Node>(j)))
+                lists.add(i, static_cast<Node>(j), arcs.cost(i, j));
+        }
+    }
+    return total;
+}
+
+}  // namespace monge

@@ -1,0 +1,315 @@
+// See row_kernels.hpp. Compiled once per instruction set, with MONGE_ISA naming it. Nothing here may be an inline
+// function of the standard library: the linker keeps one copy of each, and it could keep the one for the newest
+// processor. Hence raw pointers and hand-written minima.
+#include "row_kernels.hpp"
+
+#include <math.h>
+
+#include <cstring>
+
+#define MONGE_NAME_2(name, isa) name##_##isa
+#define MONGE_NAME_1(name, isa) MONGE_NAME_2(name, isa)
+#define MONGE_NAME(name) MONGE_NAME_1(name, MONGE_ISA)
+
+namespace monge {
+namespace {
+
+using std::int32_t;
+using std::size_t;
+
+constexpr double infinity = HUGE_VAL;
+
+// One register of doubles of the instruction set that is compiled for. The vector extension of GCC and Clang is used
+// because loops over small arrays of lanes are compiled to stores and loads between the iterations.
+#if defined(__AVX512F__)
+constexpr size_t width = 8;
+#elif defined(__AVX__)
+constexpr size_t width = 4;
+#else
+constexpr size_t width = 2;
+#endif
+typedef double Vector __attribute__((vector_size(8 * width)));
+typedef long long Mask __attribute__((vector_size(8 * width)));  // all ones where a comparison holds
+
+template <class T>
+struct Packed {
+    typedef T type __attribute__((vector_size(sizeof(T) * width), aligned(alignof(T)), may_alias));
+};
+
+template <class T>
+inline Vector load(const T* p) {
+    return __builtin_convertvector(*reinterpret_cast<const typename Packed<T>::type*>(p), Vector);
+}
+inline void store(double* p, Vector x) { *reinterpret_cast<Packed<double>::type*>(p) = x; }
+inline Vector spread(double x) { return x - Vector{}; }
+inline Vector smaller(Vector a, Vector b) { return a < b ? a : b; }
+inline double smaller(double a, double b) { return a < b ? a : b; }
+inline double smallest(Vector a) {
+    double low = a[0];
+    for (size_t l = 1; l < width; ++l) low = smaller(a[l], low);
+    return low;
+}
+inline bool any(Mask a) {
+    long long all = 0;
+    for (size_t l = 0; l < width; ++l) all |= a[l];
+    return all != 0;
+}
+
+// For float passes and selections: small arrays of lanes, which compilers do vectorise where nothing is carried over.
+constexpr size_t lanes = 16;
+
+template <class T>
+void scan(const T* c, size_t m, CostRange* range) {
+    T low[lanes], high[lanes];
+    std::uint32_t invalid[lanes] = {}, infinite[lanes] = {};
+    for (size_t l = 0; l < lanes; ++l) {
+        low[l] = static_cast<T>(infinity);
+        high[l] = static_cast<T>(-infinity);
+    }
+    const T inf = static_cast<T>(infinity);
+    size_t j = 0;
+    auto take = [&](size_t l, T x) {
+        invalid[l] |= !(x > -inf);
+        infinite[l] |= x == inf;
+        low[l] = x < low[l] ? x : low[l];
+        const T finite = x < inf ? x : -inf;
+        high[l] = finite > high[l] ? finite : high[l];
+    };
+    for (; j + lanes <= m; j += lanes)
+        for (size_t l = 0; l < lanes; ++l) take(l, c[j + l]);
+    for (; j < m; ++j) take(j % lanes, c[j]);
+    for (size_t l = 0; l < lanes; ++l) {
+        range->lowest = smaller(range->lowest, low[l]);
+        range->highest = -smaller(-range->highest, -static_cast<double>(high[l]));
+        range->has_invalid |= invalid[l] != 0;
+        range->has_infinity |= infinite[l] != 0;
+    }
+}
+
+template <class T>
+double minimum(const T* c, const double* v, size_t m) {
+    // Four independent chains hide the latency of a minimum.
+    Vector low[4] = {spread(infinity), spread(infinity), spread(infinity), spread(infinity)};
+    size_t j = 0;
+    for (; j + 4 * width <= m; j += 4 * width) {
+        low[0] = smaller(load(c + j) - load(v + j), low[0]);
+        low[1] = smaller(load(c + j + width) - load(v + j + width), low[1]);
+        low[2] = smaller(load(c + j + 2 * width) - load(v + j + 2 * width), low[2]);
+        low[3] = smaller(load(c + j + 3 * width) - load(v + j + 3 * width), low[3]);
+    }
+    for (; j + width <= m; j += width) low[0] = smaller(load(c + j) - load(v + j), low[0]);
+    double least = smallest(smaller(smaller(low[0], low[1]), smaller(low[2], low[3])));
+    for (; j < m; ++j) least = smaller(static_cast<double>(c[j]) - v[j], least);
+    return least;
+}
+
+template <class T>
+void column_minima(const T* c, double u, double row, size_t m, double* best, double* arg) {
+    const Vector us = spread(u), rows = spread(row);
+    size_t j = 0;
+    for (; j + width <= m; j += width) {
+        const Vector r = load(c + j) - us, old = load(best + j);
+        const Mask better = r < old;
+        store(best + j, better ? r : old);
+        store(arg + j, better ? rows : load(arg + j));
+    }
+    for (; j < m; ++j) {
+        const double r = static_cast<double>(c[j]) - u;
+        if (r < best[j]) {
+            best[j] = r;
+            arg[j] = row;
+        }
+    }
+}
+
+template <class T>
+size_t below(const T* c, const double* v, size_t m, double bound, int32_t* out) {
+    const Vector bounds = spread(bound);
+    size_t found = 0, j = 0;
+    auto collect = [&](size_t end) {
+        for (; j < end; ++j) {
+            out[found] = static_cast<int32_t>(j);
+            found += static_cast<double>(c[j]) - v[j] < bound;
+        }
+    };
+    // Few blocks hold anything: one test of four vectors decides whether to look closer.
+    while (j + 4 * width <= m) {
+        const Mask hit = (load(c + j) - load(v + j) < bounds) | (load(c + j + width) - load(v + j + width) < bounds) |
+                         (load(c + j + 2 * width) - load(v + j + 2 * width) < bounds) |
+                         (load(c + j + 3 * width) - load(v + j + 3 * width) < bounds);
+        if (any(hit))
+            collect(j + 4 * width);
+        else
+            j += 4 * width;
+    }
+    collect(m);
+    return found;
+}
+
+// 112 = 7 * 16 interleaved lanes: a multiple of the vector length that is not a multiple of the common image widths,
+// whose columns would otherwise put all near neighbours of a pixel into one lane.
+constexpr size_t wide = 112;
+constexpr size_t chains = wide / width;
+
+template <class T>
+double kth_bound(const T* c, const double* v, size_t m, size_t k) {
+    if (k > wide || m < wide) return infinity;
+    double low[wide];
+    {
+        Vector chain[chains];
+#pragma GCC unroll 56
+        for (size_t q = 0; q < chains; ++q) chain[q] = spread(infinity);
+        size_t j = 0;
+        for (; j + wide <= m; j += wide)
+#pragma GCC unroll 56
+            for (size_t q = 0; q < chains; ++q)
+                chain[q] = smaller(load(c + j + q * width) - load(v + j + q * width), chain[q]);
+#pragma GCC unroll 56
+        for (size_t q = 0; q < chains; ++q) store(low + q * width, chain[q]);
+        for (size_t l = 0; j < m; ++j, ++l) low[l] = smaller(static_cast<double>(c[j]) - v[j], low[l]);
+    }
+    // Hoare's selection of the k-th smallest lane minimum.
+    size_t left = 0, right = wide - 1;
+    const size_t target = k - 1;
+    while (left < right) {
+        const double pivot = low[left + (right - left) / 2];
+        size_t i = left, h = right;
+        for (;;) {
+            while (low[i] < pivot) ++i;
+            while (low[h] > pivot) --h;
+            if (i >= h) break;
+            const double t = low[i];
+            low[i++] = low[h];
+            low[h--] = t;
+        }
+        if (target <= h)
+            right = h;
+        else
+            left = h + 1;
+    }
+    return low[target];
+}
+
+template <class T>
+void group_sums(const T* c, const int32_t* group, size_t m, double* sums) {
+    for (size_t j = 0; j < m; ++j) sums[group[j]] += static_cast<double>(c[j]);
+}
+
+size_t cheapest(const int32_t* column, const double* cost, size_t len, const double* v, double* value) {
+    double best = infinity;
+    size_t at = 0;
+    for (size_t k = 0; k < len; ++k) {
+        const double r = cost[k] - v[column[k]];
+        at = r < best ? k : at;
+        best = r < best ? r : best;
+    }
+    *value = best;
+    return at;
+}
+
+// 2^x for x <= 0, relative error 2e-7: x is split into the nearest integer, by adding a magic number, and a rest in
+// [-1/2, 1/2] on which a polynomial of degree 5 is fitted (minimax in the relative error).
+inline float exp2_nonpositive(float x) {
+    x = x < -126.0f ? -126.0f : x;
+    const float magic = 12582912.0f;  // 1.5 * 2^23
+    const float shifted = x + magic;
+    const float r = x - (shifted - magic);
+    float p = 1.32647273e-3f;
+    p = p * r + 9.67151299e-3f;
+    p = p * r + 5.55073358e-2f;
+    p = p * r + 2.40222424e-1f;
+    p = p * r + 6.93147004e-1f;
+    p = p * r + 1.0f;
+    std::uint32_t bits, power;
+    std::memcpy(&bits, &p, sizeof bits);
+    std::memcpy(&power, &shifted, sizeof power);
+    bits += power << 23;
+    std::memcpy(&p, &bits, sizeof p);
+    return p;
+}
+
+void softmax(float* exponent, size_t k, float mass) {
+    float top[lanes], sum[lanes];
+    for (size_t l = 0; l < lanes; ++l) {
+        top[l] = -static_cast<float>(infinity);
+        sum[l] = 0.0f;
+    }
+    size_t i = 0;
+    for (; i + lanes <= k; i += lanes)
+        for (size_t l = 0; l < lanes; ++l) top[l] = exponent[i + l] > top[l] ? exponent[i + l] : top[l];
+    for (; i < k; ++i) top[0] = exponent[i] > top[0] ? exponent[i] : top[0];
+    for (size_t l = 1; l < lanes; ++l) top[0] = top[l] > top[0] ? top[l] : top[0];
+    const float shift = top[0];
+    for (i = 0; i + lanes <= k; i += lanes)
+        for (size_t l = 0; l < lanes; ++l) {
+            const float e = exp2_nonpositive(exponent[i + l] - shift);
+            exponent[i + l] = e;
+            sum[l] += e;
+        }
+    for (; i < k; ++i) {
+        const float e = exp2_nonpositive(exponent[i] - shift);
+        exponent[i] = e;
+        sum[0] += e;
+    }
+    for (size_t l = 1; l < lanes; ++l) sum[0] += sum[l];
+    const float scale = mass / sum[0];
+    for (i = 0; i < k; ++i) exponent[i] *= scale;
+}
+
+// Ground costs. The coordinates are the outer loop over a tile of columns that stays in the first-level cache.
+constexpr size_t tile = 512;
+
+template <class T, class Term>
+void accumulate(const T* x, const T* y, size_t d, size_t stride, size_t m, T* out, Term term) {
+    for (size_t start = 0; start < m; start += tile) {
+        const size_t count = m - start < tile ? m - start : tile;
+        T* o = out + start;
+        for (size_t j = 0; j < count; ++j) o[j] = 0;
+        for (size_t t = 0; t < d; ++t) {
+            const T* column = y + t * stride + start;
+            const T xt = x[t];
+            for (size_t j = 0; j < count; ++j) o[j] += term(xt, column[j]);
+        }
+    }
+}
+
+// The difference form keeps all digits for points that lie close together; |x|^2 + |y|^2 - 2<x,y> loses them.
+template <class T>
+void squared_euclidean(const T* x, const T* y, size_t d, size_t stride, size_t m, T* out) {
+    accumulate(x, y, d, stride, m, out, [](T a, T b) { return (a - b) * (a - b); });
+}
+template <class T>
+void cityblock(const T* x, const T* y, size_t d, size_t stride, size_t m, T* out) {
+    accumulate(x, y, d, stride, m, out, [](T a, T b) { return a < b ? b - a : a - b; });
+}
+template <class T>
+void inner_product(const T* x, const T* y, size_t d, size_t stride, size_t m, T* out) {
+    accumulate(x, y, d, stride, m, out, [](T a, T b) { return a * b; });
+}
+inline float root(float x) { return sqrtf(x); }
+inline double root(double x) { return sqrt(x); }
+template <class T>
+void square_root(T* c, size_t m) {
+    for (size_t j = 0; j < m; ++j) c[j] = root(c[j]);
+}
+
+template <class T>
+constexpr RowKernels<T> table{scan<T>, minimum<T>, column_minima<T>, below<T>, kth_bound<T>, group_sums<T>};
+template <class T>
+constexpr PointKernels<T> points{squared_euclidean<T>, cityblock<T>, inner_product<T>, square_root<T>};
+constexpr ListKernels lists{cheapest, softmax};
+
+}  // namespace
+
+extern const RowKernels<float>* const MONGE_NAME(rows_float);
+extern const RowKernels<double>* const MONGE_NAME(rows_double);
+extern const PointKernels<float>* const MONGE_NAME(points_float);
+extern const PointKernels<double>* const MONGE_NAME(points_double);
+extern const ListKernels* const MONGE_NAME(lists);
+const RowKernels<float>* const MONGE_NAME(rows_float) = &table<float>;
+const RowKernels<double>* const MONGE_NAME(rows_double) = &table<double>;
+const PointKernels<float>* const MONGE_NAME(points_float) = &points<float>;
+const PointKernels<double>* const MONGE_NAME(points_double) = &points<double>;
+const ListKernels* const MONGE_NAME(lists) = &lists;
+
+}  // namespace monge

@@ -1,0 +1,72 @@
+// The inner loops of the solver: passes over one row of costs, and over one candidate list.
+//
+// They are written once, in row_kernels.cpp, with the vector extension of GCC and Clang, which any processor can be
+// compiled for, and built once per instruction set. `row_kernels<T>()` picks the best set this processor has.
+//
+// Every set computes the same bits: minima do not depend on the order of comparison, `c - v` is one rounding, and
+// contraction to fused multiply-add is switched off by the build.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace monge {
+
+/// Which values occur in a stretch of costs. `lowest` and `highest` are over the finite entries.
+struct CostRange {
+    double lowest;
+    double highest;
+    bool has_infinity;  // +inf: forbidden arcs
+    bool has_invalid;   // NaN or -inf
+};
+
+/// The loops for costs of type T. `c` is a row of costs (m,), `v` the potentials of its columns (m,).
+template <class T>
+struct RowKernels {
+    /// Widens `range` by the entries of the row.
+    void (*scan)(const T* c, std::size_t m, CostRange* range);
+
+    /// min_j c_j - v_j; +inf for an empty row.
+    double (*minimum)(const T* c, const double* v, std::size_t m);
+
+    /// best_j = min(best_j, c_j - u), and where it falls, arg_j = row. `arg` holds integers; doubles keep lanes aligned.
+    void (*column_minima)(const T* c, double u, double row, std::size_t m, double* best, double* arg);
+
+    /// The columns with c_j - v_j < bound, in increasing order, into `out` (room for m). Returns how many.
+    std::size_t (*below)(const T* c, const double* v, std::size_t m, double bound, std::int32_t* out);
+
+    /// An upper bound on the k-th smallest c_j - v_j that at least k columns reach (+inf if m is small). It comes from
+    /// minima over interleaved lanes, so that little more than k columns reach it unless costs are tied or periodic.
+    double (*kth_bound)(const T* c, const double* v, std::size_t m, std::size_t k);
+
+    /// sums[group_j] += c_j.
+    void (*group_sums)(const T* c, const std::int32_t* group, std::size_t m, double* sums);
+};
+
+/// The loops over candidate lists and coordinates, which do not depend on the type of the stored cost.
+struct ListKernels {
+    /// The position k of the smallest cost[k] - v[column[k]] (the first one in a tie), its value in *value. len > 0.
+    std::size_t (*cheapest)(const std::int32_t* column, const double* cost, std::size_t len, const double* v,
+                            double* value);
+
+    /// One row of a Sinkhorn half step over a list of k arcs: share[l] = a softmax_l(log2_weight[l] - cost[l]) in
+    /// units where the exponential is 2^x. `exponent` is overwritten with the shares.
+    void (*softmax)(float* exponent, std::size_t k, float mass);
+};
+
+/// Ground costs between a point x (d,) and m points stored one coordinate per row: y (d, m), row stride `stride`.
+template <class T>
+struct PointKernels {
+    void (*squared_euclidean)(const T* x, const T* y, std::size_t d, std::size_t stride, std::size_t m, T* out);
+    void (*cityblock)(const T* x, const T* y, std::size_t d, std::size_t stride, std::size_t m, T* out);
+    void (*inner_product)(const T* x, const T* y, std::size_t d, std::size_t stride, std::size_t m, T* out);
+    void (*square_root)(T* c, std::size_t m);
+};
+
+template <class T>
+const RowKernels<T>& row_kernels();
+template <class T>
+const PointKernels<T>& point_kernels();
+const ListKernels& list_kernels();
+
+}  // namespace monge

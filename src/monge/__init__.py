@@ -1,0 +1,30 @@
+"""Optimal transport: exact, fast, certified.
+
+>>> import numpy as np, monge
+>>> x, y = np.array([[0.0, 0.0], [1.0, 1.0]]), np.array([[1.0, 2.0], [0.0, 1.0]])
+>>> t = monge.emd(monge.PointCloud(x, y))
+>>> t.value
+1.0
+"""
+
+from importlib.metadata import version as _version
+
+from monge.distances.wasserstein import wasserstein
+from monge.exact.emd import emd
+from monge.maps.color import color_transfer
+from monge.problem.costs import CostMatrix, PointCloud
+from monge.problem.transport import ConvergenceWarning, InfeasibleError, Status, Transport
+
+__version__ = _version("monge")
+
+__all__ = [
+    "ConvergenceWarning",
+    "CostMatrix",
+    "InfeasibleError",
+    "PointCloud",
+    "Status",
+    "Transport",
+    "color_transfer",
+    "emd",
+    "wasserstein",
+]

@@ -1,0 +1,54 @@
+"""Wasserstein distances between point clouds.
+
+W_p(mu, nu) = ( min_P  sum_ij P_ij |x_i - y_j|^p )^(1/p)           (Villani 2009, Definition 6.1)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from monge.exact.emd import emd
+from monge.problem.costs import PointCloud
+
+__all__ = ["wasserstein"]
+
+
+def wasserstein(x: Any, y: Any, a: Any = None, b: Any = None, *, p: float = 2, threads: int | None = None) -> float:
+    """The exact Wasserstein distance W_p between two weighted point clouds, with the Euclidean ground distance.
+
+    Parameters
+    ----------
+    x : array_like (n, d)
+        Points of the first measure; a vector stands for points on the line.
+    y : array_like (m, d)
+        Points of the second.
+    a, b : array_like (n,), (m,), optional
+        Weights, of equal totals; None for uniform ones. They are normalised to probabilities.
+    p : float
+        Exponent, >= 1.
+    threads : int, optional
+        As in `emd`.
+
+    Returns
+    -------
+    float
+        In the unit of the coordinates.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `PointCloud` and `emd` do; for p < 1.
+
+    Examples
+    --------
+    >>> import monge
+    >>> monge.wasserstein([[0.0, 0.0]], [[3.0, 4.0]])
+    5.0
+    """
+    power = float(p)
+    if not 1.0 <= power < np.inf:
+        raise ValueError(f"p should be a finite number >= 1; got {p!r}.")
+    transport = emd(PointCloud(x, y, ("euclidean", power)), a, b, threads=threads)
+    return float((transport.cost / transport.plan.sum()) ** (1.0 / power))

@@ -1,0 +1,40 @@
+from collections.abc import Callable
+from typing import Any, TypedDict
+
+from numpy import float64, int64
+from numpy.typing import NDArray
+
+class Counters(TypedDict):
+    pivots: int
+    degenerate_pivots: int
+    arcs_priced: int
+    sweeps: int
+    listed_arcs: int
+    coarse_pivots: int
+    seconds_start: float
+    seconds_pivots: float
+    seconds_sweeps: float
+    seconds_total: float
+
+def emd(
+    cost: NDArray[Any],
+    a: NDArray[float64] | None,
+    b: NDArray[float64] | None,
+    f: NDArray[float64] | None,
+    g: NDArray[float64] | None,
+    threads: int,
+    time_limit: float,
+    report: Callable[[int, int, float], None] | None,
+) -> tuple[
+    int,
+    float,
+    float,
+    NDArray[float64],
+    NDArray[float64],
+    NDArray[int64],
+    NDArray[int64],
+    NDArray[float64],
+    Counters,
+]: ...
+def ground_costs(x: NDArray[Any], y: NDArray[Any], ground: int, power: float, threads: int) -> NDArray[Any]: ...
+def instruction_set() -> str: ...

@@ -1,0 +1,153 @@
+# distutils: language = c++
+# cython: language_level=3, boundscheck=False, wraparound=False, embedsignature=False
+"""The binding of the C++ core: convert, allocate, drop the GIL, map the status. Nothing else."""
+
+from cpython.exc cimport PyErr_CheckSignals
+from libc.stdint cimport int64_t
+from libcpp cimport bool as cbool
+from libcpp.vector cimport vector
+
+import numpy as np
+
+
+cdef extern from "emd.hpp" namespace "monge" nogil:
+    cdef enum class Status(int):
+        pass
+
+    cdef struct Problem:
+        const void* cost
+        cbool single
+        size_t n, m
+        ptrdiff_t row_step, col_step
+        const double* a
+        const double* b
+        const double* f
+        const double* g
+
+    cdef struct Progress:
+        int64_t pivots, sweeps
+        double violation
+
+    ctypedef cbool (*Poll)(void*, const Progress&) noexcept nogil
+
+    cdef struct Options:
+        int threads
+        double time_limit
+        Poll poll
+        void* context
+
+    cdef struct Counters:
+        int64_t pivots, degenerate_pivots, arcs_priced, sweeps, listed_arcs, coarse_pivots
+        double seconds_start, seconds_pivots, seconds_sweeps, seconds_total
+
+    cdef cppclass Solution:
+        Status status
+        vector[double] f, g, mass
+        vector[int64_t] rows, cols
+        double cost, gap
+        Counters counters
+
+    Solution solve "monge::solve"(const Problem&, const Options&)
+
+    cdef enum class GroundCost(int):
+        pass
+
+    void point_costs[T](const T*, const T*, size_t, size_t, size_t, GroundCost, double, int, T*) except +MemoryError
+    const char* _instruction_set "monge::instruction_set"()
+
+
+ctypedef fused Real:
+    const float
+    const double
+
+
+cdef class _Watch:
+    """What a poll needs: the caller's progress function, and the exception that stopped the solve."""
+    cdef object report
+    cdef object error
+
+
+cdef cbool _poll(void* context, const Progress& progress) noexcept with gil:
+    cdef _Watch watch = <_Watch> context
+    try:
+        PyErr_CheckSignals()
+        if watch.report is not None:
+            watch.report(progress.pivots, progress.sweeps, progress.violation)
+    except BaseException as error:
+        watch.error = error
+        return True
+    return False
+
+
+cdef _as_array(const vector[double]& values):
+    out = np.empty(values.size())
+    cdef double[::1] view = out
+    cdef size_t k
+    for k in range(values.size()):
+        view[k] = values[k]
+    return out
+
+
+cdef _as_indices(const vector[int64_t]& values):
+    out = np.empty(values.size(), dtype=np.int64)
+    cdef int64_t[::1] view = out
+    cdef size_t k
+    for k in range(values.size()):
+        view[k] = values[k]
+    return out
+
+
+def emd(Real[:, :] cost, const double[::1] a, const double[::1] b, const double[::1] f, const double[::1] g,
+        int threads, double time_limit, report):
+    cdef Problem problem
+    cdef Options options
+    cdef Solution solution
+    cdef _Watch watch = _Watch()
+    watch.report = report
+    problem.cost = &cost[0, 0]
+    problem.single = Real is float
+    problem.n = cost.shape[0]
+    problem.m = cost.shape[1]
+    problem.row_step = cost.strides[0] // <ptrdiff_t> sizeof(cost[0, 0])
+    problem.col_step = cost.strides[1] // <ptrdiff_t> sizeof(cost[0, 0])
+    if a is not None:
+        problem.a = &a[0]
+    if b is not None:
+        problem.b = &b[0]
+    if f is not None:
+        problem.f = &f[0]
+    if g is not None:
+        problem.g = &g[0]
+    options.threads = threads
+    options.time_limit = time_limit
+    options.poll = _poll
+    options.context = <void*> watch
+    with nogil:
+        solution = solve(problem, options)
+    if watch.error is not None:
+        raise watch.error
+    counters = solution.counters
+    return (
+        <int> solution.status, solution.cost, solution.gap, _as_array(solution.f), _as_array(solution.g),
+        _as_indices(solution.rows), _as_indices(solution.cols), _as_array(solution.mass), counters,
+    )
+
+
+def ground_costs(Real[:, ::1] x, Real[:, ::1] y, int ground, double power, int threads):
+    cdef size_t n = x.shape[0], m = y.shape[0], d = x.shape[1]
+    out = np.empty((n, m), dtype=np.float32 if Real is float else np.float64)
+    cdef float[:, ::1] out_single
+    cdef double[:, ::1] out_double
+    if Real is float:
+        out_single = out
+        with nogil:
+            point_costs[float](&x[0, 0], &y[0, 0], n, m, d, <GroundCost> ground, power, threads, &out_single[0, 0])
+    else:
+        out_double = out
+        with nogil:
+            point_costs[double](&x[0, 0], &y[0, 0], n, m, d, <GroundCost> ground, power, threads, &out_double[0, 0])
+    return out
+
+
+def instruction_set():
+    return _instruction_set().decode()

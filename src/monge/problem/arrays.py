@@ -1,0 +1,81 @@
+"""Arrays as the solvers want them, from whatever the caller has.
+
+Anything that NumPy can read is taken: lists, NumPy arrays of any layout, CPU tensors of other array libraries.
+float32 and float64 stay what they are; float16 becomes float32, integers and booleans float64. Nothing is rounded in
+silence.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["available_memory", "available_threads", "real_array", "require_memory"]
+
+# Integers beyond this are not all float64 numbers.
+_EXACT_INTEGER = 2**53
+
+
+def real_array(values: Any, name: str, ndim: int, expected: str) -> NDArray[Any]:
+    """`values` as a float32 or float64 array of `ndim` dimensions in native byte order, not copied where it is one.
+
+    `expected` says in words what the argument should be, for the error text.
+    """
+    try:
+        array = np.asarray(values)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise TypeError(f"{name} should be {expected}; NumPy cannot read {type(values).__name__}: {error}") from error
+    kind = array.dtype.kind
+    if kind not in "fiub" or array.dtype.itemsize > 8:
+        raise TypeError(
+            f"{name} should be {expected} of real numbers; got dtype {array.dtype}. "
+            "Convert it, for example with .astype(numpy.float64)."
+        )
+    if array.ndim != ndim:
+        raise ValueError(f"{name} should be {expected}; got shape {array.shape}.")
+    if kind in "iu" and array.dtype.itemsize == 8 and array.size:
+        if max(abs(int(array.min())), abs(int(array.max()))) > _EXACT_INTEGER:
+            raise ValueError(
+                f"{name} holds integers beyond 2**53, which float64 cannot hold exactly. "
+                "Scale them down, or convert to float64 yourself if rounding is harmless."
+            )
+    target = np.float32 if kind == "f" and array.dtype.itemsize <= 4 else np.float64
+    return array.astype(target, copy=False)
+
+
+def available_threads(threads: int | None) -> int:
+    """The number of threads to use: `threads`, or all processors this process may run on."""
+    if threads is None:
+        if hasattr(os, "sched_getaffinity"):
+            return len(os.sched_getaffinity(0))
+        return os.cpu_count() or 1
+    if isinstance(threads, bool) or not isinstance(threads, int | np.integer) or threads < 1:
+        raise ValueError(f"threads should be a positive integer, or None for all processors; got {threads!r}.")
+    return int(threads)
+
+
+def available_memory() -> int | None:
+    """Bytes that can still be allocated without swapping, or None where the system does not say."""
+    try:
+        with open("/proc/meminfo") as lines:
+            for line in lines:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def require_memory(wanted: int, what: str, remedy: str) -> None:
+    """Raises MemoryError if `what`, of `wanted` bytes, would not fit."""
+    available = available_memory()
+    if available is not None and wanted > available:
+        raise MemoryError(
+            f"{what} takes {wanted / 2**30:.1f} GiB, and {available / 2**30:.1f} GiB of memory are available. {remedy}"
+        )

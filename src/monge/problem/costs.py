@@ -1,0 +1,154 @@
+"""Costs: what it takes to move a unit of mass from place i to place j.
+
+A solver's first argument is a cost: any (n, m) array, or one of the classes here. The class says how the cost is stored:
+`CostMatrix` holds all n * m numbers, `PointCloud` the points they come from.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monge.problem.arrays import real_array
+
+__all__ = ["CostMatrix", "PointCloud", "as_cost"]
+
+# Name in the API -> distance, and the power it is raised to.
+_GROUND_COSTS = {
+    "sqeuclidean": ("euclidean", 2.0),
+    "euclidean": ("euclidean", 1.0),
+    "cityblock": ("cityblock", 1.0),
+    "cosine": ("cosine", 1.0),
+}
+
+
+class CostMatrix:
+    """A cost given as a matrix.
+
+    Parameters
+    ----------
+    C : array_like (n, m)
+        C[i, j] is the cost per unit of mass from i to j, in any unit. float32 and float64 arrays are used in place,
+        whatever their strides; other types are converted once. +inf forbids an arc; NaN and -inf are errors.
+
+    Raises
+    ------
+    TypeError
+        If C is not numeric, or complex.
+    ValueError
+        If C is not a matrix, or empty.
+
+    Examples
+    --------
+    >>> import monge
+    >>> monge.emd(monge.CostMatrix([[0, 1], [1, 0]])).value
+    0.0
+    """
+
+    def __init__(self, C: Any) -> None:
+        self.C = real_array(C, "cost", 2, "an (n, m) matrix")
+        if 0 in self.C.shape:
+            raise ValueError(f"cost should have at least one row and one column; got shape {self.C.shape}.")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, m)."""
+        n, m = self.C.shape
+        return n, m
+
+    def __repr__(self) -> str:
+        return f"CostMatrix(shape={self.shape}, dtype={self.C.dtype})"
+
+
+class PointCloud:
+    """The cost between two point clouds, C_ij = c(x_i, y_j).
+
+    Parameters
+    ----------
+    x : array_like (n, d)
+        Source points. A vector of length n stands for n points on the line.
+    y : array_like (m, d)
+        Target points.
+    cost : str or (str, float)
+        "sqeuclidean" |x - y|^2, "euclidean" |x - y|, "cityblock" sum_k |x_k - y_k|, "cosine" 1 - <x, y> / (|x| |y|);
+        ("euclidean", p) stands for |x - y|^p and ("cityblock", p) likewise, p > 0.
+
+    Raises
+    ------
+    TypeError
+        If the points are not numeric.
+    ValueError
+        For an unknown cost, no points, dimensions that differ, coordinates that are not finite, or a point at the origin
+        with the cosine cost.
+
+    Examples
+    --------
+    >>> import numpy as np, monge
+    >>> cost = monge.PointCloud(np.zeros((3, 2)), np.ones((5, 2)), "sqeuclidean")
+    >>> cost.shape
+    (3, 5)
+    >>> monge.emd(cost).value
+    2.0
+    """
+
+    def __init__(self, x: Any, y: Any, cost: str | tuple[str, float] = "sqeuclidean") -> None:
+        self.x, self.y = _points(x, "x"), _points(y, "y")
+        if self.x.shape[1] != self.y.shape[1]:
+            raise ValueError(
+                f"x and y should have points of the same dimension; got shapes {self.x.shape} and {self.y.shape}."
+            )
+        self.cost = cost
+        self.distance, self.power = _ground_cost(cost)
+        if self.distance == "cosine":
+            for points, name in ((self.x, "x"), (self.y, "y")):
+                zero = ~points.any(axis=1)
+                if zero.any():
+                    raise ValueError(
+                        f"the cosine cost needs points off the origin; {name}[{int(np.argmax(zero))}] is zero. "
+                        "Drop such points or choose another cost."
+                    )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, m)."""
+        return len(self.x), len(self.y)
+
+    def __repr__(self) -> str:
+        return f"PointCloud(shape={self.shape}, d={self.x.shape[1]}, cost={self.cost!r})"
+
+
+def as_cost(cost: Any) -> CostMatrix | PointCloud:
+    """A cost object from what a solver was given."""
+    return cost if isinstance(cost, CostMatrix | PointCloud) else CostMatrix(cost)
+
+
+def _points(values: Any, name: str) -> NDArray[Any]:
+    ndim = 1 if np.ndim(values) == 1 else 2
+    points = real_array(values, name, ndim, "points of shape (n, d)")
+    if ndim == 1:
+        points = points[:, np.newaxis]
+    if 0 in points.shape:
+        raise ValueError(f"{name} should hold at least one point of at least one coordinate; got shape {points.shape}.")
+    if not np.isfinite(points).all():
+        at = tuple(int(k) for k in np.argwhere(~np.isfinite(points))[0])
+        raise ValueError(f"{name} should hold finite coordinates; {name}[{at[0]}, {at[1]}] = {points[at]!r}.")
+    return points
+
+
+def _ground_cost(cost: str | tuple[str, float]) -> tuple[str, float]:
+    name, power = cost if isinstance(cost, tuple) and len(cost) == 2 else (cost, None)
+    if not isinstance(name, str) or name not in _GROUND_COSTS:
+        raise ValueError(
+            f"cost should be one of {', '.join(map(repr, _GROUND_COSTS))}, or ('euclidean', p); got {cost!r}."
+        )
+    distance, default = _GROUND_COSTS[name]
+    if power is None:
+        return distance, default
+    if name not in ("euclidean", "cityblock"):
+        raise ValueError(f"only 'euclidean' and 'cityblock' take a power; got {cost!r}.")
+    power = float(power)
+    if not 0.0 < power < np.inf:
+        raise ValueError(f"the power of a ground cost should be positive and finite; got {power!r}.")
+    return distance, power

@@ -1,0 +1,66 @@
+"""Weights of the two measures: checks and normalisation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monge.problem.arrays import real_array
+
+__all__ = ["check_weights", "weights_or_uniform"]
+
+Weights = NDArray[np.float64]
+
+
+def check_weights(a: Any, b: Any, n: int, m: int) -> tuple[Weights | None, Weights | None]:
+    """The weights as contiguous float64 arrays, or None for uniform ones.
+
+    Raises ValueError for a wrong length, negative, NaN, infinite or all-zero weights, and for totals that differ by more
+    than rounding explains; a smaller difference is left for the solver to rescale.
+    """
+    weights_a, rounding_a = _check_side(a, n, "a", "row")
+    weights_b, rounding_b = _check_side(b, m, "b", "column")
+    if weights_a is not None and weights_b is not None:
+        total_a, total_b = float(weights_a.sum()), float(weights_b.sum())
+        # Each weight is off by half a unit in its last place, and so is the sum by which it was normalised, to which a
+        # plain loop over float32 adds about the square root of the number of terms.
+        allowed = max(rounding_a, rounding_b) * (8.0 + (n + m) ** 0.5)
+        if abs(total_a - total_b) > allowed * max(total_a, total_b):
+            raise ValueError(
+                f"a and b should have the same total mass; a.sum() = {total_a!r} and b.sum() = {total_b!r}. "
+                "Normalise them if only shapes matter (a / a.sum()); use monge.partial to move a given mass, or "
+                "monge.sinkhorn with marginals= to let masses differ."
+            )
+    return weights_a, weights_b
+
+
+def weights_or_uniform(weights: Weights | None, size: int, total: float = 1.0) -> Weights:
+    """`weights`, or uniform ones of the given total."""
+    return np.full(size, total / size) if weights is None else weights
+
+
+def _check_side(values: Any, size: int, name: str, place: str) -> tuple[Weights | None, float]:
+    if values is None:
+        return None, 0.0
+    array = real_array(values, name, 1, f"weights of shape ({size},), one per {place} of the cost,")
+    if array.shape != (size,):
+        raise ValueError(f"{name} should have shape ({size},), one weight per {place} of the cost; got {array.shape}.")
+    source = np.asarray(values).dtype
+    rounding = float(np.finfo(source).eps) if source.kind == "f" else float(np.finfo(np.float64).eps)
+    weights = np.ascontiguousarray(array, dtype=np.float64)
+    total = float(weights.sum())
+    if not 0.0 < total < np.inf or float(weights.min()) < 0.0:
+        _explain(weights, name)
+    return weights, rounding
+
+
+def _explain(weights: Weights, name: str) -> None:
+    bad = ~(weights >= 0.0) | np.isinf(weights)
+    if bad.any():
+        at = int(np.argmax(bad))
+        raise ValueError(f"{name} should hold finite weights that are not negative; {name}[{at}] = {weights[at]!r}.")
+    if not weights.any():
+        raise ValueError(f"{name} should have some mass; all {weights.size} weights are zero.")
+    raise ValueError(f"{name} should have a finite total; its weights add up to infinity. Scale them down.")

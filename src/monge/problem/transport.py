@@ -1,0 +1,147 @@
+"""The result of every solver: a plan, its price, and the proof of how good it is."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monge.problem.arrays import real_array
+
+__all__ = ["ConvergenceWarning", "InfeasibleError", "Status", "Transport"]
+
+Array = NDArray[np.float64]
+
+
+class ConvergenceWarning(UserWarning):
+    """A solver stopped before it reached what was asked for; the text says what to change."""
+
+
+class InfeasibleError(ValueError):
+    """No plan moves the mass without using a forbidden arc, one whose cost is +inf."""
+
+
+class Status(enum.Enum):
+    """Why a solver stopped. The value is the advice."""
+
+    OPTIMAL = "the plan is optimal; the gap certifies it"
+    TIME_LIMIT = (
+        "time_limit ran out: the plan is feasible and its gap says how far it may be from the optimum. "
+        "Raise time_limit, or start from this result with init="
+    )
+
+
+class Transport:
+    """A transport plan P with marginals a and b, dual potentials, and a certificate.
+
+    Attributes
+    ----------
+    value : float
+        The minimised objective; for `emd` the same as `cost`.
+    cost : float
+        <P, C>, in cost units times mass units.
+    f, g : ndarray (n,), (m,)
+        Potentials, in cost units. For `emd` they are dual feasible, f_i + g_j <= C_ij, also where a weight is zero.
+    gap : float
+        Certified primal-dual gap, >= 0: no plan costs less than `cost - gap`.
+    status : Status
+        Why the solver stopped; ``status.value`` is advice.
+    converged : bool
+        Whether it reached what was asked for.
+    iterations : int
+        Pivots of the simplex.
+    stats : dict
+        Counters and seconds by phase.
+    """
+
+    def __init__(
+        self,
+        *,
+        value: float,
+        cost: float,
+        f: Array,
+        g: Array,
+        gap: float,
+        status: Status,
+        iterations: int,
+        stats: Mapping[str, Any],
+        weights: tuple[Array | None, Array | None],
+        entries: Callable[[], tuple[NDArray[np.int64], NDArray[np.int64], Array]],
+    ) -> None:
+        self.value, self.cost = value, cost
+        self.f, self.g = f, g
+        self.gap = gap
+        self.status = status
+        self.iterations = iterations
+        self.stats = dict(stats)
+        self._weights = weights
+        self._entries = entries
+
+    @property
+    def converged(self) -> bool:
+        """Whether the solver reached what was asked for."""
+        return self.status is Status.OPTIMAL
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, m)."""
+        return len(self.f), len(self.g)
+
+    @cached_property
+    def plan(self) -> Any:
+        """The plan P (n, m) as a scipy.sparse.coo_array, with at most n + m - 1 entries for `emd`."""
+        from scipy.sparse import coo_array
+
+        rows, cols, mass = self._entries()
+        return coo_array((mass, (rows, cols)), shape=self.shape)
+
+    @cached_property
+    def marginal_error(self) -> float:
+        """(|P 1 - a|_1 + |P' 1 - b|_1) / total mass, measured on the plan."""
+        rows, cols, mass = self._entries()
+        (n, m), total = self.shape, float(mass.sum())
+        a, b = self._weights
+        sent, received = np.bincount(rows, mass, n), np.bincount(cols, mass, m)
+        error = (
+            np.abs(sent - (total / n if a is None else a)).sum()
+            + np.abs(received - (total / m if b is None else b)).sum()
+        )
+        return float(error / total)
+
+    def map(self, y: Any) -> NDArray[Any]:
+        """The barycentric projection T(x_i) = sum_j P_ij y_j / sum_j P_ij (Ferradans et al. 2014, section 2.3).
+
+        Parameters
+        ----------
+        y : array_like (m, d) or (m,)
+            Target points, or any values attached to them.
+
+        Returns
+        -------
+        ndarray (n, d) or (n,)
+            Images of the sources; NaN for sources without mass, which go nowhere.
+
+        Examples
+        --------
+        >>> import numpy as np, monge
+        >>> x = np.array([[0.0, 0.0], [1.0, 0.0]])
+        >>> t = monge.emd(monge.PointCloud(x, x[::-1] + 10.0))
+        >>> t.map(x[::-1] + 10.0)
+        array([[10., 10.],
+               [11., 10.]])
+        """
+        points = real_array(y, "y", min(max(np.ndim(y), 1), 2), f"values of shape ({self.shape[1]}, d)")
+        if len(points) != self.shape[1]:
+            raise ValueError(f"y should have {self.shape[1]} rows, one per target; got shape {points.shape}.")
+        sent = self.plan.sum(axis=1)
+        with np.errstate(invalid="ignore"):
+            images: NDArray[Any] = (self.plan @ points) / (sent[:, np.newaxis] if points.ndim == 2 else sent)
+        return images
+
+    def __repr__(self) -> str:
+        n, m = self.shape
+        return f"Transport({n} x {m}, value={self.value:.6g}, gap={self.gap:.2g}, {self.status.name}, {self.iterations} iterations)"
