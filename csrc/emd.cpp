@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <new>
+#include <tuple>
 
 #include "masses.hpp"
 #include "network_simplex.hpp"
@@ -83,10 +84,8 @@ struct Solved {
 };
 
 template <class Arcs>
-void read_off(NetworkSimplex<Arcs>& simplex, std::size_t cols, Solved<Arcs>& out) {
-    out.u = simplex.certificate();
-    const double* v = simplex.tree().col_potentials();
-    out.v.assign(v, v + cols);
+void read_off(NetworkSimplex<Arcs>& simplex, Solved<Arcs>& out) {
+    std::tie(out.u, out.v) = simplex.certificate();
     simplex.tree().for_each_arc([&](Node i, Node j, Flow flow, double cost) {
         if (flow > 0) out.plan.push_back({i, j, flow, cost});
     });
@@ -100,7 +99,7 @@ Status solve_plain(const Arcs& arcs, const Masses& masses, std::vector<double> e
     simplex.start(true);
     simplex.optimise();
     const Status status = monitor.reason();
-    read_off(simplex, arcs.cols(), out);
+    read_off(simplex, out);
     solution.counters.listed_arcs = simplex.listed();
     return status;
 }
@@ -123,14 +122,14 @@ Status solve_forbidden(const Base& base, const Masses& masses, std::vector<doubl
         simplex.reprice();
         simplex.optimise();
         if (forbidden_flow(1.0)) return monitor.stopped() ? Status::no_plan_yet : Status::infeasible;
-        const double* p = simplex.tree().row_potentials();
-        const double* q = simplex.tree().col_potentials();
-        arcs.phase_two({p, p + arcs.rows()}, {q, q + arcs.cols()});
+        std::vector<double> p(arcs.rows()), q(arcs.cols());
+        simplex.tree().read_potentials(p, q);
+        arcs.phase_two(std::move(p), std::move(q));
         simplex.reprice();
     }
     simplex.optimise();
     const Status status = monitor.reason();
-    read_off(simplex, arcs.cols(), out);
+    read_off(simplex, out);
     solution.counters.listed_arcs = simplex.listed();
     std::vector<typename Base::Scalar> scratch(arcs.cols());
     const double factor = arcs.lift(out.u.data(), out.v.data(), scratch);

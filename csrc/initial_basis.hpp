@@ -262,10 +262,9 @@ inline void tighten(CandidateLists& lists, std::size_t k, std::vector<double>& u
     std::vector<double> best(m, infinity), best_cost(m, 0.0);
     std::vector<Node> best_row(m, -1);
     for (std::size_t i = 0; i < n; ++i) {
-        double value;
         if (lists.length(i) == 0) continue;
-        list_kernels().cheapest(lists.cols(i), lists.costs(i), lists.length(i), v.data(), &value);
-        u[i] = value;
+        u[i] = infinity;
+        for (std::size_t q = 0; q < lists.length(i); ++q) u[i] = std::min(u[i], lists.costs(i)[q] - v[lists.cols(i)[q]]);
         for (std::size_t q = 0; q < lists.length(i); ++q) {
             const Node j = lists.cols(i)[q];
             const double r = lists.costs(i)[q] - u[i];

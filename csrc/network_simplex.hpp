@@ -62,8 +62,8 @@ public:
 
     const SpanningTree& tree() const { return tree_; }
 
-    /// f_i = min_j c_ij - g_j at the column potentials g of the tree, which is dual feasible whatever the pivots did.
-    const std::vector<double>& certificate();
+    /// (f, g): the column potentials g of the tree and f_i = min_j c_ij - g_j, dual feasible whatever the pivots did.
+    std::pair<std::vector<double>, std::vector<double>> certificate();
 
     std::int64_t listed() const { return lists_.total(); }
 
@@ -82,7 +82,7 @@ private:
     std::vector<Scratch<Scalar>> scratch_;  // one per worker
     CandidateLists lists_;
     SpanningTree tree_;
-    std::vector<double> u_, v_;  // the estimates of the start
+    std::vector<double> u_, v_;  // potentials: the estimates of the start, then those of the tree at the last sweep
     std::vector<double> row_minimum_;
     bool warm_ = false, certified_ = false;
     double tolerance_ = 0.0;
@@ -106,8 +106,7 @@ void NetworkSimplex<Arcs>::start(bool structured) {
             solver.start(true);
             solver.optimise();
             counters_.coarse_pivots += counters.pivots + counters.coarse_pivots;
-            const double* V = solver.tree().col_potentials();
-            for (std::size_t j = 0; j < v_.size(); ++j) v_[j] = V[problem.cols.of[j]];
+            for (std::size_t j = 0; j < v_.size(); ++j) v_[j] = solver.tree().col_potential(problem.cols.of[j]);
             coarse = true;
         } else if (!monitor_.stopped()) {
             plain();
@@ -129,8 +128,9 @@ bool NetworkSimplex<Arcs>::price(Node i, std::size_t& position, double& reduced)
     if (length == 0) return false;
     counters_.arcs_priced += static_cast<std::int64_t>(length);
     double value;
-    position = list_kernels().cheapest(lists_.cols(i), lists_.costs(i), length, tree_.col_potentials(), &value);
-    reduced = value - tree_.row_potentials()[i];
+    position = list_kernels().cheapest(lists_.cols(i), lists_.costs(i), length, tree_.col_values(), tree_.col_blocks(),
+                                       tree_.block_adds(), &value);
+    reduced = value - tree_.row_potential(i);
     return reduced < -tolerance_;
 }
 
@@ -179,8 +179,9 @@ void NetworkSimplex<Arcs>::optimise() {
         }
         if (monitor_.stopped()) return;
         Stopwatch watch(counters_.seconds_sweeps);
-        const SweepResult result = sweep(arcs_, tree_.row_potentials(), tree_.col_potentials(), tolerance_, lists_,
-                                         row_minimum_.data(), scratch_, workers_, monitor_);
+        tree_.read_potentials(u_, v_);
+        const SweepResult result = sweep(arcs_, u_.data(), v_.data(), tolerance_, lists_, row_minimum_.data(), scratch_,
+                                         workers_, monitor_);
         if (monitor_.stopped()) return;
         ++counters_.sweeps;
         counters_.arcs_priced += static_cast<std::int64_t>(arcs_.rows()) * static_cast<std::int64_t>(arcs_.cols());
@@ -209,17 +210,18 @@ void NetworkSimplex<Arcs>::reprice() {
 }
 
 template <class Arcs>
-const std::vector<double>& NetworkSimplex<Arcs>::certificate() {
+std::pair<std::vector<double>, std::vector<double>> NetworkSimplex<Arcs>::certificate() {
     if (!certified_) {
         const auto& kernels = row_kernels<Scalar>();
+        tree_.read_potentials(u_, v_);
         const std::size_t m = arcs_.cols(), block = rows_per_chunk(m);
         workers_.run((arcs_.rows() + block - 1) / block, [&](std::size_t chunk, int worker) {
             for (std::size_t i = chunk * block; i < std::min(arcs_.rows(), (chunk + 1) * block); ++i)
-                row_minimum_[i] = kernels.minimum(arcs_.row(i, scratch_[worker].row.data()), tree_.col_potentials(), m);
+                row_minimum_[i] = kernels.minimum(arcs_.row(i, scratch_[worker].row.data()), v_.data(), m);
         });
         certified_ = true;
     }
-    return row_minimum_;
+    return {row_minimum_, v_};
 }
 
 }  // namespace monge

@@ -195,11 +195,12 @@ void group_sums(const T* c, const int32_t* group, size_t m, double* sums) {
     for (size_t j = 0; j < m; ++j) sums[group[j]] += static_cast<double>(c[j]);
 }
 
-size_t cheapest(const int32_t* column, const double* cost, size_t len, const double* v, double* value) {
+size_t cheapest(const int32_t* column, const double* cost, size_t len, const double* part, const int32_t* block,
+                const double* add, double* value) {
     double best = infinity;
     size_t at = 0;
     for (size_t k = 0; k < len; ++k) {
-        const double r = cost[k] - v[column[k]];
+        const double r = cost[k] + (part[column[k]] + add[block[column[k]]]);
         at = r < best ? k : at;
         best = r < best ? r : best;
     }

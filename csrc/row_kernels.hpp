@@ -45,9 +45,10 @@ struct RowKernels {
 
 /// The loops over candidate lists and coordinates, which do not depend on the type of the stored cost.
 struct ListKernels {
-    /// The position k of the smallest cost[k] - v[column[k]] (the first one in a tie), its value in *value. len > 0.
-    std::size_t (*cheapest)(const std::int32_t* column, const double* cost, std::size_t len, const double* v,
-                            double* value);
+    /// The position k of the smallest cost[k] + (part[column[k]] + add[block[column[k]]]), the first one in a tie; its
+    /// value in *value. len > 0.
+    std::size_t (*cheapest)(const std::int32_t* column, const double* cost, std::size_t len, const double* part,
+                            const std::int32_t* block, const double* add, double* value);
 
     /// One row of a Sinkhorn half step over a list of k arcs: share[l] = a softmax_l(log2_weight[l] - cost[l]) in
     /// units where the exponential is 2^x. `exponent` is overwritten with the shares.

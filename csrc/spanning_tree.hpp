@@ -1,15 +1,16 @@
 // The basis of the network simplex: a spanning tree over sources, sinks and a root, with its flows and potentials.
 //
 // Nodes are numbered rows first, 0..n-1, then columns, n..n+m-1, then the root n+m. Every tree arc joins a row and a
-// column and is stored on its lower end; the flow runs from the row to the column. The root stands for no place at all:
-// it holds the tree together where the arcs in use fall into several components. Only rows hang from it, over arcs
-// that carry nothing, and such an arc never comes back once it has left.
+// column; the flow on it runs from the row to the column. The root stands for no place at all: it holds the tree together
+// where the arcs in use fall into several components. Only rows hang from it, over arcs that carry nothing, and such an
+// arc never comes back once it has left.
 //
 // The tree is strongly feasible (Cunningham 1976, "A network simplex method", Mathematical Programming 11, section 2):
 // an arc without flow points towards the root, so its lower end is a row. With the leaving arc of `find_cycle` this
 // excludes cycling.
 //
-// Potentials satisfy u_i + v_j = c_ij on every tree arc. The two vectors are contiguous, for the pricing sweeps.
+// Potentials satisfy u_i + v_j = c_ij on every tree arc. A pivot moves u up and v down by the same amount on one side of the
+// leaving arc, so the tour carries u_i for rows and -v_j for columns.
 #pragma once
 
 #include <algorithm>
@@ -20,6 +21,7 @@
 #include <vector>
 
 #include "arcs.hpp"
+#include "euler_tour.hpp"
 #include "masses.hpp"
 
 namespace monge {
@@ -34,51 +36,69 @@ struct BasicArc {
 class SpanningTree {
 public:
     SpanningTree(std::size_t rows, std::size_t cols)
-        : rows_(static_cast<Node>(rows)), root_(static_cast<Node>(rows + cols)), parent_(rows + cols + 1, none),
-          first_child_(rows + cols + 1, none), next_(rows + cols + 1, none), previous_(rows + cols + 1, none),
-          size_(rows + cols + 1, 1), flow_(rows + cols + 1, 0), cost_(rows + cols + 1, 0.0),
-          potential_(rows + cols + 1, 0.0) {}
+        : rows_(static_cast<Node>(rows)), root_(static_cast<Node>(rows + cols)), up_(rows + cols + 1), cost_(rows + cols),
+          tour_(rows + cols + 1) {}
 
     /// Builds the tree from a forest of arcs that all carry flow. Every component hangs from the root at a row of its
     /// own, over an arc whose cost makes the potential of that row `row_potential`.
     void build(const std::vector<BasicArc>& forest, const std::vector<double>& row_potential) {
-        const std::size_t nodes = parent_.size();
+        const std::size_t nodes = up_.size();
         std::vector<std::size_t> first(nodes + 1, 0);
         for (const BasicArc& arc : forest) {
             ++first[arc.row + 1];
             ++first[rows_ + arc.col + 1];
         }
         for (std::size_t x = 0; x < nodes; ++x) first[x + 1] += first[x];
-        std::vector<std::size_t> incident(2 * forest.size()), fill(first.begin(), first.end() - 1);
+        std::vector<std::size_t> incident(2 * forest.size()), at(first.begin(), first.end() - 1);
         for (std::size_t k = 0; k < forest.size(); ++k) {
-            incident[fill[forest[k].row]++] = k;
-            incident[fill[rows_ + forest[k].col]++] = k;
+            incident[at[forest[k].row]++] = k;
+            incident[at[rows_ + forest[k].col]++] = k;
         }
-        std::vector<Node> order;
-        order.reserve(nodes);
+        // Depth first, the next arc to look at of each node in `at`. Each node's edge to its parent takes the node's number.
+        at.assign(first.begin(), first.end() - 1);
+        std::vector<EulerTour::Entry> order;
+        order.reserve(3 * nodes);
+        order.push_back(root_);
+        auto descend = [&](Node x, Node parent, Flow flow, double cost) {
+            up_[x] = {flow, parent, x, 0};
+            cost_[x] = cost;
+            order.push_back(down_entry(x));
+            order.push_back(x);
+        };
         for (Node top = 0; top < rows_; ++top) {
-            if (parent_[top] != none) continue;
-            attach(top, root_, 0, row_potential[top]);
-            order.push_back(top);
-            for (std::size_t at = order.size() - 1; at < order.size(); ++at) {
-                const Node x = order[at];
-                for (std::size_t e = first[x]; e < first[x + 1]; ++e) {
-                    const BasicArc& arc = forest[incident[e]];
-                    const Node y = x < rows_ ? rows_ + arc.col : arc.row;
-                    if (y == parent_[x]) continue;
-                    attach(y, x, arc.flow, arc.cost);
-                    order.push_back(y);
+            if (up_[top].parent != none) continue;
+            descend(top, root_, 0, row_potential[top]);
+            for (Node x = top; x != root_;) {
+                if (at[x] == first[x + 1]) {
+                    order.push_back(up_entry(x));
+                    x = up_[x].parent;
+                    continue;
                 }
+                const BasicArc& arc = forest[incident[at[x]++]];
+                const Node y = x < rows_ ? rows_ + arc.col : arc.row;
+                if (y == up_[x].parent) continue;
+                descend(y, x, arc.flow, arc.cost);
+                x = y;
             }
         }
-        for (std::size_t at = order.size(); at-- > 0;) size_[parent_[order[at]]] += size_[order[at]];
+        tour_.build(order);
         recompute_potentials();
     }
 
-    const double* row_potentials() const { return potential_.data(); }
-    const double* col_potentials() const { return potential_.data() + rows_; }
-    double reduced_cost(Node row, Node col, double cost) const {
-        return (cost - potential_[rows_ + col]) - potential_[row];
+    double reduced_cost(Node row, Node col, double cost) const { return (cost + tour_.value(rows_ + col)) - tour_.value(row); }
+
+    double row_potential(Node row) const { return tour_.value(row); }
+    double col_potential(Node col) const { return -tour_.value(rows_ + col); }
+
+    /// -v_j = value[j] + add[block[j]], for the pricing of lists.
+    const double* col_values() const { return tour_.values() + rows_; }
+    const std::int32_t* col_blocks() const { return tour_.blocks() + rows_; }
+    const double* block_adds() const { return tour_.adds(); }
+
+    /// The potentials as two vectors, for the pricing of rows.
+    void read_potentials(std::vector<double>& u, std::vector<double>& v) const {
+        for (Node i = 0; i < rows_; ++i) u[i] = row_potential(i);
+        for (Node j = 0; j < root_ - rows_; ++j) v[j] = col_potential(j);
     }
 
     /// Brings the arc (row, col) of negative reduced cost into the tree. Returns the flow it takes up.
@@ -86,8 +106,8 @@ public:
         const double reduced = reduced_cost(row, col, cost);
         const Node i = row, j = rows_ + col;
         const Cycle cycle = find_cycle(i, j);
-        if (cycle.flow > 0) push(i, j, cycle);
-        rehang(i, j, cost, reduced, cycle);
+        if (cycle.flow > 0) push(cycle.flow);
+        exchange(cycle.leaves_row_side ? i : j, cycle.leaves_row_side ? j : i, cost, reduced, cycle);
         return cycle.flow;
     }
 
@@ -95,11 +115,20 @@ public:
     /// largest |cost| on an arc that joins two places.
     double recompute_potentials() {
         double largest = 0.0;
-        potential_[root_] = 0.0;
-        for_each_below(root_, [&](Node x) {
-            if (x == root_) return;
-            potential_[x] = cost_[x] - potential_[parent_[x]];
-            if (parent_[x] != root_) largest = std::max(largest, std::fabs(cost_[x]));
+        tour_.clear_adds();
+        tour_.set_value(root_, 0.0);
+        // The tour comes down to a node before it goes anywhere below.
+        std::vector<Node> lower(cost_.size());
+        for (Node x = 0; x < root_; ++x) lower[up_[x].edge] = x;
+        tour_.for_each([&](EulerTour::Entry e) {
+            if (e <= root_) return;
+            const Node x = lower[(e - root_ - 1) / 2];
+            if (e != down_entry(x)) return;
+            const Node p = up_[x].parent;
+            const double cost = cost_[up_[x].edge];
+            // u = c - v for a row, -v = u - c for a column.
+            tour_.set_value(x, x < rows_ ? cost + tour_.value(p) : tour_.value(p) - cost);
+            if (p != root_) largest = std::max(largest, std::fabs(cost));
         });
         return largest;
     }
@@ -108,8 +137,8 @@ public:
     template <class Cost>
     double reprice(Cost&& cost) {
         for (Node x = 0; x < root_; ++x) {
-            const Node row = x < rows_ ? x : parent_[x], col = x < rows_ ? parent_[x] : x;
-            cost_[x] = parent_[x] == root_ ? 0.0 : cost(row, static_cast<Node>(col - rows_));
+            const Node p = up_[x].parent, row = x < rows_ ? x : p, col = x < rows_ ? p : x;
+            cost_[up_[x].edge] = p == root_ ? 0.0 : cost(row, static_cast<Node>(col - rows_));
         }
         return recompute_potentials();
     }
@@ -118,139 +147,117 @@ public:
     template <class Visit>
     void for_each_arc(Visit&& visit) const {
         for (Node x = 0; x < root_; ++x) {
-            const Node p = parent_[x];
-            if (p == root_) continue;
-            if (x < rows_)
-                visit(x, static_cast<Node>(p - rows_), flow_[x], cost_[x]);
-            else
-                visit(p, static_cast<Node>(x - rows_), flow_[x], cost_[x]);
+            const Up& up = up_[x];
+            if (up.parent == root_) continue;
+            const Node row = x < rows_ ? x : up.parent, col = x < rows_ ? up.parent : x;
+            visit(row, static_cast<Node>(col - rows_), up.flow, cost_[up.edge]);
         }
     }
 
 private:
     static constexpr Node none = -1;
 
+    /// The tree arc above a node.
+    struct Up {
+        Flow flow = 0;
+        Node parent = none;
+        std::int32_t edge = 0;
+        std::uint32_t seen = 0;  // the search that came by last
+    };
+
     struct Cycle {
-        Node join, leaving;  // the leaving arc is the one above `leaving`
+        Node leaving;  // the leaving arc is the one above this node
         bool leaves_row_side;
         Flow flow;
     };
 
-    /// Pushing flow over (i, j) takes it from the arcs above rows on i's way up, and above columns on j's. The leaving
-    /// arc is the last one that blocks when the cycle is followed from the join through i and j.
-    Cycle find_cycle(Node i, Node j) const {
+    // An edge's entry 0 runs from its row to its column, entry 1 back; the root counts as a column.
+    EulerTour::Entry down_entry(Node x) const { return tour_.entry(up_[x].edge, x < rows_ ? 1 : 0); }
+    EulerTour::Entry up_entry(Node x) const { return tour_.entry(up_[x].edge, x < rows_ ? 0 : 1); }
+
+    /// Climbs from i and j in step until one comes to where the other has been: that is the join. Pushing flow over (i, j)
+    /// takes it from the arcs above rows on i's way up, and above columns on j's. The leaving arc is the last one that
+    /// blocks when the cycle is followed from the join through i and j.
+    Cycle find_cycle(Node i, Node j) {
+        search_ += 2;
+        const std::uint32_t from_i = search_, from_j = search_ + 1;
+        row_path_.clear();
+        col_path_.clear();
+        Node x = i, y = j;
+        for (;;) {
+            if (x != root_) {
+                if (up_[x].seen == from_j) {
+                    col_path_.erase(std::find(col_path_.begin(), col_path_.end(), x), col_path_.end());
+                    break;
+                }
+                up_[x].seen = from_i;
+                row_path_.push_back(x);
+                x = up_[x].parent;
+            }
+            if (y != root_) {
+                if (up_[y].seen == from_i) {
+                    row_path_.erase(std::find(row_path_.begin(), row_path_.end(), y), row_path_.end());
+                    break;
+                }
+                up_[y].seen = from_j;
+                col_path_.push_back(y);
+                y = up_[y].parent;
+            }
+            if (x == root_ && y == root_) break;
+        }
         Flow row_side = std::numeric_limits<Flow>::max(), col_side = row_side;
         Node row_leaving = none, col_leaving = none;
-        while (i != j) {
-            if (size_[i] < size_[j]) {
-                if (i < rows_ && flow_[i] < row_side) {
-                    row_side = flow_[i];
-                    row_leaving = i;
-                }
-                i = parent_[i];
-            } else {
-                if (j >= rows_ && flow_[j] <= col_side) {
-                    col_side = flow_[j];
-                    col_leaving = j;
-                }
-                j = parent_[j];
+        for (const Node z : row_path_)
+            if (z < rows_ && up_[z].flow < row_side) {
+                row_side = up_[z].flow;
+                row_leaving = z;
             }
-        }
-        if (col_side <= row_side) return {i, col_leaving, false, col_side};
-        return {i, row_leaving, true, row_side};
+        for (const Node z : col_path_)
+            if (z >= rows_ && up_[z].flow <= col_side) {
+                col_side = up_[z].flow;
+                col_leaving = z;
+            }
+        if (col_side <= row_side) return {col_leaving, false, col_side};
+        return {row_leaving, true, row_side};
     }
 
-    void push(Node i, Node j, const Cycle& cycle) {
-        for (Node x = i; x != cycle.join; x = parent_[x]) flow_[x] += x < rows_ ? -cycle.flow : cycle.flow;
-        for (Node x = j; x != cycle.join; x = parent_[x]) flow_[x] += x < rows_ ? cycle.flow : -cycle.flow;
+    void push(Flow flow) {
+        for (const Node x : row_path_) up_[x].flow += x < rows_ ? -flow : flow;
+        for (const Node x : col_path_) up_[x].flow += x < rows_ ? flow : -flow;
     }
 
-    void rehang(Node i, Node j, double cost, double reduced, const Cycle& cycle) {
-        const Node inner = cycle.leaves_row_side ? i : j, outer = cycle.leaves_row_side ? j : i;
-        const Node top = cycle.leaving, above = parent_[top];
-        const std::int32_t moved = size_[top];
-        unlink(top);
-        for (Node x = above; x != cycle.join; x = parent_[x]) size_[x] -= moved;
-        for (Node x = outer; x != cycle.join; x = parent_[x]) size_[x] += moved;
-
-        // The potentials of one side move by the reduced cost, up for the nodes of inner's kind and down for the others.
-        // It makes no difference which side: the smaller one moves.
-        const bool shift_moved = 2 * static_cast<std::size_t>(moved) <= parent_.size();
-        const Node start = shift_moved ? top : root_;
-        const bool rows_up = (shift_moved ? inner : outer) < rows_;
-        const double row_shift = rows_up ? reduced : -reduced;
-        for_each_below(start, [&](Node x) { potential_[x] += x < rows_ ? row_shift : -row_shift; });
-
+    /// Cuts the arc above cycle.leaving, which has `inner` below it, and hangs that part from `outer` at `inner`.
+    void exchange(Node inner, Node outer, double cost, double reduced, const Cycle& cycle) {
+        const Node top = cycle.leaving;
+        const std::int32_t edge = up_[top].edge;  // the entering arc takes its number
+        const auto down = down_entry(top), up = up_entry(top);
+        // On the side of a row that enters u falls by -reduced; on that of a column v does, which raises -v.
+        const double shift = inner < rows_ ? reduced : -reduced;
+        const int way_down = inner < rows_ ? 1 : 0;
+        tour_.exchange(down, up, inner, outer, tour_.entry(edge, way_down), tour_.entry(edge, 1 - way_down), shift);
         // Reverse the path from inner to the top of what moved.
-        Node x = inner, new_parent = outer;
-        Flow new_flow = cycle.flow;
-        double new_cost = cost;
-        std::int32_t below = 0;  // what hung below x on the old path and now lies above it
+        Node x = inner, parent = outer;
+        Flow flow = cycle.flow;
+        std::int32_t above = edge;
         for (;;) {
-            const Node old_parent = parent_[x];
-            const Flow old_flow = flow_[x];
-            const double old_cost = cost_[x];
-            const std::int32_t old_size = size_[x];
-            if (x != top) unlink(x);
-            link(x, new_parent);
-            flow_[x] = new_flow;
-            cost_[x] = new_cost;
-            size_[x] = moved - below;
+            Up& node = up_[x];
+            std::swap(node.flow, flow);
+            std::swap(node.edge, above);
+            const Node old_parent = node.parent;
+            node.parent = parent;
             if (x == top) break;
-            below = old_size;
-            new_parent = x;
-            new_flow = old_flow;
-            new_cost = old_cost;
+            parent = x;
             x = old_parent;
         }
-    }
-
-    void attach(Node x, Node parent, Flow flow, double cost) {
-        link(x, parent);
-        flow_[x] = flow;
-        cost_[x] = cost;
-    }
-
-    void link(Node x, Node parent) {
-        const Node first = first_child_[parent];
-        parent_[x] = parent;
-        previous_[x] = none;
-        next_[x] = first;
-        if (first != none) previous_[first] = x;
-        first_child_[parent] = x;
-    }
-
-    void unlink(Node x) {
-        const Node before = previous_[x], after = next_[x];
-        if (before == none)
-            first_child_[parent_[x]] = after;
-        else
-            next_[before] = after;
-        if (after != none) previous_[after] = before;
-    }
-
-    /// Visits the subtree of `top`, parents first.
-    template <class Visit>
-    void for_each_below(Node top, Visit&& visit) const {
-        Node x = top;
-        for (;;) {
-            visit(x);
-            if (first_child_[x] != none) {
-                x = first_child_[x];
-                continue;
-            }
-            while (x != top && next_[x] == none) x = parent_[x];
-            if (x == top) return;
-            x = next_[x];
-        }
+        cost_[edge] = cost;
     }
 
     const Node rows_, root_;
-    std::vector<Node> parent_, first_child_, next_, previous_;
-    std::vector<std::int32_t> size_;
-    std::vector<Flow> flow_;     // on the arc to the parent
-    std::vector<double> cost_;   // of the arc to the parent
-    std::vector<double> potential_;
+    std::vector<Up> up_;        // by node
+    std::vector<double> cost_;  // by edge
+    EulerTour tour_;
+    std::vector<Node> row_path_, col_path_;  // the ways up from the ends of the entering arc to their join
+    std::uint32_t search_ = 0;
 };
 
 }  // namespace monge
