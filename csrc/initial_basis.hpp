@@ -74,6 +74,17 @@ Clusters cluster(std::size_t members, std::size_t count, Draw& draw, Workers& wo
         point_kernels<float>().squared_euclidean(x, centers.data(), features, count, count, d);
         clusters.of[i] = static_cast<std::int32_t>(std::min_element(d, d + count) - d);
     });
+    // Between representatives with the same features the first takes all: the others go.
+    std::vector<std::int32_t> name(count, -1);
+    for (const auto r : clusters.of) name[r] = 0;
+    std::int32_t kept = 0;
+    for (std::size_t r = 0; r < count; ++r)
+        if (name[r] == 0) {
+            clusters.representative[kept] = clusters.representative[r];
+            name[r] = kept++;
+        }
+    clusters.representative.resize(kept);
+    for (auto& r : clusters.of) r = name[r];
     return clusters;
 }
 

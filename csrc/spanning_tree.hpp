@@ -180,6 +180,10 @@ private:
     /// blocks when the cycle is followed from the join through i and j.
     Cycle find_cycle(Node i, Node j) {
         search_ += 2;
+        if (search_ == 0) {  // the counter has wrapped: old marks would look like new ones
+            for (Up& up : up_) up.seen = 0;
+            search_ = 2;
+        }
         const std::uint32_t from_i = search_, from_j = search_ + 1;
         row_path_.clear();
         col_path_.clear();
