@@ -25,6 +25,8 @@ CostRange scan(const MatrixArcs<T>& arcs, Workers& workers, std::vector<Scratch<
     });
     CostRange all{infinity, -infinity, false, false};
     for (const auto& range : ranges) {
+        all.lowest = std::min(all.lowest, range.lowest);
+        all.highest = std::max(all.highest, range.highest);
         all.has_infinity |= range.has_infinity;
         all.has_invalid |= range.has_invalid || range.highest > largest_cost || range.lowest < -largest_cost;
     }
@@ -92,11 +94,11 @@ void read_off(NetworkSimplex<Arcs>& simplex, Solved<Arcs>& out) {
 }
 
 template <class Arcs>
-Status solve_plain(const Arcs& arcs, const Masses& masses, std::vector<double> estimate, Workers& workers,
+Status solve_plain(const Arcs& arcs, double magnitude, const Masses& masses, std::vector<double> estimate, Workers& workers,
                    Monitor& monitor, Solution& solution, Solved<Arcs>& out) {
     NetworkSimplex<Arcs> simplex(arcs, masses.supply, masses.demand, workers, monitor, solution.counters);
     if (!estimate.empty()) simplex.warm_start(std::move(estimate));
-    simplex.start(true);
+    simplex.start(magnitude);
     simplex.optimise();
     const Status status = monitor.reason();
     read_off(simplex, out);
@@ -111,7 +113,7 @@ Status solve_forbidden(const Base& base, const Masses& masses, std::vector<doubl
     Arcs arcs(base);
     NetworkSimplex<Arcs> simplex(arcs, masses.supply, masses.demand, workers, monitor, solution.counters);
     if (!estimate.empty()) simplex.warm_start(std::move(estimate));
-    simplex.start(false);
+    simplex.start(infinity);
     auto forbidden_flow = [&](double forbidden_cost) {
         bool found = false;
         simplex.tree().for_each_arc([&](Node, Node, Flow flow, double cost) { found |= flow > 0 && cost == forbidden_cost; });
@@ -184,7 +186,7 @@ void solve_typed(const Problem& problem, const Options& options, Solution& solut
             u = std::move(solved.u), v = std::move(solved.v), plan = std::move(solved.plan);
         } else {
             Solved<MatrixArcs<T>> solved;
-            solution.status = solve_plain(arcs, masses, std::move(estimate), workers, monitor, solution, solved);
+            solution.status = solve_plain(arcs, std::max(std::fabs(range.lowest), std::fabs(range.highest)), masses, std::move(estimate), workers, monitor, solution, solved);
             u = std::move(solved.u), v = std::move(solved.v), plan = std::move(solved.plan);
         }
         if (solution.status == Status::infeasible || solution.status == Status::no_plan_yet) return;

@@ -51,8 +51,8 @@ public:
         warm_ = true;
     }
 
-    /// Makes the initial basis. `structured`: whether aggregation may be tried.
-    void start(bool structured);
+    /// Makes the initial basis. `magnitude`: the largest |cost|; infinity if arcs are forbidden, which rules out averages.
+    void start(double magnitude);
 
     /// Pivots until no arc violates, or the monitor says stop.
     void optimise();
@@ -70,7 +70,6 @@ public:
 private:
     static std::size_t capacity(std::size_t cols) { return std::min(list_capacity, std::max<std::size_t>(cols, 1)); }
 
-    void coarse_start();
     bool price(Node i, std::size_t& position, double& reduced);
     bool pivot_from_lists();
 
@@ -91,28 +90,24 @@ private:
 };
 
 template <class Arcs>
-void NetworkSimplex<Arcs>::start(bool structured) {
+void NetworkSimplex<Arcs>::start(double magnitude) {
     Stopwatch watch(counters_.seconds_start);
     const std::size_t k_long = std::min(long_list, lists_.capacity()), k_short = std::min(short_list, lists_.capacity());
-    auto plain = [&] { c_transform(arcs_, u_, v_, scratch_, workers_, monitor_); };
-    bool coarse = false;
     if (!warm_) {
-        CoarseProblem problem;
-        if (structured && aggregate(arcs_, supply_, demand_, scratch_, workers_, monitor_, problem)) {
-            const std::size_t R = problem.supply.size(), S = problem.demand.size();
-            const MatrixArcs<double> coarse_arcs(problem.cost.data(), static_cast<std::ptrdiff_t>(S), 1, R, S);
+        CoarseProblem coarse;
+        if (magnitude < infinity && aggregate(arcs_, magnitude, supply_, demand_, scratch_, workers_, monitor_, coarse)) {
+            const std::size_t R = coarse.supply.size(), S = coarse.demand.size();
+            const MatrixArcs<double> coarse_arcs(coarse.cost.data(), static_cast<std::ptrdiff_t>(S), 1, R, S);
             Counters counters;
-            NetworkSimplex<MatrixArcs<double>> solver(coarse_arcs, problem.supply, problem.demand, workers_, monitor_, counters);
-            solver.start(true);
+            NetworkSimplex<MatrixArcs<double>> solver(coarse_arcs, coarse.supply, coarse.demand, workers_, monitor_, counters);
+            solver.start(magnitude);
             solver.optimise();
             counters_.coarse_pivots += counters.pivots + counters.coarse_pivots;
-            for (std::size_t j = 0; j < v_.size(); ++j) v_[j] = solver.tree().col_potential(problem.cols.of[j]);
-            coarse = true;
+            prolong(coarse, solver.tree(), v_);
         } else if (!monitor_.stopped()) {
-            plain();
+            c_transform(arcs_, u_, v_, scratch_, workers_, monitor_);
         }
     }
-    (void)coarse;
     if (!monitor_.stopped()) {
         fill_lists(arcs_, k_long, u_, v_, lists_, scratch_, workers_, monitor_);
         std::vector<double> w(v_);

@@ -191,18 +191,39 @@ double kth_bound(const T* c, const double* v, size_t m, size_t k) {
 }
 
 template <class T>
-void group_sums(const T* c, const int32_t* group, size_t m, double* sums) {
-    for (size_t j = 0; j < m; ++j) sums[group[j]] += static_cast<double>(c[j]);
+void add(const T* c, size_t m, double* sums) {
+    for (size_t j = 0; j < m; ++j) sums[j] += static_cast<double>(c[j]);
 }
 
 size_t cheapest(const int32_t* column, const double* cost, size_t len, const double* part, const int32_t* block,
                 const double* add, double* value) {
+    // Values first, then their minimum, then its place: a running minimum with its place would wait for each comparison.
+    constexpr size_t most = 128;
+    double r[most];
     double best = infinity;
     size_t at = 0;
-    for (size_t k = 0; k < len; ++k) {
-        const double r = cost[k] + (part[column[k]] + add[block[column[k]]]);
-        at = r < best ? k : at;
-        best = r < best ? r : best;
+    for (size_t start = 0; start < len; start += most) {
+        const size_t count = len - start < most ? len - start : most;
+        double low[4] = {infinity, infinity, infinity, infinity};
+        size_t k = 0;
+        for (; k + 4 <= count; k += 4)
+            for (size_t l = 0; l < 4; ++l) {
+                const int32_t j = column[start + k + l];
+                r[k + l] = cost[start + k + l] + (part[j] + add[block[j]]);
+                low[l] = smaller(r[k + l], low[l]);
+            }
+        for (; k < count; ++k) {
+            const int32_t j = column[start + k];
+            r[k] = cost[start + k] + (part[j] + add[block[j]]);
+            low[0] = smaller(r[k], low[0]);
+        }
+        const double least = smaller(smaller(low[0], low[1]), smaller(low[2], low[3]));
+        if (least < best) {
+            best = least;
+            for (k = 0; r[k] != least; ++k) {
+            }
+            at = start + k;
+        }
     }
     *value = best;
     return at;
@@ -295,7 +316,7 @@ void square_root(T* c, size_t m) {
 }
 
 template <class T>
-constexpr RowKernels<T> table{scan<T>, minimum<T>, column_minima<T>, below<T>, kth_bound<T>, group_sums<T>};
+constexpr RowKernels<T> table{scan<T>, minimum<T>, column_minima<T>, below<T>, kth_bound<T>, add<T>};
 template <class T>
 constexpr PointKernels<T> points{squared_euclidean<T>, cityblock<T>, inner_product<T>, square_root<T>};
 constexpr ListKernels lists{cheapest, softmax};

@@ -39,8 +39,8 @@ struct RowKernels {
     /// minima over interleaved lanes, so that little more than k columns reach it unless costs are tied or periodic.
     double (*kth_bound)(const T* c, const double* v, std::size_t m, std::size_t k);
 
-    /// sums[group_j] += c_j.
-    void (*group_sums)(const T* c, const std::int32_t* group, std::size_t m, double* sums);
+    /// sums_j += c_j.
+    void (*add)(const T* c, std::size_t m, double* sums);
 };
 
 /// The loops over candidate lists and coordinates, which do not depend on the type of the stored cost.
