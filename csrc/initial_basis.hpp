@@ -147,8 +147,8 @@ bool aggregate(const Arcs& arcs, double magnitude, const std::vector<Flow>& supp
     constexpr std::size_t entries = 64;
     const auto sample_cols = draw.sample(m, entries), sample_rows = draw.sample(n, entries);
     const double h = std::max(
-        incoherence(coarse.rows, sample_cols.size(), draw, [&](std::size_t i, std::size_t k) { return arcs.cost(i, sample_cols[k]); }),
-        incoherence(coarse.cols, sample_rows.size(), draw, [&](std::size_t j, std::size_t k) { return arcs.cost(sample_rows[k], j); }));
+        incoherence(coarse.rows, sample_cols.size(), draw, [&](std::size_t i, std::size_t k) { return arcs.cost(i, sample_cols[k]) / magnitude; }),
+        incoherence(coarse.cols, sample_rows.size(), draw, [&](std::size_t j, std::size_t k) { return arcs.cost(sample_rows[k], j) / magnitude; }));
     if (!(h < coherent) || monitor.stopped()) return false;
 
     const std::size_t R = coarse.rows.representative.size(), S = coarse.cols.representative.size();

@@ -41,20 +41,19 @@ def emd(
 ) -> Transport:
     """Exact optimal transport (earth mover's distance).
 
-    Solves ``min <P, C>`` over plans P >= 0 with P 1 = a and P' 1 = b, and its dual, by a primal network simplex on integer
-    flows. The answer comes with a certificate: ``gap`` bounds its distance from the optimum.
+    Solves ``min <P, C>`` over plans P >= 0 with P 1 = a and P' 1 = b, and its dual, by a primal network simplex on
+    integer flows. The answer comes with a certificate: ``gap`` bounds its distance from the optimum.
 
     Parameters
     ----------
     cost : array_like (n, m), CostMatrix or PointCloud
-        Cost per unit of mass from i to j. float32 and float64 matrices are read in place, in any layout. +inf forbids an
-        arc.
+        Cost per unit of mass from i to j. float32 and float64 matrices are read in place. +inf forbids an arc.
     a : array_like (n,), optional
         Weights of the sources, not negative. None for uniform ones.
     b : array_like (m,), optional
         Weights of the targets, of the same total.
     init : Transport or (f, g), optional
-        A start: the result of a similar problem, or potentials (n,) and (m,). It changes the time taken, not the answer.
+        A start: the result of a similar problem, or potentials (n,) and (m,). It changes the time, not the answer.
     threads : int, optional
         Threads for the passes over all arcs; None for all processors. The answer has the same bits for any number.
     time_limit : float, optional
@@ -81,9 +80,9 @@ def emd(
 
     Notes
     -----
-    Dantzig 1951, "Application of the simplex method to a transportation problem"; strongly feasible bases after Cunningham
-    1976, "A network simplex method". Weights are scaled to integers of at most 2**60 in all, so the plan's marginals agree
-    with a and b to rounding.
+    Dantzig 1951, "Application of the simplex method to a transportation problem"; strongly feasible bases after
+    Cunningham 1976, "A network simplex method". Weights are scaled to integers of at most 2**60 in all, so the plan's
+    marginals agree with a and b to rounding.
 
     Examples
     --------
@@ -151,10 +150,11 @@ def _potentials(init: Any, n: int, m: int) -> tuple[Any, Any]:
 
 def _fail(code: int, C: NDArray[Any]) -> None:
     if code == _INVALID_COST:
-        bad = np.argwhere(~(C > -np.inf) | ((np.abs(C) > _LARGEST_COST) & np.isfinite(C)))[0]
+        bad = np.argwhere(np.isnan(C) | (C == -np.inf) | ((np.abs(C) > _LARGEST_COST) & np.isfinite(C)))[0]
         i, j = int(bad[0]), int(bad[1])
         raise ValueError(
-            f"cost should hold numbers up to 1e290, or +inf for a forbidden arc, but not NaN or -inf; cost[{i}, {j}] = {C[i, j]!r}."
+            "cost should hold numbers up to 1e290, or +inf for a forbidden arc, but not NaN or -inf; "
+            f"cost[{i}, {j}] = {C[i, j]!r}."
         )
     if code == _INFEASIBLE:
         raise InfeasibleError(

@@ -36,12 +36,12 @@ def real_array(values: Any, name: str, ndim: int, expected: str) -> NDArray[Any]
         )
     if array.ndim != ndim:
         raise ValueError(f"{name} should be {expected}; got shape {array.shape}.")
-    if kind in "iu" and array.dtype.itemsize == 8 and array.size:
-        if max(abs(int(array.min())), abs(int(array.max()))) > _EXACT_INTEGER:
-            raise ValueError(
-                f"{name} holds integers beyond 2**53, which float64 cannot hold exactly. "
-                "Scale them down, or convert to float64 yourself if rounding is harmless."
-            )
+    wide = kind in "iu" and array.dtype.itemsize == 8 and array.size > 0
+    if wide and max(abs(int(array.min())), abs(int(array.max()))) > _EXACT_INTEGER:
+        raise ValueError(
+            f"{name} holds integers beyond 2**53, which float64 cannot hold exactly. "
+            "Scale them down, or convert to float64 yourself if rounding is harmless."
+        )
     target = np.float32 if kind == "f" and array.dtype.itemsize <= 4 else np.float64
     return array.astype(target, copy=False)
 

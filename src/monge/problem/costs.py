@@ -1,7 +1,7 @@
 """Costs: what it takes to move a unit of mass from place i to place j.
 
-A solver's first argument is a cost: any (n, m) array, or one of the classes here. The class says how the cost is stored:
-`CostMatrix` holds all n * m numbers, `PointCloud` the points they come from.
+A solver's first argument is a cost: any (n, m) array, or one of the classes here. The class says how the cost is
+stored: `CostMatrix` holds all n * m numbers, `PointCloud` the points they come from.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ class PointCloud:
     TypeError
         If the points are not numeric.
     ValueError
-        For an unknown cost, no points, dimensions that differ, coordinates that are not finite, or a point at the origin
-        with the cosine cost.
+        For an unknown cost, no points, dimensions that differ, coordinates that are not finite, or a point at the
+        origin with the cosine cost.
 
     Examples
     --------

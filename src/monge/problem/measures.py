@@ -17,8 +17,8 @@ Weights = NDArray[np.float64]
 def check_weights(a: Any, b: Any, n: int, m: int) -> tuple[Weights | None, Weights | None]:
     """The weights as contiguous float64 arrays, or None for uniform ones.
 
-    Raises ValueError for a wrong length, negative, NaN, infinite or all-zero weights, and for totals that differ by more
-    than rounding explains; a smaller difference is left for the solver to rescale.
+    Raises ValueError for a wrong length, negative, NaN, infinite or all-zero weights, and for totals that differ by
+    more than rounding explains; a smaller difference is left for the solver to rescale.
     """
     weights_a, rounding_a = _check_side(a, n, "a", "row")
     weights_b, rounding_b = _check_side(b, m, "b", "column")

@@ -144,4 +144,7 @@ class Transport:
 
     def __repr__(self) -> str:
         n, m = self.shape
-        return f"Transport({n} x {m}, value={self.value:.6g}, gap={self.gap:.2g}, {self.status.name}, {self.iterations} iterations)"
+        return (
+            f"Transport({n} x {m}, value={self.value:.6g}, gap={self.gap:.2g}, "
+            f"{self.status.name}, {self.iterations} iterations)"
+        )
