@@ -150,7 +150,7 @@ def _potentials(init: Any, n: int, m: int) -> tuple[Any, Any]:
 
 def _fail(code: int, C: NDArray[Any]) -> None:
     if code == _INVALID_COST:
-        bad = np.argwhere(np.isnan(C) | (C == -np.inf) | ((np.abs(C) > _LARGEST_COST) & np.isfinite(C)))[0]
+        bad = np.argwhere(np.isnan(C) | np.isneginf(C) | ((np.abs(C) > _LARGEST_COST) & np.isfinite(C)))[0]
         i, j = int(bad[0]), int(bad[1])
         raise ValueError(
             "cost should hold numbers up to 1e290, or +inf for a forbidden arc, but not NaN or -inf; "
