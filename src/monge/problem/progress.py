@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 __all__ = ["pivot_bar", "progress_bar"]
+
+# Seconds before a bar shows: what is over by then needs none, and a flash of one explains nothing.
+_DELAY = 0.1
 
 
 def progress_bar(**options: Any) -> Any:
@@ -15,19 +19,26 @@ def progress_bar(**options: Any) -> Any:
         from tqdm.auto import tqdm
     except ImportError as error:
         raise ImportError("progress=True needs tqdm: pip install tqdm") from error
-    return tqdm(**options)
+    return tqdm(**{"delay": _DELAY, "dynamic_ncols": True, **options})
 
 
 @contextmanager
 def pivot_bar(wanted: bool) -> Iterator[Callable[[int, int, float], None] | None]:
-    """A function that shows pivots, sweeps and the worst violated arc of the exact solver; None if not wanted."""
+    """A function that shows pivots, sweeps and the worst violated arc of the exact solver; None if not wanted.
+
+    How many pivots a solve takes is not known before, so the bar has no end; but the worst violation, the largest
+    amount by which f_i + g_j exceeds the cost, falls to zero, and the sweeps that look for it are about ten.
+    """
     if not wanted:
         yield None
         return
     with progress_bar(desc="emd", unit=" pivots", unit_scale=True) as bar:
 
         def report(pivots: int, sweeps: int, violation: float) -> None:
-            bar.set_postfix(sweeps=sweeps, violation=f"{violation:.1e}", refresh=False)
+            if pivots < bar.n:
+                return  # of a smaller problem that the solver solves on its way: a count that falls says nothing
+            seen = {"worst violation": f"{violation:.1e}"} if 0.0 < violation < math.inf else {}
+            bar.set_postfix({"sweeps": sweeps, **seen}, refresh=False)
             bar.update(pivots - bar.n)
 
         yield report
