@@ -1,0 +1,279 @@
+"""Pictures of transport plans. The only file that imports matplotlib: ``pip install 'monge[demo]'`` brings it.
+
+Functions draw into the axes or the figure that they are given, else into a new `matplotlib.figure.Figure`, without
+pyplot: nothing is opened on a screen and nothing global changes. ``axes.figure.savefig(name)`` writes the picture.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from monge.maps.color import ColorTransfer
+from monge.problem.arrays import real_array
+from monge.problem.transport import Transport
+
+__all__ = ["color_transfer", "histograms_plan", "plan"]
+
+Array = NDArray[np.float64]
+
+# Okabe and Ito's blue and orange, which the colour-blind tell apart too.
+_SOURCE, _TARGET = "#0072B2", "#E69F00"
+
+_INK, _PAPER, _FAINT = "#22252b", "#f1efea", "#7d8087"
+
+# More lines than this make a grey cloud and a slow file.
+_MOST_LINES = 5000
+
+# A line that changes colour on its way is drawn as so many short ones.
+_PIECES = 16
+
+# What the eye makes of red, green and blue (ITU-R BT.601), which is height in colour space.
+_LUMA = np.array([0.299, 0.587, 0.114])
+
+
+def plan(
+    transport: Transport,
+    x: Any,
+    y: Any,
+    ax: Any = None,
+    *,
+    lines: int = _MOST_LINES,
+    colors: tuple[str, str] = (_SOURCE, _TARGET),
+) -> Any:
+    """Draws both point clouds and a line from x_i to y_j wherever P_ij > 0, the darker the more mass it carries.
+
+    Points have areas in proportion to their mass. In one dimension the sources stand above the targets.
+
+    Parameters
+    ----------
+    transport : Transport
+        What a solver returned for the two clouds.
+    x : array_like (n, d) or (n,)
+        Source points, d = 1, 2 or 3.
+    y : array_like (m, d) or (m,)
+        Target points.
+    ax : matplotlib axes, optional
+        Where to draw, for d = 3 axes with ``projection="3d"``; None for a new figure.
+    lines : int
+        Most lines that are drawn, the heaviest first.
+    colors : (str, str)
+        Of the sources and the targets.
+
+    Returns
+    -------
+    matplotlib axes
+
+    Raises
+    ------
+    ValueError
+        If the points do not fit the plan, or have more than three coordinates.
+
+    Examples
+    --------
+    >>> import numpy as np, monge
+    >>> from monge import plot
+    >>> rng = np.random.default_rng(0)
+    >>> x, y = rng.normal(size=(30, 2)), rng.normal(size=(40, 2)) + 3.0
+    >>> ax = plot.plan(monge.emd(monge.PointCloud(x, y)), x, y)
+    >>> len(ax.collections)  # the lines, the sources, the targets
+    3
+    """
+    sources, targets = _points(x, "x", transport.shape[0]), _points(y, "y", transport.shape[1])
+    d = sources.shape[1]
+    if targets.shape[1] != d or d > 3:
+        raise ValueError(
+            f"x and y should both have 1, 2 or 3 coordinates; got {d} and {targets.shape[1]}. "
+            "Project them, for example on their first principal components."
+        )
+    if d == 1:
+        sources, targets = (np.column_stack([p, np.full(len(p), h)]) for p, h in ((sources, 1.0), (targets, 0.0)))
+    if ax is None:
+        ax = Figure(figsize=(6.0, 6.0 if d > 1 else 3.0), layout="constrained").add_subplot(
+            projection="3d" if d == 3 else None
+        )
+    rows, cols, mass = _heaviest(transport, lines)
+    segments = np.stack([sources[rows], targets[cols]], axis=1)  # (lines, 2, d)
+    ink = {"colors": _INK, "alpha": np.clip(mass / mass.max(), 0.05, 1.0) * 0.6, "linewidths": 0.8, "zorder": 1}
+    if d == 3:
+        from mpl_toolkits.mplot3d.art3d import Line3DCollection
+
+        ax.add_collection3d(Line3DCollection(segments, **ink))
+    else:
+        ax.add_collection(LineCollection(list(segments), **ink))
+    for points, weights, color, name in (
+        (sources, transport.plan.sum(axis=1), colors[0], "source"),
+        (targets, transport.plan.sum(axis=0), colors[1], "target"),
+    ):
+        area = 24.0 * weights / weights[weights > 0.0].mean()
+        ax.scatter(*points.T, s=area, color=color, edgecolors="white", linewidths=0.5, label=name, zorder=2)
+    if d == 1:
+        ax.set_yticks([0.0, 1.0], ["target", "source"])
+    else:
+        ax.set_aspect("equal")
+        ax.legend(frameon=False)
+    return ax
+
+
+def histograms_plan(transport: Transport, figure: Any = None, *, cells: int = 400) -> Any:
+    """Draws the plan as a matrix, with the marginals a on its left and b above it.
+
+    Parameters
+    ----------
+    transport : Transport
+        Of n sources and m targets in an order that means something, as the bins of two histograms.
+    figure : matplotlib figure, optional
+        Where to draw; None for a new one.
+    cells : int
+        Larger plans are summed over blocks to at most this many rows and columns.
+
+    Returns
+    -------
+    matplotlib figure
+        With the axes of the plan, of a and of b, in this order.
+
+    Examples
+    --------
+    >>> import numpy as np, monge
+    >>> from monge import plot
+    >>> bins = np.arange(50.0)
+    >>> a, b = np.exp(-((bins - 15.0) ** 2) / 50.0), np.exp(-((bins - 30.0) ** 2) / 100.0)
+    >>> t = monge.emd(monge.PointCloud(bins, bins), a / a.sum(), b / b.sum())
+    >>> [axes.get_label() for axes in plot.histograms_plan(t).axes]
+    ['plan', 'a', 'b']
+    """
+    from matplotlib.colors import LinearSegmentedColormap
+
+    figure = Figure(figsize=(6.0, 6.0), layout="constrained") if figure is None else figure
+    n, m = transport.shape
+    rows, cols = min(n, cells), min(m, cells)
+    entries = transport.plan
+    image = np.zeros((rows, cols))
+    np.add.at(image, (entries.row * rows // n, entries.col * cols // m), entries.data)
+    grid = figure.add_gridspec(2, 2, width_ratios=(1, 5), height_ratios=(1, 5))
+    middle = figure.add_subplot(grid[1, 1], label="plan")
+    left = figure.add_subplot(grid[1, 0], sharey=middle, label="a")
+    top = figure.add_subplot(grid[0, 1], sharex=middle, label="b")
+    shades = LinearSegmentedColormap.from_list("ink", ["#ffffff", _INK])
+    # Plans are sparse: a square root keeps light entries visible.
+    middle.imshow(np.sqrt(image), cmap=shades, aspect="auto", extent=(0, m, n, 0), interpolation="nearest")
+    left.stairs(image.sum(axis=1), np.linspace(0, n, rows + 1), orientation="horizontal", fill=True, color=_SOURCE)
+    top.stairs(image.sum(axis=0), np.linspace(0, m, cols + 1), fill=True, color=_TARGET)
+    left.invert_xaxis()
+    for axes, name in ((left, "a"), (top, "b")):
+        axes.set_axis_off()
+        axes.set_title(name, loc="right" if name == "a" else "left", color=_INK)
+    middle.tick_params(left=False, labelleft=False, right=True, labelright=True)
+    return figure
+
+
+def color_transfer(source: Any, target: Any, found: ColorTransfer, *, lines: int = 1500) -> Any:
+    """Draws a colour transfer: the source, the target, the result, and the plan in colour space.
+
+    Colour space is seen from the side: upwards is luminance, and across the direction, among those without luminance,
+    in which the two palettes vary most. A dot's area is the number of pixels of its colour; the heaviest entries of the
+    plan are lines that change from the colour they come from to the one they go to.
+
+    Parameters
+    ----------
+    source, target : array_like (h, w, 3)
+        The pictures, as `monge.color_transfer` takes them.
+    found : ColorTransfer
+        What `monge.maps.color.transfer_colors` returned for them.
+    lines : int
+        Most lines that are drawn.
+
+    Returns
+    -------
+    matplotlib figure
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from monge import plot
+    >>> from monge.maps.color import transfer_colors
+    >>> rng = np.random.default_rng(0)
+    >>> source, target = rng.integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)
+    >>> figure = plot.color_transfer(source, target, transfer_colors(source, target, colors=20))
+    >>> len(figure.axes)
+    4
+    """
+    figure = Figure(figsize=(12.0, 8.4), facecolor=_PAPER)
+    pictures = [np.asarray(source)[..., :3], np.asarray(target)[..., :3], found.image]
+    ratios = [picture.shape[1] / picture.shape[0] for picture in pictures]
+    top = figure.add_gridspec(1, 3, left=0.03, right=0.97, top=0.95, bottom=0.62, wspace=0.04, width_ratios=ratios)
+    for k, (picture, name) in enumerate(
+        zip(pictures, ("source", "target", "the source in the target's colours"), strict=True)
+    ):
+        axes = figure.add_subplot(top[0, k])
+        axes.imshow(picture, interpolation="lanczos", aspect="equal", interpolation_stage="rgba")
+        axes.set_axis_off()
+        axes.set_title(name, loc="left", color=_INK, fontsize=13, pad=7)
+    _color_space(figure.add_axes((0.03, 0.05, 0.94, 0.51)), found, lines)
+    return figure
+
+
+def _color_space(axes: Any, found: ColorTransfer, lines: int) -> None:
+    x, y = found.source_palette, found.target_palette
+    across = _chroma_axis(np.concatenate([x, y]), np.concatenate([found.source_weights, found.target_weights]))
+    if float((y.mean(axis=0) - x.mean(axis=0)) @ across) < 0.0:
+        across = -across  # from left to right, as one reads
+
+    def seen(colors: Array) -> Array:
+        return np.stack([colors @ across, colors @ _LUMA], axis=-1)
+
+    rows, cols, mass = _heaviest(found.transport, lines)
+    steps = np.linspace(0.0, 1.0, _PIECES + 1)[:, np.newaxis, np.newaxis]
+    way = (1.0 - steps) * x[rows] + steps * y[cols]  # (pieces + 1, lines, 3)
+    ends = seen(way)
+    segments = np.stack([ends[:-1], ends[1:]], axis=2).reshape(-1, 2, 2)
+    shade = ((way[:-1] + way[1:]) / 2.0).reshape(-1, 3)
+    alpha = np.tile(np.clip(np.sqrt(mass / mass.max()), 0.15, 1.0) * 0.55, _PIECES)
+    axes.add_collection(
+        LineCollection(list(segments), colors=np.column_stack([shade, alpha]), linewidths=0.9, zorder=1)
+    )
+    for colors, weights in ((x, found.source_weights), (y, found.target_weights)):
+        area = np.clip(40000.0 * weights, 4.0, 400.0)
+        # A darker rim shows white dots on paper, and dots on one another.
+        axes.scatter(*seen(colors).T, s=area, c=colors, edgecolors=0.75 * colors, linewidths=0.25, zorder=2)
+    axes.set_title("the plan in colour space", loc="left", color=_INK, fontsize=13, pad=7)
+    n, m = found.transport.shape
+    distance = np.sqrt(found.transport.value)
+    axes.set_title(f"{n} × {m} colours,  W₂ = {distance:.4f}", loc="right", color=_FAINT, fontsize=11, pad=7)
+    axes.set_facecolor(_PAPER)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.margins(0.04, 0.06)
+    label = {"color": _FAINT, "fontsize": 11, "ha": "center", "transform": axes.transAxes}
+    axes.text(0.01, 0.5, "dark  →  light", rotation=90, va="center", **label)
+    axes.text(0.5, -0.03, "hue: the direction in which the two palettes vary most", va="top", **label)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def _chroma_axis(colors: Array, weights: Array) -> Array:
+    """The unit vector (3,) without luminance along which the colours (n, 3) vary most."""
+    upwards = _LUMA / np.linalg.norm(_LUMA)
+    centred = colors - np.average(colors, axis=0, weights=weights)
+    flat = centred - (centred @ upwards)[:, np.newaxis] * upwards
+    axis: Array = np.linalg.eigh(flat.T @ (weights[:, np.newaxis] * flat))[1][:, -1]
+    return axis
+
+
+def _heaviest(transport: Transport, lines: int) -> tuple[Any, Any, Any]:
+    """Rows, columns and masses of the heaviest entries of the plan, the heaviest last, so that it lies on top."""
+    entries = transport.plan
+    order = np.argsort(entries.data, kind="stable")[-max(1, int(lines)) :]
+    return entries.row[order], entries.col[order], entries.data[order]
+
+
+def _points(values: Any, name: str, size: int) -> Array:
+    points = real_array(values, name, min(max(np.ndim(values), 1), 2), f"points of shape ({size}, d)")
+    points = points.reshape(len(points), -1).astype(np.float64)
+    if len(points) != size:
+        raise ValueError(f"{name} should hold {size} points, as the plan does; got shape {np.shape(values)}.")
+    return points

@@ -1,0 +1,104 @@
+"""Pictures of plans: what is drawn, where, and that nothing global is touched."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import monge
+
+pytest.importorskip("matplotlib")
+
+from matplotlib.figure import Figure
+
+from monge import plot
+from monge.maps.color import transfer_colors
+
+
+def solved(n: int, m: int, d: int, seed: int = 0) -> tuple[monge.Transport, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    x, y = rng.normal(size=(n, d)), rng.normal(size=(m, d)) + 2.0
+    return monge.emd(monge.PointCloud(x, y)), x, y
+
+
+class TestPlan:
+    @pytest.mark.parametrize("d", [1, 2, 3])
+    def test_draws_lines_and_both_clouds(self, d, tmp_path):
+        transport, x, y = solved(20, 30, d)
+        ax = plot.plan(transport, x, y)
+        lines, sources, targets = ax.collections
+        ax.figure.savefig(tmp_path / "plan.png")
+        assert (tmp_path / "plan.png").stat().st_size > 1000
+        assert len(sources.get_offsets()) == 20
+        assert len(targets.get_offsets()) == 30
+        assert len(lines.get_segments()) == transport.plan.nnz
+
+    def test_lines_join_the_points_they_should(self):
+        transport, x, y = solved(8, 5, 2)
+        segments = np.array(plot.plan(transport, x, y).collections[0].get_segments())
+        drawn = {(*start, *end) for start, end in segments.tolist()}
+        plan = transport.plan
+        assert drawn == {(*x[i].tolist(), *y[j].tolist()) for i, j in zip(plan.row, plan.col, strict=True)}
+
+    def test_heaviest_lines_come_first(self):
+        transport = monge.emd([[0.0, 1.0], [1.0, 0.0]], a=[0.9, 0.1], b=[0.9, 0.1])
+        (segment,) = plot.plan(transport, [0.0, 1.0], [5.0, 6.0], lines=1).collections[0].get_segments()
+        np.testing.assert_array_equal(segment, [[0.0, 1.0], [5.0, 0.0]])
+
+    def test_a_vector_is_points_on_the_line_and_zero_weights_are_drawn(self):
+        transport = monge.emd([[0.0, 1.0], [1.0, 0.0]], a=[1.0, 0.0], b=[0.5, 0.5])
+        ax = plot.plan(transport, [0.0, 1.0], [2.0, 3.0])
+        assert ax.collections[1].get_sizes()[1] == 0.0
+
+    def test_draws_where_it_is_told(self):
+        transport, x, y = solved(4, 4, 2)
+        ax = Figure().add_subplot()
+        assert plot.plan(transport, x, y, ax) is ax
+
+    def test_what_does_not_fit(self):
+        transport, x, y = solved(4, 6, 2)
+        with pytest.raises(ValueError, match="x should hold 4 points"):
+            plot.plan(transport, y, x)
+        with pytest.raises(ValueError, match="1, 2 or 3 coordinates; got 2 and 1"):
+            plot.plan(transport, x, y[:, :1])
+        with pytest.raises(ValueError, match="got 4 and 4"):
+            plot.plan(*solved(4, 4, 4))
+
+
+class TestHistogramsPlan:
+    @pytest.mark.parametrize(("n", "m"), [(1, 1), (7, 12), (900, 30)])
+    def test_the_matrix_holds_all_mass(self, n, m, tmp_path):
+        transport = solved(n, m, 1)[0]
+        figure = plot.histograms_plan(transport, cells=50)
+        figure.savefig(tmp_path / "plan.png")
+        image = figure.axes[0].images[0].get_array()
+        assert image.shape == (min(n, 50), min(m, 50))
+        np.testing.assert_allclose((image**2).sum(), 1.0, rtol=1e-12)
+
+
+class TestColorTransfer:
+    def test_shows_three_pictures_and_the_plan(self, tmp_path):
+        source, target = np.random.default_rng(0).integers(0, 256, (2, 20, 30, 3), dtype=np.uint8)
+        found = transfer_colors(source, target, colors=40)
+        figure = plot.color_transfer(source, target, found, lines=25)
+        figure.savefig(tmp_path / "plan.png")
+        first, second, third, space = figure.axes
+        for axes, picture in ((first, source), (second, target), (third, found.image)):
+            np.testing.assert_array_equal(axes.images[0].get_array(), picture)
+        assert len(space.collections[0].get_segments()) % 25 == 0
+
+    def test_greys_have_no_hue(self, tmp_path):
+        grey = np.full((3, 3, 3), 100, np.uint8)
+        plot.color_transfer(grey, grey, transfer_colors(grey, grey)).savefig(tmp_path / "plan.png")
+
+
+def test_only_plot_imports_matplotlib():
+    heavy = {"matplotlib", "PIL", "skimage", "tqdm"}
+    code = f"import monge, monge.__main__, sys; print(sorted({heavy} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_plot_leaves_pyplot_alone():
+    code = "import monge.plot, sys; print('matplotlib.pyplot' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
