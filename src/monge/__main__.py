@@ -1,0 +1,331 @@
+"""The command line: ``monge demo``, ``color-transfer``, ``distance`` and ``info``.
+
+Exit codes: 0 done, 1 failed for a reason that is said in one line, 2 wrong usage, 130 interrupted. Results go to
+standard output, progress and remarks to standard error. What only one command needs is imported in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import monge
+from monge.problem.arrays import available_threads
+
+__all__ = ["main"]
+
+_EXTRAS = "pip install 'monge[demo]'"
+_DEMO_COLORS = 4096
+_DPI = 120
+
+
+class Failure(Exception):
+    """An expected error, whose text is all that the user needs to see."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Without the program's name; None for those of the process.
+
+    Returns
+    -------
+    int
+        The exit code.
+
+    Raises
+    ------
+    SystemExit
+        For wrong usage (2), and for ``--help`` and ``--version`` (0).
+
+    Examples
+    --------
+    >>> from monge.__main__ import main
+    >>> main(["distance", "missing.npy", "missing.npy"])
+    1
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read the output has seen enough. Nothing may be written any more, at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (Failure, ValueError, TypeError, MemoryError) as error:
+        print(f"monge: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="monge", description="Optimal transport: exact, fast, certified.")
+    parser.add_argument("--version", action="version", version=f"monge {monge.__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, run: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        sub.set_defaults(run=run)
+        return sub
+
+    demo = command("demo", _demo, "two photographs, the exact plan between their colours, and a picture of it all")
+    demo.add_argument("-o", "--output", type=Path, default=Path("monge-demo.png"), metavar="OUT.png")
+    _add_color_options(demo, _DEMO_COLORS)
+
+    transfer = command("color-transfer", _color_transfer, "a picture in the colours of another")
+    transfer.add_argument("source", type=Path, metavar="SOURCE", help="picture whose shapes are kept")
+    transfer.add_argument("target", type=Path, metavar="TARGET", help="picture whose colours are taken")
+    transfer.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.png")
+    _add_color_options(transfer, 2048)
+
+    distance = command("distance", _distance, "the exact Wasserstein distance between two point clouds")
+    distance.add_argument("x", type=Path, metavar="X.npy", help="points, (n, d) or (n,)")
+    distance.add_argument("y", type=Path, metavar="Y.npy", help="points, (m, d) or (m,)")
+    distance.add_argument("--p", type=float, default=2.0, help="exponent, >= 1 (default 2)")
+    distance.add_argument("--a", type=Path, metavar="A.npy", help="weights of x (default uniform)")
+    distance.add_argument("--b", type=Path, metavar="B.npy", help="weights of y (default uniform)")
+    _add_threads(distance)
+
+    command("info", _info, "versions, and what this machine offers")
+    return parser
+
+
+def _add_color_options(parser: argparse.ArgumentParser, colors: int) -> None:
+    parser.add_argument(
+        "--colors", type=_positive, default=colors, metavar="N", help=f"most colours of a palette (default {colors})"
+    )
+    _add_threads(parser)
+
+
+def _add_threads(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--threads", type=_positive, metavar="N", help="threads (default: all processors)")
+
+
+def _positive(text: str) -> int:
+    number = int(text) if text.isdecimal() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a positive integer, got {text!r}")
+    return number
+
+
+# demo
+
+
+def _demo(options: argparse.Namespace) -> None:
+    _require_writable(options.output)
+    with _extras():
+        from skimage import data
+
+        from monge import plot
+        from monge.maps.color import transfer_colors
+
+        # Both in the public domain and inside scikit-image's package: nothing is downloaded.
+        photographs: Any = data
+        source, target = photographs.rocket(), photographs.coffee()
+        begin = time.perf_counter()
+        found = transfer_colors(source, target, colors=options.colors, threads=options.threads, progress=True)
+        seconds = time.perf_counter() - begin
+    transport = found.transport
+    _save(options.output, lambda path: plot.color_transfer(source, target, found).savefig(path, dpi=_DPI))
+    n, m = transport.shape
+    _table(
+        {
+            "source": f"a launch at night, {source.shape[1]} x {source.shape[0]} pixels, {n} colours (SpaceX)",
+            "target": f"a cup of coffee, {target.shape[1]} x {target.shape[0]} pixels, {m} colours (R. Michetti)",
+            "points": f"{n} x {m}, a cost matrix of {n * m / 1e6:.1f} million",
+            "distance": f"W2 = {transport.cost**0.5:.6f} in the RGB cube",
+            "certified gap": f"{transport.gap:.1e} (no plan is cheaper by more)",
+            "exact transport": f"{transport.stats['seconds_total']:.2f} s, {transport.iterations} pivots",
+            "everything": f"{seconds:.2f} s, with palettes and all {source.shape[0] * source.shape[1]} pixels",
+            "picture": str(options.output.resolve()),
+        }
+    )
+
+
+# color-transfer
+
+
+def _color_transfer(options: argparse.Namespace) -> None:
+    with _extras():
+        import tqdm  # noqa: F401  (the progress bar's, missed here rather than after the pictures are read)
+        from PIL import Image
+
+        from monge.maps.color import color_transfer
+    Image.init()
+    if options.output.suffix.lower() not in Image.EXTENSION:
+        raise Failure(
+            f"{options.output} should end in the name of an image format, such as .png or .jpg; "
+            f"got {options.output.suffix or 'no ending'!r}."
+        )
+    _require_writable(options.output)
+    source, alpha = _read_picture(options.source)
+    target, _ = _read_picture(options.target)
+    moved = color_transfer(source, target, colors=options.colors, threads=options.threads, progress=True)
+    picture = Image.fromarray(moved)
+    if alpha is not None:
+        if Image.EXTENSION[options.output.suffix.lower()] in ("JPEG", "BMP", "PPM"):
+            print(f"monge: {options.output.suffix} cannot hold the source's transparency; use .png", file=sys.stderr)
+        else:
+            picture.putalpha(Image.fromarray(alpha))
+    _save(options.output, picture.save)
+    print(options.output.resolve())
+
+
+def _read_picture(path: Path) -> tuple[Any, Any]:
+    """The colours (h, w, 3), upright, and the alpha channel (h, w) or None."""
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as file:
+            picture = ImageOps.exif_transpose(file)
+            alpha = np.asarray(picture.convert("RGBA"))[..., 3] if picture.has_transparency_data else None
+            if picture.mode.startswith(("I", "F")):
+                # Deep greyscale, which Pillow would clip at 255.
+                values = np.asarray(picture, dtype=np.float64)
+                picture = Image.fromarray((values * (255.0 / max(values.max(), 255.0))).clip(0.0).astype(np.uint8))
+            return np.asarray(picture.convert("RGB")), alpha
+    except UnidentifiedImageError:
+        raise Failure(f"{path} is not an image that Pillow can read. Convert it to PNG or JPEG.") from None
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise Failure(_reason(path, "read", error)) from None
+
+
+# distance
+
+
+def _distance(options: argparse.Namespace) -> None:
+    x, y, a, b = (None if path is None else _read_array(path) for path in (options.x, options.y, options.a, options.b))
+    print(repr(monge.wasserstein(x, y, a, b, p=options.p, threads=options.threads)))
+
+
+def _read_array(path: Path) -> Any:
+    try:
+        with open(path, "rb") as file:
+            return np.lib.format.read_array(file, allow_pickle=False)
+    except OSError as error:
+        raise Failure(_reason(path, "read", error)) from None
+    except (ValueError, EOFError) as error:
+        raise Failure(f"{path} should hold an array of numbers in NumPy's .npy format (numpy.save): {error}") from None
+
+
+# info
+
+
+def _info(options: argparse.Namespace) -> None:
+    from monge.exact import _core
+
+    _table(
+        {
+            "monge": monge.__version__,
+            "Python": sys.version.split()[0],
+            "NumPy": np.__version__,
+            "SciPy": _version("scipy"),
+            "Numba": _version("numba"),
+            "instructions": _core.instruction_set(),
+            "threads": str(available_threads(None)),
+            "Numba threading": _numba_threading(),
+            "CUDA": _cuda(),
+            **{name: _version(name) for name in ("tqdm", "matplotlib", "pillow", "scikit-image", "torch")},
+        }
+    )
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _numba_threading() -> str:
+    try:
+        import numba
+
+        # The first parallel kernel chooses the layer; until then there is the order in which they will be tried.
+        config: Any = numba.config
+        for layer in config.THREADING_LAYER_PRIORITY:
+            try:
+                __import__(f"numba.np.ufunc.{layer}pool")
+            except ImportError:
+                continue
+            return str(layer)
+        return "none"
+    except Exception as error:
+        return f"unknown ({error})"
+
+
+def _cuda() -> str:
+    # A driver, or a package, can fail in any way it likes: that is the answer then, not an error of this command.
+    try:
+        metadata.version("numba-cuda")
+    except metadata.PackageNotFoundError:
+        return "no (numba-cuda is not installed: pip install 'monge[cuda]')"
+    try:
+        from numba import cuda
+
+        devices: Any = cuda
+        if not devices.is_available():
+            return "no (no driver, or no device)"
+        name = devices.gpus[0].name
+        return f"yes ({name.decode() if isinstance(name, bytes) else name})"
+    except Exception as error:
+        return f"no ({' '.join(str(error).split()) or type(error).__name__})"
+
+
+# shared by the commands
+
+
+@contextmanager
+def _extras() -> Iterator[None]:
+    """A missing optional package becomes a line that names the remedy."""
+    try:
+        yield
+    except ImportError as error:
+        raise Failure(f"this command needs {error.name or 'tqdm'}, which is not installed: {_EXTRAS}") from error
+
+
+def _require_writable(path: Path) -> None:
+    """Fails before the work rather than after it. Leaves no file behind, and an existing one as it is."""
+    existed = path.exists()
+    try:
+        with open(path, "ab"):
+            pass
+    except OSError as error:
+        raise Failure(_reason(path, "write", error)) from None
+    if not existed:
+        path.unlink()
+
+
+def _save(path: Path, write: Callable[[Path], Any]) -> None:
+    try:
+        write(path)
+    except OSError as error:
+        raise Failure(_reason(path, "write", error)) from None
+
+
+def _reason(path: Path, what: str, error: BaseException) -> str:
+    return f"cannot {what} {path}: {getattr(error, 'strerror', None) or error}"
+
+
+def _table(rows: dict[str, str]) -> None:
+    width = max(map(len, rows))
+    for name, value in rows.items():
+        print(f"{name:<{width}}  {value}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
