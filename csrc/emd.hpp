@@ -33,6 +33,7 @@ struct Problem {
     const double* g = nullptr;  // (m,), likewise; both or neither
 };
 
+/// How far a solve has come, its aggregated problems included.
 struct Progress {
     std::int64_t pivots, sweeps;
     double violation;  // the largest -(c_ij - f_i - g_j) that the last sweep saw

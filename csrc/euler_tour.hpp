@@ -5,7 +5,7 @@
 // edges cuts that stretch out, rotates it to begin at the new edge's lower end, and puts it back behind the upper end
 // (Henzinger and King 1999, "Randomized fully dynamic graph algorithms", section 2.1, keep such tours in search trees).
 //
-// Here the tour is kept in linked blocks of at most 128 entries. A node's number is value[node] + add[block of node], so that
+// Here the tour is kept in linked blocks of at most 64 entries. A node's number is value[node] + add[block of node], so that
 // changing it for a subtree touches one number per block. Measured against child lists, which visit every node: 24 to 5
 // microseconds per pivot at 2 * 4000 nodes, 70 to 8 at 2 * 10000.
 #pragma once
@@ -105,9 +105,9 @@ public:
 private:
     using Block = std::int32_t;
     static constexpr Block none = -1;
-    static constexpr std::int32_t capacity = 128;
-    static constexpr std::int32_t filled = 96;    // entries per block of a fresh tour
-    static constexpr std::int32_t merged = 64;    // neighbours of no more than this together become one
+    static constexpr std::int32_t capacity = 64;
+    static constexpr std::int32_t filled = 40;    // entries per block of a fresh tour
+    static constexpr std::int32_t merged = 12;    // neighbours of no more than this together become one
 
     struct Entries {
         Entry of[capacity];

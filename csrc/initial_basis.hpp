@@ -162,7 +162,7 @@ bool aggregate(const Arcs& arcs, double magnitude, const std::vector<Flow>& supp
     const auto& kernels = row_kernels<typename Arcs::Scalar>();
     std::vector<std::vector<double>> sums(workers.count(), std::vector<double>(m));
     workers.run(R, [&](std::size_t r, int worker) {
-        if (worker == 0) monitor.check({});
+        if (worker == 0) monitor.check();
         if (monitor.stopped()) return;
         auto& sum = sums[worker];
         std::fill(sum.begin(), sum.end(), 0.0);
@@ -356,7 +356,7 @@ std::vector<BasicArc> greedy(const Arcs& arcs, std::vector<Flow> supply, std::ve
         while (supply[i] > 0) {
             std::size_t best = open.size() - 1;
             double least = infinity, best_cost = infinity;
-            if (!monitor.check({}))
+            if (!monitor.check())
                 for (std::size_t q = 0; q < open.size(); ++q) {
                     const double cost = arcs.cost(i, open[q]);
                     if (cost - v[open[q]] < least) {

@@ -13,11 +13,14 @@ class Monitor {
 public:
     explicit Monitor(const Options& options) : options_(options), begin_(Clock::now()), polled_(begin_) {}
 
+    /// What the poll shows; the solver writes it.
+    Progress progress{0, 0, 0.0};
+
     double seconds() const { return std::chrono::duration<double>(Clock::now() - begin_).count(); }
 
     /// To be called from the calling thread, often: reads the clock, polls the caller about twenty times a second.
     /// True once the solve should stop.
-    bool check(const Progress& progress) {
+    bool check() {
         if (stopped()) return true;
         const auto now = Clock::now();
         if (std::chrono::duration<double>(now - begin_).count() > options_.time_limit) {

@@ -86,7 +86,6 @@ private:
     bool warm_ = false, certified_ = false;
     double tolerance_ = 0.0;
     std::size_t cursor_ = 0;
-    Progress progress_{0, 0, infinity};
 };
 
 template <class Arcs>
@@ -156,8 +155,8 @@ bool NetworkSimplex<Arcs>::pivot_from_lists() {
         const Flow moved = tree_.pivot(i, lists_.cols(i)[position], lists_.costs(i)[position]);
         ++counters_.pivots;
         counters_.degenerate_pivots += moved == 0;
-        progress_.pivots = counters_.pivots;
-        if ((counters_.pivots & 15) == 0 && monitor_.check(progress_)) break;
+        ++monitor_.progress.pivots;
+        if ((counters_.pivots & 15) == 0 && monitor_.check()) break;
     }
     return true;
 }
@@ -165,7 +164,7 @@ bool NetworkSimplex<Arcs>::pivot_from_lists() {
 template <class Arcs>
 void NetworkSimplex<Arcs>::optimise() {
     tolerance_ = entering_tolerance * tree_.recompute_potentials();
-    while (!monitor_.check(progress_)) {
+    while (!monitor_.check()) {
         {
             Stopwatch watch(counters_.seconds_pivots);
             while (!monitor_.stopped() && pivot_from_lists()) {
@@ -180,8 +179,8 @@ void NetworkSimplex<Arcs>::optimise() {
         if (monitor_.stopped()) return;
         ++counters_.sweeps;
         counters_.arcs_priced += static_cast<std::int64_t>(arcs_.rows()) * static_cast<std::int64_t>(arcs_.cols());
-        progress_.sweeps = counters_.sweeps;
-        progress_.violation = result.worst;
+        ++monitor_.progress.sweeps;
+        monitor_.progress.violation = result.worst;
         if (result.violators == 0) {
             certified_ = true;
             return;

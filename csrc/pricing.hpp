@@ -30,7 +30,7 @@ template <class Task>
 void for_rows(std::size_t rows, std::size_t cols, Workers& workers, Monitor& monitor, Task&& task) {
     const std::size_t block = rows_per_chunk(cols);
     workers.run((rows + block - 1) / block, [&](std::size_t chunk, int worker) {
-        if (worker == 0) monitor.check({});
+        if (worker == 0) monitor.check();
         if (monitor.stopped()) return;
         const std::size_t end = std::min(rows, (chunk + 1) * block);
         for (std::size_t i = chunk * block; i < end; ++i) task(i, worker);

@@ -134,18 +134,26 @@ def emd(Real[:, :] cost, const double[::1] a, const double[::1] b, const double[
 
 
 def ground_costs(Real[:, ::1] x, Real[:, ::1] y, int ground, double power, int threads):
-    cdef size_t n = x.shape[0], m = y.shape[0], d = x.shape[1]
+    cdef size_t n = x.shape[0], m = y.shape[0], d = x.shape[1], start, rows
+    # Between blocks of some 10 ms an interrupt is answered.
+    cdef size_t block = max(<size_t> 16, (<size_t> 1 << 25) // (m * (d + 4)))
     out = np.empty((n, m), dtype=np.float32 if Real is float else np.float64)
     cdef float[:, ::1] out_single
     cdef double[:, ::1] out_double
     if Real is float:
         out_single = out
-        with nogil:
-            point_costs[float](&x[0, 0], &y[0, 0], n, m, d, <GroundCost> ground, power, threads, &out_single[0, 0])
     else:
         out_double = out
+    for start in range(0, n, block):
+        rows = min(block, n - start)
         with nogil:
-            point_costs[double](&x[0, 0], &y[0, 0], n, m, d, <GroundCost> ground, power, threads, &out_double[0, 0])
+            if Real is float:
+                point_costs[float](&x[start, 0], &y[0, 0], rows, m, d, <GroundCost> ground, power, threads,
+                                   &out_single[start, 0])
+            else:
+                point_costs[double](&x[start, 0], &y[0, 0], rows, m, d, <GroundCost> ground, power, threads,
+                                    &out_double[start, 0])
+        PyErr_CheckSignals()
     return out
 
 
