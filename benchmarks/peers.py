@@ -3,9 +3,10 @@
     python benchmarks/peers.py exact --families main --sizes 1000,2000,500x20000
     python benchmarks/peers.py small
 
-`exact` prints, for every instance, the median seconds of each solver, the ratio to monge's, the accuracy that was reached
-(monge's certified gap, and how far the peer's value is off, both relative to the value), and monge's counters. Solvers take
-turns, so that a slow spell of the machine falls on all of them. `small` times single calls on tiny problems.
+`exact` prints, for every instance, the median seconds of each solver, the ratio to monge's, the accuracy that was
+reached (monge's certified gap, and how far the peer's value is off, both relative to the value), and monge's counters.
+Solvers take turns, so that a slow spell of the machine falls on all of them. `small` times single calls on tiny
+problems.
 """
 
 from __future__ import annotations
@@ -42,9 +43,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--patience", type=float, default=120.0, help="skip a peer expected to take more seconds")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--single", action="store_true", help="give monge the costs in float32")
-    parser.add_argument(
-        "--memory", action="store_true", help="measure peak memory too, by solving again in new processes"
-    )
+    parser.add_argument("--memory", action="store_true", help="measure peak memory too, in new processes")
     parser.add_argument("--readme", type=Path, help="replace the table between the marks in this file")
     parser.add_argument("--json", type=Path, help="write all results to this file")
     return parser.parse_args()

@@ -202,8 +202,8 @@ SQUARE_ONLY = {"image", "image_l1"}
 # What --families takes besides the names of families.
 GROUPS: dict[str, list[str]] = {
     "all": list(FAMILIES),
-    "main": "uniform2d weighted2d euclidean2d weighted64d iid clusters image image_l1".split(),
-    "assignment": "uniform2d gaussians2d iid rings integers negative_gaussian".split(),
+    "main": ["uniform2d", "weighted2d", "euclidean2d", "weighted64d", "iid", "clusters", "image", "image_l1"],
+    "assignment": ["uniform2d", "gaussians2d", "iid", "rings", "integers", "negative_gaussian"],
     "images": ["image", "image_l1"],
 }
 

@@ -85,20 +85,16 @@ def measure(p: problems.Instance, solvers: dict[str, Solver], options: argparse.
     if options.single:
         playing["monge"] = lambda _: solvers["monge"](single)
     answers = take_turns(playing, p, options.repeat)
-    ours = answers["monge"][0]
+    ours, peers = answers["monge"][0], [name for name in solvers if name != "monge"]
     seconds = {name: statistics.median(answer.seconds for answer in runs) for name, runs in answers.items()}
     row: dict[str, Any] = {
         "name": p.name,
         "seconds": seconds,
-        "ratios": {name: seconds[name] / seconds["monge"] for name in solvers if name != "monge"},
+        "ratios": {name: seconds[name] / seconds["monge"] for name in peers},
         "repeats": {name: len(runs) for name, runs in answers.items()},
         "value": ours.value,
         "gap": relative(ours.gap, p, ours.value),
-        "differences": {
-            name: relative(runs[0].value - ours.value, p, ours.value)
-            for name, runs in answers.items()
-            if name != "monge"
-        },
+        "differences": {name: relative(answers[name][0].value - ours.value, p, ours.value) for name in peers},
         "stats": ours.stats,
     }
     if options.memory:
