@@ -3,8 +3,8 @@
     python benchmarks/guard.py check      # compare with baseline.json; fails if something got worse
     python benchmarks/guard.py update     # accept what is measured now as the baseline
 
-Two kinds of figures. Counters of solves (pivots, arcs priced, sweeps) depend on the problem alone: not on the machine, the
-instruction set or the threads. Instruction counts, by callgrind, cover what counters do not see: the work per pivot
+Two kinds of figures. Counters of solves (pivots, arcs priced, sweeps) depend on the problem alone: not on the machine,
+the instruction set or the threads. Instruction counts, by callgrind, cover what counters do not see: the work per pivot
 and per call. They depend on the compiler, so they are compared if the baseline's was the same; to compare two
 versions on any machine, write one's figures with `update --baseline FILE` and check the other against that file.
 """
@@ -192,7 +192,7 @@ def check_instructions(baseline: dict[str, Any], report: Report) -> None:
         report.notes.append("instructions: not compared, the baseline was made without valgrind")
     elif known["compiler"] != measured["compiler"]:
         report.notes.append(
-            f"instructions: not compared, the baseline is of compiler {known['compiler']}, this is {measured['compiler']}"
+            f"instructions: not compared, the baseline's compiler is {known['compiler']}, not {measured['compiler']}"
         )
     else:
         compare("instructions", known["counts"], measured["counts"], report)
