@@ -31,8 +31,8 @@ import monge
 HERE = Path(__file__).resolve().parent
 BASELINE = HERE / "baseline.json"
 
-# What is solved for the counters: families of all kinds, tall, wide and tiny. Counts are sums over a few seeds, since on
-# one instance they jump with any change.
+# What is solved for the counters: families of all kinds, tall, wide and tiny. Counts are sums over a few seeds, since
+# those of one instance jump with any change.
 INSTANCES: list[tuple[str, int | tuple[int, int]]] = [
     *((family, 400) for family in problems.FAMILIES),
     *((family, 900) for family in problems.GROUPS["main"]),
