@@ -24,12 +24,13 @@ namespace monge {
 
 constexpr std::size_t features = 8;            // entries that describe a row or a column
 constexpr std::size_t coarsening = 10;         // places per cluster
-constexpr std::size_t smallest_coarse = 128;   // longer sides are aggregated
+constexpr std::size_t smallest_coarse = 300;   // longer sides are aggregated
 constexpr std::size_t narrowest_coarse = 8;    // unless the shorter one is below this
 constexpr std::size_t most_clusters = 2000;    // per side
 constexpr double coherent = 0.7;               // coherence below this: aggregate
 constexpr std::size_t short_list = 16;         // arcs per row to start from
 constexpr std::size_t long_list = 32;          // arcs per row to polish on
+constexpr std::size_t smallest_polish = 256;   // rows; below it pivots are cheaper
 constexpr int polish_stages = 4, polish_steps = 5;
 constexpr double polished = 0.15;              // keep the polish if its column error came below this
 
@@ -135,7 +136,7 @@ bool aggregate(const Arcs& arcs, double magnitude, const std::vector<Flow>& supp
     if (std::max(n, m) < smallest_coarse || std::min(n, m) < narrowest_coarse || magnitude == 0.0) return false;
     coarse.magnitude = magnitude;
     auto clusters_for = [](std::size_t size) {
-        return size < smallest_coarse / 4 ? size : std::clamp<std::size_t>(size / coarsening, 8, most_clusters);
+        return size < 32 ? size : std::clamp<std::size_t>(size / coarsening, 8, most_clusters);
     };
     Draw draw(20130);
     const auto feature_cols = draw.sample(m, features), feature_rows = draw.sample(n, features);

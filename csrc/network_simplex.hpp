@@ -91,7 +91,6 @@ private:
 template <class Arcs>
 void NetworkSimplex<Arcs>::start(double magnitude) {
     Stopwatch watch(counters_.seconds_start);
-    const std::size_t k_long = std::min(long_list, lists_.capacity()), k_short = std::min(short_list, lists_.capacity());
     if (!warm_) {
         CoarseProblem coarse;
         if (magnitude < infinity && aggregate(arcs_, magnitude, supply_, demand_, scratch_, workers_, monitor_, coarse)) {
@@ -108,10 +107,13 @@ void NetworkSimplex<Arcs>::start(double magnitude) {
         }
     }
     if (!monitor_.stopped()) {
-        fill_lists(arcs_, k_long, u_, v_, lists_, scratch_, workers_, monitor_);
-        std::vector<double> w(v_);
-        if (polish(lists_, supply_, demand_, w)) v_ = w;
-        tighten(lists_, k_short, u_, v_);
+        const bool polishing = arcs_.rows() >= smallest_polish;
+        const std::size_t k = std::min(polishing ? long_list : short_list, lists_.capacity());
+        fill_lists(arcs_, k, u_, v_, lists_, scratch_, workers_, monitor_);
+        if (polishing) {
+            polish(lists_, supply_, demand_, v_);
+            tighten(lists_, short_list, u_, v_);
+        }
     }
     tree_.build(greedy(arcs_, supply_, demand_, u_, v_, lists_, monitor_), u_);
 }

@@ -112,6 +112,8 @@ def emd(
         code, value, gap, f, g, rows, cols, mass, counters = _core.emd(
             matrix, weights_a, weights_b, f, g, workers, limit, report
         )
+        if report is not None:
+            report(counters["pivots"] + counters["coarse_pivots"], counters["sweeps"], 0.0)
     if code not in (_OPTIMAL, _TIME_LIMIT):
         _fail(code, matrix)
     status = Status.OPTIMAL if code == _OPTIMAL else Status.TIME_LIMIT

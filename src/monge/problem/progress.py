@@ -35,8 +35,6 @@ def pivot_bar(wanted: bool) -> Iterator[Callable[[int, int, float], None] | None
     with progress_bar(desc="emd", unit=" pivots", unit_scale=True) as bar:
 
         def report(pivots: int, sweeps: int, violation: float) -> None:
-            if pivots < bar.n:
-                return  # of a smaller problem that the solver solves on its way: a count that falls says nothing
             seen = {"worst violation": f"{violation:.1e}"} if 0.0 < violation < math.inf else {}
             bar.set_postfix({"sweeps": sweeps, **seen}, refresh=False)
             bar.update(pivots - bar.n)
