@@ -93,6 +93,21 @@ void read_off(NetworkSimplex<Arcs>& simplex, Solved<Arcs>& out) {
     });
 }
 
+/// Whether some row or column has no allowed arc at all. Its potential would be infinite.
+template <class Arcs>
+bool cut_off(const Arcs& arcs) {
+    const auto& kernels = row_kernels<typename Arcs::Scalar>();
+    const std::vector<double> zeros(arcs.cols(), 0.0);
+    std::vector<double> least(arcs.cols(), infinity), unused(arcs.cols());
+    std::vector<typename Arcs::Scalar> scratch(arcs.cols());
+    for (std::size_t i = 0; i < arcs.rows(); ++i) {
+        const auto* c = arcs.row(i, scratch.data());
+        if (kernels.minimum(c, zeros.data(), arcs.cols()) == infinity) return true;
+        kernels.column_minima(c, 0.0, 0.0, arcs.cols(), least.data(), unused.data());
+    }
+    return std::find(least.begin(), least.end(), infinity) != least.end();
+}
+
 template <class Arcs>
 Status solve_plain(const Arcs& arcs, double magnitude, const Masses& masses, std::vector<double> estimate, Workers& workers,
                    Monitor& monitor, Solution& solution, Solved<Arcs>& out) {
@@ -101,6 +116,7 @@ Status solve_plain(const Arcs& arcs, double magnitude, const Masses& masses, std
     simplex.start(magnitude);
     simplex.optimise();
     const Status status = monitor.reason();
+    if (status == Status::interrupted) return status;
     read_off(simplex, out);
     solution.counters.listed_arcs = simplex.listed();
     return status;
@@ -110,6 +126,7 @@ template <class Base>
 Status solve_forbidden(const Base& base, const Masses& masses, std::vector<double> estimate, Workers& workers,
                        Monitor& monitor, Solution& solution, Solved<ForbiddenArcs<Base>>& out) {
     using Arcs = ForbiddenArcs<Base>;
+    if (cut_off(base)) return Status::infeasible;
     Arcs arcs(base);
     NetworkSimplex<Arcs> simplex(arcs, masses.supply, masses.demand, workers, monitor, solution.counters);
     if (!estimate.empty()) simplex.warm_start(std::move(estimate));
@@ -131,6 +148,7 @@ Status solve_forbidden(const Base& base, const Masses& masses, std::vector<doubl
     }
     simplex.optimise();
     const Status status = monitor.reason();
+    if (status == Status::interrupted) return status;
     read_off(simplex, out);
     solution.counters.listed_arcs = simplex.listed();
     std::vector<typename Base::Scalar> scratch(arcs.cols());
@@ -189,7 +207,7 @@ void solve_typed(const Problem& problem, const Options& options, Solution& solut
             solution.status = solve_plain(arcs, std::max(std::fabs(range.lowest), std::fabs(range.highest)), masses, std::move(estimate), workers, monitor, solution, solved);
             u = std::move(solved.u), v = std::move(solved.v), plan = std::move(solved.plan);
         }
-        if (solution.status == Status::infeasible || solution.status == Status::no_plan_yet) return;
+        if (solution.status != Status::optimal && solution.status != Status::time_limit) return;
         // The gap is a sum of terms that are not negative: nothing cancels in it.
         double gap = 0.0, cost = 0.0;
         for (const BasicArc& arc : plan) {

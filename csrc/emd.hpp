@@ -14,7 +14,7 @@ namespace monge {
 enum class Status : int {
     optimal,
     time_limit,      // a feasible plan is returned, with the gap it still has
-    interrupted,     // likewise
+    interrupted,     // by the poll: nothing is returned
     infeasible,      // no plan avoids the forbidden arcs
     no_plan_yet,     // stopped before a plan was found that avoids the forbidden arcs
     invalid_cost,    // NaN, -inf or a magnitude beyond 1e290 among the costs
