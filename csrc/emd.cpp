@@ -109,10 +109,10 @@ bool cut_off(const Arcs& arcs) {
 }
 
 template <class Arcs>
-Status solve_plain(const Arcs& arcs, double magnitude, const Masses& masses, std::vector<double> estimate, Workers& workers,
+Status solve_plain(const Arcs& arcs, double magnitude, const Masses& masses, const WarmStart& warm, Workers& workers,
                    Monitor& monitor, Solution& solution, Solved<Arcs>& out) {
     NetworkSimplex<Arcs> simplex(arcs, masses.supply, masses.demand, workers, monitor, solution.counters);
-    if (!estimate.empty()) simplex.warm_start(std::move(estimate));
+    if (!warm.v.empty()) simplex.warm_start(warm);
     simplex.start(magnitude);
     simplex.optimise();
     const Status status = monitor.reason();
@@ -123,13 +123,13 @@ Status solve_plain(const Arcs& arcs, double magnitude, const Masses& masses, std
 }
 
 template <class Base>
-Status solve_forbidden(const Base& base, const Masses& masses, std::vector<double> estimate, Workers& workers,
+Status solve_forbidden(const Base& base, const Masses& masses, const WarmStart& warm, Workers& workers,
                        Monitor& monitor, Solution& solution, Solved<ForbiddenArcs<Base>>& out) {
     using Arcs = ForbiddenArcs<Base>;
     if (cut_off(base)) return Status::infeasible;
     Arcs arcs(base);
     NetworkSimplex<Arcs> simplex(arcs, masses.supply, masses.demand, workers, monitor, solution.counters);
-    if (!estimate.empty()) simplex.warm_start(std::move(estimate));
+    if (!warm.v.empty()) simplex.warm_start(warm);
     simplex.start(infinity);
     auto forbidden_flow = [&](double forbidden_cost) {
         bool found = false;
@@ -158,6 +158,31 @@ Status solve_forbidden(const Base& base, const Masses& masses, std::vector<doubl
     return status;
 }
 
+/// The caller's estimates for the rows and columns that the solver sees.
+WarmStart warm_start(const Problem& problem, bool transposed, const double* row_estimate, const double* col_estimate,
+                     std::size_t n, std::size_t m, const std::vector<Node>& row_map, const std::vector<Node>& col_map) {
+    WarmStart warm;
+    if (row_estimate == nullptr || col_estimate == nullptr) return warm;
+    // place[k]: where the k-th row or column of the caller's stands among those with mass, -1 if it has none.
+    auto select = [](const double* estimate, std::size_t size, const std::vector<Node>& map, std::vector<double>& out) {
+        std::vector<Node> place(size, -1);
+        const std::size_t kept = map.empty() ? size : map.size();
+        for (std::size_t k = 0; k < kept; ++k) {
+            const std::size_t at = map.empty() ? k : map[k];
+            place[at] = static_cast<Node>(k);
+            out.push_back(estimate[at]);
+        }
+        return place;
+    };
+    const auto row_place = select(row_estimate, n, row_map, warm.u), col_place = select(col_estimate, m, col_map, warm.v);
+    for (std::size_t k = 0; k < problem.entries; ++k) {
+        const auto i = transposed ? problem.plan_cols[k] : problem.plan_rows[k];
+        const auto j = transposed ? problem.plan_rows[k] : problem.plan_cols[k];
+        if (row_place[i] >= 0 && col_place[j] >= 0) warm.arcs.emplace_back(row_place[i], col_place[j]);
+    }
+    return warm;
+}
+
 /// Whether to let the columns of the caller's matrix be the solver's rows. Lists and sweeps belong to rows, so the longer
 /// side should be rows; between sides of like length the order in memory decides.
 bool transpose(const Problem& problem) {
@@ -173,14 +198,14 @@ void solve_typed(const Problem& problem, const Options& options, Solution& solut
     std::ptrdiff_t row_step = problem.row_step, col_step = problem.col_step;
     Masses masses = integer_masses(problem.a, n, problem.b, m);
     std::vector<Node> row_map = with_mass(masses.supply), col_map = with_mass(masses.demand);
-    const double* estimate_of_cols = problem.g;
+    const double *row_estimate = problem.f, *col_estimate = problem.g;
     const bool transposed = transpose(problem);
     if (transposed) {
         std::swap(n, m);
         std::swap(row_step, col_step);
         std::swap(masses.supply, masses.demand);
         std::swap(row_map, col_map);
-        estimate_of_cols = problem.f;
+        std::swap(row_estimate, col_estimate);
     }
     const MatrixArcs<T> all(base, row_step, col_step, n, m);
     const MatrixArcs<T> arcs(base, row_step, col_step, n, m, row_map, col_map);
@@ -195,16 +220,14 @@ void solve_typed(const Problem& problem, const Options& options, Solution& solut
             solution.status = Status::invalid_cost;
             return;
         }
-        std::vector<double> estimate;
-        if (estimate_of_cols != nullptr)
-            for (std::size_t j = 0; j < arcs.cols(); ++j) estimate.push_back(estimate_of_cols[col_map.empty() ? j : col_map[j]]);
+        const WarmStart warm = warm_start(problem, transposed, row_estimate, col_estimate, n, m, row_map, col_map);
         if (range.has_infinity) {
             Solved<ForbiddenArcs<MatrixArcs<T>>> solved;
-            solution.status = solve_forbidden(arcs, masses, std::move(estimate), workers, monitor, solution, solved);
+            solution.status = solve_forbidden(arcs, masses, warm, workers, monitor, solution, solved);
             u = std::move(solved.u), v = std::move(solved.v), plan = std::move(solved.plan);
         } else {
             Solved<MatrixArcs<T>> solved;
-            solution.status = solve_plain(arcs, std::max(std::fabs(range.lowest), std::fabs(range.highest)), masses, std::move(estimate), workers, monitor, solution, solved);
+            solution.status = solve_plain(arcs, std::max(std::fabs(range.lowest), std::fabs(range.highest)), masses, warm, workers, monitor, solution, solved);
             u = std::move(solved.u), v = std::move(solved.v), plan = std::move(solved.plan);
         }
         if (solution.status != Status::optimal && solution.status != Status::time_limit) return;

@@ -31,6 +31,9 @@ struct Problem {
     const double* b = nullptr;  // (m,), likewise; equal totals up to rounding
     const double* f = nullptr;  // (n,), an estimate of the potentials to start from, or null
     const double* g = nullptr;  // (m,), likewise; both or neither
+    const std::int64_t* plan_rows = nullptr;  // (entries,) with f and g: the arcs of a plan to start from, each once
+    const std::int64_t* plan_cols = nullptr;
+    std::size_t entries = 0;
 };
 
 /// How far a solve has come, its aggregated problems included.

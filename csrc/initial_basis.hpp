@@ -319,13 +319,13 @@ inline void tighten(CandidateLists& lists, std::size_t k, std::vector<double>& u
             lists.add(best_row[j], static_cast<Node>(j), best_cost[j]);
 }
 
-/// A forest of arcs that carry flow, together a feasible plan. Arcs of the lists by increasing reduced cost come first;
-/// each takes what its ends can still send and receive. What is left over goes to the cheapest column still open, over
-/// an arc that then joins the list. Once the monitor says stop, to the next column that is open.
+/// A forest of arcs that carry flow, together a feasible plan. The arcs of `first` come first, in their order, then those of
+/// the lists by increasing reduced cost; each takes what its ends can still send and receive. What is left over goes to the
+/// cheapest column still open, over an arc that then joins the list; once the monitor says stop, to any that is open.
 template <class Arcs>
 std::vector<BasicArc> greedy(const Arcs& arcs, std::vector<Flow> supply, std::vector<Flow> demand,
-                             const std::vector<double>& u, const std::vector<double>& v, CandidateLists& lists,
-                             Monitor& monitor) {
+                             const std::vector<double>& u, const std::vector<double>& v,
+                             const std::vector<std::pair<Node, Node>>& first, CandidateLists& lists, Monitor& monitor) {
     struct Ranked {
         double reduced;
         Node i, position;
@@ -348,6 +348,7 @@ std::vector<BasicArc> greedy(const Arcs& arcs, std::vector<Flow> supply, std::ve
         supply[i] -= flow;
         demand[j] -= flow;
     };
+    for (const auto& [i, j] : first) send(i, j, arcs.cost(i, j));
     for (const Ranked& arc : order) send(arc.i, lists.cols(arc.i)[arc.position], lists.costs(arc.i)[arc.position]);
 
     std::vector<Node> open;
@@ -377,6 +378,34 @@ std::vector<BasicArc> greedy(const Arcs& arcs, std::vector<Flow> supply, std::ve
         }
     }
     return forest;
+}
+
+/// Arcs in an order in which each is, when its turn comes, the last one left at one of its ends. Sending along a forest in
+/// this order gives back the only flow it can carry. Arcs that close a cycle are left out.
+inline std::vector<std::pair<Node, Node>> leaves_first(const std::vector<std::pair<Node, Node>>& arcs, std::size_t rows,
+                                                       std::size_t cols) {
+    std::vector<std::vector<std::uint32_t>> incident(rows + cols);
+    for (std::size_t k = 0; k < arcs.size(); ++k) {
+        incident[arcs[k].first].push_back(static_cast<std::uint32_t>(k));
+        incident[rows + arcs[k].second].push_back(static_cast<std::uint32_t>(k));
+    }
+    std::vector<std::size_t> left(rows + cols), leaves;
+    for (std::size_t x = 0; x < left.size(); ++x) {
+        left[x] = incident[x].size();
+        if (left[x] == 1) leaves.push_back(x);
+    }
+    std::vector<char> taken(arcs.size(), 0);
+    std::vector<std::pair<Node, Node>> order;
+    order.reserve(arcs.size());
+    for (std::size_t at = 0; at < leaves.size(); ++at)
+        for (const std::uint32_t k : incident[leaves[at]]) {
+            if (taken[k]) continue;
+            taken[k] = 1;
+            order.push_back(arcs[k]);
+            for (const std::size_t x : {static_cast<std::size_t>(arcs[k].first), rows + arcs[k].second})
+                if (--left[x] == 1) leaves.push_back(x);
+        }
+    return order;
 }
 
 }  // namespace monge

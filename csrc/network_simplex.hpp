@@ -24,6 +24,12 @@ constexpr double entering_tolerance = 1e-12;
 // Room in a row's list. Sweeps add at most 24 arcs to a row, and a full list keeps its better half.
 constexpr std::size_t list_capacity = 96;
 
+/// What is known before a solve.
+struct WarmStart {
+    std::vector<double> u, v;
+    std::vector<std::pair<Node, Node>> arcs;  // may be none
+};
+
 class Stopwatch {
 public:
     explicit Stopwatch(double& seconds) : seconds_(seconds), begin_(std::chrono::steady_clock::now()) {}
@@ -45,9 +51,12 @@ public:
           scratch_(workers.count(), Scratch<Scalar>(arcs.cols())), lists_(arcs.rows(), capacity(arcs.cols())),
           tree_(arcs.rows(), arcs.cols()), u_(arcs.rows(), 0.0), v_(arcs.cols(), 0.0), row_minimum_(arcs.rows()) {}
 
-    /// Estimates of the column potentials, from which the start is made. Without them it finds its own.
-    void warm_start(std::vector<double> v) {
-        v_ = std::move(v);
+    /// Estimates of the potentials, from which the start is made, and arcs of a plan that is thought to be near. Without
+    /// them it finds its own.
+    void warm_start(WarmStart warm) {
+        u_ = std::move(warm.u);
+        v_ = std::move(warm.v);
+        near_ = leaves_first(warm.arcs, arcs_.rows(), arcs_.cols());
         warm_ = true;
     }
 
@@ -83,6 +92,7 @@ private:
     SpanningTree tree_;
     std::vector<double> u_, v_;  // potentials: the estimates of the start, then those of the tree at the last sweep
     std::vector<double> row_minimum_;
+    std::vector<std::pair<Node, Node>> near_;  // arcs of the plan to start from
     bool warm_ = false, certified_ = false;
     double tolerance_ = 0.0;
     std::size_t cursor_ = 0;
@@ -107,7 +117,8 @@ void NetworkSimplex<Arcs>::start(double magnitude) {
         }
     }
     if (!monitor_.stopped()) {
-        const bool polishing = arcs_.rows() >= smallest_polish;
+        // A plan that is near is a better start than what a polish leads to.
+        const bool polishing = near_.empty() && arcs_.rows() >= smallest_polish;
         const std::size_t k = std::min(polishing ? long_list : short_list, lists_.capacity());
         fill_lists(arcs_, k, u_, v_, lists_, scratch_, workers_, monitor_);
         if (polishing) {
@@ -115,7 +126,7 @@ void NetworkSimplex<Arcs>::start(double magnitude) {
             tighten(lists_, short_list, u_, v_);
         }
     }
-    tree_.build(greedy(arcs_, supply_, demand_, u_, v_, lists_, monitor_), u_);
+    tree_.build(greedy(arcs_, supply_, demand_, u_, v_, near_, lists_, monitor_), u_);
 }
 
 template <class Arcs>

@@ -22,6 +22,8 @@ def emd(
     b: NDArray[float64] | None,
     f: NDArray[float64] | None,
     g: NDArray[float64] | None,
+    plan_rows: NDArray[int64] | None,
+    plan_cols: NDArray[int64] | None,
     threads: int,
     time_limit: float,
     report: Callable[[int, int, float], None] | None,

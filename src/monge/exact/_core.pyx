@@ -23,6 +23,9 @@ cdef extern from "emd.hpp" namespace "monge" nogil:
         const double* b
         const double* f
         const double* g
+        const int64_t* plan_rows
+        const int64_t* plan_cols
+        size_t entries
 
     cdef struct Progress:
         int64_t pivots, sweeps
@@ -98,7 +101,7 @@ cdef _as_indices(const vector[int64_t]& values):
 
 
 def emd(Real[:, :] cost, const double[::1] a, const double[::1] b, const double[::1] f, const double[::1] g,
-        int threads, double time_limit, report):
+        const int64_t[::1] plan_rows, const int64_t[::1] plan_cols, int threads, double time_limit, report):
     cdef Problem problem
     cdef Options options
     cdef Solution solution
@@ -118,6 +121,10 @@ def emd(Real[:, :] cost, const double[::1] a, const double[::1] b, const double[
         problem.f = &f[0]
     if g is not None:
         problem.g = &g[0]
+    if plan_rows is not None and plan_rows.shape[0] > 0:
+        problem.plan_rows = &plan_rows[0]
+        problem.plan_cols = &plan_cols[0]
+        problem.entries = plan_rows.shape[0]
     options.threads = threads
     options.time_limit = time_limit
     options.poll = _poll

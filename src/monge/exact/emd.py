@@ -103,6 +103,7 @@ def emd(
     n, m = problem.shape
     weights_a, weights_b = check_weights(a, b, n, m)
     f, g = _potentials(init, n, m)
+    plan = init._entries()[:2] if isinstance(init, Transport) else (None, None)
     workers = available_threads(threads)
     limit = np.inf if time_limit is None else float(time_limit)
     if not limit >= 0.0:
@@ -110,7 +111,7 @@ def emd(
     matrix = dense(problem, workers)
     with pivot_bar(progress) as report:
         code, value, gap, f, g, rows, cols, mass, counters = _core.emd(
-            matrix, weights_a, weights_b, f, g, workers, limit, report
+            matrix, weights_a, weights_b, f, g, *plan, workers, limit, report
         )
         if report is not None:
             report(counters["pivots"] + counters["coarse_pivots"], counters["sweeps"], 0.0)
