@@ -275,4 +275,45 @@ Solution solve(const Problem& problem, const Options& options) {
     return solution;
 }
 
+std::vector<Solution> solve_all(const std::vector<Problem>& problems, const Options& options) {
+    std::vector<Solution> solutions(problems.size());
+    Options watching = options;  // the limit is for the problems to keep, each with what is left of it
+    watching.time_limit = infinity;
+    Monitor monitor(watching);
+    std::atomic<bool> cancelled{false};
+    std::atomic<std::int64_t> done{0};
+    Workers workers(options.threads);
+    // Problems are handed out in runs long enough to hide the hand-out, short enough to look in between.
+    std::size_t entries = 0;
+    for (const Problem& problem : problems) entries += problem.n * problem.m;
+    const std::size_t run = std::max<std::size_t>(1, chunk_entries / 16 * problems.size() / std::max<std::size_t>(1, entries));
+    workers.run((problems.size() + run - 1) / run, [&](std::size_t chunk, int worker) {
+        Options own = options;
+        own.threads = 1;
+        own.cancelled = &cancelled;
+        // Only the calling thread may poll; while it solves, its poll goes on showing how many are done.
+        std::pair<Monitor*, std::atomic<std::int64_t>*> outer{&monitor, &done};
+        own.context = &outer;
+        own.poll = nullptr;
+        if (worker == 0)
+            own.poll = [](void* context, const Progress&) {
+                auto& [all, count] = *static_cast<std::pair<Monitor*, std::atomic<std::int64_t>*>*>(context);
+                all->progress.pivots = count->load();
+                return all->check();
+            };
+        for (std::size_t k = chunk * run; k < std::min(problems.size(), (chunk + 1) * run); ++k) {
+            if (worker == 0) {
+                monitor.progress.pivots = done.load();
+                monitor.check();
+            }
+            if (monitor.reason() == Status::interrupted) cancelled = true;
+            if (cancelled) return;
+            own.time_limit = std::max(0.0, options.time_limit - monitor.seconds());
+            solutions[k] = solve(problems[k], own);
+            ++done;
+        }
+    });
+    return solutions;
+}
+
 }  // namespace monge

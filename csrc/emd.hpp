@@ -5,6 +5,7 @@
 // and its dual, maximise a.f + b.g subject to f_i + g_j <= c_ij.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -50,6 +51,7 @@ struct Options {
     double time_limit = 1e300;  // seconds
     Poll poll = nullptr;
     void* context = nullptr;
+    const std::atomic<bool>* cancelled = nullptr;  // by another thread; like a poll that says true
 };
 
 /// What the solve did. All but the seconds depend on the problem alone, never on the machine or the threads.
@@ -74,6 +76,10 @@ struct Solution {
 };
 
 Solution solve(const Problem& problem, const Options& options);
+
+/// Many problems, of any sizes, each on one of the threads. The time limit holds for all together. The poll sees the number
+/// of problems that are done as `pivots`; if it stops the solve, the solutions are worth nothing.
+std::vector<Solution> solve_all(const std::vector<Problem>& problems, const Options& options);
 
 /// Ground costs between x (n, d) and y (m, d), row-major, into out (n, m): the distance to a power, |x - y|^power for
 /// Euclidean and cityblock, 1 - cos(x, y) for cosine, whose power is 1.

@@ -23,7 +23,9 @@ public:
     bool check() {
         if (stopped()) return true;
         const auto now = Clock::now();
-        if (std::chrono::duration<double>(now - begin_).count() > options_.time_limit) {
+        if (options_.cancelled != nullptr && options_.cancelled->load(std::memory_order_relaxed)) {
+            stop_ = Status::interrupted;
+        } else if (std::chrono::duration<double>(now - begin_).count() > options_.time_limit) {
             stop_ = Status::time_limit;
         } else if (options_.poll != nullptr && now - polled_ > std::chrono::milliseconds(50)) {
             polled_ = now;
