@@ -76,9 +76,7 @@ def gaussians_plane(rng, n):
 @family
 def gaussians_plane_weighted(rng, n):
     m = n + n // 4
-    return cloud(
-        rng.normal(size=(n, 2)), rng.normal(size=(m, 2)) * 2.0, a=simplex(rng, n), b=simplex(rng, m)
-    )
+    return cloud(rng.normal(size=(n, 2)), rng.normal(size=(m, 2)) * 2.0, a=simplex(rng, n), b=simplex(rng, m))
 
 
 @family
@@ -88,9 +86,7 @@ def gaussians_64d(rng, n):
 
 @family
 def gaussians_64d_weighted(rng, n):
-    return cloud(
-        rng.normal(size=(n, 64)), rng.normal(size=(n + 3, 64)) + 0.2, a=simplex(rng, n), b=simplex(rng, n + 3)
-    )
+    return cloud(rng.normal(size=(n, 64)), rng.normal(size=(n + 3, 64)) + 0.2, a=simplex(rng, n), b=simplex(rng, n + 3))
 
 
 @family
@@ -271,7 +267,7 @@ def all_weights_but_one_zero(rng, n):
 
 
 def forbid(rng, C, allowed):
-    """C with the arcs that are not allowed at +inf, but for a hidden permutation that keeps the uniform problem feasible."""
+    """C with arcs at +inf, but for the allowed share and a hidden permutation, which keeps uniform weights feasible."""
     n = len(C)
     keep = rng.random(C.shape) < allowed
     keep[np.arange(n), rng.permutation(n)] = True

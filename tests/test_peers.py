@@ -1,7 +1,7 @@
 """The same problems by other people's solvers: SciPy's HiGHS, POT's network simplex, SciPy's assignment solver.
 
-The values agree to what the peers promise: a simplex with tolerances on feasibility and reduced costs of 1e-7 by default,
-which on well scaled vertices leaves rounding only, and two solvers in double precision.
+The values agree to what the peers promise: a simplex with tolerances on feasibility and reduced costs of 1e-7 by
+default, which on well scaled vertices leaves rounding only, and two solvers in double precision.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from cases import FAMILIES, sample
 from scipy.optimize import linear_sum_assignment, linprog
 
 import monge
-from cases import FAMILIES, sample
 
 # What double precision leaves of a sum of up to a few hundred terms, with room for the peers' own roundings.
 AGREE = 1e-10
@@ -39,7 +39,9 @@ def linear_program(C, a, b):
     rows, cols = np.nonzero(allowed)
     arcs = np.arange(len(rows))
     ones = np.ones(len(rows))
-    A = sp.vstack([sp.csr_array((ones, (rows, arcs)), (n, len(arcs))), sp.csr_array((ones, (cols, arcs)), (m, len(arcs)))])
+    A = sp.vstack(
+        [sp.csr_array((ones, (rows, arcs)), (n, len(arcs))), sp.csr_array((ones, (cols, arcs)), (m, len(arcs)))]
+    )
     result = linprog(C[allowed], A_eq=A, b_eq=np.concatenate([a, b]), method="highs-ds")
     assert result.status in (0, 2)
     return result.fun if result.status == 0 else None
