@@ -110,7 +110,7 @@ def _point_error(cost, reach, d, dtype):
 
 
 class TestWideRange:
-    """Costs that span twelve decades: potentials are large beside the costs of the basis, and their rounding is, too."""
+    """Costs over twelve decades: potentials are large beside the costs of the basis, and so is their rounding."""
 
     @pytest.mark.parametrize("seed", [28, 52, 64, 68, 72, 73, 74, 75])
     @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -411,8 +411,7 @@ class TestProgress:
         assert "emd" in capsys.readouterr().err
 
     def test_report_counts_up(self, monkeypatch):
-        # The core calls back some twenty times a second: a problem of a few seconds would be needed to see it by itself,
-        # so the bar's own contract is tested on the function that the core is given.
+        # Short solves end before their first report: the bar is tested on the function that the core is given.
         pytest.importorskip("tqdm")
         from monge.problem.progress import pivot_bar
 

@@ -537,11 +537,12 @@ void row_kernels() {
                     if (m >= 1000 && k <= 16 && !ties) CHECK(reach <= 4 * k);
                 }
 
-                std::vector<std::int32_t> group(m);
-                for (auto& g : group) g = random.below(5);
-                std::vector<double> sums(5, 1.0), expected_sums(5, 1.0);
-                kernels.group_sums(c.data(), group.data(), m, sums.data());
-                for (std::size_t j = 0; j < m; ++j) expected_sums[group[j]] += static_cast<double>(c[j]);
+                std::vector<double> sums(m), expected_sums(m);
+                for (std::size_t j = 0; j < m; ++j) {
+                    sums[j] = random.uniform();
+                    expected_sums[j] = sums[j] + static_cast<double>(c[j]);
+                }
+                kernels.add(c.data(), m, sums.data());
                 CHECK(sums == expected_sums);
             }
 }
@@ -552,16 +553,20 @@ void list_kernels() {
     Random random(12);
     for (int length = 1; length < 140; ++length) {
         std::vector<std::int32_t> column(length);
-        std::vector<double> cost(length), v(50);
+        std::vector<std::int32_t> block(50);
+        std::vector<double> cost(length), part(50), add(6);
         for (auto& j : column) j = random.below(50);
+        for (auto& k : block) k = random.below(6);
         for (double& x : cost) x = random.below(8);
-        for (double& x : v) x = random.below(4);
+        for (double& x : part) x = random.below(4);
+        for (double& x : add) x = random.below(4) - 2;
         std::size_t at = 0;
         double best = inf;
         for (std::size_t k = 0; k < cost.size(); ++k)
-            if (cost[k] - v[column[k]] < best) best = cost[k] - v[column[k]], at = k;
+            if (cost[k] + (part[column[k]] + add[block[column[k]]]) < best)
+                best = cost[k] + (part[column[k]] + add[block[column[k]]]), at = k;
         double value = 0.0;
-        CHECK(kernels.cheapest(column.data(), cost.data(), cost.size(), v.data(), &value) == at);
+        CHECK(kernels.cheapest(column.data(), cost.data(), cost.size(), part.data(), block.data(), add.data(), &value) == at);
         CHECK(value == best);
 
         std::vector<float> exponent(length);
