@@ -10,7 +10,7 @@ from math import fsum
 import numpy as np
 import pytest
 from cases import FAMILIES, KNOWN, LAYOUTS, cloud, forbid, known, sample, simplex, squared
-from oracle import GAP, assert_certified, assert_feasible, assert_optimal, exact_marginals
+from oracle import EPS, GAP, assert_certified, assert_feasible, assert_optimal, exact_marginals
 
 import monge
 from monge.exact.dense import dense
@@ -123,7 +123,12 @@ class TestWideRange:
         excess = a.sum() - b.sum()
         (b if excess > 0 else a)[0] += abs(excess)
         # A guard against pivots without end, which rounding can cause: this takes a millisecond.
-        assert_optimal(monge.emd(C, a, b, time_limit=5), C, a, b)
+        t = monge.emd(C, a, b, time_limit=5)
+        assert t.status is monge.Status.OPTIMAL
+        assert_feasible(t, C, a, b)
+        assert_certified(t, C, a, b)
+        # Potentials as large as the dearest cost leave their rounding on the cheapest.
+        assert t.gap <= EPS * C.max() * a.sum()
 
 
 class TestKnown:
@@ -405,21 +410,26 @@ class TestInit:
 
 
 class TestProgress:
-    def test_bar(self, capsys):
+    def test_answer_is_the_same(self):
+        pytest.importorskip("tqdm")
         p = sample("gaussians_plane", 200)
-        assert_optimal(monge.emd(p.cost, progress=True), p.cost)
-        assert "emd" in capsys.readouterr().err
+        same_bits(monge.emd(p.cost, progress=True), monge.emd(p.cost))
 
-    def test_report_counts_up(self, monkeypatch):
+    def test_bar(self, capsys, monkeypatch):
         # Short solves end before their first report: the bar is tested on the function that the core is given.
         pytest.importorskip("tqdm")
-        from monge.problem.progress import pivot_bar
+        from monge.problem import progress
 
-        with pivot_bar(True) as report:
+        monkeypatch.setattr(progress, "_DELAY", 0.0)
+        with progress.pivot_bar(True) as report:
             report(10, 1, 0.5)
             report(30, 2, float("inf"))
-        with pivot_bar(False) as report:
+            report(5, 0, 0.1)  # of a problem solved on the way
+        shown = capsys.readouterr().err
+        assert "emd: 30.0 pivots" in shown
+        with progress.pivot_bar(False) as report:
             assert report is None
+        assert capsys.readouterr().err == ""
 
     def test_without_tqdm(self, monkeypatch):
         real = builtins.__import__
