@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,10 @@ from monge.problem.arrays import require_memory
 from monge.problem.costs import CostMatrix, PointCloud
 
 __all__ = ["dense"]
+
+# Distances beyond two to this power, up or down, are computed on rescaled points: the squares of 1e-30, or of 1e30,
+# are no float32 numbers.
+_SAFE_EXPONENT = 32
 
 # The kinds of GroundCost in csrc/emd.hpp.
 _KINDS = {"euclidean": 0, "cityblock": 1, "cosine": 2}
@@ -24,7 +29,7 @@ def dense(cost: CostMatrix | PointCloud, threads: int) -> NDArray[Any]:
     """
     if isinstance(cost, CostMatrix):
         return _walkable(cost.C)
-    dtype = np.result_type(cost.x, cost.y)
+    dtype = cost.dtype
     n, m = cost.shape
     require_memory(
         n * m * dtype.itemsize,
@@ -32,7 +37,21 @@ def dense(cost: CostMatrix | PointCloud, threads: int) -> NDArray[Any]:
         "Subsample or aggregate the points, or pass float32 points to halve it.",
     )
     x, y = (np.ascontiguousarray(points, dtype=dtype) for points in (cost.x, cost.y))
-    return _core.ground_costs(x, y, _KINDS[cost.distance], cost.power, threads)
+    kind = _KINDS[cost.distance]
+    if cost.distance == "cosine":
+        return _core.ground_costs(_rescaled(x), _rescaled(y), kind, cost.power, threads)
+    exponent = math.frexp(cost.reach)[1]
+    if abs(exponent) <= _SAFE_EXPONENT:
+        return _core.ground_costs(x, y, kind, cost.power, threads)
+    matrix = _core.ground_costs(np.ldexp(x, -exponent), np.ldexp(y, -exponent), kind, cost.power, threads)
+    matrix *= dtype.type(2.0 ** (exponent * cost.power))
+    return matrix
+
+
+def _rescaled(points: NDArray[Any]) -> NDArray[Any]:
+    """Each point times a power of two that brings its largest coordinate near one: its direction, to the last bit."""
+    rescaled: NDArray[Any] = np.ldexp(points, -np.frexp(np.abs(points).max(axis=1, keepdims=True))[1])
+    return rescaled
 
 
 def _walkable(C: NDArray[Any]) -> NDArray[Any]:

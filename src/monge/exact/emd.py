@@ -7,6 +7,7 @@ maximise  a.f + b.g  subject to  f_i + g_j <= C_ij                  (its dual)
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,8 @@ from numpy.typing import NDArray
 
 from monge.exact import _core
 from monge.exact.dense import dense
-from monge.problem.arrays import available_threads
-from monge.problem.costs import as_cost
+from monge.problem.arrays import available_threads, real_array, real_number
+from monge.problem.costs import LARGEST_COST, as_cost
 from monge.problem.measures import check_weights
 from monge.problem.progress import pivot_bar
 from monge.problem.transport import ConvergenceWarning, InfeasibleError, Status, Transport
@@ -24,9 +25,6 @@ __all__ = ["emd"]
 
 # The statuses of csrc/emd.hpp.
 _OPTIMAL, _TIME_LIMIT, _INTERRUPTED, _INFEASIBLE, _NO_PLAN_YET, _INVALID_COST, _OUT_OF_MEMORY = range(7)
-
-# Beyond this, sums of costs along a path of the tree could overflow.
-_LARGEST_COST = 1e290
 
 
 def emd(
@@ -105,7 +103,7 @@ def emd(
     f, g = _potentials(init, n, m)
     plan = init._entries()[:2] if isinstance(init, Transport) else (None, None)
     workers = available_threads(threads)
-    limit = np.inf if time_limit is None else float(time_limit)
+    limit = np.inf if time_limit is None else real_number(time_limit, "time_limit", "a number of seconds >= 0, or None")
     if not limit >= 0.0:
         raise ValueError(f"time_limit should be a number of seconds >= 0, or None; got {time_limit!r}.")
     matrix = dense(problem, workers)
@@ -142,22 +140,28 @@ def _potentials(init: Any, n: int, m: int) -> tuple[Any, Any]:
         raise TypeError(f"init should be a Transport or a pair of potentials (f, g); got {type(init).__name__}.")
     out = []
     for values, name, size in ((pair[0], "f", n), (pair[1], "g", m)):
-        potential = np.ascontiguousarray(values, dtype=np.float64)
-        if potential.shape != (size,):
-            raise ValueError(f"init's {name} should have shape ({size},); got {potential.shape}.")
+        array = real_array(values, f"init's {name}", None, f"potentials of shape ({size},)")
+        if array.shape != (size,):
+            raise ValueError(f"init's {name} should have shape ({size},); got {array.shape}.")
+        potential = np.ascontiguousarray(array, dtype=np.float64)
         if not np.isfinite(potential).all():
             raise ValueError(f"init's {name} should be finite; drop init= to start afresh.")
         out.append(potential)
     return out[0], out[1]
 
 
+def _bad_costs(C: NDArray[Any]) -> Iterator[str]:
+    for i, row in enumerate(C):
+        values = row.astype(np.float64)
+        bad = ~(values > -np.inf) | (np.isfinite(values) & (np.abs(values) > LARGEST_COST))
+        yield from (f"cost[{i}, {j}] = {values[j]}." for j in np.flatnonzero(bad))
+
+
 def _fail(code: int, C: NDArray[Any]) -> None:
     if code == _INVALID_COST:
-        bad = np.argwhere(np.isnan(C) | np.isneginf(C) | ((np.abs(C) > _LARGEST_COST) & np.isfinite(C)))[0]
-        i, j = int(bad[0]), int(bad[1])
         raise ValueError(
             "cost should hold numbers up to 1e290, or +inf for a forbidden arc, but not NaN or -inf; "
-            f"cost[{i}, {j}] = {C[i, j]!r}."
+            + next(_bad_costs(C))
         )
     if code == _INFEASIBLE:
         raise InfeasibleError(

@@ -13,14 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["available_memory", "available_threads", "real_array", "require_memory"]
+__all__ = ["available_memory", "available_threads", "real_array", "real_number", "require_memory"]
 
 # Integers beyond this are not all float64 numbers.
 _EXACT_INTEGER = 2**53
 
 
-def real_array(values: Any, name: str, ndim: int, expected: str) -> NDArray[Any]:
-    """`values` as a float32 or float64 array of `ndim` dimensions in native byte order, not copied where it is one.
+def real_array(values: Any, name: str, ndim: int | tuple[int, ...] | None, expected: str) -> NDArray[Any]:
+    """`values` as a float32 or float64 array of `ndim` dimensions (or one of several
+    numbers of them, or any for None) in native byte order, not copied where it is one.
 
     `expected` says in words what the argument should be, for the error text.
     """
@@ -28,13 +29,18 @@ def real_array(values: Any, name: str, ndim: int, expected: str) -> NDArray[Any]
         array = np.asarray(values)
     except (ValueError, TypeError, RuntimeError) as error:
         raise TypeError(f"{name} should be {expected}; NumPy cannot read {type(values).__name__}: {error}") from error
+    if np.ma.is_masked(values):
+        raise TypeError(
+            f"{name} should be {expected}, but is masked: what should its masked entries count for? "
+            "Say so with .filled(value)."
+        )
     kind = array.dtype.kind
     if kind not in "fiub" or array.dtype.itemsize > 8:
         raise TypeError(
             f"{name} should be {expected} of real numbers; got dtype {array.dtype}. "
             "Convert it, for example with .astype(numpy.float64)."
         )
-    if array.ndim != ndim:
+    if ndim is not None and array.ndim not in ((ndim,) if isinstance(ndim, int) else ndim):
         raise ValueError(f"{name} should be {expected}; got shape {array.shape}.")
     wide = kind in "iu" and array.dtype.itemsize == 8 and array.size > 0
     if wide and max(abs(int(array.min())), abs(int(array.max()))) > _EXACT_INTEGER:
@@ -44,6 +50,16 @@ def real_array(values: Any, name: str, ndim: int, expected: str) -> NDArray[Any]
         )
     target = np.float32 if kind == "f" and array.dtype.itemsize <= 4 else np.float64
     return array.astype(target, copy=False)
+
+
+def real_number(value: Any, name: str, expected: str) -> float:
+    """`value` as a float. TypeError where it is not a real number, or is one in words."""
+    try:
+        if isinstance(value, str | bytes):
+            raise TypeError
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} should be {expected}; got {value!r}.") from None
 
 
 def available_threads(threads: int | None) -> int:

@@ -11,9 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.problem.arrays import real_array
+from monge.problem.arrays import real_array, real_number
 
 __all__ = ["CostMatrix", "PointCloud", "as_cost"]
+
+# Beyond this, sums of costs along a path of the solver's tree could overflow.
+LARGEST_COST = 1e290
 
 # Name in the API -> distance, and the power it is raised to.
 _GROUND_COSTS = {
@@ -109,11 +112,38 @@ class PointCloud:
                         f"the cosine cost needs points off the origin; {name}[{int(np.argmax(zero))}] is zero. "
                         "Drop such points or choose another cost."
                     )
+        self._check_overflow()
 
     @property
     def shape(self) -> tuple[int, int]:
         """(n, m)."""
         return len(self.x), len(self.y)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """In which the costs are computed: float32 if both sets of points are, else float64."""
+        return np.result_type(self.x, self.y)
+
+    @property
+    def reach(self) -> float:
+        """The size of the box around all points, in the distance: no two points are further apart."""
+        with np.errstate(over="ignore"):
+            sides = np.maximum(self.x.max(axis=0), self.y.max(axis=0)).astype(np.float64)
+            sides -= np.minimum(self.x.min(axis=0), self.y.min(axis=0))
+            longest = float(sides.max())
+            if self.distance == "cityblock" or not 0.0 < longest < np.inf:
+                return float(sides.sum())
+            return longest * float(np.sqrt(((sides / longest) ** 2).sum()))
+
+    def _check_overflow(self) -> None:
+        if self.distance == "cosine" or self.reach == 0.0:
+            return
+        largest = min(LARGEST_COST, float(np.finfo(self.dtype).max))
+        if self.power * np.log(self.reach) > np.log(largest):
+            raise ValueError(
+                f"the cost {self.cost!r} would overflow {self.dtype}: points are up to {self.reach:.3g} apart. "
+                "Rescale the points, or pass them as float64 if they are float32."
+            )
 
     def __repr__(self) -> str:
         return f"PointCloud(shape={self.shape}, d={self.x.shape[1]}, cost={self.cost!r})"
@@ -125,9 +155,8 @@ def as_cost(cost: Any) -> CostMatrix | PointCloud:
 
 
 def _points(values: Any, name: str) -> NDArray[Any]:
-    ndim = 1 if np.ndim(values) == 1 else 2
-    points = real_array(values, name, ndim, "points of shape (n, d)")
-    if ndim == 1:
+    points = real_array(values, name, (1, 2), "points of shape (n, d)")
+    if points.ndim == 1:
         points = points[:, np.newaxis]
     if 0 in points.shape:
         raise ValueError(f"{name} should hold at least one point of at least one coordinate; got shape {points.shape}.")
@@ -138,17 +167,18 @@ def _points(values: Any, name: str) -> NDArray[Any]:
 
 
 def _ground_cost(cost: str | tuple[str, float]) -> tuple[str, float]:
-    name, power = cost if isinstance(cost, tuple) and len(cost) == 2 else (cost, None)
+    powered = isinstance(cost, tuple) and len(cost) == 2
+    name = cost[0] if powered else cost
     if not isinstance(name, str) or name not in _GROUND_COSTS:
         raise ValueError(
             f"cost should be one of {', '.join(map(repr, _GROUND_COSTS))}, or ('euclidean', p); got {cost!r}."
         )
     distance, default = _GROUND_COSTS[name]
-    if power is None:
+    if not powered:
         return distance, default
     if name not in ("euclidean", "cityblock"):
         raise ValueError(f"only 'euclidean' and 'cityblock' take a power; got {cost!r}.")
-    power = float(power)
+    power = real_number(cost[1], "the power of a ground cost", "positive and finite")
     if not 0.0 < power < np.inf:
         raise ValueError(f"the power of a ground cost should be positive and finite; got {power!r}.")
     return distance, power

@@ -11,6 +11,9 @@ from monge.problem.arrays import real_array
 
 __all__ = ["check_weights", "weights_or_uniform"]
 
+# Masses are multiplied by 2**60, and by costs: beyond these totals such products would overflow.
+_SMALLEST_TOTAL, _LARGEST_TOTAL = 1e-280, 1e280
+
 Weights = NDArray[np.float64]
 
 
@@ -49,18 +52,23 @@ def _check_side(values: Any, size: int, name: str, place: str) -> tuple[Weights 
         raise ValueError(f"{name} should have shape ({size},), one weight per {place} of the cost; got {array.shape}.")
     source = np.asarray(values).dtype
     rounding = float(np.finfo(source).eps) if source.kind == "f" else float(np.finfo(np.float64).eps)
-    weights = np.ascontiguousarray(array, dtype=np.float64)
-    total = float(weights.sum())
-    if not 0.0 < total < np.inf or float(weights.min()) < 0.0:
-        _explain(weights, name)
+    # A copy: the result measures its marginals against these, whatever becomes of the caller's array.
+    weights = np.array(array, dtype=np.float64, order="C")
+    with np.errstate(over="ignore"):
+        total = float(weights.sum())
+    if not _SMALLEST_TOTAL <= total <= _LARGEST_TOTAL or float(weights.min()) < 0.0:
+        _explain(weights, total, name)
     return weights, rounding
 
 
-def _explain(weights: Weights, name: str) -> None:
+def _explain(weights: Weights, total: float, name: str) -> None:
     bad = ~(weights >= 0.0) | np.isinf(weights)
     if bad.any():
         at = int(np.argmax(bad))
         raise ValueError(f"{name} should hold finite weights that are not negative; {name}[{at}] = {weights[at]!r}.")
     if not weights.any():
         raise ValueError(f"{name} should have some mass; all {weights.size} weights are zero.")
-    raise ValueError(f"{name} should have a finite total; its weights add up to infinity. Scale them down.")
+    raise ValueError(
+        f"{name} should have a total between {_SMALLEST_TOTAL} and {_LARGEST_TOTAL}; its weights add up to {total!r}. "
+        "Rescale them."
+    )
