@@ -159,8 +159,9 @@ Status solve_forbidden(const Base& base, const Masses& masses, const WarmStart& 
 }
 
 /// The caller's estimates for the rows and columns that the solver sees.
-WarmStart warm_start(const Problem& problem, bool transposed, const double* row_estimate, const double* col_estimate,
-                     std::size_t n, std::size_t m, const std::vector<Node>& row_map, const std::vector<Node>& col_map) {
+WarmStart warm_start(const Problem& problem, bool transposed, const CostRange& range, const double* row_estimate,
+                     const double* col_estimate, std::size_t n, std::size_t m, const std::vector<Node>& row_map,
+                     const std::vector<Node>& col_map) {
     WarmStart warm;
     if (row_estimate == nullptr || col_estimate == nullptr) return warm;
     // place[k]: where the k-th row or column of the caller's stands among those with mass, -1 if it has none.
@@ -175,6 +176,9 @@ WarmStart warm_start(const Problem& problem, bool transposed, const double* row_
         return place;
     };
     const auto row_place = select(row_estimate, n, row_map, warm.u), col_place = select(col_estimate, m, col_map, warm.v);
+    // Optimal potentials need not spread further than the costs do. Estimates that do would drown these.
+    const double top = *std::max_element(warm.v.begin(), warm.v.end()), spread = range.highest - range.lowest;
+    for (double& x : warm.v) x = std::max(x - top, -spread);
     for (std::size_t k = 0; k < problem.entries; ++k) {
         const auto i = transposed ? problem.plan_cols[k] : problem.plan_rows[k];
         const auto j = transposed ? problem.plan_rows[k] : problem.plan_cols[k];
@@ -220,7 +224,7 @@ void solve_typed(const Problem& problem, const Options& options, Solution& solut
             solution.status = Status::invalid_cost;
             return;
         }
-        const WarmStart warm = warm_start(problem, transposed, row_estimate, col_estimate, n, m, row_map, col_map);
+        const WarmStart warm = warm_start(problem, transposed, range, row_estimate, col_estimate, n, m, row_map, col_map);
         if (range.has_infinity) {
             Solved<ForbiddenArcs<MatrixArcs<T>>> solved;
             solution.status = solve_forbidden(arcs, masses, warm, workers, monitor, solution, solved);

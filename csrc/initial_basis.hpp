@@ -230,7 +230,7 @@ void fill_lists(const Arcs& arcs, std::size_t k, std::vector<double>& u, std::ve
     for (std::size_t j = 0; j < v.size(); ++j) {
         v[j] = minima.value(j);
         const Node i = minima.row(j);
-        if (i >= 0 && !lists.contains(i, static_cast<Node>(j))) lists.add(i, static_cast<Node>(j), v[j] + u[i]);
+        if (i >= 0 && !lists.contains(i, static_cast<Node>(j))) lists.add(i, static_cast<Node>(j), arcs.cost(i, j));
     }
 }
 

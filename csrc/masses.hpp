@@ -41,6 +41,7 @@ public:
         }
         // Counts, and decimals of up to six digits, stay what they are: 0.1 + 0.2 is then 0.3, and plans carry no dust.
         for (const double denominator : {mass, 1e6, full_mass}) {
+            if (denominator > full_mass) continue;  // units would not fit
             const bool exact = denominator < full_mass;
             Flow sum_a = 0, sum_b = 0;
             if (!scale(a, mass_a, denominator, exact, masses.supply, sum_a)) continue;

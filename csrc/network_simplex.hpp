@@ -17,8 +17,8 @@ namespace monge {
 // Rows that are priced before the worst of them pivots. Each is priced again just before its turn.
 constexpr std::size_t queue_length = 128;
 
-// An arc enters if its reduced cost is below -entering_tolerance times the largest cost on a tree arc. Potentials are sums
-// of such costs along a path, each addition off by 1e-16.
+// An arc enters if its reduced cost is below -entering_tolerance times the largest cost on a tree arc, or a hundredth of the
+// largest potential. Potentials are sums of such costs along a path, each addition off by 1e-16.
 constexpr double entering_tolerance = 1e-12;
 
 // Room in a row's list. Sweeps add at most 24 arcs to a row, and a full list keeps its better half.

@@ -111,8 +111,9 @@ public:
         return cycle.flow;
     }
 
-    /// Potentials from the costs of the tree arcs alone, which clears the rounding that pivots added up. Returns the
-    /// largest |cost| on an arc that joins two places.
+    /// Potentials from the costs of the tree arcs alone, which clears the rounding that pivots added up. Returns the size
+    /// of the numbers they came from: the largest |cost| on an arc that joins two places, or a hundredth of the largest
+    /// |potential| if components hang so far apart that this is more.
     double recompute_potentials() {
         double largest = 0.0;
         tour_.clear_adds();
@@ -129,6 +130,7 @@ public:
             // u = c - v for a row, -v = u - c for a column.
             tour_.set_value(x, x < rows_ ? cost + tour_.value(p) : tour_.value(p) - cost);
             if (p != root_) largest = std::max(largest, std::fabs(cost));
+            largest = std::max(largest, 0.01 * std::fabs(tour_.value(x)));
         });
         return largest;
     }

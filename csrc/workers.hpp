@@ -16,7 +16,7 @@ namespace monge {
 
 class Workers {
 public:
-    explicit Workers(int threads) : count_(threads < 1 ? 1 : threads) {}
+    explicit Workers(int threads) : count_(threads < 1 ? 1 : threads > most ? most : threads) {}
     Workers(const Workers&) = delete;
     Workers& operator=(const Workers&) = delete;
 
@@ -29,6 +29,7 @@ public:
         for (auto& thread : threads_) thread.join();
     }
 
+    static constexpr int most = 256;  // a request for a million threads is not meant
     int count() const { return count_; }
 
     /// Calls task(chunk, worker) for every chunk in [0, chunks); worker < count() tells scratch space apart, worker 0 is

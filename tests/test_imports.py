@@ -30,7 +30,7 @@ CONFINED = {
     "torch": ("distances.torch", "neural."),
     "matplotlib": ("plot",),
     "mpl_toolkits": ("plot",),
-    "numba.cuda": ("entropic.kernels.cuda",),
+    "numba.cuda": ("entropic.kernels.cuda", "__main__"),  # `monge info` asks whether there is a device
 }
 # `import monge` must not pay for these.
 LAZY = ("torch", "matplotlib", "numba", "tqdm", "PIL", "skimage")

@@ -5,6 +5,7 @@ W_p(mu, nu) = ( min_P  sum_ij P_ij |x_i - y_j|^p )^(1/p)           (Villani 2009
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -50,5 +51,9 @@ def wasserstein(x: Any, y: Any, a: Any = None, b: Any = None, *, p: float = 2, t
     power = float(p)
     if not 1.0 <= power < np.inf:
         raise ValueError(f"p should be a finite number >= 1; got {p!r}.")
-    transport = emd(PointCloud(x, y, ("euclidean", power)), a, b, threads=threads)
-    return float((transport.cost / transport.plan.sum()) ** (1.0 / power))
+    cloud = PointCloud(x, y, "euclidean")
+    # On points rescaled by a power of two the powers of distances neither overflow nor vanish.
+    exponent = math.frexp(cloud.reach)[1]
+    scaled = PointCloud(np.ldexp(cloud.x, -exponent), np.ldexp(cloud.y, -exponent), ("euclidean", power))
+    transport = emd(scaled, a, b, threads=threads)
+    return math.ldexp(float((transport.cost / transport.plan.sum()) ** (1.0 / power)), exponent)

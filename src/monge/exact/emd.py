@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from monge.exact import _core
 from monge.exact.dense import dense
-from monge.problem.arrays import available_threads, real_array, real_number
+from monge.problem.arrays import available_threads, real_array, real_number, require_memory
 from monge.problem.costs import LARGEST_COST, as_cost
 from monge.problem.measures import check_weights
 from monge.problem.progress import pivot_bar
@@ -25,6 +25,12 @@ __all__ = ["emd"]
 
 # The statuses of csrc/emd.hpp.
 _OPTIMAL, _TIME_LIMIT, _INTERRUPTED, _INFEASIBLE, _NO_PLAN_YET, _INVALID_COST, _OUT_OF_MEMORY = range(7)
+
+# The tour of the solver's tree numbers three entries per place in 32 bits.
+_MOST_PLACES = 2**31 // 3 - 1
+
+# Problems with fewer places than this are not worth a look at the free memory.
+_LARGE = 100_000
 
 
 def emd(
@@ -106,6 +112,7 @@ def emd(
     limit = np.inf if time_limit is None else real_number(time_limit, "time_limit", "a number of seconds >= 0, or None")
     if not limit >= 0.0:
         raise ValueError(f"time_limit should be a number of seconds >= 0, or None; got {time_limit!r}.")
+    _check_size(n, m)
     matrix = dense(problem, workers)
     with pivot_bar(progress) as report:
         code, value, gap, f, g, rows, cols, mass, counters = _core.emd(
@@ -130,6 +137,16 @@ def emd(
         weights=(weights_a, weights_b),
         entries=lambda: (rows, cols, mass),
     )
+
+
+def _check_size(n: int, m: int) -> None:
+    if n + m >= _MOST_PLACES:
+        raise ValueError(
+            f"the solver numbers at most {_MOST_PLACES} places; got {n} + {m}. Aggregate points, or solve in parts."
+        )
+    if n + m > _LARGE:
+        lists = max(n, m) * (min(n, m, 96) * 12 + 64) + (n + m) * 128
+        require_memory(lists, f"the solver's lists for {n} x {m}", "Aggregate points, or solve in parts.")
 
 
 def _potentials(init: Any, n: int, m: int) -> tuple[Any, Any]:
