@@ -107,7 +107,7 @@ def emd(
     n, m = problem.shape
     weights_a, weights_b = check_weights(a, b, n, m)
     f, g = _potentials(init, n, m)
-    plan = init._entries()[:2] if isinstance(init, Transport) else (None, None)
+    plan_rows, plan_cols, _ = init._entries() if isinstance(init, Transport) else (None, None, None)
     workers = available_threads(threads)
     limit = np.inf if time_limit is None else real_number(time_limit, "time_limit", "a number of seconds >= 0, or None")
     if not limit >= 0.0:
@@ -116,7 +116,7 @@ def emd(
     matrix = dense(problem, workers)
     with pivot_bar(progress) as report:
         code, value, gap, f, g, rows, cols, mass, counters = _core.emd(
-            matrix, weights_a, weights_b, f, g, *plan, workers, limit, report
+            matrix, weights_a, weights_b, f, g, plan_rows, plan_cols, workers, limit, report
         )
         if report is not None:
             report(counters["pivots"] + counters["coarse_pivots"], counters["sweeps"], 0.0)
