@@ -113,7 +113,7 @@ Status solve_plain(const Arcs& arcs, double magnitude, const Masses& masses, con
                    Monitor& monitor, Solution& solution, Solved<Arcs>& out) {
     NetworkSimplex<Arcs> simplex(arcs, masses.supply, masses.demand, workers, monitor, solution.counters);
     if (!warm.v.empty()) simplex.warm_start(warm);
-    simplex.start(magnitude);
+    simplex.start(magnitude, true);
     simplex.optimise();
     const Status status = monitor.reason();
     if (status == Status::interrupted) return status;
@@ -123,14 +123,14 @@ Status solve_plain(const Arcs& arcs, double magnitude, const Masses& masses, con
 }
 
 template <class Base>
-Status solve_forbidden(const Base& base, const Masses& masses, const WarmStart& warm, Workers& workers,
+Status solve_forbidden(const Base& base, double magnitude, const Masses& masses, const WarmStart& warm, Workers& workers,
                        Monitor& monitor, Solution& solution, Solved<ForbiddenArcs<Base>>& out) {
     using Arcs = ForbiddenArcs<Base>;
     if (cut_off(base)) return Status::infeasible;
     Arcs arcs(base);
     NetworkSimplex<Arcs> simplex(arcs, masses.supply, masses.demand, workers, monitor, solution.counters);
     if (!warm.v.empty()) simplex.warm_start(warm);
-    simplex.start(infinity);
+    simplex.start(magnitude, false);
     auto forbidden_flow = [&](double forbidden_cost) {
         bool found = false;
         simplex.tree().for_each_arc([&](Node, Node, Flow flow, double cost) { found |= flow > 0 && cost == forbidden_cost; });
@@ -225,13 +225,14 @@ void solve_typed(const Problem& problem, const Options& options, Solution& solut
             return;
         }
         const WarmStart warm = warm_start(problem, transposed, range, row_estimate, col_estimate, n, m, row_map, col_map);
+        const double magnitude = std::max(std::fabs(range.lowest), std::fabs(range.highest));
         if (range.has_infinity) {
             Solved<ForbiddenArcs<MatrixArcs<T>>> solved;
-            solution.status = solve_forbidden(arcs, masses, warm, workers, monitor, solution, solved);
+            solution.status = solve_forbidden(arcs, magnitude, masses, warm, workers, monitor, solution, solved);
             u = std::move(solved.u), v = std::move(solved.v), plan = std::move(solved.plan);
         } else {
             Solved<MatrixArcs<T>> solved;
-            solution.status = solve_plain(arcs, std::max(std::fabs(range.lowest), std::fabs(range.highest)), masses, warm, workers, monitor, solution, solved);
+            solution.status = solve_plain(arcs, magnitude, masses, warm, workers, monitor, solution, solved);
             u = std::move(solved.u), v = std::move(solved.v), plan = std::move(solved.plan);
         }
         if (solution.status != Status::optimal && solution.status != Status::time_limit) return;

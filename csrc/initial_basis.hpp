@@ -24,7 +24,7 @@ namespace monge {
 
 constexpr std::size_t features = 8;            // entries that describe a row or a column
 constexpr std::size_t coarsening = 10;         // places per cluster
-constexpr std::size_t smallest_coarse = 300;   // longer sides are aggregated
+constexpr std::size_t smallest_coarse = 100;   // longer sides are aggregated
 constexpr std::size_t narrowest_coarse = 8;    // unless the shorter one is below this
 constexpr std::size_t most_clusters = 2000;    // per side
 constexpr double coherent = 0.7;               // coherence below this: aggregate
@@ -93,9 +93,8 @@ Clusters cluster(std::size_t members, std::size_t count, Draw& draw, Workers& wo
 /// were not features; the median, which heavy-tailed costs do not mislead. cost(i, k): the k-th sampled entry of i.
 template <class Cost>
 double incoherence(const Clusters& clusters, std::size_t entries, Draw& draw, Cost&& cost) {
-    constexpr std::size_t samples = 256;
     std::vector<double> ratios;
-    const std::size_t members = clusters.of.size();
+    const std::size_t members = clusters.of.size(), samples = std::clamp<std::size_t>(members / 4, 64, 256);
     for (std::size_t s = 0; s < samples; ++s) {
         const std::size_t i = draw.below(members), z = draw.below(members);
         const std::size_t r = clusters.representative[clusters.of[i]];
@@ -237,58 +236,59 @@ void fill_lists(const Arcs& arcs, std::size_t k, std::vector<double>& u, std::ve
 /// Sharpens v by Sinkhorn's iteration on the lists alone (Cuturi 2013, section 4), in float32, while eps falls. Leaves v
 /// as it was and returns false if the columns did not come near their masses.
 inline bool polish(const CandidateLists& lists, const std::vector<Flow>& supply, const std::vector<Flow>& demand,
-                   std::vector<double>& v) {
+                   double magnitude, std::vector<double>& v) {
     const std::size_t n = supply.size(), m = demand.size();
-    // eps begins at a fraction of the median spread of a list.
+    // The lists once more, in float32 and filled up to a multiple of sixteen: costs above the least reduced cost of the
+    // row, so that they are small numbers.
+    std::size_t stride = 16;
+    for (std::size_t i = 0; i < n; ++i) stride = std::max(stride, (lists.length(i) + 15) / 16 * 16);
+    std::vector<Node> column(n * stride, 0);
+    std::vector<float> cost(n * stride, std::numeric_limits<float>::infinity());
     std::vector<double> gaps;
     for (std::size_t i = 0; i < n; ++i) {
-        if (lists.length(i) < 2) continue;
         double low = infinity, high = -infinity;
         for (std::size_t k = 0; k < lists.length(i); ++k) {
             const double r = lists.costs(i)[k] - v[lists.cols(i)[k]];
             low = std::min(low, r);
             high = std::max(high, r);
         }
-        gaps.push_back(high - low);
+        for (std::size_t k = 0; k < lists.length(i); ++k) {
+            column[i * stride + k] = lists.cols(i)[k];
+            cost[i * stride + k] = static_cast<float>((lists.costs(i)[k] - v[lists.cols(i)[k]] - low) / magnitude);
+        }
+        if (lists.length(i) > 1) gaps.push_back((high - low) / magnitude);
     }
     if (gaps.empty()) return false;
+    // eps begins at a fraction of the median spread of a list.
     std::nth_element(gaps.begin(), gaps.begin() + gaps.size() / 2, gaps.end());
     double eps = 0.3 * gaps[gaps.size() / 2];
-    if (!(eps > 0.0)) return false;
+    if (!(eps > 1e-30)) return false;
 
     double total = 0.0;
-    for (auto units : supply) total += static_cast<double>(units);
-    std::vector<float> mass(n), wanted(m), received(m), exponent(lists.capacity());
-    for (std::size_t i = 0; i < n; ++i) mass[i] = static_cast<float>(static_cast<double>(supply[i]) / total);
+    for (const auto units : supply) total += static_cast<double>(units);
+    std::vector<float> wanted(m), received(m), room(stride), w(m, 0.0f);  // w: the change of v, over the magnitude
     for (std::size_t j = 0; j < m; ++j) wanted[j] = static_cast<float>(static_cast<double>(demand[j]) / total);
-    std::vector<double> w(v);
     double error = infinity;
     for (int stage = 0; stage < polish_stages; ++stage, eps *= 0.5) {
-        const double scale = 1.4426950408889634 / eps;  // to powers of two
+        const float scale = static_cast<float>(1.4426950408889634 / eps);  // to powers of two
         for (int step = 0; step < polish_steps; ++step) {
             std::fill(received.begin(), received.end(), 0.0f);
-            for (std::size_t i = 0; i < n; ++i) {
-                const std::size_t length = lists.length(i);
-                if (length == 0) continue;
-                const Node* cols = lists.cols(i);
-                const double* costs = lists.costs(i);
-                const double reference = costs[0] - w[cols[0]];
-                for (std::size_t k = 0; k < length; ++k)
-                    exponent[k] = static_cast<float>((reference - (costs[k] - w[cols[k]])) * scale);
-                list_kernels().softmax(exponent.data(), length, mass[i]);
-                for (std::size_t k = 0; k < length; ++k) received[cols[k]] += exponent[k];
-            }
+            for (std::size_t i = 0; i < n; ++i)
+                if (lists.length(i) > 0)
+                    list_kernels().sinkhorn_row(&column[i * stride], &cost[i * stride], stride, w.data(), scale,
+                                                static_cast<float>(static_cast<double>(supply[i]) / total), room.data(),
+                                                received.data());
             error = 0.0;
             for (std::size_t j = 0; j < m; ++j) {
                 error += std::fabs(static_cast<double>(received[j]) - wanted[j]);
                 // A column that received nothing moves by a bounded step.
-                const double ratio = std::clamp(static_cast<double>(wanted[j]) / std::max(1e-30, static_cast<double>(received[j])), 1e-6, 1e6);
-                w[j] += eps * std::log(ratio);
+                const double ratio = static_cast<double>(wanted[j]) / std::max(1e-30, static_cast<double>(received[j]));
+                w[j] += static_cast<float>(eps * std::log(std::clamp(ratio, 1e-6, 1e6)));
             }
         }
     }
     if (!(error <= polished)) return false;
-    v = w;
+    for (std::size_t j = 0; j < m; ++j) v[j] += magnitude * static_cast<double>(w[j]);
     return true;
 }
 

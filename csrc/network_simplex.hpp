@@ -60,8 +60,9 @@ public:
         warm_ = true;
     }
 
-    /// Makes the initial basis. `magnitude`: the largest |cost|; infinity if arcs are forbidden, which rules out averages.
-    void start(double magnitude);
+    /// Makes the initial basis. `magnitude`: the largest finite |cost|. `averages`: whether costs may be averaged, which
+    /// forbidden arcs rule out.
+    void start(double magnitude, bool averages);
 
     /// Pivots until no arc violates, or the monitor says stop.
     void optimise();
@@ -99,16 +100,16 @@ private:
 };
 
 template <class Arcs>
-void NetworkSimplex<Arcs>::start(double magnitude) {
+void NetworkSimplex<Arcs>::start(double magnitude, bool averages) {
     Stopwatch watch(counters_.seconds_start);
     if (!warm_) {
         CoarseProblem coarse;
-        if (magnitude < infinity && aggregate(arcs_, magnitude, supply_, demand_, scratch_, workers_, monitor_, coarse)) {
+        if (averages && aggregate(arcs_, magnitude, supply_, demand_, scratch_, workers_, monitor_, coarse)) {
             const std::size_t R = coarse.supply.size(), S = coarse.demand.size();
             const MatrixArcs<double> coarse_arcs(coarse.cost.data(), static_cast<std::ptrdiff_t>(S), 1, R, S);
             Counters counters;
             NetworkSimplex<MatrixArcs<double>> solver(coarse_arcs, coarse.supply, coarse.demand, workers_, monitor_, counters);
-            solver.start(magnitude);
+            solver.start(magnitude, true);
             solver.optimise();
             counters_.coarse_pivots += counters.pivots + counters.coarse_pivots;
             prolong(coarse, solver.tree(), v_);
@@ -118,11 +119,11 @@ void NetworkSimplex<Arcs>::start(double magnitude) {
     }
     if (!monitor_.stopped()) {
         // A plan that is near is a better start than what a polish leads to.
-        const bool polishing = near_.empty() && arcs_.rows() >= smallest_polish;
+        const bool polishing = near_.empty() && arcs_.rows() >= smallest_polish && magnitude > 0.0;
         const std::size_t k = std::min(polishing ? long_list : short_list, lists_.capacity());
         fill_lists(arcs_, k, u_, v_, lists_, scratch_, workers_, monitor_);
         if (polishing) {
-            polish(lists_, supply_, demand_, v_);
+            polish(lists_, supply_, demand_, magnitude, v_);
             tighten(lists_, short_list, u_, v_);
         }
     }

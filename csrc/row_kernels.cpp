@@ -250,32 +250,30 @@ inline float exp2_nonpositive(float x) {
     return p;
 }
 
-void softmax(float* exponent, size_t k, float mass) {
+void sinkhorn_row(const int32_t* column, const float* cost, size_t len, const float* w, float scale, float mass,
+                  float* room, float* received) {
     float top[lanes], sum[lanes];
     for (size_t l = 0; l < lanes; ++l) {
         top[l] = -static_cast<float>(infinity);
         sum[l] = 0.0f;
     }
-    size_t i = 0;
-    for (; i + lanes <= k; i += lanes)
-        for (size_t l = 0; l < lanes; ++l) top[l] = exponent[i + l] > top[l] ? exponent[i + l] : top[l];
-    for (; i < k; ++i) top[0] = exponent[i] > top[0] ? exponent[i] : top[0];
+    for (size_t k = 0; k < len; k += lanes)
+        for (size_t l = 0; l < lanes; ++l) {
+            const float x = scale * (w[column[k + l]] - cost[k + l]);
+            room[k + l] = x;
+            top[l] = x > top[l] ? x : top[l];
+        }
     for (size_t l = 1; l < lanes; ++l) top[0] = top[l] > top[0] ? top[l] : top[0];
     const float shift = top[0];
-    for (i = 0; i + lanes <= k; i += lanes)
+    for (size_t k = 0; k < len; k += lanes)
         for (size_t l = 0; l < lanes; ++l) {
-            const float e = exp2_nonpositive(exponent[i + l] - shift);
-            exponent[i + l] = e;
+            const float e = exp2_nonpositive(room[k + l] - shift);
+            room[k + l] = e;
             sum[l] += e;
         }
-    for (; i < k; ++i) {
-        const float e = exp2_nonpositive(exponent[i] - shift);
-        exponent[i] = e;
-        sum[0] += e;
-    }
     for (size_t l = 1; l < lanes; ++l) sum[0] += sum[l];
-    const float scale = mass / sum[0];
-    for (i = 0; i < k; ++i) exponent[i] *= scale;
+    const float share = mass / sum[0];
+    for (size_t k = 0; k < len; ++k) received[column[k]] += share * room[k];
 }
 
 // Ground costs. The coordinates are the outer loop over a tile of columns that stays in the first-level cache.
@@ -319,7 +317,7 @@ template <class T>
 constexpr RowKernels<T> table{scan<T>, minimum<T>, column_minima<T>, below<T>, kth_bound<T>, add<T>};
 template <class T>
 constexpr PointKernels<T> points{squared_euclidean<T>, cityblock<T>, inner_product<T>, square_root<T>};
-constexpr ListKernels lists{cheapest, softmax};
+constexpr ListKernels lists{cheapest, sinkhorn_row};
 
 }  // namespace
 

@@ -50,9 +50,11 @@ struct ListKernels {
     std::size_t (*cheapest)(const std::int32_t* column, const double* cost, std::size_t len, const double* part,
                             const std::int32_t* block, const double* add, double* value);
 
-    /// One row of a Sinkhorn half step over a list of k arcs: share[l] = a softmax_l(log2_weight[l] - cost[l]) in
-    /// units where the exponential is 2^x. `exponent` is overwritten with the shares.
-    void (*softmax)(float* exponent, std::size_t k, float mass);
+    /// One row of a Sinkhorn step over a list of `len` arcs, a multiple of sixteen: adds to received[column[k]] the share
+    /// mass * softmax_k(scale * (w[column[k]] - cost[k])), in base two. `room` has place for len numbers. Arcs that only
+    /// fill up a list have a cost of +inf.
+    void (*sinkhorn_row)(const std::int32_t* column, const float* cost, std::size_t len, const float* w, float scale,
+                         float mass, float* room, float* received);
 };
 
 /// Ground costs between a point x (d,) and m points stored one coordinate per row: y (d, m), row stride `stride`.
