@@ -2,7 +2,7 @@
 //
 // A double's bits, taken as an integer after a change of sign, have the order of the numbers. What all numbers share at
 // the top of these integers is shifted out, the leading bits that remain are kept, and the position takes the place of
-// the rest: eight bytes a number, and four passes of eleven bits or fewer. The few neighbours that the dropped bits
+// the rest: eight bytes a number, and three passes of eleven bits or fewer. The few neighbours that the dropped bits
 // would have told apart are sorted by comparison afterwards.
 #pragma once
 
@@ -17,7 +17,7 @@ namespace monge {
 
 class Sorting {
 public:
-    /// Room for n numbers; `order` and `sort` allocate nothing, so that they may run in a worker.
+    /// Room for n numbers; `sort` allocates nothing, so that it may run in a worker.
     explicit Sorting(std::size_t n) : n_(n), keys_(n), spare_(n) {
         while (n_ > (std::uint64_t(1) << index_bits_)) ++index_bits_;
     }
@@ -26,28 +26,31 @@ public:
     /// now and then, and gives up once it is true.
     template <class Stop>
     void sort(const double* values, double* sorted, Stop&& stop) {
-        if (std::is_sorted(values, values + n_)) {
-            for (std::size_t k = 0; k < n_; ++k) keys_[k] = k;
-            std::copy(values, values + n_, sorted);
-        } else if (n_ < smallest_radix) {
-            for (std::size_t k = 0; k < n_; ++k) keys_[k] = k;
-            compare_sort(values, 0, n_);
-            for (std::size_t k = 0; k < n_; ++k) sorted[k] = values[order(k)];
-        } else {
+        const bool radix = n_ >= smallest_radix && !std::is_sorted(values, values + n_);
+        if (radix) {
             radix_sort(values, stop);
-            for (std::size_t begin = 0; begin < n_ && !stop(); begin += block)
-                for (std::size_t k = begin; k < std::min(n_, begin + block); ++k) sorted[k] = values[order(k)];
-            if (!stop()) repair(values, sorted);
+        } else {
+            for (std::size_t k = 0; k < n_; ++k) keys_[k] = k;
+            if (n_ < smallest_radix) compare_sort(values, 0, n_);
         }
+        for (std::size_t begin = 0; begin < n_; begin += block) {
+            if (stop()) return;
+            for (std::size_t k = begin; k < std::min(n_, begin + block); ++k) sorted[k] = values[position(k)];
+        }
+        if (radix) repair(values, sorted, stop);
+        for (auto& key : keys_) key &= positions();
     }
 
-    /// Where the k-th smallest number stands.
-    std::size_t order(std::size_t k) const { return keys_[k] & ((std::uint64_t(1) << index_bits_) - 1); }
+    /// Where the k-th smallest number stands, for k from 0 to n - 1. To be taken once.
+    std::vector<std::uint64_t> take_order() { return std::move(keys_); }
 
 private:
     static constexpr std::size_t smallest_radix = 1024;  // below, clearing the counts costs more than comparing
     static constexpr std::size_t block = std::size_t(1) << 18;  // numbers between two looks at stop(), about a ms
-    static constexpr int digit_bits = 11, digits = 4;  // counts of 11 bits stay in the first-level cache
+    static constexpr int digit_bits = 11, digits = 3;  // counts of 11 bits stay in the first-level cache
+
+    std::uint64_t positions() const { return (std::uint64_t(1) << index_bits_) - 1; }
+    std::size_t position(std::size_t k) const { return keys_[k] & positions(); }
 
     static std::uint64_t image(double value) {
         value += 0.0;  // -0 is 0
@@ -58,12 +61,15 @@ private:
 
     template <class Stop>
     void radix_sort(const double* values, Stop& stop) {
-        std::uint64_t least = ~std::uint64_t(0), most = 0;
+        // Four lanes: one minimum waits for the last, and a sort has few passes to spare.
+        std::array<double, 4> low, high;
+        low.fill(values[0]), high.fill(values[0]);
         for (std::size_t k = 0; k < n_; ++k) {
-            const std::uint64_t u = image(values[k]);
-            least = std::min(least, u);
-            most = std::max(most, u);
+            low[k % 4] = std::min(low[k % 4], values[k]);
+            high[k % 4] = std::max(high[k % 4], values[k]);
         }
+        const std::uint64_t least = image(*std::min_element(low.begin(), low.end()));
+        const std::uint64_t most = image(*std::max_element(high.begin(), high.end()));
         int shared = 0;  // bits at the top that are zero in every u - least
         while (shared < 63 && ((most - least) << shared) >> 63 == 0) ++shared;
         const int kept = std::min(digits * digit_bits, 64 - index_bits_), each = (kept + digits - 1) / digits;
@@ -97,21 +103,28 @@ private:
     }
 
     /// Sorts each run of equal leading bits that is out of order.
-    void repair(const double* values, double* sorted) {
+    template <class Stop>
+    void repair(const double* values, double* sorted, Stop& stop) {
         for (std::size_t k = 1; k < n_; ++k) {
+            if (k % block == 0 && stop()) return;
             if (sorted[k - 1] <= sorted[k]) continue;
             std::size_t begin = k - 1, end = k + 1;
             const std::uint64_t leading = keys_[k] >> index_bits_;
             while (begin > 0 && keys_[begin - 1] >> index_bits_ == leading) --begin;
             while (end < n_ && keys_[end] >> index_bits_ == leading) ++end;
-            compare_sort(values, begin, end);
-            for (std::size_t l = begin; l < end; ++l) sorted[l] = values[order(l)];
+            if (end - begin == 2) {
+                std::swap(keys_[begin], keys_[begin + 1]);
+                std::swap(sorted[begin], sorted[begin + 1]);
+            } else {
+                compare_sort(values, begin, end);
+                for (std::size_t l = begin; l < end; ++l) sorted[l] = values[position(l)];
+            }
             k = end - 1;
         }
     }
 
     void compare_sort(const double* values, std::size_t begin, std::size_t end) {
-        const std::uint64_t mask = (std::uint64_t(1) << index_bits_) - 1;
+        const std::uint64_t mask = positions();
         std::sort(keys_.begin() + begin, keys_.begin() + end, [&](std::uint64_t k, std::uint64_t l) {
             const double v = values[k & mask], w = values[l & mask];
             return v < w || (v == w && (k & mask) < (l & mask));

@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <cmath>
 #include <new>
+#include <numeric>
+#include <utility>
 #include <vector>
 
 #include "masses.hpp"
@@ -59,43 +61,85 @@ struct Power {
     double rise(double d, double e, double) const { return (*this)(e) - (*this)(d); }
 };
 
-/// One side: its points in increasing order, their masses, and their places in the caller's arrays. On the circle, once it is
-/// cut, `at` has one more entry: the first point, a turn later.
-struct Side {
-    explicit Side(std::size_t n) : at(n), mass(n), place(n), sorting(n) {}
-
-    template <class Stop>
-    void sort(const double* points, const std::vector<Flow>& masses, Stop&& stop) {
-        sorting.sort(points, at.data(), stop);
-        for (std::size_t k = 0; k < at.size() && !stop_soon(k, stop); ++k) {
-            place[k] = static_cast<std::int64_t>(sorting.order(k));
-            mass[k] = masses[place[k]];
-        }
+/// Masses in some order. Where all are equal one stands for all: a million points spend as long on fresh memory as on
+/// a pass of the sort.
+class MassList {
+public:
+    explicit MassList(std::vector<Flow> values, std::size_t step = 1) : values_(std::move(values)), step_(step) {}
+    Flow operator[](std::size_t k) const { return values_[k * step_]; }
+    bool equal() const { return step_ == 0; }
+    void rotate(std::size_t k) {
+        if (!equal()) std::rotate(values_.begin(), values_.begin() + k, values_.end());
     }
 
-    std::size_t size() const { return mass.size(); }
+    /// Those of a side in increasing order of its points.
+    template <class Stop>
+    void permute(const std::vector<std::uint64_t>& place, std::vector<Flow>& room, Stop&& stop) {
+        if (equal()) return;
+        for (std::size_t k = 0; k < place.size(); ++k) {
+            if (k % steps_between_polls == 0 && stop()) return;
+            room[k] = values_[place[k]];
+        }
+        values_.swap(room);
+    }
+
+private:
+    std::vector<Flow> values_;
+    std::size_t step_;
+};
+
+/// One side: its points in increasing order, their masses, and their places in the caller's arrays. On the circle, once it is
+/// cut, `at` has one more entry: the first point, a turn later.
+class Side {
+public:
+    /// What `sort` needs is allocated here: it runs in a worker, which must not throw.
+    Side(const double* points, std::size_t n, MassList masses)
+        : at(n), mass(std::move(masses)), points_(points), sorting_(n), room_(mass.equal() ? 0 : n) {}
+
+    template <class Stop>
+    void sort(Stop&& stop) {
+        sorting_.sort(points_, at.data(), stop);
+        place = sorting_.take_order();
+        mass.permute(place, room_, stop);
+    }
+
+    std::size_t size() const { return place.size(); }
 
     /// Begins at the k-th point instead, those before it a turn later; all `turns` turns further.
     void rotate(std::size_t k, double turns, double period) {
         for (std::size_t l = 0; l < at.size(); ++l) at[l] += (turns + (l < k ? 1.0 : 0.0)) * period;
         std::rotate(at.begin(), at.begin() + k, at.end());
-        std::rotate(mass.begin(), mass.begin() + k, mass.end());
+        mass.rotate(k);
         std::rotate(place.begin(), place.begin() + k, place.end());
         at.push_back(at.front() + period);
     }
 
     std::vector<double> at;
-    std::vector<Flow> mass;
-    std::vector<std::int64_t> place;
+    MassList mass;
+    std::vector<std::uint64_t> place;
 
 private:
-    template <class Stop>
-    static bool stop_soon(std::size_t k, Stop& stop) {
-        return k % steps_between_polls == 0 && stop();
-    }
-
-    Sorting sorting;
+    const double* points_;
+    Sorting sorting_;
+    std::vector<Flow> room_;
 };
+
+struct Sides {
+    MassList supply, demand;
+    double per_mass;
+};
+
+/// As `integer_masses`, without a vector where all weights are equal by name.
+Sides masses_of(const UnivariateProblem& problem) {
+    const std::size_t n = problem.n, m = problem.m;
+    if (problem.a == nullptr && problem.b == nullptr) {
+        const std::size_t g = std::gcd(n, m);
+        return {MassList({static_cast<Flow>(m / g)}, 0), MassList({static_cast<Flow>(n / g)}, 0),
+                static_cast<double>(n) * static_cast<double>(m / g)};
+    }
+    Masses masses = integer_masses(problem.a, n, problem.b, m);
+    return {MassList(std::move(masses.supply)), MassList(std::move(masses.demand)), masses.per_mass};
+}
 
 /// Where a row and a column are used up together the staircase may go either way round: rows first or columns first.
 /// Both give feasible potentials, and so does any mean of the two; `columns_first` is the weight of the second.
@@ -111,7 +155,7 @@ void walk(const Side& x, const Side& y, const H& h, double columns_first, Visito
     };
     std::size_t i = 0, j = 0;
     Flow supply = x.mass[0], demand = y.mass[0], left = 0;
-    for (const Flow mass : x.mass) left += mass;
+    for (std::size_t k = 0; k < n; ++k) left += x.mass[k];
     for (std::size_t steps = 1;; ++steps) {
         if (steps % steps_between_polls == 0 && monitor.check()) return;
         const Flow flow = std::min(supply, demand);
@@ -176,37 +220,37 @@ public:
     Record(const Side& x, const Side& y, const H& h, double per_mass, UnivariatePlan& plan)
         : Price<H>(x, y, h), per_mass_(per_mass), plan_(plan) {
         plan_.entries = 0;
-        v_.add(h(x.at[0] - y.at[0]));
-        put(0, u_, x, plan_.f);
-        put(0, v_, y, plan_.g);
+        put_row(0, 0.0);
+        put_col(0, h(x.at[0] - y.at[0]));
     }
 
     void cell(std::size_t i, std::size_t j, Flow flow) {
         const double c = Price<H>::cell(i, j, flow);
-        const std::int64_t row = this->x_.place[i], col = this->y_.place[j];
-        plan_.rows[plan_.entries] = row;
-        plan_.cols[plan_.entries] = col;
+        plan_.rows[plan_.entries] = static_cast<std::int64_t>(this->x_.place[i]);
+        plan_.cols[plan_.entries] = static_cast<std::int64_t>(this->y_.place[j]);
         plan_.mass[plan_.entries++] = static_cast<double>(flow) / per_mass_;
         // The gap is a sum of terms that are not negative: nothing cancels in it.
-        gap.add(static_cast<double>(flow) * std::max(0.0, (c - plan_.g[col]) - plan_.f[row]));
+        gap_ += static_cast<double>(flow) * std::max(0.0, (c - g_) - f_);
     }
-    template <class Rise> void next_row(std::size_t i, Rise&& rise) {
-        u_.add(rise());
-        put(i, u_, this->x_, plan_.f);
-    }
-    template <class Rise> void next_col(std::size_t j, Rise&& rise) {
-        v_.add(rise());
-        put(j, v_, this->y_, plan_.g);
-    }
+    template <class Rise> void next_row(std::size_t i, Rise&& rise) { put_row(i, rise()); }
+    template <class Rise> void next_col(std::size_t j, Rise&& rise) { put_col(j, rise()); }
 
-    Sum gap;
+    double gap() const { return gap_ / per_mass_; }
 
 private:
-    static void put(std::size_t k, const Sum& value, const Side& side, double* out) { out[side.place[k]] = value.value(); }
+    void put_row(std::size_t i, double rise) {
+        u_.add(rise);
+        plan_.f[this->x_.place[i]] = f_ = u_.value();
+    }
+    void put_col(std::size_t j, double rise) {
+        v_.add(rise);
+        plan_.g[this->y_.place[j]] = g_ = v_.value();
+    }
 
     const double per_mass_;
     UnivariatePlan& plan_;
     Sum u_, v_;
+    double f_ = 0.0, g_ = 0.0, gap_ = 0.0;  // the potentials of the cell the walk is at
 };
 
 /// The best place to cut the circle.
@@ -218,7 +262,7 @@ template <class H>
 class Circle {
 public:
     Circle(const Side& x, const Side& y, const H& h, double period) : x_(x), y_(y), h_(h), period_(period) {
-        for (const Flow mass : x.mass) used_.push_back(total_ += mass);
+        for (std::size_t k = 0; k < x.size(); ++k) used_.push_back(total_ += x.mass[k]);
     }
 
     /// The slopes of C on both sides of a shift, the shifts next to it where slopes change, and, where the shift
@@ -326,28 +370,26 @@ void transport(Side& x, Side& y, const H& h, double period, double per_mass, Mon
         Record<H> record(x, y, h, per_mass, *plan);
         walk(x, y, h, columns_first, record, monitor);
         read(record);
-        solution.gap = record.gap.value() / per_mass;
+        solution.gap = record.gap();
     }
 }
 
 void solve(const UnivariateProblem& problem, const Options& options, UnivariatePlan* plan, UnivariateSolution& solution) {
     Monitor monitor(options);
-    const Masses masses = integer_masses(problem.a, problem.n, problem.b, problem.m);
-    Side x(problem.n), y(problem.m);
+    Sides masses = masses_of(problem);
+    double total = 0.0;
+    for (std::size_t k = 0; k < problem.n; ++k) total += static_cast<double>(masses.supply[k]);
+    solution.mass = total / masses.per_mass;
+    Side x(problem.x, problem.n, std::move(masses.supply)), y(problem.y, problem.m, std::move(masses.demand));
     {
         // The longer side first: the calling thread, the only one that polls, then works to the end.
         const bool x_first = problem.n >= problem.m;
         Workers workers(problem.n + problem.m < parallel_points ? 1 : std::min(options.threads, 2));
         workers.run(2, [&](std::size_t chunk, int worker) {
             auto stop = [&] { return worker == 0 ? monitor.check() : monitor.stopped(); };
-            if ((chunk == 0) == x_first)
-                x.sort(problem.x, masses.supply, stop);
-            else
-                y.sort(problem.y, masses.demand, stop);
+            ((chunk == 0) == x_first ? x : y).sort(stop);
         });
     }
-    for (const Flow mass : masses.supply) solution.mass += static_cast<double>(mass);
-    solution.mass /= masses.per_mass;
     solution.seconds_sort = monitor.seconds();
     if (!monitor.stopped()) {
         auto with = [&](auto h) { transport(x, y, h, problem.period, masses.per_mass, monitor, solution, plan); };

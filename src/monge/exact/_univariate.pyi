@@ -31,6 +31,4 @@ def transport(
     p: float,
     period: float,
     threads: int,
-) -> tuple[
-    Solution, NDArray[float64], NDArray[float64], NDArray[int64], NDArray[int64], NDArray[float64]
-]: ...
+) -> tuple[Solution, NDArray[float64], NDArray[float64], NDArray[int64], NDArray[int64], NDArray[float64]]: ...

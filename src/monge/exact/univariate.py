@@ -52,8 +52,8 @@ def emd_1d(
 ) -> Transport:
     """Exact optimal transport between points on the line, or on a circle.
 
-    Solves ``min sum_ij P_ij |x_i - y_j|^p`` over plans P >= 0 with P 1 = a and P' 1 = b. Prefer it to `emd` whenever points have
-    one coordinate: it sorts, and takes O((n + m) log(n + m)) time and O(n + m) memory.
+    Solves ``min sum_ij P_ij |x_i - y_j|^p`` over plans P >= 0 with P 1 = a and P' 1 = b. Prefer it to `emd` whenever points
+    have one coordinate: it sorts, and takes O((n + m) log(n + m)) time and O(n + m) memory.
 
     Parameters
     ----------
@@ -68,8 +68,8 @@ def emd_1d(
     p : float
         Exponent of the distance, >= 1.
     period : float, optional
-        Circumference of the circle on which the points lie; they are taken modulo it, and the distance is the shorter way
-        round, min(|x - y|, period - |x - y|). None for the line.
+        Circumference of the circle on which the points lie; they are taken modulo it, and the distance is the shorter
+        way round, min(|x - y|, period - |x - y|). None for the line.
     threads : int, optional
         Threads, of which two are of use; None for all processors. The answer has the same bits for any number.
 
@@ -92,9 +92,10 @@ def emd_1d(
 
     Notes
     -----
-    The plan that keeps the order is optimal for every convex cost of x - y (Villani 2003, "Topics in Optimal Transportation",
-    section 2.2). The circle is cut where the slope of a convex function of the shift between both sides changes its sign
-    (Delon, Salomon, Sobolevski 2010, section 4); for p = 1 this is the weighted median of Cabrelli and Molter 1995.
+    The plan that keeps the order is optimal for every convex cost of x - y (Villani 2003, "Topics in Optimal
+    Transportation", section 2.2). The circle is cut where the slope of a convex function of the shift between both
+    sides changes its sign (Delon, Salomon, Sobolevski 2010, section 4); for p = 1 this is the weighted median of
+    Cabrelli and Molter 1995.
     Masses are integers inside, as in `emd`.
 
     Examples
@@ -151,7 +152,7 @@ def check_power(p: float) -> float:
 def mean_power(
     x: Any, y: Any, a: Any, b: Any, power: float, period: float | None, threads: int | None
 ) -> tuple[float, float]:
-    """(r, u): the least mean of (distance / u)^power over all plans, per mass, in a unit u in which it neither over- nor underflows.
+    """(r, u): the least mean of (distance / u)^power over all plans, and a unit u in which it fits a float.
 
     Arguments as for `emd_1d`. Without a plan to write it takes half the time.
     """
@@ -184,15 +185,13 @@ def _check(x: Any, y: Any, a: Any, b: Any, period: float | None) -> _Problem:
         extent = high - low
         if not extent < math.inf:
             raise ValueError(
-                f"x and y should span a finite range; got points from {low:g} to {high:g}. Choose a larger unit for them."
+                f"x and y should span a finite range; got points from {low:g} to {high:g}. Choose a larger unit."
             )
         return _Problem(points_x, points_y, weights_a, weights_b, 0.0, extent)
     length = float(period)
     if not 0.0 < length < math.inf:
         raise ValueError(f"period should be a positive, finite circumference, or None for the line; got {period!r}.")
-    return _Problem(
-        _wrapped(points_x, length), _wrapped(points_y, length), weights_a, weights_b, length, 0.5 * length
-    )
+    return _Problem(_wrapped(points_x, length), _wrapped(points_y, length), weights_a, weights_b, length, 0.5 * length)
 
 
 def _points(values: Any, name: str) -> Array:
