@@ -55,9 +55,15 @@ struct Square {
     double rise(double d, double e, double step) const { return (step * scale) * ((d + e) * scale); }
 };
 
+/// Beyond the knee, where it would overflow, h goes on as its tangent. It stays convex, and mass that matters does not go
+/// there: the smallest mass, 10^-18 of all, would cost more than all that moves by the unit.
 struct Power {
-    double scale, p;
-    double operator()(double d) const { return std::pow(std::fabs(d) * scale, p); }
+    static constexpr double largest = 1e250;
+    double scale, p, knee = std::pow(largest, 1.0 / p);
+    double operator()(double d) const {
+        const double t = std::fabs(d) * scale;
+        return t <= knee ? std::pow(t, p) : largest * (1.0 + p * (t / knee - 1.0));
+    }
     double rise(double d, double e, double) const { return (*this)(e) - (*this)(d); }
 };
 
@@ -282,7 +288,7 @@ public:
         double slope_low = 0.0, slope_high = 0.0;
         bool interpolate = false;
         for (;;) {
-            Slopes s = slopes(shift);
+            Slopes s = slopes(shift, monitor);
             ++cuts;
             if (monitor.check() || low >= high) return s;
             const Flow width = high - low;
@@ -303,7 +309,7 @@ public:
     }
 
 private:
-    Slopes slopes(Flow shift) const {
+    Slopes slopes(Flow shift, Monitor& monitor) const {
         const std::size_t n = x_.size(), m = y_.size();
         Sum before, after;
         Slopes s{0.0, 0.0, shift - 2 * total_, shift + 2 * total_};
@@ -312,6 +318,7 @@ private:
         std::size_t i = std::lower_bound(used_.begin(), used_.end(), unit - turn * total_) - used_.begin();
         Flow base = turn * total_;
         for (std::size_t j = 0; j < m; unit += y_.mass[++j == m ? 0 : j]) {
+            if (j % steps_between_polls == 0 && monitor.check()) break;
             while (used_[i] + base < unit)
                 if (++i == n) i = 0, base += total_, ++turn;
             std::size_t behind = i;
@@ -396,7 +403,7 @@ void solve(const UnivariateProblem& problem, const Options& options, UnivariateP
         const double scale = 1.0 / problem.unit;
         if (problem.p == 1.0)
             with(Distance{scale});
-        else if (problem.p == 2.0)
+        else if (problem.p == 2.0 && 3.0 * problem.period * scale < 1e120)  // no pair that a shift makes is further apart
             with(Square{scale});
         else
             with(Power{scale, problem.p});

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monge.exact import _univariate
-from monge.problem.arrays import available_threads, real_array
+from monge.problem.arrays import available_threads, real_array, require_memory
 from monge.problem.measures import check_weights
 from monge.problem.transport import Status, Transport
 
@@ -25,10 +25,12 @@ __all__ = ["check_power", "emd_1d", "mean_power"]
 
 Array = NDArray[np.float64]
 
-# Costs beyond this could overflow when they are added up.
-_LARGEST_COST = 1e290
+# Costs beyond this could overflow when they are multiplied by masses and added up.
+_LARGEST_COST = 1e250
 # Mean powers below this may have lost small terms to underflow.
 _SMALLEST_COST = 1e-200
+# Bytes per point that the core and a plan take at most, and from how many points on to ask whether they are there.
+_BYTES, _MANY = 96, 10**7
 
 
 class _Problem(NamedTuple):
@@ -37,7 +39,7 @@ class _Problem(NamedTuple):
     a: Array | None
     b: Array | None
     period: float  # 0 for the line
-    extent: float  # no distance is larger
+    extent: float  # no difference is larger that the solver meets
 
 
 def emd_1d(
@@ -52,8 +54,8 @@ def emd_1d(
 ) -> Transport:
     """Exact optimal transport between points on the line, or on a circle.
 
-    Solves ``min sum_ij P_ij |x_i - y_j|^p`` over plans P >= 0 with P 1 = a and P' 1 = b. Prefer it to `emd` whenever points
-    have one coordinate: it sorts, and takes O((n + m) log(n + m)) time and O(n + m) memory.
+    Solves ``min sum_ij P_ij |x_i - y_j|^p`` over plans P >= 0 with P 1 = a and P' 1 = b. Prefer it to `emd` whenever
+    points have one coordinate: it sorts, and takes O((n + m) log(n + m)) time and O(n + m) memory.
 
     Parameters
     ----------
@@ -121,7 +123,7 @@ def emd_1d(
         overflows = True
     if overflows:
         raise ValueError(
-            f"the points should lie so close that distance**p stays below {_LARGEST_COST:g}; got distances up to "
+            f"the points should lie so close that distance**p stays below {_LARGEST_COST:g}; got differences up to "
             f"{problem.extent:.3g} with p = {p!r}. Choose a larger unit for the coordinates, or a smaller p."
         )
     solution, f, g, rows, cols, mass = _univariate.transport(
@@ -165,7 +167,7 @@ def mean_power(
         )
         if mean > _SMALLEST_COST or not 0.0 < reach < 0.5 * unit:
             return mean, unit
-        # Next to the extent all distances vanish. What the plan found needs at most is the better unit.
+        # Next to the extent all distances vanish. The largest that this plan needs is the better unit.
         unit = _power_of_two(reach)
 
 
@@ -179,6 +181,9 @@ def _power_of_two(size: float) -> float:
 def _check(x: Any, y: Any, a: Any, b: Any, period: float | None) -> _Problem:
     points_x, points_y = _points(x, "x"), _points(y, "y")
     weights_a, weights_b = check_weights(a, b, len(points_x), len(points_y))
+    points = len(points_x) + len(points_y)
+    if points > _MANY:
+        require_memory(_BYTES * points, f"transport between {points} points", "Aggregate points, or pass fewer.")
     if period is None:
         low = min(float(points_x.min()), float(points_y.min()))
         high = max(float(points_x.max()), float(points_y.max()))
@@ -189,9 +194,9 @@ def _check(x: Any, y: Any, a: Any, b: Any, period: float | None) -> _Problem:
             )
         return _Problem(points_x, points_y, weights_a, weights_b, 0.0, extent)
     length = float(period)
-    if not 0.0 < length < math.inf:
+    if not (0.0 < length and 3.0 * length < math.inf):
         raise ValueError(f"period should be a positive, finite circumference, or None for the line; got {period!r}.")
-    return _Problem(_wrapped(points_x, length), _wrapped(points_y, length), weights_a, weights_b, length, 0.5 * length)
+    return _Problem(_wrapped(points_x, length), _wrapped(points_y, length), weights_a, weights_b, length, 3.0 * length)
 
 
 def _points(values: Any, name: str) -> Array:
