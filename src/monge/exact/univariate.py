@@ -194,7 +194,7 @@ def _check(x: Any, y: Any, a: Any, b: Any, period: float | None) -> _Problem:
             )
         return _Problem(points_x, points_y, weights_a, weights_b, 0.0, extent)
     length = float(period)
-    if not (0.0 < length and 3.0 * length < math.inf):
+    if not (length > 0.0 and 3.0 * length < math.inf):
         raise ValueError(f"period should be a positive, finite circumference, or None for the line; got {period!r}.")
     return _Problem(_wrapped(points_x, length), _wrapped(points_y, length), weights_a, weights_b, length, 3.0 * length)
 
