@@ -9,8 +9,9 @@
 
 from importlib.metadata import version as _version
 
-from monge.distances.wasserstein import wasserstein
+from monge.distances.wasserstein import wasserstein, wasserstein_1d
 from monge.exact.emd import emd
+from monge.exact.univariate import emd_1d
 from monge.maps.color import color_transfer
 from monge.problem.costs import CostMatrix, PointCloud
 from monge.problem.transport import ConvergenceWarning, InfeasibleError, Status, Transport
@@ -26,5 +27,7 @@ __all__ = [
     "Transport",
     "color_transfer",
     "emd",
+    "emd_1d",
     "wasserstein",
+    "wasserstein_1d",
 ]
