@@ -9,6 +9,7 @@
 
 from importlib.metadata import version as _version
 
+from monge.distances.pairwise import pairwise
 from monge.distances.wasserstein import wasserstein
 from monge.exact.emd import emd
 from monge.maps.color import color_transfer
@@ -26,5 +27,6 @@ __all__ = [
     "Transport",
     "color_transfer",
     "emd",
+    "pairwise",
     "wasserstein",
 ]

@@ -12,8 +12,9 @@ import numpy as np
 
 from monge.exact.emd import emd
 from monge.problem.costs import PointCloud
+from monge.problem.measures import check_weights, total_mass
 
-__all__ = ["wasserstein"]
+__all__ = ["check_exponent", "wasserstein"]
 
 
 def wasserstein(x: Any, y: Any, a: Any = None, b: Any = None, *, p: float = 2, threads: int | None = None) -> float:
@@ -48,12 +49,19 @@ def wasserstein(x: Any, y: Any, a: Any = None, b: Any = None, *, p: float = 2, t
     >>> monge.wasserstein([[0.0, 0.0]], [[3.0, 4.0]])
     5.0
     """
-    power = float(p)
-    if not 1.0 <= power < np.inf:
-        raise ValueError(f"p should be a finite number >= 1; got {p!r}.")
+    power = check_exponent(p)
     cloud = PointCloud(x, y, "euclidean")
+    a, b = check_weights(a, b, *cloud.shape)
+    mass = total_mass(a if a is not None else b)
     # On points rescaled by a power of two the powers of distances neither overflow nor vanish.
     exponent = math.frexp(cloud.reach)[1]
     scaled = PointCloud(np.ldexp(cloud.x, -exponent), np.ldexp(cloud.y, -exponent), ("euclidean", power))
-    transport = emd(scaled, a, b, threads=threads)
-    return math.ldexp(float((transport.cost / transport.plan.sum()) ** (1.0 / power)), exponent)
+    return math.ldexp((emd(scaled, a, b, threads=threads).cost / mass) ** (1.0 / power), exponent)
+
+
+def check_exponent(p: float) -> float:
+    """p as a float, if it is the exponent of a distance."""
+    power = float(p)
+    if not 1.0 <= power < math.inf:
+        raise ValueError(f"p should be a finite number >= 1; got {p!r}.")
+    return power
