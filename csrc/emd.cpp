@@ -280,44 +280,53 @@ Solution solve(const Problem& problem, const Options& options) {
     return solution;
 }
 
+namespace {
+
+/// What the threads of `solve_all` share. Only the calling thread polls; the others see `cancelled`.
+struct Batch {
+    Monitor& monitor;
+    std::atomic<bool> cancelled{false};
+    std::atomic<std::int64_t> done{0};
+
+    /// True once the batch should stop. To be called from the calling thread, also from within the problem it solves.
+    bool check() {
+        monitor.progress.pivots = done.load();
+        if (monitor.check()) cancelled = true;
+        return cancelled;
+    }
+};
+
+}  // namespace
+
 std::vector<Solution> solve_all(const std::vector<Problem>& problems, const Options& options) {
     std::vector<Solution> solutions(problems.size());
+    if (problems.empty()) return solutions;
     Options watching = options;  // the limit is for the problems to keep, each with what is left of it
     watching.time_limit = infinity;
     Monitor monitor(watching);
-    std::atomic<bool> cancelled{false};
-    std::atomic<std::int64_t> done{0};
-    Workers workers(options.threads);
+    Batch batch{monitor};
     // Problems are handed out in runs long enough to hide the hand-out, short enough to look in between.
     std::size_t entries = 0;
     for (const Problem& problem : problems) entries += problem.n * problem.m;
-    const std::size_t run = std::max<std::size_t>(1, chunk_entries / 16 * problems.size() / std::max<std::size_t>(1, entries));
-    workers.run((problems.size() + run - 1) / run, [&](std::size_t chunk, int worker) {
-        Options own = options;
-        own.threads = 1;
-        own.cancelled = &cancelled;
-        // Only the calling thread may poll; while it solves, its poll goes on showing how many are done.
-        std::pair<Monitor*, std::atomic<std::int64_t>*> outer{&monitor, &done};
-        own.context = &outer;
-        own.poll = nullptr;
-        if (worker == 0)
-            own.poll = [](void* context, const Progress&) {
-                auto& [all, count] = *static_cast<std::pair<Monitor*, std::atomic<std::int64_t>*>*>(context);
-                all->progress.pivots = count->load();
-                return all->check();
-            };
+    const std::size_t mean = std::max<std::size_t>(1, entries / problems.size());
+    const std::size_t run = std::max<std::size_t>(1, chunk_entries / 16 / mean);
+    Workers workers(options.threads);
+    auto solve_run = [&](std::size_t chunk, int worker) {
+        const bool calling = worker == 0;
+        Options own;
+        // Of few problems, the large ones get the threads that would be left without any.
+        own.threads = std::max(1, options.threads / static_cast<int>(std::min<std::size_t>(problems.size(), options.threads)));
+        own.cancelled = &batch.cancelled;
+        own.context = &batch;
+        if (calling) own.poll = [](void* context, const Progress&) { return static_cast<Batch*>(context)->check(); };
         for (std::size_t k = chunk * run; k < std::min(problems.size(), (chunk + 1) * run); ++k) {
-            if (worker == 0) {
-                monitor.progress.pivots = done.load();
-                monitor.check();
-            }
-            if (monitor.reason() == Status::interrupted) cancelled = true;
-            if (cancelled) return;
+            if (calling ? batch.check() : batch.cancelled.load()) return;
             own.time_limit = std::max(0.0, options.time_limit - monitor.seconds());
             solutions[k] = solve(problems[k], own);
-            ++done;
+            ++batch.done;
         }
-    });
+    };
+    workers.run((problems.size() + run - 1) / run, solve_run, [&] { batch.check(); });
     return solutions;
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <functional>
@@ -37,6 +38,12 @@ public:
     /// who computes it. Tasks must not throw.
     template <class Task>
     void run(std::size_t chunks, Task&& task) {
+        run(chunks, task, [] {});
+    }
+
+    /// The same; `idle` is called on the calling thread every 20 ms while it has nothing left to do but to wait.
+    template <class Task, class Idle>
+    void run(std::size_t chunks, Task&& task, Idle&& idle) {
         if (count_ == 1 || chunks < 2 || !start()) {
             for (std::size_t chunk = 0; chunk < chunks; ++chunk) task(chunk, 0);
             return;
@@ -52,7 +59,11 @@ public:
         wake_.notify_all();
         for (std::size_t chunk; (chunk = next_.fetch_add(1)) < chunks;) task(chunk, 0);
         std::unique_lock<std::mutex> lock(mutex_);
-        done_.wait(lock, [this] { return busy_ == 0; });
+        while (!done_.wait_for(lock, std::chrono::milliseconds(20), [this] { return busy_ == 0; })) {
+            lock.unlock();
+            idle();
+            lock.lock();
+        }
     }
 
 private:

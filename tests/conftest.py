@@ -1,9 +1,10 @@
-"""Settings shared by all tests."""
+"""Settings and fixtures shared by all tests."""
 
 from __future__ import annotations
 
 import faulthandler
 
+import pytest
 from hypothesis import settings
 
 # The same examples in every run: a suite that fails one time in a hundred tells nobody anything.
@@ -12,3 +13,35 @@ settings.load_profile("fixed")
 
 # A hang is reported with its stack instead of silence.
 faulthandler.enable()
+
+
+class Bars(list):
+    """The bars that were shown; `on_part` is called when one is told of a part of its total."""
+
+    on_part = staticmethod(lambda: None)
+
+
+@pytest.fixture
+def bars(monkeypatch):
+    """In place of tqdm: bars that remember how far they came and refuse to run backwards."""
+    shown = Bars()
+
+    class Bar:
+        def __init__(self, **options):
+            self.n, self.total = 0, options.get("total")
+            shown.append(self)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def update(self, more):
+            assert more >= 0
+            if self.n + more < self.total:
+                shown.on_part()
+            self.n += more
+
+    monkeypatch.setattr("monge.problem.progress.progress_bar", Bar)
+    return shown

@@ -43,7 +43,7 @@ class TestBadCost:
         with pytest.raises(ValueError, match="NaN"):
             monge.emd(with_entry(np.nan), [1.0, 0.0], [0.5, 0.5, 0.0])
 
-    @pytest.mark.parametrize("cost", [np.ones(3), np.ones((2, 2, 2)), np.float64(1.0), [1.0, 2.0]])
+    @pytest.mark.parametrize("cost", [np.ones(3), np.ones((2, 2, 2, 2)), np.float64(1.0), [1.0, 2.0]])
     def test_not_a_matrix(self, cost):
         with pytest.raises(ValueError, match=r"\(n, m\) matrix.*got shape"):
             monge.emd(cost)

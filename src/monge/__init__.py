@@ -9,6 +9,7 @@
 
 from importlib.metadata import version as _version
 
+from monge.distances.pairwise import pairwise
 from monge.distances.wasserstein import wasserstein, wasserstein_1d
 from monge.exact.emd import emd
 from monge.exact.univariate import emd_1d
@@ -28,6 +29,7 @@ __all__ = [
     "color_transfer",
     "emd",
     "emd_1d",
+    "pairwise",
     "wasserstein",
     "wasserstein_1d",
 ]

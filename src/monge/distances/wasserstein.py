@@ -13,6 +13,7 @@ import numpy as np
 from monge.exact.emd import emd
 from monge.exact.univariate import check_power, mean_power
 from monge.problem.costs import PointCloud
+from monge.problem.measures import check_weights, total_mass
 
 __all__ = ["wasserstein", "wasserstein_1d"]
 
@@ -51,11 +52,12 @@ def wasserstein(x: Any, y: Any, a: Any = None, b: Any = None, *, p: float = 2, t
     """
     power = check_power(p)
     cloud = PointCloud(x, y, "euclidean")
+    a, b = check_weights(a, b, *cloud.shape)
+    mass = total_mass(a if a is not None else b)
     # On points rescaled by a power of two the powers of distances neither overflow nor vanish.
     exponent = math.frexp(cloud.reach)[1]
     scaled = PointCloud(np.ldexp(cloud.x, -exponent), np.ldexp(cloud.y, -exponent), ("euclidean", power))
-    transport = emd(scaled, a, b, threads=threads)
-    return math.ldexp(float((transport.cost / transport.plan.sum()) ** (1.0 / power)), exponent)
+    return math.ldexp((emd(scaled, a, b, threads=threads).cost / mass) ** (1.0 / power), exponent)
 
 
 def wasserstein_1d(

@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from typing import Any, TypedDict
+from typing import Any, TypeAlias, TypedDict
 
 from numpy import float64, int64
 from numpy.typing import NDArray
@@ -16,6 +16,19 @@ class Counters(TypedDict):
     seconds_sweeps: float
     seconds_total: float
 
+# Status, cost, gap, f, g, the plan's rows, columns and masses, counters. It exists for the type checker alone.
+Solution: TypeAlias = tuple[
+    int,
+    float,
+    float,
+    NDArray[float64],
+    NDArray[float64],
+    NDArray[int64],
+    NDArray[int64],
+    NDArray[float64],
+    Counters,
+]
+
 def emd(
     cost: NDArray[Any],
     a: NDArray[float64] | None,
@@ -27,16 +40,21 @@ def emd(
     threads: int,
     time_limit: float,
     report: Callable[[int, int, float], None] | None,
-) -> tuple[
-    int,
-    float,
-    float,
-    NDArray[float64],
-    NDArray[float64],
-    NDArray[int64],
-    NDArray[int64],
-    NDArray[float64],
-    Counters,
-]: ...
+) -> Solution: ...
+def emd_all(
+    costs: list[NDArray[Any]],
+    a: list[NDArray[float64] | None],
+    b: list[NDArray[float64] | None],
+    threads: int,
+    time_limit: float,
+    report: Callable[[int, int, float], None] | None,
+) -> list[Solution]: ...
+def emd_values(
+    costs: list[NDArray[Any]],
+    a: list[NDArray[float64] | None],
+    b: list[NDArray[float64] | None],
+    threads: int,
+    report: Callable[[int, int, float], None] | None,
+) -> list[tuple[int, float]]: ...
 def ground_costs(x: NDArray[Any], y: NDArray[Any], ground: int, power: float, threads: int) -> NDArray[Any]: ...
 def instruction_set() -> str: ...

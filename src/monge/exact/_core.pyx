@@ -2,12 +2,18 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, embedsignature=False
 """The binding of the C++ core: convert, allocate, drop the GIL, map the status. Nothing else."""
 
+from cpython.buffer cimport PyBUF_CONTIG_RO, PyBUF_STRIDED_RO, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
+from libc.math cimport HUGE_VAL
 from libc.stdint cimport int64_t
+from libc.string cimport memcpy
 from libcpp cimport bool as cbool
 from libcpp.vector cimport vector
 
 import numpy as np
+
+cdef object _empty = np.empty
+cdef object _int64 = np.int64
 
 
 cdef extern from "emd.hpp" namespace "monge" nogil:
@@ -51,6 +57,7 @@ cdef extern from "emd.hpp" namespace "monge" nogil:
         Counters counters
 
     Solution solve "monge::solve"(const Problem&, const Options&)
+    vector[Solution] solve_all "monge::solve_all"(const vector[Problem]&, const Options&) except +
 
     cdef enum class GroundCost(int):
         pass
@@ -82,22 +89,29 @@ cdef cbool _poll(void* context, const Progress& progress) noexcept with gil:
     return False
 
 
-cdef _as_array(const vector[double]& values):
-    out = np.empty(values.size())
-    cdef double[::1] view = out
-    cdef size_t k
-    for k in range(values.size()):
-        view[k] = values[k]
+cdef _filled(out, const void* data, size_t items):
+    """`out`, a new array of 8-byte items, with the data in it. The buffer protocol, since a memoryview takes longer than
+    a small array takes to fill."""
+    cdef Py_buffer buffer
+    PyObject_GetBuffer(out, &buffer, PyBUF_CONTIG_RO | PyBUF_WRITABLE)
+    memcpy(buffer.buf, data, 8 * items)
+    PyBuffer_Release(&buffer)
     return out
+
+
+cdef _as_array(const vector[double]& values):
+    return _filled(_empty(values.size()), values.data(), values.size())
 
 
 cdef _as_indices(const vector[int64_t]& values):
-    out = np.empty(values.size(), dtype=np.int64)
-    cdef int64_t[::1] view = out
-    cdef size_t k
-    for k in range(values.size()):
-        view[k] = values[k]
-    return out
+    return _filled(_empty(values.size(), _int64), values.data(), values.size())
+
+
+cdef _as_tuple(const Solution& solution):
+    return (
+        <int> solution.status, solution.cost, solution.gap, _as_array(solution.f), _as_array(solution.g),
+        _as_indices(solution.rows), _as_indices(solution.cols), _as_array(solution.mass), solution.counters,
+    )
 
 
 def emd(Real[:, :] cost, const double[::1] a, const double[::1] b, const double[::1] f, const double[::1] g,
@@ -133,11 +147,60 @@ def emd(Real[:, :] cost, const double[::1] a, const double[::1] b, const double[
         solution = solve(problem, options)
     if watch.error is not None:
         raise watch.error
-    counters = solution.counters
-    return (
-        <int> solution.status, solution.cost, solution.gap, _as_array(solution.f), _as_array(solution.g),
-        _as_indices(solution.rows), _as_indices(solution.cols), _as_array(solution.mass), counters,
-    )
+    return _as_tuple(solution)
+
+
+cdef void _read_weights(object weights, const double** data):
+    cdef Py_buffer buffer
+    if weights is None:
+        data[0] = NULL
+        return
+    PyObject_GetBuffer(weights, &buffer, PyBUF_CONTIG_RO)
+    data[0] = <const double*> buffer.buf
+    PyBuffer_Release(&buffer)
+
+
+cdef vector[Solution] _solve_all(list costs, list a, list b, int threads, double time_limit, report) except *:
+    """The lists own their arrays for as long as this takes, so the buffers may be given back as soon as they are read."""
+    cdef vector[Problem] problems = vector[Problem](len(costs))
+    cdef vector[Solution] solutions
+    cdef Options options
+    cdef Py_buffer buffer
+    cdef _Watch watch = _Watch()
+    cdef size_t k
+    for k in range(problems.size()):
+        PyObject_GetBuffer(costs[k], &buffer, PyBUF_STRIDED_RO)
+        problems[k].cost = buffer.buf
+        problems[k].single = buffer.itemsize == sizeof(float)
+        problems[k].n = buffer.shape[0]
+        problems[k].m = buffer.shape[1]
+        problems[k].row_step = buffer.strides[0] // buffer.itemsize
+        problems[k].col_step = buffer.strides[1] // buffer.itemsize
+        PyBuffer_Release(&buffer)
+        _read_weights(a[k], &problems[k].a)
+        _read_weights(b[k], &problems[k].b)
+    watch.report = report
+    options.threads = threads
+    options.time_limit = time_limit
+    options.poll = _poll
+    options.context = <void*> watch
+    with nogil:
+        solutions = solve_all(problems, options)
+    if watch.error is not None:
+        raise watch.error
+    return solutions
+
+
+def emd_all(list costs, list a, list b, int threads, double time_limit, report):
+    cdef vector[Solution] solutions = _solve_all(costs, a, b, threads, time_limit, report)
+    cdef size_t k
+    return [_as_tuple(solutions[k]) for k in range(solutions.size())]
+
+
+def emd_values(list costs, list a, list b, int threads, report):
+    cdef vector[Solution] solutions = _solve_all(costs, a, b, threads, HUGE_VAL, report)
+    cdef size_t k
+    return [(<int> solutions[k].status, solutions[k].cost) for k in range(solutions.size())]
 
 
 def ground_costs(Real[:, ::1] x, Real[:, ::1] y, int ground, double power, int threads):

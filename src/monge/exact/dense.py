@@ -12,14 +12,22 @@ from monge.exact import _core
 from monge.problem.arrays import require_memory
 from monge.problem.costs import CostMatrix, PointCloud
 
-__all__ = ["dense"]
+__all__ = ["EUCLIDEAN", "dense"]
 
 # Distances beyond two to this power, up or down, are computed on rescaled points: the squares of 1e-30, or of 1e30,
 # are no float32 numbers.
 _SAFE_EXPONENT = 32
 
 # The kinds of GroundCost in csrc/emd.hpp.
-_KINDS = {"euclidean": 0, "cityblock": 1, "cosine": 2}
+EUCLIDEAN = 0
+_KINDS = {"euclidean": EUCLIDEAN, "cityblock": 1, "cosine": 2}
+
+
+# The tour of the solver's tree numbers three entries per place in 32 bits.
+_MOST_PLACES = 2**31 // 3 - 1
+
+# Problems with fewer places than this are not worth a look at the free memory.
+_LARGE = 100_000
 
 
 def dense(cost: CostMatrix | PointCloud, threads: int) -> NDArray[Any]:
@@ -27,6 +35,7 @@ def dense(cost: CostMatrix | PointCloud, threads: int) -> NDArray[Any]:
 
     A point cloud's is float32 if both sets of points are, else float64.
     """
+    _check_size(*cost.shape)
     if isinstance(cost, CostMatrix):
         return _walkable(cost.C)
     dtype = cost.dtype
@@ -58,3 +67,13 @@ def _walkable(C: NDArray[Any]) -> NDArray[Any]:
     """C itself if one of its strides is one item and the other a whole number of them, else a copy."""
     whole = C.flags.aligned and all(stride % C.itemsize == 0 for stride in C.strides)
     return C if whole and (C.itemsize in C.strides or 1 in C.shape) else np.ascontiguousarray(C)
+
+
+def _check_size(n: int, m: int) -> None:
+    if n + m >= _MOST_PLACES:
+        raise ValueError(
+            f"the solver numbers at most {_MOST_PLACES} places; got {n} + {m}. Aggregate points, or solve in parts."
+        )
+    if n + m > _LARGE:
+        lists = max(n, m) * (min(n, m, 96) * 12 + 64) + (n + m) * 128
+        require_memory(lists, f"the solver's lists for {n} x {m}", "Aggregate points, or solve in parts.")

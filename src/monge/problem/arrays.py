@@ -7,13 +7,14 @@ silence.
 
 from __future__ import annotations
 
+import math
 import os
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["available_memory", "available_threads", "real_array", "real_number", "require_memory"]
+__all__ = ["available_memory", "available_threads", "real_array", "real_number", "require_memory", "seconds"]
 
 # Integers beyond this are not all float64 numbers.
 _EXACT_INTEGER = 2**53
@@ -71,6 +72,16 @@ def available_threads(threads: int | None) -> int:
     if isinstance(threads, bool) or not isinstance(threads, int | np.integer) or threads < 1:
         raise ValueError(f"threads should be a positive integer, or None for all processors; got {threads!r}.")
     return int(threads)
+
+
+def seconds(time_limit: float | None) -> float:
+    """A time limit in seconds; infinity for None."""
+    limit = (
+        math.inf if time_limit is None else real_number(time_limit, "time_limit", "a number of seconds >= 0, or None")
+    )
+    if not limit >= 0.0:
+        raise ValueError(f"time_limit should be a number of seconds >= 0, or None; got {time_limit!r}.")
+    return limit
 
 
 def available_memory() -> int | None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from monge.problem.arrays import real_array, real_number
 
-__all__ = ["CostMatrix", "PointCloud", "as_cost"]
+__all__ = ["CostMatrix", "PointCloud", "as_cost", "as_points"]
 
 # Beyond this, sums of costs along a path of the solver's tree could overflow.
 LARGEST_COST = 1e290
@@ -97,7 +97,7 @@ class PointCloud:
     """
 
     def __init__(self, x: Any, y: Any, cost: str | tuple[str, float] = "sqeuclidean") -> None:
-        self.x, self.y = _points(x, "x"), _points(y, "y")
+        self.x, self.y = as_points(x, "x"), as_points(y, "y")
         if self.x.shape[1] != self.y.shape[1]:
             raise ValueError(
                 f"x and y should have points of the same dimension; got shapes {self.x.shape} and {self.y.shape}."
@@ -154,7 +154,8 @@ def as_cost(cost: Any) -> CostMatrix | PointCloud:
     return cost if isinstance(cost, CostMatrix | PointCloud) else CostMatrix(cost)
 
 
-def _points(values: Any, name: str) -> NDArray[Any]:
+def as_points(values: Any, name: str) -> NDArray[Any]:
+    """`values` as points (n, d) with finite coordinates; a vector stands for points on the line."""
     points = real_array(values, name, (1, 2), "points of shape (n, d)")
     if points.ndim == 1:
         points = points[:, np.newaxis]

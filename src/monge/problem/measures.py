@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monge.problem.arrays import real_array
 
-__all__ = ["check_weights", "weights_or_uniform"]
+__all__ = ["Weights", "check_weights", "total_mass", "weights_or_uniform"]
 
 # Masses are multiplied by 2**60, and by costs: beyond these totals such products would overflow.
 _SMALLEST_TOTAL, _LARGEST_TOTAL = 1e-280, 1e280
 
-Weights = NDArray[np.float64]
+Weights: TypeAlias = NDArray[np.float64]
 
 
 def check_weights(a: Any, b: Any, n: int, m: int) -> tuple[Weights | None, Weights | None]:
@@ -42,6 +43,11 @@ def check_weights(a: Any, b: Any, n: int, m: int) -> tuple[Weights | None, Weigh
 def weights_or_uniform(weights: Weights | None, size: int, total: float = 1.0) -> Weights:
     """`weights`, or uniform ones of the given total."""
     return np.full(size, total / size) if weights is None else weights
+
+
+def total_mass(weights: Weights | None) -> float:
+    """The sum of the weights, correctly rounded; one for uniform weights."""
+    return 1.0 if weights is None else math.fsum(weights)
 
 
 def _check_side(values: Any, size: int, name: str, place: str) -> tuple[Weights | None, float]:

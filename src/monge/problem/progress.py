@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["pivot_bar", "progress_bar"]
+__all__ = ["count_bar", "pivot_bar", "progress_bar"]
 
 # Seconds before a bar shows: what is over by then needs none, and a flash of one explains nothing.
 _DELAY = 0.1
@@ -40,3 +40,13 @@ def pivot_bar(wanted: bool) -> Iterator[Callable[[int, int, float], None] | None
             bar.update(pivots - bar.n)
 
         yield report
+
+
+@contextmanager
+def count_bar(wanted: bool, total: int, desc: str, unit: str) -> Iterator[Callable[[int], None] | None]:
+    """A function that is told how many of `total` are done, and shows it; None if not wanted."""
+    if not wanted:
+        yield None
+        return
+    with progress_bar(total=total, desc=desc, unit=f" {unit}") as bar:
+        yield lambda done: bar.update(done - bar.n)

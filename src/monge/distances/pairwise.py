@@ -1,0 +1,266 @@
+"""All distances within a set of measures, or between two sets.
+
+D_st = min_P <P, C>                                        for histograms mu_s over places with the costs C
+D_st = W_p(mu_s, nu_t) = ( min_P  sum_ij P_ij |x_i - y_j|^p )^(1/p)     for point clouds
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monge.exact import _core
+from monge.exact.answer import check_solved
+from monge.exact.batch import naming
+from monge.exact.dense import EUCLIDEAN, dense
+from monge.exact.univariate import check_power
+from monge.problem.arrays import available_threads, require_memory
+from monge.problem.costs import PointCloud, as_cost, as_points
+from monge.problem.measures import Weights, check_weights, total_mass
+from monge.problem.progress import count_bar
+
+__all__ = ["pairwise"]
+
+# Numbers that may be held at a time for the pairs in work: their cost matrices, where they are computed, and their
+# solutions. 64 MiB of float64, and at least thousands of small pairs, which keeps many threads busy.
+_CHUNK = 1 << 23
+# Of the solution of a pair: what is there per row and column, and what is there in any case.
+_PER_PLACE, _PER_PAIR = 5, 64
+
+Array = NDArray[np.float64]
+
+
+class _Pair(NamedTuple):
+    at: tuple[int, int]  # place in the matrix of distances
+    C: NDArray[Any]  # (n, m)
+    a: Weights | None  # (n,)
+    b: Weights | None  # (m,)
+    computed: bool  # whether C exists for this pair alone
+    mass: float  # by which <P, C> is divided
+
+
+class _Cloud(NamedTuple):
+    points: NDArray[Any]  # (n, d)
+    weights: Weights | None  # (n,)
+    given: Any  # the weights before they became float64, which tell how far they are rounded
+
+
+def pairwise(
+    measures: Any,
+    other: Any = None,
+    *,
+    cost: Any = None,
+    p: float | None = None,
+    threads: int | None = None,
+    progress: bool = False,
+) -> Array:
+    """The matrix of exact transport distances between measures.
+
+    With `cost`, the measures are histograms over the same places, and the matrix holds the transport costs <P, C>.
+    Without, they are point clouds of any sizes, and it holds the Wasserstein distances W_p.
+
+    Without `other`, and with a symmetric cost, each pair is solved once. Where the distance of a measure to itself is
+    zero, it is not computed but known: mass that stays in place costs C_ii = 0, and no plan costs less than that if no
+    cost is negative.
+
+    Parameters
+    ----------
+    measures : array_like (k, n), or list of k point clouds
+        Histograms, one per row; or, without `cost`, points (n_i, d), each alone for uniform weights or as a tuple
+        (points, weights) with weights (n_i,). A vector of points stands for points on the line.
+    other : likewise (l, m), or list of l point clouds, optional
+        The second set. None compares the measures with each other.
+    cost : array_like (n, m), CostMatrix or PointCloud, optional
+        Costs between the places of the histograms. All weights need the same total.
+    p : float, optional
+        Exponent of W_p, >= 1; None stands for 2. For point clouds only: the power of a distance between places belongs
+        into `cost`.
+    threads : int, optional
+        Pairs are spread over the threads; None for all processors. The answer has the same bits for any number.
+    progress : bool
+        Show a progress bar over the pairs (needs tqdm).
+
+    Returns
+    -------
+    ndarray (k, k) or (k, l)
+        Transport costs in the unit of `cost` times that of the weights; distances in the unit of the coordinates, for
+        weights normalised to probabilities.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `emd` and `PointCloud` do, naming the measure or the pair; for `p` together with `cost`.
+    InfeasibleError
+        If forbidden arcs, costs of +inf, leave no plan for a pair.
+
+    Notes
+    -----
+    W_p is a metric: Villani 2009, "Optimal Transport, Old and New", Definition 6.1. The cost matrices of point clouds
+    are computed a few at a time, as float32 if all points are, else as float64.
+
+    Examples
+    --------
+    >>> import numpy as np, monge
+    >>> monge.pairwise([[[0.0, 0.0]], [[3.0, 4.0]], [[0.0, 1.0], [0.0, -1.0]]])[0]
+    array([0., 5., 1.])
+    >>> places = np.arange(3.0)
+    >>> monge.pairwise([[1, 0, 0], [0, 1, 0], [0, 0, 1]], cost=abs(places[:, None] - places))
+    array([[0., 1., 2.],
+           [1., 0., 1.],
+           [2., 1., 0.]])
+    """
+    workers = available_threads(threads)
+    if cost is None:
+        return _between_clouds(measures, other, check_power(2.0 if p is None else p), workers, progress)
+    if p is not None:
+        raise ValueError(f"p belongs to point clouds; got p={p!r} and a cost. Put the power into the cost: cost**p.")
+    return _between_histograms(measures, other, dense(as_cost(cost), workers), workers, progress)
+
+
+def _between_histograms(measures: Any, other: Any, C: NDArray[Any], threads: int, progress: bool) -> Array:
+    n, m = C.shape
+    if other is None and n != m:
+        raise ValueError(f"cost should be square to compare the measures with each other; got shape {C.shape}.")
+    symmetric = other is None and np.array_equal(C, C.T)
+    zero = symmetric and not C.diagonal().any() and bool((C >= 0).all())
+    targets = measures if other is None else other
+    a, b = _histograms(measures, "measures", n), _histograms(targets, "measures" if other is None else "other", m)
+    _check_totals(list(measures), list(targets))
+    D = np.zeros((len(a), len(b)))
+    upper = [range(s + zero if symmetric else 0, len(b)) for s in range(len(a))]
+    pairs = (_Pair((s, t), C, a[s], b[t], False, 1.0) for s in range(len(a)) for t in upper[s])
+    _solve(pairs, sum(map(len, upper)), 1.0, D, threads, progress)
+    return _mirrored(D) if symmetric else D
+
+
+def _between_clouds(measures: Any, other: Any, p: float, threads: int, progress: bool) -> Array:
+    sources = _clouds(measures, "measures")
+    targets = sources if other is None else _clouds(other, "other")
+    _check_totals([cloud.given for cloud in sources], [cloud.given for cloud in targets])
+    D = np.zeros((len(sources), len(targets)))
+    if D.size == 0:
+        return D
+    d = sources[0].points.shape[1]
+    for clouds, name in ((sources, "measures"), (targets, "other")):
+        for k, cloud in enumerate(clouds):
+            if cloud.points.shape[1] != d:
+                raise ValueError(
+                    f"all points should have the same dimension; got {d} in measures[0] and "
+                    f"{cloud.points.shape[1]} in {name}[{k}]."
+                )
+    dtype = np.result_type(*(cloud.points for cloud in sources + targets))
+    x, y = (np.concatenate([cloud.points for cloud in clouds], dtype=dtype) for clouds in (sources, targets))
+    # As in `wasserstein`: powers of distances between rescaled points neither overflow nor vanish.
+    exponent = math.frexp(PointCloud(x, y, "euclidean").reach)[1]
+    x, y = (np.ascontiguousarray(np.ldexp(points, -exponent)) for points in (x, y))
+    begins = np.cumsum([0, *(len(cloud.points) for cloud in sources)]).tolist()
+    ends = np.cumsum([0, *(len(cloud.points) for cloud in targets)]).tolist()
+    upper = [range(s + 1 if other is None else 0, len(targets)) for s in range(len(sources))]
+
+    def pairs() -> Iterator[_Pair]:
+        for s, source in enumerate(sources):
+            own = x[begins[s] : begins[s + 1]]
+            for group in _groups(upper[s], ends, _CHUNK // len(own)):
+                # One call for many small matrices, side by side, so that it is worth the threads' while.
+                start, end = ends[group.start], ends[group.stop]
+                entries = len(own) * (end - start)
+                if entries > _CHUNK:
+                    require_memory(entries * dtype.itemsize, "one cost matrix", "Subsample or aggregate the points.")
+                block = _core.ground_costs(own, y[start:end], EUCLIDEAN, p, threads)
+                for t in group:
+                    C = block[:, ends[t] - start : ends[t + 1] - start]
+                    a, b = source.weights, targets[t].weights
+                    yield _Pair((s, t), C, a, b, True, total_mass(a if a is not None else b))
+
+    _solve(pairs(), sum(map(len, upper)), 1.0 / p, D, threads, progress)
+    D = np.ldexp(D, exponent)
+    return _mirrored(D) if other is None else D
+
+
+def _groups(targets: range, ends: list[int], most: int) -> Iterator[range]:
+    """Runs of targets with at most so many points together, but at least one target each."""
+    start = targets.start
+    for t in targets:
+        if t > start and ends[t + 1] - ends[start] > most:
+            yield range(start, t)
+            start = t
+    if start < targets.stop:
+        yield range(start, targets.stop)
+
+
+def _solve(pairs: Iterable[_Pair], count: int, root: float, D: Array, threads: int, progress: bool) -> None:
+    """Writes (<P, C> / mass)^root of each pair into D (s, t), a chunk of pairs at a time. Modifies D in place."""
+    with count_bar(progress, count, "pairwise", "pairs") as show:
+        done = 0
+        for chunk in _chunks(pairs):
+            costs, a, b = [pair.C for pair in chunk], [pair.a for pair in chunk], [pair.b for pair in chunk]
+            solved = _core.emd_values(costs, a, b, threads, _report(show, done))
+            for pair, (code, value) in zip(chunk, solved, strict=True):
+                with naming("pair", pair.at):
+                    check_solved(code, pair.C)
+                # On Python's floats, as `wasserstein` does: NumPy's power of an array may round another way.
+                D[pair.at] = (value / pair.mass) ** root
+            done += len(chunk)
+            if show is not None:
+                show(done)
+
+
+def _report(show: Callable[[int], None] | None, before: int) -> Callable[[int, int, float], None] | None:
+    return None if show is None else lambda done, _sweeps, _violation: show(before + done)
+
+
+def _chunks(pairs: Iterable[_Pair]) -> Iterator[list[_Pair]]:
+    chunk: list[_Pair] = []
+    held = 0
+    for pair in pairs:
+        chunk.append(pair)
+        held += _PER_PAIR + _PER_PLACE * sum(pair.C.shape) + (pair.C.size if pair.computed else 0)
+        if held >= _CHUNK:
+            yield chunk
+            chunk, held = [], 0
+    if chunk:
+        yield chunk
+
+
+def _mirrored(D: Array) -> Array:
+    return np.triu(D) + np.triu(D, 1).T
+
+
+def _histograms(values: Any, name: str, size: int) -> list[Weights]:
+    rows = []
+    for k, row in enumerate(values):
+        with naming(f"{name}[{k}]"):
+            weights, _ = check_weights(row, None, size, 1)
+            assert weights is not None
+            rows.append(weights)
+    return rows
+
+
+def _clouds(values: Any, name: str) -> list[_Cloud]:
+    if not isinstance(values, list | tuple) and np.ndim(values) != 3:
+        raise ValueError(
+            f"{name} should be a list of point clouds, each (n, d) or a tuple (points, weights); "
+            f"got {type(values).__name__} of shape {np.shape(values)}. For histograms, pass cost=."
+        )
+    clouds = []
+    for k, item in enumerate(values):
+        points, given = item if isinstance(item, tuple) and len(item) == 2 else (item, None)
+        with naming(f"{name}[{k}]"):
+            points = as_points(points, "points")
+            weights, _ = check_weights(given, None, len(points), 1)
+        clouds.append(_Cloud(points, weights, given))
+    return clouds
+
+
+def _check_totals(a: list[Any], b: list[Any]) -> None:
+    """Raises ValueError, naming a pair, if some weights in a and some in b have totals that differ."""
+    totals_a, totals_b = ({k: math.fsum(w) for k, w in enumerate(side) if w is not None} for side in (a, b))
+    if totals_a and totals_b:
+        for least, most in ((min, max), (max, min)):
+            s, t = least(totals_a, key=totals_a.__getitem__), most(totals_b, key=totals_b.__getitem__)
+            with naming("pair", (s, t)):
+                check_weights(a[s], b[t], len(a[s]), len(b[t]))

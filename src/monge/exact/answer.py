@@ -1,0 +1,72 @@
+"""What the C++ core returns, as a Transport or as an exception with the remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monge.problem.costs import LARGEST_COST
+from monge.problem.measures import Weights
+from monge.problem.transport import InfeasibleError, Status, Transport
+
+if TYPE_CHECKING:
+    from monge.exact._core import Solution
+
+__all__ = ["check_solved", "transport"]
+
+# The statuses of csrc/emd.hpp.
+_OPTIMAL, _TIME_LIMIT, _INTERRUPTED, _INFEASIBLE, _NO_PLAN_YET, _INVALID_COST, _OUT_OF_MEMORY = range(7)
+
+
+def transport(solution: Solution, C: NDArray[Any], weights: tuple[Weights | None, Weights | None]) -> Transport:
+    """The Transport between `weights` at the costs C that a solution of the core stands for."""
+    code, value, gap, f, g, rows, cols, mass, counters = solution
+    check_solved(code, C)
+    return Transport(
+        value=value,
+        cost=value,
+        f=f,
+        g=g,
+        gap=gap,
+        status=Status.OPTIMAL if code == _OPTIMAL else Status.TIME_LIMIT,
+        iterations=counters["pivots"],
+        stats=counters,
+        weights=weights,
+        entries=lambda: (rows, cols, mass),
+    )
+
+
+def check_solved(code: int, C: NDArray[Any]) -> None:
+    """Raises what a status of the core means, unless it is one that comes with a plan."""
+    if code in (_OPTIMAL, _TIME_LIMIT):
+        return
+    if code == _INVALID_COST:
+        raise ValueError(
+            "cost should hold numbers up to 1e290, or +inf for a forbidden arc, but not NaN or -inf; "
+            + next(_bad_costs(C))
+        )
+    if code == _INFEASIBLE:
+        raise InfeasibleError(
+            "no plan avoids the forbidden arcs (cost +inf). Give them a large finite cost, remove mass that cannot be "
+            "delivered, or use monge.partial to transport only a part."
+        )
+    if code == _NO_PLAN_YET:
+        raise TimeoutError(
+            "time_limit ran out before a plan was found that avoids the forbidden arcs. Raise time_limit."
+        )
+    if code == _OUT_OF_MEMORY:
+        raise MemoryError(
+            f"the solver ran out of memory on a {C.shape[0]} x {C.shape[1]} problem, beyond the cost it was given. "
+            "Aggregate points, or free memory."
+        )
+    raise RuntimeError(f"the solver stopped with the unexpected status {code}; please report this problem.")
+
+
+def _bad_costs(C: NDArray[Any]) -> Iterator[str]:
+    for i, row in enumerate(C):
+        values = row.astype(np.float64)
+        bad = ~(values > -np.inf) | (np.isfinite(values) & (np.abs(values) > LARGEST_COST))
+        yield from (f"cost[{i}, {j}] = {values[j]}." for j in np.flatnonzero(bad))

@@ -1,0 +1,119 @@
+"""Many transport problems at once, each solved by one of the threads.
+
+For every k:  minimise  <P, C_k>  subject to  P >= 0,  P 1 = a_k,  P' 1 = b_k
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monge.exact import _core
+from monge.exact.answer import transport
+from monge.exact.dense import dense
+from monge.problem.arrays import available_threads, require_memory, seconds
+from monge.problem.costs import CostMatrix, PointCloud, as_cost
+from monge.problem.measures import Weights, check_weights
+from monge.problem.progress import count_bar
+from monge.problem.transport import ConvergenceWarning, Status, Transport
+
+__all__ = ["emd_batch", "is_batch", "naming"]
+
+
+def is_batch(cost: Any) -> bool:
+    """Whether `cost` stands for many problems: a 3-D array, or a list of matrices or of cost objects.
+
+    The first item of a list decides. Nested lists of numbers are one matrix, as everywhere in NumPy.
+    """
+    if isinstance(cost, list | tuple):
+        return len(cost) > 0 and (isinstance(cost[0], CostMatrix | PointCloud) or getattr(cost[0], "ndim", 0) == 2)
+    return getattr(cost, "ndim", 0) == 3
+
+
+def emd_batch(
+    cost: Any,
+    a: Any,
+    b: Any,
+    *,
+    init: Any,
+    threads: int | None,
+    time_limit: float | None,
+    progress: bool,
+) -> list[Transport]:
+    """`emd` for what `is_batch` accepts; the arguments are described there."""
+    if init is not None:
+        raise ValueError("init= is for a single problem; got a batch. Leave it out, or solve the problems one by one.")
+    workers, limit = available_threads(threads), seconds(time_limit)
+    matrices = _matrices(cost, workers)
+    weights_a, weights_b = _one_each(a, "a", len(matrices)), _one_each(b, "b", len(matrices))
+    for k, C in enumerate(matrices):
+        with naming("problem", k):
+            weights_a[k], weights_b[k] = check_weights(weights_a[k], weights_b[k], *C.shape)
+    with count_bar(progress, len(matrices), "emd", "problems") as show:
+        report = None if show is None else (lambda done, _sweeps, _violation: show(done))
+        solutions = _core.emd_all(matrices, weights_a, weights_b, workers, limit, report)
+        if show is not None:
+            show(len(matrices))
+    answers = []
+    for k, solution in enumerate(solutions):
+        with naming("problem", k):
+            answers.append(transport(solution, matrices[k], (weights_a[k], weights_b[k])))
+    late = [t.gap for t in answers if not t.converged]
+    if late:
+        warnings.warn(
+            f"emd: {len(late)} of {len(answers)} problems: {Status.TIME_LIMIT.value} (largest gap {max(late):.3g}).",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
+    return answers
+
+
+class naming:
+    """Says in the text of an error to which of many it belongs: "problem 17: ...".
+
+    A class, since the generator of a
+    contextmanager takes longer than a small problem's checks."""
+
+    def __init__(self, *what: Any) -> None:
+        self.what = what
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: BaseException | None, _traceback: Any) -> None:
+        if isinstance(error, Exception):
+            error.args = (f"{' '.join(map(str, self.what))}: {error}",)
+
+
+def _matrices(cost: Any, threads: int) -> list[NDArray[Any]]:
+    """One matrix per problem, those of point clouds computed."""
+    problems = []
+    for k, item in enumerate(cost):
+        with naming("problem", k):
+            problems.append(as_cost(item))
+    clouds = [(p.shape, np.result_type(p.x, p.y).itemsize) for p in problems if isinstance(p, PointCloud)]
+    require_memory(
+        sum(n * m * itemsize for (n, m), itemsize in clouds),
+        f"the cost matrices of these {len(clouds)} point clouds",
+        "Solve fewer at once, or use monge.pairwise for a matrix of distances.",
+    )
+    return [dense(problem, threads) for problem in problems]
+
+
+def _one_each(weights: Any, name: str, count: int) -> list[Weights | None]:
+    """The weights of each problem, as the caller gave them: one vector for all, or one for each."""
+    if weights is None:
+        return [None] * count
+    if not hasattr(weights, "__len__"):
+        raise TypeError(f"{name} should be an array, a list of one array per problem, or None; got {weights!r}.")
+    if len(weights) > 0 and weights[0] is not None and np.ndim(weights[0]) == 0:
+        return [weights] * count
+    if len(weights) != count:
+        raise ValueError(
+            f"{name} should hold one vector of weights for each of the {count} problems, or be one vector for all; "
+            f"got {len(weights)} items."
+        )
+    return list(weights)
