@@ -275,7 +275,7 @@ inline bool polish(const CandidateLists& lists, const std::vector<Flow>& supply,
             std::fill(received.begin(), received.end(), 0.0f);
             for (std::size_t i = 0; i < n; ++i)
                 if (lists.length(i) > 0)
-                    list_kernels().sinkhorn_row(&column[i * stride], &cost[i * stride], stride, w.data(), scale,
+                    list_kernels().sinkhorn_row(&column[i * stride], &cost[i * stride], lists.length(i), w.data(), scale,
                                                 static_cast<float>(static_cast<double>(supply[i]) / total), room.data(),
                                                 received.data());
             error = 0.0;

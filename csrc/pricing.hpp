@@ -77,6 +77,7 @@ template <class T>
 struct Scratch {
     std::vector<T> row;
     std::vector<std::int32_t> found;
+    std::vector<double> values;
     std::vector<std::pair<double, Node>> ranked;
     explicit Scratch(std::size_t cols) : row(cols), found(cols + 1) {}
 };
@@ -148,29 +149,31 @@ double list_row(const Arcs& arcs, std::size_t i, const double* v, std::size_t k,
     const auto& kernels = row_kernels<typename Arcs::Scalar>();
     const std::size_t m = arcs.cols();
     const auto* c = arcs.row(i, scratch.row.data());
-    const double bound = kernels.kth_bound(c, v, m, k);
-    const double above = std::nextafter(bound, infinity);  // `below` is strict
-    std::size_t found = kernels.below(c, v, m, above, scratch.found.data());
-    auto value = [&](Node j) { return static_cast<double>(c[j]) - v[j]; };
-    lists.clear(i);
-    if (found > k) {
-        auto& ranked = scratch.ranked;
-        ranked.clear();
-        for (std::size_t q = 0; q < found; ++q) ranked.emplace_back(value(scratch.found[q]), scratch.found[q]);
-        std::nth_element(ranked.begin(), ranked.begin() + (k - 1), ranked.end());
-        const auto last = ranked[k - 1];
-        std::size_t kept = 0;
-        for (std::size_t q = 0; q < found; ++q) {
-            const Node j = scratch.found[q];
-            if (std::make_pair(value(j), j) <= last) scratch.found[kept++] = j;
-        }
-        found = kept;
-    }
-    double least = infinity;
+    const double above = std::nextafter(kernels.kth_bound(c, v, m, k), infinity);  // `below` is strict
+    const std::size_t found = kernels.below(c, v, m, above, scratch.found.data());
+    auto& values = scratch.values;
+    values.resize(2 * found);
+    double* const order = values.data() + found;
     for (std::size_t q = 0; q < found; ++q) {
         const Node j = scratch.found[q];
+        values[q] = order[q] = static_cast<double>(c[j]) - v[j];
+    }
+    double bound = infinity;
+    std::size_t ties = found;  // how many of the arcs at the bound to keep
+    if (found > k) {
+        std::nth_element(order, order + (k - 1), order + found);
+        bound = order[k - 1];
+        ties = k;
+        for (std::size_t q = 0; q < found; ++q) ties -= values[q] < bound;
+    }
+    lists.clear(i);
+    double least = infinity;
+    for (std::size_t q = 0; q < found; ++q) {
+        if (values[q] > bound || (values[q] == bound && ties == 0)) continue;
+        ties -= values[q] == bound;
+        const Node j = scratch.found[q];
         lists.add(i, j, static_cast<double>(c[j]));
-        least = std::min(least, value(j));
+        least = std::min(least, values[q]);
     }
     return least;
 }

@@ -4,6 +4,9 @@
 #include "row_kernels.hpp"
 
 #include <math.h>
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
 
 #include <cstring>
 
@@ -49,10 +52,19 @@ inline double smallest(Vector a) {
     for (size_t l = 1; l < width; ++l) low = smaller(a[l], low);
     return low;
 }
-inline bool any(Mask a) {
-    long long all = 0;
-    for (size_t l = 0; l < width; ++l) all |= a[l];
-    return all != 0;
+/// One bit per lane.
+inline std::uint32_t bits(Mask a) {
+#if defined(__AVX512DQ__)
+    return _mm512_movepi64_mask((__m512i)a);
+#elif defined(__AVX__)
+    return static_cast<std::uint32_t>(_mm256_movemask_pd((__m256d)a));
+#elif defined(__SSE2__)
+    return static_cast<std::uint32_t>(_mm_movemask_pd((__m128d)a));
+#else
+    std::uint32_t all = 0;
+    for (size_t l = 0; l < width; ++l) all |= static_cast<std::uint32_t>(a[l] & 1) << l;
+    return all;
+#endif
 }
 
 // For float passes and selections: small arrays of lanes, which compilers do vectorise where nothing is carried over.
@@ -126,23 +138,14 @@ template <class T>
 size_t below(const T* c, const double* v, size_t m, double bound, int32_t* out) {
     const Vector bounds = spread(bound);
     size_t found = 0, j = 0;
-    auto collect = [&](size_t end) {
-        for (; j < end; ++j) {
-            out[found] = static_cast<int32_t>(j);
-            found += static_cast<double>(c[j]) - v[j] < bound;
-        }
-    };
-    // Few blocks hold anything: one test of four vectors decides whether to look closer.
-    while (j + 4 * width <= m) {
-        const Mask hit = (load(c + j) - load(v + j) < bounds) | (load(c + j + width) - load(v + j + width) < bounds) |
-                         (load(c + j + 2 * width) - load(v + j + 2 * width) < bounds) |
-                         (load(c + j + 3 * width) - load(v + j + 3 * width) < bounds);
-        if (any(hit))
-            collect(j + 4 * width);
-        else
-            j += 4 * width;
+    for (; j + 4 * width <= m; j += 4 * width) {
+        std::uint32_t hits = 0;
+        for (size_t q = 0; q < 4; ++q)
+            hits |= bits(load(c + j + q * width) - load(v + j + q * width) < bounds) << (q * width);
+        for (; hits != 0; hits &= hits - 1) out[found++] = static_cast<int32_t>(j) + __builtin_ctz(hits);
     }
-    collect(m);
+    for (; j < m; ++j)
+        if (static_cast<double>(c[j]) - v[j] < bound) out[found++] = static_cast<int32_t>(j);
     return found;
 }
 
@@ -229,50 +232,47 @@ size_t cheapest(const int32_t* column, const double* cost, size_t len, const dou
     return at;
 }
 
+typedef float Floats __attribute__((vector_size(8 * width), aligned(4), may_alias));  // one register of floats
+typedef int32_t Integers __attribute__((vector_size(8 * width)));
+
 // 2^x for x <= 0, relative error 2e-7: x is split into the nearest integer, by adding a magic number, and a rest in
-// [-1/2, 1/2] on which a polynomial of degree 5 is fitted (minimax in the relative error).
-inline float exp2_nonpositive(float x) {
-    x = x < -126.0f ? -126.0f : x;
+// [-1/2, 1/2] on which a polynomial of degree 5 is fitted (minimax in the relative error). The integer, in the last bits of
+// the sum, is added to the exponent of the result.
+inline Floats exp2_nonpositive(Floats x) {
+    const Floats least = Floats{} - 126.0f;
     const float magic = 12582912.0f;  // 1.5 * 2^23
-    const float shifted = x + magic;
-    const float r = x - (shifted - magic);
-    float p = 1.32647273e-3f;
-    p = p * r + 9.67151299e-3f;
+    x = x < least ? least : x;
+    const Floats shifted = x + magic;
+    const Floats r = x - (shifted - magic);
+    Floats p = r * 1.32647273e-3f + 9.67151299e-3f;
     p = p * r + 5.55073358e-2f;
     p = p * r + 2.40222424e-1f;
     p = p * r + 6.93147004e-1f;
     p = p * r + 1.0f;
-    std::uint32_t bits, power;
-    std::memcpy(&bits, &p, sizeof bits);
-    std::memcpy(&power, &shifted, sizeof power);
-    bits += power << 23;
-    std::memcpy(&p, &bits, sizeof p);
-    return p;
+    return (Floats)((Integers)p + ((Integers)shifted << 23));
 }
 
 void sinkhorn_row(const int32_t* column, const float* cost, size_t len, const float* w, float scale, float mass,
                   float* room, float* received) {
-    float top[lanes], sum[lanes];
-    for (size_t l = 0; l < lanes; ++l) {
-        top[l] = -static_cast<float>(infinity);
-        sum[l] = 0.0f;
-    }
-    for (size_t k = 0; k < len; k += lanes)
-        for (size_t l = 0; l < lanes; ++l) {
-            const float x = scale * (w[column[k + l]] - cost[k + l]);
-            room[k + l] = x;
-            top[l] = x > top[l] ? x : top[l];
+    constexpr size_t step = 2 * width;
+    const size_t filled = (len + lanes - 1) / lanes * lanes;
+    for (size_t k = 0; k < filled; ++k) room[k] = scale * (w[column[k]] - cost[k]);
+    Floats* const x = reinterpret_cast<Floats*>(room);
+    Floats top = x[0];
+    for (size_t q = 1; q < filled / step; ++q) top = x[q] > top ? x[q] : top;
+    float shift = top[0];
+    for (size_t l = 1; l < step; ++l) shift = top[l] > shift ? top[l] : shift;
+    // Sixteen partial sums whatever the register, so that every instruction set adds in the same order.
+    constexpr size_t registers = lanes / step;
+    Floats sums[registers] = {};
+    for (size_t q = 0; q < filled / step; q += registers)
+        for (size_t r = 0; r < registers; ++r) {
+            x[q + r] = exp2_nonpositive(x[q + r] - shift);
+            sums[r] += x[q + r];
         }
-    for (size_t l = 1; l < lanes; ++l) top[0] = top[l] > top[0] ? top[l] : top[0];
-    const float shift = top[0];
-    for (size_t k = 0; k < len; k += lanes)
-        for (size_t l = 0; l < lanes; ++l) {
-            const float e = exp2_nonpositive(room[k + l] - shift);
-            room[k + l] = e;
-            sum[l] += e;
-        }
-    for (size_t l = 1; l < lanes; ++l) sum[0] += sum[l];
-    const float share = mass / sum[0];
+    float sum = 0.0f;
+    for (size_t l = 0; l < lanes; ++l) sum += sums[l / step][l % step];
+    const float share = mass / sum;
     for (size_t k = 0; k < len; ++k) received[column[k]] += share * room[k];
 }
 

@@ -50,9 +50,9 @@ struct ListKernels {
     std::size_t (*cheapest)(const std::int32_t* column, const double* cost, std::size_t len, const double* part,
                             const std::int32_t* block, const double* add, double* value);
 
-    /// One row of a Sinkhorn step over a list of `len` arcs, a multiple of sixteen: adds to received[column[k]] the share
-    /// mass * softmax_k(scale * (w[column[k]] - cost[k])), in base two. `room` has place for len numbers. Arcs that only
-    /// fill up a list have a cost of +inf.
+    /// One row of a Sinkhorn step over a list of `len` arcs: adds to received[column[k]] the share
+    /// mass * softmax_k(scale * (w[column[k]] - cost[k])), in base two. The lists, and `room`, are filled up to a multiple
+    /// of sixteen, with costs of +inf and any columns.
     void (*sinkhorn_row)(const std::int32_t* column, const float* cost, std::size_t len, const float* w, float scale,
                          float mass, float* room, float* received);
 };

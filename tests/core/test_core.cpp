@@ -587,7 +587,7 @@ void list_kernels() {
         double sum = 0.0;
         for (const double x : exponent) sum += std::exp2(x - top);
         for (std::size_t k = 0; k < length; ++k) expected[columns[k]] += 3.0 * std::exp2(exponent[k] - top) / sum;
-        kernels.sinkhorn_row(columns.data(), costs.data(), filled, w.data(), scale, 3.0f, room.data(), received.data());
+        kernels.sinkhorn_row(columns.data(), costs.data(), length, w.data(), scale, 3.0f, room.data(), received.data());
         bool close = true;
         // 2e-7 of the polynomial, float32 sums, and exponents up to 40 of which float32 resolves 2e-6.
         for (std::size_t j = 0; j < expected.size(); ++j) close &= std::fabs(received[j] - expected[j]) <= 1e-5 * expected[j] + 1e-30;
