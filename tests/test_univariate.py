@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 
 import hypothesis.extra.numpy as hnp
 import numpy as np
@@ -311,8 +312,10 @@ class TestInputs:
         assert monge.wasserstein_1d([0.0], [y], p=p) == pytest.approx(y)
 
 
-def repeat(call):
-    while True:
+def repeat(call, seconds):
+    """Until something stops it; at the latest when the seconds are over, which is a guard against hanging."""
+    give_up = time.monotonic() + seconds
+    while time.monotonic() < give_up:
         call()
 
 
@@ -334,10 +337,13 @@ class TestMachine:
         # Whichever call the signal finds, and wherever in it, that call ends with the exception.
         rng = np.random.default_rng(11)
         x, y, a = rng.random(2_000_000), rng.random(2_000_000), rng.random(2_000_000)
+        # In the background of a shell, SIGINT is ignored until a handler is set.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
         timer = threading.Timer(0.15, os.kill, (os.getpid(), signal.SIGINT))
         timer.start()
         try:
             with pytest.raises(KeyboardInterrupt):
-                repeat(lambda: monge.emd_1d(x, y, a, a[::-1], p=1.5, period=1.0, threads=threads))
+                repeat(lambda: monge.emd_1d(x, y, a, a[::-1], p=1.5, period=1.0, threads=threads), 60.0)
         finally:
             timer.join()
+            signal.signal(signal.SIGINT, before)
