@@ -74,8 +74,8 @@ def emd_batch(
 class naming:
     """Says in the text of an error to which of many it belongs: "problem 17: ...".
 
-    A class, since the generator of a
-    contextmanager takes longer than a small problem's checks."""
+    A class, since the generator of a contextmanager takes longer than the checks of a small problem.
+    """
 
     def __init__(self, *what: Any) -> None:
         self.what = what
