@@ -62,6 +62,7 @@ struct Counters {
     std::int64_t sweeps = 0;             // passes over all arcs that look for violators
     std::int64_t listed_arcs = 0;        // candidate arcs at the end
     std::int64_t coarse_pivots = 0;      // on the aggregated problems of the start
+    std::int64_t coarse_sweeps = 0;      // likewise
     double seconds_start = 0.0, seconds_pivots = 0.0, seconds_sweeps = 0.0, seconds_total = 0.0;
 };
 

@@ -112,6 +112,7 @@ void NetworkSimplex<Arcs>::start(double magnitude, bool averages) {
             solver.start(magnitude, true);
             solver.optimise();
             counters_.coarse_pivots += counters.pivots + counters.coarse_pivots;
+            counters_.coarse_sweeps += counters.sweeps + counters.coarse_sweeps;
             prolong(coarse, solver.tree(), v_);
         } else if (!monitor_.stopped()) {
             c_transform(arcs_, u_, v_, scratch_, workers_, monitor_);

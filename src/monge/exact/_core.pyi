@@ -11,6 +11,7 @@ class Counters(TypedDict):
     sweeps: int
     listed_arcs: int
     coarse_pivots: int
+    coarse_sweeps: int
     seconds_start: float
     seconds_pivots: float
     seconds_sweeps: float

@@ -46,7 +46,7 @@ cdef extern from "emd.hpp" namespace "monge" nogil:
         void* context
 
     cdef struct Counters:
-        int64_t pivots, degenerate_pivots, arcs_priced, sweeps, listed_arcs, coarse_pivots
+        int64_t pivots, degenerate_pivots, arcs_priced, sweeps, listed_arcs, coarse_pivots, coarse_sweeps
         double seconds_start, seconds_pivots, seconds_sweeps, seconds_total
 
     cdef cppclass Solution:

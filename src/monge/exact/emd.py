@@ -156,8 +156,8 @@ def emd(
     with pivot_bar(progress) as report:
         raw = _core.emd(matrix, weights_a, weights_b, f, g, plan_rows, plan_cols, workers, limit, report)
         if report is not None:
-            counters = raw[-1]
-            report(counters["pivots"] + counters["coarse_pivots"], counters["sweeps"], 0.0)
+            c = raw[-1]
+            report(c["pivots"] + c["coarse_pivots"], c["sweeps"] + c["coarse_sweeps"], 0.0)
     answer = transport(raw, matrix, (weights_a, weights_b))
     if not answer.converged:
         warnings.warn(f"emd: {answer.status.value} (gap {answer.gap:.3g}).", ConvergenceWarning, stacklevel=2)
