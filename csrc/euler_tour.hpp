@@ -56,7 +56,7 @@ public:
     const std::int32_t* blocks() const { return block_of_.data(); }
     const double* adds() const { return add_.data(); }
 
-    /// Replaces every number by assign(x). The adds become zero.
+    /// To give every node a new number: clear the adds, then set the values.
     void clear_adds() { std::fill(add_.begin(), add_.end(), 0.0); }
     void set_value(Node x, double value) { value_[x] = value; }
 
