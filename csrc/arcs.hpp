@@ -83,6 +83,7 @@ public:
     explicit ForbiddenArcs(const Arcs& arcs) : arcs_(arcs) {}
 
     void phase_one() { indicator_ = true; }
+    /// Empty potentials stand for all allowed arcs.
     void phase_two(std::vector<double> p, std::vector<double> q) {
         indicator_ = false;
         p_ = std::move(p);

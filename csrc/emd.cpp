@@ -141,8 +141,13 @@ Status solve_forbidden(const Base& base, double magnitude, const Masses& masses,
         simplex.reprice();
         simplex.optimise();
         if (forbidden_flow(1.0)) return monitor.stopped() ? Status::no_plan_yet : Status::infeasible;
-        std::vector<double> p(arcs.rows()), q(arcs.cols());
-        simplex.tree().read_potentials(p, q);
+        // Stopped in phase one, (p, q) are not optimal and say nothing; the plan is feasible all the same.
+        std::vector<double> p, q;
+        if (!monitor.stopped()) {
+            p.resize(arcs.rows());
+            q.resize(arcs.cols());
+            simplex.tree().read_potentials(p, q);
+        }
         arcs.phase_two(std::move(p), std::move(q));
         simplex.reprice();
     }
@@ -164,7 +169,7 @@ WarmStart warm_start(const Problem& problem, bool transposed, const CostRange& r
                      const std::vector<Node>& col_map) {
     WarmStart warm;
     if (row_estimate == nullptr || col_estimate == nullptr) return warm;
-    // place[k]: where the k-th row or column of the caller's stands among those with mass, -1 if it has none.
+    // Returns where each row or column of the caller's stands among those with mass, -1 if it has none.
     auto select = [](const double* estimate, std::size_t size, const std::vector<Node>& map, std::vector<double>& out) {
         std::vector<Node> place(size, -1);
         const std::size_t kept = map.empty() ? size : map.size();

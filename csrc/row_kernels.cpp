@@ -8,8 +8,6 @@
 #include <immintrin.h>
 #endif
 
-#include <cstring>
-
 #define MONGE_NAME_2(name, isa) name##_##isa
 #define MONGE_NAME_1(name, isa) MONGE_NAME_2(name, isa)
 #define MONGE_NAME(name) MONGE_NAME_1(name, MONGE_ISA)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from monge.problem.arrays import real_array
 
-__all__ = ["Weights", "check_weights", "total_mass", "weights_or_uniform"]
+__all__ = ["Weights", "check_weights", "total_mass"]
 
 # Masses are multiplied by 2**60, and by costs: beyond these totals such products would overflow.
 _SMALLEST_TOTAL, _LARGEST_TOTAL = 1e-280, 1e280
@@ -38,11 +38,6 @@ def check_weights(a: Any, b: Any, n: int, m: int) -> tuple[Weights | None, Weigh
                 "monge.sinkhorn with marginals= to let masses differ."
             )
     return weights_a, weights_b
-
-
-def weights_or_uniform(weights: Weights | None, size: int, total: float = 1.0) -> Weights:
-    """`weights`, or uniform ones of the given total."""
-    return np.full(size, total / size) if weights is None else weights
 
 
 def total_mass(weights: Weights | None) -> float:
