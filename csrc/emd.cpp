@@ -8,6 +8,7 @@
 
 #include "masses.hpp"
 #include "network_simplex.hpp"
+#include "small_simplex.hpp"
 
 namespace monge {
 namespace {
@@ -200,11 +201,15 @@ bool transpose(const Problem& problem) {
 }
 
 template <class T>
-void solve_typed(const Problem& problem, const Options& options, Solution& solution) {
+void solve_typed(const Problem& problem, const Options& options, SmallSimplex& small, Solution& solution) {
     Monitor monitor(options);
     const T* base = static_cast<const T*>(problem.cost);
     std::size_t n = problem.n, m = problem.m;
     std::ptrdiff_t row_step = problem.row_step, col_step = problem.col_step;
+    if (!valid_weights(problem.a, n, problem.b, m, problem.rounding)) {
+        solution.status = Status::invalid_weights;
+        return;
+    }
     Masses masses = integer_masses(problem.a, n, problem.b, m);
     std::vector<Node> row_map = with_mass(masses.supply), col_map = with_mass(masses.demand);
     const double *row_estimate = problem.f, *col_estimate = problem.g;
@@ -235,6 +240,11 @@ void solve_typed(const Problem& problem, const Options& options, Solution& solut
             Solved<ForbiddenArcs<MatrixArcs<T>>> solved;
             solution.status = solve_forbidden(arcs, magnitude, masses, warm, workers, monitor, solution, solved);
             u = std::move(solved.u), v = std::move(solved.v), plan = std::move(solved.plan);
+        } else if (SmallSimplex::takes(arcs.rows(), arcs.cols()) && !monitor.check()) {
+            small.read(arcs);
+            small.solve(masses, warm.v, monitor, solution.counters);
+            solution.status = monitor.reason();
+            small.read_off(u, v, plan);
         } else {
             Solved<MatrixArcs<T>> solved;
             solution.status = solve_plain(arcs, magnitude, masses, warm, workers, monitor, solution, solved);
@@ -271,18 +281,28 @@ void solve_typed(const Problem& problem, const Options& options, Solution& solut
 
 }  // namespace
 
-Solution solve(const Problem& problem, const Options& options) {
+namespace {
+
+/// With room for small problems that many solves may share.
+Solution solve_with(const Problem& problem, const Options& options, SmallSimplex& small) {
     Solution solution;
     try {
         if (problem.single)
-            solve_typed<float>(problem, options, solution);
+            solve_typed<float>(problem, options, small, solution);
         else
-            solve_typed<double>(problem, options, solution);
+            solve_typed<double>(problem, options, small, solution);
     } catch (const std::bad_alloc&) {
         solution = Solution{};
         solution.status = Status::out_of_memory;
     }
     return solution;
+}
+
+}  // namespace
+
+Solution solve(const Problem& problem, const Options& options) {
+    SmallSimplex small;
+    return solve_with(problem, options, small);
 }
 
 namespace {
@@ -316,6 +336,7 @@ std::vector<Solution> solve_all(const std::vector<Problem>& problems, const Opti
     const std::size_t mean = std::max<std::size_t>(1, entries / problems.size());
     const std::size_t run = std::max<std::size_t>(1, chunk_entries / 16 / mean);
     Workers workers(options.threads);
+    std::vector<SmallSimplex> small(workers.count());
     auto solve_run = [&](std::size_t chunk, int worker) {
         const bool calling = worker == 0;
         Options own;
@@ -327,7 +348,7 @@ std::vector<Solution> solve_all(const std::vector<Problem>& problems, const Opti
         for (std::size_t k = chunk * run; k < std::min(problems.size(), (chunk + 1) * run); ++k) {
             if (calling ? batch.check() : batch.cancelled.load()) return;
             own.time_limit = std::max(0.0, options.time_limit - monitor.seconds());
-            solutions[k] = solve(problems[k], own);
+            solutions[k] = solve_with(problems[k], own, small[worker]);
             ++batch.done;
         }
     };

@@ -18,6 +18,7 @@ enum class Status : int {
     interrupted,     // by the poll: nothing is returned
     infeasible,      // no plan avoids the forbidden arcs
     no_plan_yet,     // stopped before a plan was found that avoids the forbidden arcs
+    invalid_weights, // negative, NaN, all zero, a total outside [1e-280, 1e280], or totals that differ
     invalid_cost,    // NaN, -inf or a magnitude beyond 1e290 among the costs
     out_of_memory,
 };
@@ -28,8 +29,9 @@ struct Problem {
     bool single = false;  // float32, else float64
     std::size_t n = 0, m = 0;
     std::ptrdiff_t row_step = 0, col_step = 0;  // in elements
-    const double* a = nullptr;  // (n,), null for uniform; finite, not negative, not all zero
-    const double* b = nullptr;  // (m,), likewise; equal totals up to rounding
+    const double* a = nullptr;  // (n,), null for uniform
+    const double* b = nullptr;  // (m,), likewise; of the same total
+    double rounding = 0x1p-52;  // of the numbers that a and b were made from, relative: how far the totals may differ
     const double* f = nullptr;  // (n,), an estimate of the potentials to start from, or null
     const double* g = nullptr;  // (m,), likewise; both or neither
     const std::int64_t* plan_rows = nullptr;  // (entries,) with f and g: the arcs of a plan to start from, each once

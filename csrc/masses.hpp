@@ -23,10 +23,26 @@ struct Masses {
     double per_mass;                   // units of flow per unit of the caller's weights; dividing by it keeps 0.2 as 0.2
 };
 
-/// Where null, a or b stands for uniform weights; if both are, the total is 1. Weights are finite, not negative, not all
-/// zero: the caller has checked. A difference between the totals is rescaled away on the side of b.
+/// Where null, a or b stands for uniform weights; if both are, the total is 1.
 class IntegerMasses {
 public:
+    /// Whether weights are finite, not negative and not all zero, with totals that differ by rounding alone: each weight is off
+    /// by half a unit in its last place, and so is the sum by which it was normalised, to which a plain loop over float32
+    /// adds about the square root of the number of terms.
+    static bool valid(const double* a, std::size_t n, const double* b, std::size_t m, double rounding) {
+        const double mass_a = total(a, n), mass_b = total(b, m);
+        auto possible = [](const double* w, std::size_t size, double mass) {
+            if (w == nullptr) return true;
+            bool negative = false;
+            for (std::size_t i = 0; i < size; ++i) negative |= w[i] < 0.0;
+            return !negative && mass >= smallest_total && mass <= largest_total;
+        };
+        if (!possible(a, n, mass_a) || !possible(b, m, mass_b)) return false;
+        const double allowed = rounding * (8.0 + std::sqrt(static_cast<double>(n + m)));
+        return a == nullptr || b == nullptr || std::fabs(mass_a - mass_b) <= allowed * std::max(mass_a, mass_b);
+    }
+
+    /// For valid weights. A difference between the totals is rescaled away on the side of b.
     static Masses make(const double* a, std::size_t n, const double* b, std::size_t m) {
         Masses masses{std::vector<Flow>(n), std::vector<Flow>(m), 0.0};
         const double mass_a = total(a, n), mass_b = total(b, m);
@@ -57,6 +73,9 @@ public:
     }
 
 private:
+    // Masses are multiplied by 2^60, and by costs: beyond these totals such products would overflow.
+    static constexpr double smallest_total = 1e-280, largest_total = 1e280;
+
     static double total(const double* w, std::size_t size) {
         if (w == nullptr) return 1.0;
         double sum = 0.0, lost = 0.0;  // Neumaier's compensated sum
@@ -87,6 +106,10 @@ private:
         return true;
     }
 };
+
+inline bool valid_weights(const double* a, std::size_t n, const double* b, std::size_t m, double rounding) {
+    return IntegerMasses::valid(a, n, b, m, rounding);
+}
 
 inline Masses integer_masses(const double* a, std::size_t n, const double* b, std::size_t m) {
     return IntegerMasses::make(a, n, b, m);

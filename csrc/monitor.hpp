@@ -9,6 +9,17 @@
 
 namespace monge {
 
+/// Adds the seconds it lives to a counter.
+class Stopwatch {
+public:
+    explicit Stopwatch(double& seconds) : seconds_(seconds), begin_(std::chrono::steady_clock::now()) {}
+    ~Stopwatch() { seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count(); }
+
+private:
+    double& seconds_;
+    const std::chrono::steady_clock::time_point begin_;
+};
+
 class Monitor {
 public:
     explicit Monitor(const Options& options) : options_(options), begin_(Clock::now()), polled_(begin_) {}

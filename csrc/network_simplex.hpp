@@ -7,7 +7,6 @@
 // a sweep over all arcs adds some or certifies the optimum.
 #pragma once
 
-#include <chrono>
 #include <vector>
 
 #include "initial_basis.hpp"
@@ -28,16 +27,6 @@ constexpr std::size_t list_capacity = 96;
 struct WarmStart {
     std::vector<double> u, v;
     std::vector<std::pair<Node, Node>> arcs;  // may be none
-};
-
-class Stopwatch {
-public:
-    explicit Stopwatch(double& seconds) : seconds_(seconds), begin_(std::chrono::steady_clock::now()) {}
-    ~Stopwatch() { seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count(); }
-
-private:
-    double& seconds_;
-    const std::chrono::steady_clock::time_point begin_;
 };
 
 template <class Arcs>

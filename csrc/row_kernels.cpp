@@ -230,6 +230,36 @@ size_t cheapest(const int32_t* column, const double* cost, size_t len, const dou
     return at;
 }
 
+size_t cheapest_padded(const double* c, const double* y, size_t m, double* value) {
+    Vector low = load(c) + load(y);
+    Mask at = {};  // where each lane's register began
+    for (size_t j = width; j < m; j += width) {
+        const Vector r = load(c + j) + load(y + j);
+        const Mask less = r < low;
+        low = less ? r : low;
+        at = less ? Mask{} + static_cast<long long>(j) : at;
+    }
+    const double least = smallest(low);
+    size_t best = m;
+    for (std::uint32_t hits = bits(low == spread(least)); hits != 0; hits &= hits - 1) {
+        const size_t l = static_cast<size_t>(__builtin_ctz(hits)), j = static_cast<size_t>(at[l]) + l;
+        best = j < best ? j : best;
+    }
+    *value = least;
+    return best;
+}
+
+void shift(const std::uint64_t* set, size_t size, double* values, double delta) {
+    Mask lane;
+    for (size_t l = 0; l < width; ++l) lane[l] = 1LL << l;
+    const Vector deltas = spread(delta);
+    for (size_t k = 0; k < size; k += width) {
+        const Mask in = ((Mask{} + static_cast<long long>(set[k / 64] >> (k % 64))) & lane) != 0;
+        const Vector x = load(values + k);
+        store(values + k, in ? x + deltas : x);
+    }
+}
+
 typedef float Floats __attribute__((vector_size(8 * width), aligned(4), may_alias));  // one register of floats
 typedef int32_t Integers __attribute__((vector_size(8 * width)));
 
@@ -316,6 +346,7 @@ constexpr RowKernels<T> table{scan<T>, minimum<T>, column_minima<T>, below<T>, k
 template <class T>
 constexpr PointKernels<T> points{squared_euclidean<T>, cityblock<T>, inner_product<T>, square_root<T>};
 constexpr ListKernels lists{cheapest, sinkhorn_row};
+constexpr PaddedKernels padded{cheapest_padded, shift};
 
 }  // namespace
 
@@ -324,10 +355,12 @@ extern const RowKernels<double>* const MONGE_NAME(rows_double);
 extern const PointKernels<float>* const MONGE_NAME(points_float);
 extern const PointKernels<double>* const MONGE_NAME(points_double);
 extern const ListKernels* const MONGE_NAME(lists);
+extern const PaddedKernels* const MONGE_NAME(padded);
 const RowKernels<float>* const MONGE_NAME(rows_float) = &table<float>;
 const RowKernels<double>* const MONGE_NAME(rows_double) = &table<double>;
 const PointKernels<float>* const MONGE_NAME(points_float) = &points<float>;
 const PointKernels<double>* const MONGE_NAME(points_double) = &points<double>;
 const ListKernels* const MONGE_NAME(lists) = &lists;
+const PaddedKernels* const MONGE_NAME(padded) = &padded;
 
 }  // namespace monge

@@ -57,6 +57,15 @@ struct ListKernels {
                          float mass, float* room, float* received);
 };
 
+/// The loops over rows that are filled up with +inf to a multiple of eight doubles, and over sets of places.
+struct PaddedKernels {
+    /// The lowest position of the smallest c_j + y_j, and that value in *value.
+    std::size_t (*cheapest)(const double* c, const double* y, std::size_t m, double* value);
+
+    /// values[k] += delta for the k < size in the set: bit k % 64 of word k / 64. `size` is a multiple of eight.
+    void (*shift)(const std::uint64_t* set, std::size_t size, double* values, double delta);
+};
+
 /// Ground costs between a point x (d,) and m points stored one coordinate per row: y (d, m), row stride `stride`.
 template <class T>
 struct PointKernels {
@@ -71,5 +80,6 @@ const RowKernels<T>& row_kernels();
 template <class T>
 const PointKernels<T>& point_kernels();
 const ListKernels& list_kernels();
+const PaddedKernels& padded_kernels();
 
 }  // namespace monge

@@ -13,7 +13,8 @@ namespace monge {
     extern const RowKernels<double>* const rows_double_##isa;   \
     extern const PointKernels<float>* const points_float_##isa; \
     extern const PointKernels<double>* const points_double_##isa; \
-    extern const ListKernels* const lists_##isa;
+    extern const ListKernels* const lists_##isa;                 \
+    extern const PaddedKernels* const padded_##isa;
 
 MONGE_DECLARE(baseline)
 #if defined(MONGE_X86_64)
@@ -30,10 +31,11 @@ struct Choice {
     const PointKernels<float>* points_float;
     const PointKernels<double>* points_double;
     const ListKernels* lists;
+    const PaddedKernels* padded;
 };
 
 #define MONGE_CHOICE(isa) \
-    Choice { #isa, rows_float_##isa, rows_double_##isa, points_float_##isa, points_double_##isa, lists_##isa }
+    Choice { #isa, rows_float_##isa, rows_double_##isa, points_float_##isa, points_double_##isa, lists_##isa, padded_##isa }
 
 Choice choose() {
 #if defined(MONGE_X86_64)
@@ -74,6 +76,7 @@ const PointKernels<double>& point_kernels<double>() {
     return *choice().points_double;
 }
 const ListKernels& list_kernels() { return *choice().lists; }
+const PaddedKernels& padded_kernels() { return *choice().padded; }
 const char* instruction_set() { return choice().name; }
 
 }  // namespace monge

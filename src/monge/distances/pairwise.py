@@ -198,10 +198,10 @@ def _solve(pairs: Iterable[_Pair], count: int, root: float, D: Array, threads: i
         done = 0
         for chunk in _chunks(pairs):
             costs, a, b = [pair.C for pair in chunk], [pair.a for pair in chunk], [pair.b for pair in chunk]
-            solved = _core.emd_values(costs, a, b, threads, _report(show, done))
+            solved = _core.emd_values(costs, a, b, math.inf, threads, _report(show, done))  # totals: checked
             for pair, (code, value) in zip(chunk, solved, strict=True):
                 with naming("pair", pair.at):
-                    check_solved(code, pair.C)
+                    check_solved(code, pair.C, (pair.a, pair.b))
                 # On Python's floats, as `wasserstein` does: NumPy's power of an array may round another way.
                 D[pair.at] = (value / pair.mass) ** root
             done += len(chunk)

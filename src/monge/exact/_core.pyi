@@ -34,6 +34,7 @@ def emd(
     cost: NDArray[Any],
     a: NDArray[float64] | None,
     b: NDArray[float64] | None,
+    rounding: float,
     f: NDArray[float64] | None,
     g: NDArray[float64] | None,
     plan_rows: NDArray[int64] | None,
@@ -46,6 +47,7 @@ def emd_all(
     costs: list[NDArray[Any]],
     a: list[NDArray[float64] | None],
     b: list[NDArray[float64] | None],
+    rounding: float,
     threads: int,
     time_limit: float,
     report: Callable[[int, int, float], None] | None,
@@ -54,6 +56,7 @@ def emd_values(
     costs: list[NDArray[Any]],
     a: list[NDArray[float64] | None],
     b: list[NDArray[float64] | None],
+    rounding: float,
     threads: int,
     report: Callable[[int, int, float], None] | None,
 ) -> list[tuple[int, float]]: ...

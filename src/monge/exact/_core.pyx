@@ -27,6 +27,7 @@ cdef extern from "emd.hpp" namespace "monge" nogil:
         ptrdiff_t row_step, col_step
         const double* a
         const double* b
+        double rounding
         const double* f
         const double* g
         const int64_t* plan_rows
@@ -114,31 +115,46 @@ cdef _as_tuple(const Solution& solution):
     )
 
 
-def emd(Real[:, :] cost, const double[::1] a, const double[::1] b, const double[::1] f, const double[::1] g,
-        const int64_t[::1] plan_rows, const int64_t[::1] plan_cols, int threads, double time_limit, report):
+cdef void _read_cost(object cost, Problem& problem) except *:
+    """Arrays are read through their buffers, which are given back at once: the caller owns them for as long as it takes. A
+    memoryview takes longer to make than a small problem to solve."""
+    cdef Py_buffer buffer
+    PyObject_GetBuffer(cost, &buffer, PyBUF_STRIDED_RO)
+    problem.cost = buffer.buf
+    problem.single = buffer.itemsize == sizeof(float)
+    problem.n = buffer.shape[0]
+    problem.m = buffer.shape[1]
+    problem.row_step = buffer.strides[0] // buffer.itemsize
+    problem.col_step = buffer.strides[1] // buffer.itemsize
+    PyBuffer_Release(&buffer)
+
+
+cdef const void* _data(object array) except? NULL:
+    """Of a contiguous array; NULL for None."""
+    cdef Py_buffer buffer
+    if array is None:
+        return NULL
+    PyObject_GetBuffer(array, &buffer, PyBUF_CONTIG_RO)
+    PyBuffer_Release(&buffer)
+    return buffer.buf
+
+
+def emd(cost, a, b, double rounding, f, g, plan_rows, plan_cols, int threads, double time_limit, report):
     cdef Problem problem
     cdef Options options
     cdef Solution solution
     cdef _Watch watch = _Watch()
     watch.report = report
-    problem.cost = &cost[0, 0]
-    problem.single = Real is float
-    problem.n = cost.shape[0]
-    problem.m = cost.shape[1]
-    problem.row_step = cost.strides[0] // <ptrdiff_t> sizeof(cost[0, 0])
-    problem.col_step = cost.strides[1] // <ptrdiff_t> sizeof(cost[0, 0])
-    if a is not None:
-        problem.a = &a[0]
-    if b is not None:
-        problem.b = &b[0]
-    if f is not None:
-        problem.f = &f[0]
-    if g is not None:
-        problem.g = &g[0]
-    if plan_rows is not None and plan_rows.shape[0] > 0:
-        problem.plan_rows = &plan_rows[0]
-        problem.plan_cols = &plan_cols[0]
-        problem.entries = plan_rows.shape[0]
+    _read_cost(cost, problem)
+    problem.a = <const double*> _data(a)
+    problem.b = <const double*> _data(b)
+    problem.rounding = rounding
+    problem.f = <const double*> _data(f)
+    problem.g = <const double*> _data(g)
+    if plan_rows is not None:
+        problem.plan_rows = <const int64_t*> _data(plan_rows)
+        problem.plan_cols = <const int64_t*> _data(plan_cols)
+        problem.entries = len(plan_rows)
     options.threads = threads
     options.time_limit = time_limit
     options.poll = _poll
@@ -150,35 +166,18 @@ def emd(Real[:, :] cost, const double[::1] a, const double[::1] b, const double[
     return _as_tuple(solution)
 
 
-cdef void _read_weights(object weights, const double** data):
-    cdef Py_buffer buffer
-    if weights is None:
-        data[0] = NULL
-        return
-    PyObject_GetBuffer(weights, &buffer, PyBUF_CONTIG_RO)
-    data[0] = <const double*> buffer.buf
-    PyBuffer_Release(&buffer)
-
-
-cdef vector[Solution] _solve_all(list costs, list a, list b, int threads, double time_limit, report) except *:
-    """The lists own their arrays for as long as this takes, so the buffers may be given back as soon as they are read."""
+cdef vector[Solution] _solve_all(list costs, list a, list b, double rounding, int threads, double time_limit,
+                                 report) except *:
     cdef vector[Problem] problems = vector[Problem](len(costs))
     cdef vector[Solution] solutions
     cdef Options options
-    cdef Py_buffer buffer
     cdef _Watch watch = _Watch()
     cdef size_t k
     for k in range(problems.size()):
-        PyObject_GetBuffer(costs[k], &buffer, PyBUF_STRIDED_RO)
-        problems[k].cost = buffer.buf
-        problems[k].single = buffer.itemsize == sizeof(float)
-        problems[k].n = buffer.shape[0]
-        problems[k].m = buffer.shape[1]
-        problems[k].row_step = buffer.strides[0] // buffer.itemsize
-        problems[k].col_step = buffer.strides[1] // buffer.itemsize
-        PyBuffer_Release(&buffer)
-        _read_weights(a[k], &problems[k].a)
-        _read_weights(b[k], &problems[k].b)
+        _read_cost(costs[k], problems[k])
+        problems[k].a = <const double*> _data(a[k])
+        problems[k].b = <const double*> _data(b[k])
+        problems[k].rounding = rounding
     watch.report = report
     options.threads = threads
     options.time_limit = time_limit
@@ -191,14 +190,14 @@ cdef vector[Solution] _solve_all(list costs, list a, list b, int threads, double
     return solutions
 
 
-def emd_all(list costs, list a, list b, int threads, double time_limit, report):
-    cdef vector[Solution] solutions = _solve_all(costs, a, b, threads, time_limit, report)
+def emd_all(list costs, list a, list b, double rounding, int threads, double time_limit, report):
+    cdef vector[Solution] solutions = _solve_all(costs, a, b, rounding, threads, time_limit, report)
     cdef size_t k
     return [_as_tuple(solutions[k]) for k in range(solutions.size())]
 
 
-def emd_values(list costs, list a, list b, int threads, report):
-    cdef vector[Solution] solutions = _solve_all(costs, a, b, threads, HUGE_VAL, report)
+def emd_values(list costs, list a, list b, double rounding, int threads, report):
+    cdef vector[Solution] solutions = _solve_all(costs, a, b, rounding, threads, HUGE_VAL, report)
     cdef size_t k
     return [(<int> solutions[k].status, solutions[k].cost) for k in range(solutions.size())]
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monge.problem.costs import LARGEST_COST
-from monge.problem.measures import Weights
+from monge.problem.measures import Weights, weights_error
 from monge.problem.transport import InfeasibleError, Status, Transport
 
 if TYPE_CHECKING:
@@ -17,14 +17,26 @@ if TYPE_CHECKING:
 
 __all__ = ["check_solved", "transport"]
 
+Pair: TypeAlias = tuple[Weights | None, Weights | None]
+
 # The statuses of csrc/emd.hpp.
-_OPTIMAL, _TIME_LIMIT, _INTERRUPTED, _INFEASIBLE, _NO_PLAN_YET, _INVALID_COST, _OUT_OF_MEMORY = range(7)
+(
+    _OPTIMAL,
+    _TIME_LIMIT,
+    _INTERRUPTED,
+    _INFEASIBLE,
+    _NO_PLAN_YET,
+    _INVALID_WEIGHTS,
+    _INVALID_COST,
+    _OUT_OF_MEMORY,
+) = range(8)
 
 
-def transport(solution: Solution, C: NDArray[Any], weights: tuple[Weights | None, Weights | None]) -> Transport:
+def transport(solution: Solution, C: NDArray[Any], weights: Pair) -> Transport:
     """The Transport between `weights` at the costs C that a solution of the core stands for."""
     code, value, gap, f, g, rows, cols, mass, counters = solution
-    check_solved(code, C)
+    if code != _OPTIMAL:
+        check_solved(code, C, weights)
     return Transport(
         value=value,
         cost=value,
@@ -39,10 +51,12 @@ def transport(solution: Solution, C: NDArray[Any], weights: tuple[Weights | None
     )
 
 
-def check_solved(code: int, C: NDArray[Any]) -> None:
+def check_solved(code: int, C: NDArray[Any], weights: Pair) -> None:
     """Raises what a status of the core means, unless it is one that comes with a plan."""
     if code in (_OPTIMAL, _TIME_LIMIT):
         return
+    if code == _INVALID_WEIGHTS:
+        raise weights_error(*weights)
     if code == _INVALID_COST:
         raise ValueError(
             "cost should hold numbers up to 1e290, or +inf for a forbidden arc, but not NaN or -inf; "

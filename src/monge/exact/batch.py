@@ -16,7 +16,7 @@ from monge.exact.answer import transport
 from monge.exact.dense import dense
 from monge.problem.arrays import available_threads, require_memory, seconds
 from monge.problem.costs import CostMatrix, PointCloud, as_cost
-from monge.problem.measures import Weights, check_weights
+from monge.problem.measures import Weights, as_weights
 from monge.problem.progress import count_bar
 from monge.problem.transport import ConvergenceWarning, Status, Transport
 
@@ -49,12 +49,16 @@ def emd_batch(
     workers, limit = available_threads(threads), seconds(time_limit)
     matrices = _matrices(cost, workers)
     weights_a, weights_b = _one_each(a, "a", len(matrices)), _one_each(b, "b", len(matrices))
+    rounding = 0.0
     for k, C in enumerate(matrices):
+        n, m = C.shape
         with naming("problem", k):
-            weights_a[k], weights_b[k] = check_weights(weights_a[k], weights_b[k], *C.shape)
+            weights_a[k], rounding_a = as_weights(weights_a[k], n, "a", "row")
+            weights_b[k], rounding_b = as_weights(weights_b[k], m, "b", "column")
+        rounding = max(rounding, rounding_a, rounding_b)
     with count_bar(progress, len(matrices), "emd", "problems") as show:
         report = None if show is None else (lambda done, _sweeps, _violation: show(done))
-        solutions = _core.emd_all(matrices, weights_a, weights_b, workers, limit, report)
+        solutions = _core.emd_all(matrices, weights_a, weights_b, rounding, workers, limit, report)
         if show is not None:
             show(len(matrices))
     answers = []

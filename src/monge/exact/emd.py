@@ -18,7 +18,7 @@ from monge.exact.batch import emd_batch, is_batch
 from monge.exact.dense import dense
 from monge.problem.arrays import available_threads, real_array, seconds
 from monge.problem.costs import CostMatrix, PointCloud, as_cost
-from monge.problem.measures import check_weights
+from monge.problem.measures import as_weights
 from monge.problem.progress import pivot_bar
 from monge.problem.transport import ConvergenceWarning, Transport
 
@@ -147,14 +147,15 @@ def emd(
         return emd_batch(cost, a, b, init=init, threads=threads, time_limit=time_limit, progress=progress)
     problem = as_cost(cost)
     n, m = problem.shape
-    weights_a, weights_b = check_weights(a, b, n, m)
+    weights_a, rounding_a = as_weights(a, n, "a", "row")
+    weights_b, rounding_b = as_weights(b, m, "b", "column")
     f, g = _potentials(init, n, m)
     plan_rows, plan_cols = init._entries()[:2] if isinstance(init, Transport) else (None, None)
     workers = available_threads(threads)
     limit = seconds(time_limit)
     matrix = dense(problem, workers)
     with pivot_bar(progress) as report:
-        raw = _core.emd(matrix, weights_a, weights_b, f, g, plan_rows, plan_cols, workers, limit, report)
+        raw = _core.emd(matrix, weights_a, weights_b, max(rounding_a, rounding_b), f, g, plan_rows, plan_cols, workers, limit, report)
         if report is not None:
             c = raw[-1]
             report(c["pivots"] + c["coarse_pivots"], c["sweeps"] + c["coarse_sweeps"], 0.0)

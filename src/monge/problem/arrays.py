@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 __all__ = ["available_memory", "available_threads", "real_array", "real_number", "require_memory", "seconds"]
 
+_NATIVE = (np.dtype(np.float64), np.dtype(np.float32))
+
 # Integers beyond this are not all float64 numbers.
 _EXACT_INTEGER = 2**53
 
@@ -26,6 +28,8 @@ def real_array(values: Any, name: str, ndim: int | tuple[int, ...] | None, expec
 
     `expected` says in words what the argument should be, for the error text.
     """
+    if type(values) is np.ndarray and values.dtype in _NATIVE and values.ndim == ndim:
+        return values  # most callers': the checks below take longer than to solve a small problem
     try:
         array = np.asarray(values)
     except (ValueError, TypeError, RuntimeError) as error:

@@ -10,10 +10,14 @@ from numpy.typing import NDArray
 
 from monge.problem.arrays import real_array
 
-__all__ = ["Weights", "check_weights", "total_mass"]
+__all__ = ["Weights", "as_weights", "check_weights", "total_mass", "weights_error"]
 
-# Masses are multiplied by 2**60, and by costs: beyond these totals such products would overflow.
+# Masses are multiplied by 2**60, and by costs: beyond these totals such products would overflow. The C++ core holds the
+# same bounds.
 _SMALLEST_TOTAL, _LARGEST_TOTAL = 1e-280, 1e280
+
+_FLOAT64 = np.dtype(np.float64)
+_EPS = float(np.finfo(np.float64).eps)
 
 Weights: TypeAlias = NDArray[np.float64]
 
@@ -24,20 +28,39 @@ def check_weights(a: Any, b: Any, n: int, m: int) -> tuple[Weights | None, Weigh
     Raises ValueError for a wrong length, negative, NaN, infinite or all-zero weights, and for totals that differ by
     more than rounding explains; a smaller difference is left for the solver to rescale.
     """
-    weights_a, rounding_a = _check_side(a, n, "a", "row")
-    weights_b, rounding_b = _check_side(b, m, "b", "column")
+    weights_a, rounding_a = as_weights(a, n, "a", "row")
+    weights_b, rounding_b = as_weights(b, m, "b", "column")
+    rounding = max(rounding_a, rounding_b)
+    for weights in (weights_a, weights_b):
+        if weights is not None:
+            with np.errstate(over="ignore"):
+                total = float(weights.sum())
+            if not _SMALLEST_TOTAL <= total <= _LARGEST_TOTAL or float(weights.min()) < 0.0:
+                raise weights_error(weights_a, weights_b)
     if weights_a is not None and weights_b is not None:
         total_a, total_b = float(weights_a.sum()), float(weights_b.sum())
         # Each weight is off by half a unit in its last place, and so is the sum by which it was normalised, to which a
         # plain loop over float32 adds about the square root of the number of terms.
-        allowed = max(rounding_a, rounding_b) * (8.0 + (n + m) ** 0.5)
-        if abs(total_a - total_b) > allowed * max(total_a, total_b):
-            raise ValueError(
-                f"a and b should have the same total mass; a.sum() = {total_a!r} and b.sum() = {total_b!r}. "
-                "Normalise them if only shapes matter (a / a.sum()); use monge.partial to move a given mass, or "
-                "monge.sinkhorn with marginals= to let masses differ."
-            )
+        if abs(total_a - total_b) > rounding * (8.0 + (n + m) ** 0.5) * max(total_a, total_b):
+            raise weights_error(weights_a, weights_b)
     return weights_a, weights_b
+
+
+def as_weights(values: Any, size: int, name: str, place: str) -> tuple[Weights | None, float]:
+    """The weights as a new array, and the relative rounding of the type they came in; None for uniform ones.
+
+    Checks the type and the length, not the values.
+    """
+    if values is None:
+        return None, 0.0
+    if type(values) is np.ndarray and values.dtype is _FLOAT64 and values.shape == (size,):
+        return values.copy(), _EPS
+    array = real_array(values, name, 1, f"weights of shape ({size},), one per {place} of the cost,")
+    if array.shape != (size,):
+        raise ValueError(f"{name} should have shape ({size},), one weight per {place} of the cost; got {array.shape}.")
+    source = np.asarray(values).dtype
+    # A copy: the result measures its marginals against these, whatever becomes of the caller's array.
+    return np.array(array, dtype=np.float64, order="C"), float(np.finfo(source).eps) if source.kind == "f" else _EPS
 
 
 def total_mass(weights: Weights | None) -> float:
@@ -45,31 +68,28 @@ def total_mass(weights: Weights | None) -> float:
     return 1.0 if weights is None else math.fsum(weights)
 
 
-def _check_side(values: Any, size: int, name: str, place: str) -> tuple[Weights | None, float]:
-    if values is None:
-        return None, 0.0
-    array = real_array(values, name, 1, f"weights of shape ({size},), one per {place} of the cost,")
-    if array.shape != (size,):
-        raise ValueError(f"{name} should have shape ({size},), one weight per {place} of the cost; got {array.shape}.")
-    source = np.asarray(values).dtype
-    rounding = float(np.finfo(source).eps) if source.kind == "f" else float(np.finfo(np.float64).eps)
-    # A copy: the result measures its marginals against these, whatever becomes of the caller's array.
-    weights = np.array(array, dtype=np.float64, order="C")
-    with np.errstate(over="ignore"):
-        total = float(weights.sum())
-    if not _SMALLEST_TOTAL <= total <= _LARGEST_TOTAL or float(weights.min()) < 0.0:
-        _explain(weights, total, name)
-    return weights, rounding
-
-
-def _explain(weights: Weights, total: float, name: str) -> None:
-    bad = ~(weights >= 0.0) | np.isinf(weights)
-    if bad.any():
-        at = int(np.argmax(bad))
-        raise ValueError(f"{name} should hold finite weights that are not negative; {name}[{at}] = {weights[at]!r}.")
-    if not weights.any():
-        raise ValueError(f"{name} should have some mass; all {weights.size} weights are zero.")
-    raise ValueError(
-        f"{name} should have a total between {_SMALLEST_TOTAL} and {_LARGEST_TOTAL}; its weights add up to {total!r}. "
-        "Rescale them."
+def weights_error(a: Weights | None, b: Weights | None) -> ValueError:
+    """What is wrong with weights that did not pass the check, and the remedy."""
+    for weights, name in ((a, "a"), (b, "b")):
+        if weights is None:
+            continue
+        bad = ~(weights >= 0.0) | np.isinf(weights)
+        if bad.any():
+            at = int(np.argmax(bad))
+            return ValueError(
+                f"{name} should hold finite weights that are not negative; {name}[{at}] = {weights[at]!r}."
+            )
+        if not weights.any():
+            return ValueError(f"{name} should have some mass; all {weights.size} weights are zero.")
+        with np.errstate(over="ignore"):
+            total = float(weights.sum())
+        if not _SMALLEST_TOTAL <= total <= _LARGEST_TOTAL:
+            return ValueError(
+                f"{name} should have a total between {_SMALLEST_TOTAL} and {_LARGEST_TOTAL}; its weights add up to "
+                f"{total!r}. Rescale them."
+            )
+    return ValueError(
+        f"a and b should have the same total mass; a.sum() = {total_mass(a)!r} and b.sum() = {total_mass(b)!r}. "
+        "Normalise them if only shapes matter (a / a.sum()); use monge.partial to move a given mass, or "
+        "monge.sinkhorn with marginals= to let masses differ."
     )
