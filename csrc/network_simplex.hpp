@@ -24,10 +24,15 @@ constexpr double entering_tolerance = 1e-12;
 // Room in a row's list. Sweeps add at most 24 arcs to a row, and a full list keeps its better half.
 constexpr std::size_t list_capacity = 96;
 
+// Of a list, what is kept for a start of the next problem: the arcs of at most this many times the mean reduced cost. When
+// points move by 1 % of the width of their cloud, 1 is a little faster than 2 at n = 1000 and a little slower at 4000.
+constexpr double promising_slack = 2.0;
+
 /// What is known before a solve.
 struct WarmStart {
     std::vector<double> u, v;
-    std::vector<std::pair<Node, Node>> arcs;  // may be none
+    std::vector<std::pair<Node, Node>> arcs;    // of a plan; may be none
+    std::vector<std::pair<Node, Node>> listed;  // to price first; may be none
 };
 
 class Stopwatch {
@@ -52,11 +57,13 @@ public:
           tree_(arcs.rows(), arcs.cols()), u_(arcs.rows(), 0.0), v_(arcs.cols(), 0.0), row_minimum_(arcs.rows()) {}
 
     /// Estimates of the potentials, from which the start is made, and arcs of a plan that is thought to be near. Without
-    /// them it finds its own.
-    void warm_start(WarmStart warm) {
-        u_ = std::move(warm.u);
-        v_ = std::move(warm.v);
+    /// them it finds its own. Where arcs are listed, no lists are made: that takes longer than a sweep.
+    void warm_start(const WarmStart& warm) {
+        u_ = warm.u;
+        v_ = warm.v;
         near_ = leaves_first(warm.arcs, arcs_.rows(), arcs_.cols());
+        for (const auto& [i, j] : warm.listed)
+            if (const double c = arcs_.cost(i, j); c < infinity) lists_.add(i, j, c);
         warm_ = true;
     }
 
@@ -76,6 +83,9 @@ public:
     std::pair<std::vector<double>, std::vector<double>> certificate();
 
     std::int64_t listed() const { return lists_.total(); }
+
+    /// Of the listed arcs, those worth pricing in a problem that is near. To be called after `certificate`.
+    std::vector<std::pair<Node, Node>> promising() const;
 
 private:
     static std::size_t capacity(std::size_t cols) { return std::min(list_capacity, std::max<std::size_t>(cols, 1)); }
@@ -118,7 +128,9 @@ void NetworkSimplex<Arcs>::start(double magnitude, bool averages) {
             c_transform(arcs_, u_, v_, scratch_, workers_, monitor_);
         }
     }
-    if (!monitor_.stopped()) {
+    if (lists_.total() > 0) {
+        for (std::size_t i = 0; i < arcs_.rows(); ++i) u_[i] = lists_.length(i) > 0 ? lists_.least(i, v_.data()) : u_[i];
+    } else if (!monitor_.stopped()) {
         // A plan that is near is a better start than what a polish leads to.
         const bool polishing = near_.empty() && arcs_.rows() >= smallest_polish && magnitude > 0.0;
         const std::size_t k = std::min(polishing ? long_list : short_list, lists_.capacity());
@@ -129,6 +141,24 @@ void NetworkSimplex<Arcs>::start(double magnitude, bool averages) {
         }
     }
     tree_.build(greedy(arcs_, supply_, demand_, u_, v_, near_, lists_, monitor_), u_);
+}
+
+template <class Arcs>
+std::vector<std::pair<Node, Node>> NetworkSimplex<Arcs>::promising() const {
+    std::vector<std::pair<Node, Node>> arcs;
+    std::vector<double> slack(lists_.capacity());
+    for (std::size_t i = 0; i < arcs_.rows(); ++i) {
+        double sum = 0.0, finite = 0.0;
+        for (std::size_t k = 0; k < lists_.length(i); ++k) {
+            slack[k] = (lists_.costs(i)[k] - v_[lists_.cols(i)[k]]) - row_minimum_[i];
+            if (slack[k] == infinity) continue;
+            sum += slack[k];
+            finite += 1.0;
+        }
+        for (std::size_t k = 0; k < lists_.length(i); ++k)
+            if (slack[k] * finite <= promising_slack * sum) arcs.emplace_back(static_cast<Node>(i), lists_.cols(i)[k]);
+    }
+    return arcs;
 }
 
 template <class Arcs>

@@ -23,7 +23,7 @@ _OPTIMAL, _TIME_LIMIT, _INTERRUPTED, _INFEASIBLE, _NO_PLAN_YET, _INVALID_COST, _
 
 def transport(solution: Solution, C: NDArray[Any], weights: tuple[Weights | None, Weights | None]) -> Transport:
     """The Transport between `weights` at the costs C that a solution of the core stands for."""
-    code, value, gap, f, g, rows, cols, mass, counters = solution
+    code, value, gap, f, g, rows, cols, mass, listed, counters = solution
     check_solved(code, C)
     return Transport(
         value=value,
@@ -36,6 +36,7 @@ def transport(solution: Solution, C: NDArray[Any], weights: tuple[Weights | None
         stats=counters,
         weights=weights,
         entries=lambda: (rows, cols, mass),
+        listed=listed,
     )
 
 
