@@ -24,10 +24,6 @@ constexpr double entering_tolerance = 1e-12;
 // Room in a row's list. Sweeps add at most 24 arcs to a row, and a full list keeps its better half.
 constexpr std::size_t list_capacity = 96;
 
-// Of a list, what is kept for a start of the next problem: the arcs of at most this many times the mean reduced cost. When
-// points move by 1 % of the width of their cloud, 1 is a little faster than 2 at n = 1000 and a little slower at 4000.
-constexpr double promising_slack = 2.0;
-
 /// What is known before a solve.
 struct WarmStart {
     std::vector<double> u, v;
@@ -84,7 +80,8 @@ public:
 
     std::int64_t listed() const { return lists_.total(); }
 
-    /// Of the listed arcs, those worth pricing in a problem that is near. To be called after `certificate`.
+    /// Of the listed arcs, those worth pricing in a problem that is near: of long lists, the arcs whose reduced cost is at
+    /// most the list's mean. To be called after `certificate`.
     std::vector<std::pair<Node, Node>> promising() const;
 
 private:
@@ -156,7 +153,8 @@ std::vector<std::pair<Node, Node>> NetworkSimplex<Arcs>::promising() const {
             finite += 1.0;
         }
         for (std::size_t k = 0; k < lists_.length(i); ++k)
-            if (slack[k] * finite <= promising_slack * sum) arcs.emplace_back(static_cast<Node>(i), lists_.cols(i)[k]);
+            if (slack[k] < infinity && (lists_.length(i) <= short_list || slack[k] * finite <= sum))
+                arcs.emplace_back(static_cast<Node>(i), lists_.cols(i)[k]);
     }
     return arcs;
 }
