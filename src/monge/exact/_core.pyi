@@ -17,7 +17,7 @@ class Counters(TypedDict):
     seconds_sweeps: float
     seconds_total: float
 
-# Status, cost, gap, f, g, the plan's rows, columns and masses, listed arcs, counters. It exists for the type checker alone.
+# Status, cost, gap, f, g, the plan's rows, columns and masses, listed arcs, counters. For the type checker alone.
 Solution: TypeAlias = tuple[
     int,
     float,
