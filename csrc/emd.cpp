@@ -269,6 +269,8 @@ void solve_typed(const Problem& problem, const Options& options, Solution& solut
         if (transposed) std::swap(row, col);
     };
     for (BasicArc& arc : plan) restore(arc.row, arc.col);
+    solution.list_rows.reserve(promising.size());
+    solution.list_cols.reserve(promising.size());
     for (auto& [row, col] : promising) {
         restore(row, col);
         solution.list_rows.push_back(row);

@@ -158,6 +158,7 @@ void NetworkSimplex<Arcs>::start(double magnitude, bool averages) {
 template <class Arcs>
 std::vector<std::pair<Node, Node>> NetworkSimplex<Arcs>::promising() const {
     std::vector<std::pair<Node, Node>> arcs;
+    arcs.reserve(lists_.total());
     std::vector<double> slack(lists_.capacity());
     for (std::size_t i = 0; i < arcs_.rows(); ++i) {
         double sum = 0.0, finite = 0.0;
