@@ -1,4 +1,5 @@
-// Solves one instance, for counting instructions: callgrind_driver FAMILY N M SEED [REPEATS].
+// Solves one instance, for counting instructions: callgrind_driver FAMILY N M SEED [REPEATS]. In the family "moving" every
+// repeat but the first starts from the answer before, after each cost has changed by up to 2 %.
 // Without arguments it names its compiler, on which the counts depend.
 //
 // It knows no Python, which takes a minute to start under valgrind, and makes its instances itself, from a generator of
@@ -8,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "emd.hpp"
@@ -31,7 +33,8 @@ std::vector<double> drawn(Random& random, std::size_t size) {
 
 /// Costs of a family, or nothing if there is no such family.
 std::vector<double> costs(const char* family, std::size_t n, std::size_t m, Random& random) {
-    const bool squared = std::strcmp(family, "squared") == 0, distance = std::strcmp(family, "distance") == 0;
+    const bool squared = std::strcmp(family, "squared") == 0 || std::strcmp(family, "moving") == 0;
+    const bool distance = std::strcmp(family, "distance") == 0;
     std::vector<double> cost;
     if (squared || distance) {
         const std::vector<double> x = drawn(random, 2 * n), y = drawn(random, 2 * m);
@@ -57,14 +60,14 @@ int main(int argc, char** argv) {
         return 0;
     }
     if (argc < 5) {
-        std::fprintf(stderr, "callgrind_driver squared|distance|iid|integers N M SEED [REPEATS]\n");
+        std::fprintf(stderr, "callgrind_driver squared|distance|iid|integers|moving N M SEED [REPEATS]\n");
         return 2;
     }
     const std::size_t n = std::strtoul(argv[2], nullptr, 10), m = std::strtoul(argv[3], nullptr, 10);
     Random random{std::strtoul(argv[4], nullptr, 10)};
     random();  // the first number after a small seed is small
     const int repeats = argc > 5 ? std::atoi(argv[5]) : 1;
-    const std::vector<double> cost = costs(argv[1], n, m, random);
+    std::vector<double> cost = costs(argv[1], n, m, random);
     if (cost.empty()) {
         std::fprintf(stderr, "no family %s\n", argv[1]);
         return 2;
@@ -86,7 +89,17 @@ int main(int argc, char** argv) {
         problem.b = b.data();
     }
     monge::Solution solution;
-    for (int k = 0; k < repeats; ++k) solution = monge::solve(problem, monge::Options{});
+    for (int k = 0; k < repeats; ++k) {
+        const monge::Solution last = std::move(solution);
+        if (k > 0 && std::strcmp(argv[1], "moving") == 0) {
+            for (double& c : cost) c *= 1.0 + 0.02 * random();
+            problem.f = last.f.data(), problem.g = last.g.data();
+            problem.plan_rows = last.rows.data(), problem.plan_cols = last.cols.data(), problem.entries = last.rows.size();
+            problem.list_rows = last.list_rows.data(), problem.list_cols = last.list_cols.data();
+            problem.listed = last.list_rows.size();
+        }
+        solution = monge::solve(problem, monge::Options{});
+    }
     std::printf("cost %.17g gap %.3g pivots %lld\n", solution.cost, solution.gap,
                 static_cast<long long>(solution.counters.pivots));
     return solution.status == monge::Status::optimal && solution.gap <= 1e-12 ? 0 : 1;

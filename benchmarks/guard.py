@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import problems
+import warm
 
 import monge
 
@@ -40,6 +41,9 @@ INSTANCES: list[tuple[str, int | tuple[int, int]]] = [
     *(("iid", shape) for shape in ((300, 3000), (128, 128), (32, 32))),
 ]
 SEEDS = (0, 1, 2)
+
+# Points that move, each problem started from the answer before: (clouds, motion, size).
+MOVING = [(clouds, motion, 400) for clouds in warm.CLOUDS for motion in warm.MOTIONS]
 COUNTERS = ("pivots", "arcs_priced", "sweeps")
 
 # What the driver solves under callgrind: FAMILY N M SEED REPEATS. About a second each.
@@ -49,6 +53,7 @@ DRIVES = (
     "iid 400 400 1 1",
     "integers 300 300 1 1",
     "squared 50 2000 1 1",
+    "moving 400 400 1 5",
     "squared 32 32 1 20",
     "iid 8 8 1 50",
 )
@@ -119,12 +124,23 @@ def _percent(ratio: float) -> str:
 def count() -> dict[str, dict[str, int]]:
     """The counters: {counter: {instance: count}}."""
     counted: dict[str, dict[str, int]] = {counter: {} for counter in COUNTERS}
+
+    def solve(p: problems.Instance, name: str | None, init: monge.Transport | None = None) -> monge.Transport:
+        # A solver that loops should fail the guard, not hang it.
+        t = monge.emd(p.C, p.a, p.b, init=init, threads=1, time_limit=20.0)
+        if name is not None:
+            for counter in COUNTERS:
+                counted[counter][name] = counted[counter].get(name, 0) + t.stats[counter]
+        return t
+
     for family, shape in INSTANCES:
         for p in (problems.make(family, shape, seed) for seed in SEEDS):
-            # A solver that loops should fail the guard, not hang it.
-            t = monge.emd(p.C, p.a, p.b, threads=1, time_limit=20.0)
-            for counter in COUNTERS:
-                counted[counter][p.name] = counted[counter].get(p.name, 0) + t.stats[counter]
+            solve(p, p.name)
+    for clouds, motion, n in MOVING:
+        t = None
+        for p, answer in warm.problems_in_motion(clouds, motion, n, seed=0):
+            t = solve(p, None if t is None else f"{clouds} {n} from the last, {motion}", t)
+            answer(t)
     return counted
 
 

@@ -1,12 +1,17 @@
 """monge beside its peers, in one run on one machine.
 
     python benchmarks/peers.py exact --families main --sizes 1000,2000,500x20000
+    python benchmarks/peers.py exact --set rectangles
+    python benchmarks/peers.py exact --set large --threads 2
     python benchmarks/peers.py small
+    python benchmarks/peers.py draws --draws 200 --seed 0
+    python benchmarks/peers.py warm --sizes 500,1000,2000,4000
 
 `exact` prints, for every instance, the median seconds of each solver, the ratio to monge's, the accuracy that was
 reached (monge's certified gap, and how far the peer's value is off, both relative to the value), and monge's counters.
 Solvers take turns, so that a slow spell of the machine falls on all of them. `small` times single calls on tiny
-problems.
+problems. `draws` looks for the worst case: random families, sizes, weights and scales, against POT. `warm` moves points
+a little at a time and compares monge from its last answer with monge afresh.
 """
 
 from __future__ import annotations
@@ -20,7 +25,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-TARGETS = ["exact", "small"]
+TARGETS = ["exact", "small", "draws", "warm"]
 
 
 def sizes(text: str) -> list[tuple[int, int]]:
@@ -32,16 +37,26 @@ def sizes(text: str) -> list[tuple[int, int]]:
     return shapes
 
 
+def between(text: str) -> tuple[int, int]:
+    """'200,3000' -> (200, 3000)."""
+    smallest, largest = map(int, text.split(","))
+    return smallest, largest
+
+
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=TARGETS)
     parser.add_argument("--families", default="main", help="families and groups of problems.py, separated by commas")
     parser.add_argument("--sizes", type=sizes, default=sizes("1000,2000,4000"), help="n or NxM, separated by commas")
+    parser.add_argument("--set", help="rectangles or large, instead of families and sizes")
     parser.add_argument("--threads", type=int, default=1, help="for monge; the peers have one (default: 1)")
     parser.add_argument("--repeat", type=int, default=5, help="at most; slow solves are repeated less (default: 5)")
     parser.add_argument("--peers", default="pot,scipy,lapx", help="separated by commas")
-    parser.add_argument("--patience", type=float, default=120.0, help="skip a peer expected to take more seconds")
+    parser.add_argument("--patience", type=float, default=120.0, help="skip, or stop, a peer that takes more seconds")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--draws", type=int, default=200, help="how many (default: 200)")
+    parser.add_argument("--first", type=int, default=0, help="the index of the first draw (default: 0)")
+    parser.add_argument("--between", type=between, default=(200, 3000), help="sizes of draws (default: 200,3000)")
     parser.add_argument("--single", action="store_true", help="give monge the costs in float32")
     parser.add_argument("--memory", action="store_true", help="measure peak memory too, in new processes")
     parser.add_argument("--readme", type=Path, help="replace the table between the marks in this file")
@@ -70,17 +85,26 @@ def main() -> None:
     if options.what == "small":
         print(report.small_table(timing.small(options.repeat)))
         return
-    rows = timing.exact(options)
+    if options.what == "draws":
+        import draws
+
+        rows = draws.draws(options)
+    elif options.what == "warm":
+        import warm
+
+        rows = warm.warm(options)
+    else:
+        rows = timing.exact(options)
+        print(report.summary(rows))
     results: dict[str, Any] = {
         "command": "python " + shlex.join(sys.argv),
         "machine": machine(),
         "threads": options.threads,
         "rows": rows,
     }
-    print(report.summary(rows))
     if options.json:
         options.json.write_text(json.dumps(results, indent=1) + "\n")
-    if options.readme:
+    if options.readme and options.what == "exact":
         report.write_readme(options.readme, results)
 
 

@@ -208,6 +208,34 @@ GROUPS: dict[str, list[str]] = {
 }
 
 
+class Case(NamedTuple):
+    family: str
+    shape: Shape
+    single: bool = False  # monge is given the costs in float32
+
+
+_RECTANGLES = [(500, 20000), (20000, 500), (100, 100000), (100000, 100)]
+
+# What --set takes. Sizes grow, so that a peer's time on one tells whether the next is worth waiting for.
+SETS: dict[str, list[Case]] = {
+    "rectangles": [
+        Case(family, shape)
+        for shape in _RECTANGLES
+        for family in ("uniform2d", "weighted2d", "euclidean2d", "weighted64d", "iid", "clusters")
+    ],
+    "large": [
+        *(Case(family, (64**2, 64**2)) for family in GROUPS["images"]),
+        *(
+            Case(family, (n, n))
+            for n in (8000, 10000)
+            for family in ("uniform2d", "weighted2d", "euclidean2d", "weighted64d", "iid", "clusters")
+        ),
+        *(Case(family, (128**2, 128**2)) for family in GROUPS["images"]),
+        *(Case(family, (20000, 20000), single=True) for family in ("uniform2d", "weighted2d", "euclidean2d", "iid")),
+    ],
+}
+
+
 def make(family: str, size: int | Shape, seed: int = 0) -> Instance:
     """The instance of a family with n = m = size, or with the shape (n, m)."""
     n, m = (size, size) if isinstance(size, int) else size

@@ -33,12 +33,17 @@ def take_turns(solvers: dict[str, Solver], instance: problems.Instance, most: in
     return answers
 
 
-def instances(options: argparse.Namespace) -> Iterator[tuple[str, tuple[int, int]]]:
+def instances(options: argparse.Namespace) -> Iterator[problems.Case]:
+    if options.set:
+        if options.set not in problems.SETS:
+            raise SystemExit(f"no set {options.set}; there are {', '.join(problems.SETS)}.")
+        yield from problems.SETS[options.set]
+        return
     families = list(problems.resolve(options.families.split(",")))
     for shape in options.sizes:
         for family in families:
             if shape[0] == shape[1] or family not in problems.SQUARE_ONLY:
-                yield family, shape
+                yield problems.Case(family, shape, options.single)
 
 
 def relative(x: float, p: problems.Instance, value: float) -> float:
@@ -60,7 +65,7 @@ def exact(options: argparse.Namespace) -> list[dict[str, Any]]:
     last: dict[tuple[str, str], tuple[int, float]] = {}  # (family, solver) -> arcs and seconds
     print(report.header(options.memory))
     with tqdm(list(instances(options)), desc="instances", unit="") as bar:
-        for family, shape in bar:
+        for family, shape, single in bar:
             bar.set_postfix_str(f"{family} {shape[0]} x {shape[1]}")
             p = problems.make(family, shape, options.seed)
             names = ["monge"]
@@ -70,7 +75,7 @@ def exact(options: argparse.Namespace) -> list[dict[str, Any]]:
                 expected = seconds * (p.C.size / arcs) ** 1.5
                 if expected <= options.patience and (p.is_assignment or name not in ASSIGNMENT_ONLY):
                     names.append(name)
-            row = measure(p, {name: everyone[name] for name in names}, options)
+            row = measure(p, single, {name: everyone[name] for name in names}, options)
             row |= {"family": family, "asked": list(shape), "shape": list(p.C.shape)}
             for name in names:
                 last[family, name] = p.C.size, row["seconds"][name]
@@ -79,16 +84,18 @@ def exact(options: argparse.Namespace) -> list[dict[str, Any]]:
     return rows
 
 
-def measure(p: problems.Instance, solvers: dict[str, Solver], options: argparse.Namespace) -> dict[str, Any]:
-    single = p._replace(C=p.C.astype(np.float32)) if options.single else p
+def measure(
+    p: problems.Instance, in_single: bool, solvers: dict[str, Solver], options: argparse.Namespace
+) -> dict[str, Any]:
+    single = p._replace(C=p.C.astype(np.float32)) if in_single else p
     playing = dict(solvers)
-    if options.single:
+    if in_single:
         playing["monge"] = lambda _: solvers["monge"](single)
     answers = take_turns(playing, p, options.repeat)
     ours, peers = answers["monge"][0], [name for name in solvers if name != "monge"]
     seconds = {name: statistics.median(answer.seconds for answer in runs) for name, runs in answers.items()}
     row: dict[str, Any] = {
-        "name": p.name,
+        "name": p.name + " float32" * in_single,
         "seconds": seconds,
         "ratios": {name: seconds[name] / seconds["monge"] for name in peers},
         "repeats": {name: len(runs) for name, runs in answers.items()},

@@ -16,6 +16,9 @@ namespace {
 // Beyond this, sums of costs along a path of the tree could overflow.
 constexpr double largest_cost = 1e290;
 
+// Rows or columns, whichever are more: below it, making candidate lists anew takes less than keeping them.
+constexpr std::size_t smallest_kept = 128;
+
 template <class T>
 CostRange scan(const MatrixArcs<T>& arcs, Workers& workers, std::vector<Scratch<T>>& scratch) {
     std::vector<CostRange> ranges(workers.count(), CostRange{infinity, -infinity, false, false});
@@ -84,14 +87,17 @@ template <class Arcs>
 struct Solved {
     std::vector<double> u, v;
     std::vector<BasicArc> plan;
+    std::vector<std::pair<Node, Node>> promising;
 };
 
 template <class Arcs>
-void read_off(NetworkSimplex<Arcs>& simplex, Solved<Arcs>& out) {
+void read_off(NetworkSimplex<Arcs>& simplex, Status status, Solution& solution, Solved<Arcs>& out) {
     std::tie(out.u, out.v) = simplex.certificate();
     simplex.tree().for_each_arc([&](Node i, Node j, Flow flow, double cost) {
         if (flow > 0) out.plan.push_back({i, j, flow, cost});
     });
+    if (status == Status::optimal && out.u.size() >= smallest_kept) out.promising = simplex.promising();
+    solution.counters.listed_arcs = simplex.listed();
 }
 
 /// Whether some row or column has no allowed arc at all. Its potential would be infinite.
@@ -118,8 +124,7 @@ Status solve_plain(const Arcs& arcs, double magnitude, const Masses& masses, con
     simplex.optimise();
     const Status status = monitor.reason();
     if (status == Status::interrupted) return status;
-    read_off(simplex, out);
-    solution.counters.listed_arcs = simplex.listed();
+    read_off(simplex, status, solution, out);
     return status;
 }
 
@@ -155,8 +160,7 @@ Status solve_forbidden(const Base& base, double magnitude, const Masses& masses,
     simplex.optimise();
     const Status status = monitor.reason();
     if (status == Status::interrupted) return status;
-    read_off(simplex, out);
-    solution.counters.listed_arcs = simplex.listed();
+    read_off(simplex, status, solution, out);
     std::vector<typename Base::Scalar> scratch(arcs.cols());
     const double factor = arcs.lift(out.u.data(), out.v.data(), scratch);
     for (std::size_t i = 0; i < out.u.size(); ++i) out.u[i] += factor * arcs.p(i);
@@ -185,11 +189,14 @@ WarmStart warm_start(const Problem& problem, bool transposed, const CostRange& r
     // Optimal potentials need not spread further than the costs do. Estimates that do would drown these.
     const double top = *std::max_element(warm.v.begin(), warm.v.end()), spread = range.highest - range.lowest;
     for (double& x : warm.v) x = std::max(x - top, -spread);
-    for (std::size_t k = 0; k < problem.entries; ++k) {
-        const auto i = transposed ? problem.plan_cols[k] : problem.plan_rows[k];
-        const auto j = transposed ? problem.plan_rows[k] : problem.plan_cols[k];
-        if (row_place[i] >= 0 && col_place[j] >= 0) warm.arcs.emplace_back(row_place[i], col_place[j]);
-    }
+    auto read = [&](const auto* rows, const auto* cols, std::size_t count, std::vector<std::pair<Node, Node>>& arcs) {
+        if (transposed) std::swap(rows, cols);
+        arcs.reserve(count);
+        for (std::size_t k = 0; k < count; ++k)
+            if (row_place[rows[k]] >= 0 && col_place[cols[k]] >= 0) arcs.emplace_back(row_place[rows[k]], col_place[cols[k]]);
+    };
+    read(problem.plan_rows, problem.plan_cols, problem.entries, warm.arcs);
+    read(problem.list_rows, problem.list_cols, problem.listed, warm.listed);
     return warm;
 }
 
@@ -227,6 +234,7 @@ void solve_typed(const Problem& problem, const Options& options, SmallSimplex& s
     Workers workers(n * m < (std::size_t(1) << 20) ? 1 : options.threads);
     std::vector<double> u, v;
     std::vector<BasicArc> plan;
+    std::vector<std::pair<Node, Node>> promising;
     {
         std::vector<Scratch<T>> scratch(workers.count(), Scratch<T>(m));
         const CostRange range = scan(all, workers, scratch);
@@ -235,11 +243,15 @@ void solve_typed(const Problem& problem, const Options& options, SmallSimplex& s
             return;
         }
         const WarmStart warm = warm_start(problem, transposed, range, row_estimate, col_estimate, n, m, row_map, col_map);
+        auto take = [&](auto& solved) {
+            u = std::move(solved.u), v = std::move(solved.v);
+            plan = std::move(solved.plan), promising = std::move(solved.promising);
+        };
         const double magnitude = std::max(std::fabs(range.lowest), std::fabs(range.highest));
         if (range.has_infinity) {
             Solved<ForbiddenArcs<MatrixArcs<T>>> solved;
             solution.status = solve_forbidden(arcs, magnitude, masses, warm, workers, monitor, solution, solved);
-            u = std::move(solved.u), v = std::move(solved.v), plan = std::move(solved.plan);
+            take(solved);
         } else if (SmallSimplex::takes(arcs.rows(), arcs.cols()) && !monitor.check()) {
             small.read(arcs);
             small.solve(masses, warm.v, monitor, solution.counters);
@@ -248,7 +260,7 @@ void solve_typed(const Problem& problem, const Options& options, SmallSimplex& s
         } else {
             Solved<MatrixArcs<T>> solved;
             solution.status = solve_plain(arcs, magnitude, masses, warm, workers, monitor, solution, solved);
-            u = std::move(solved.u), v = std::move(solved.v), plan = std::move(solved.plan);
+            take(solved);
         }
         if (solution.status != Status::optimal && solution.status != Status::time_limit) return;
         // The gap is a sum of terms that are not negative: nothing cancels in it.
@@ -261,10 +273,18 @@ void solve_typed(const Problem& problem, const Options& options, SmallSimplex& s
         solution.cost = cost / masses.per_mass;
         extend(all, row_map, col_map, u, v, scratch[0].row);
     }
-    for (BasicArc& arc : plan) {
-        if (!row_map.empty()) arc.row = row_map[arc.row];
-        if (!col_map.empty()) arc.col = col_map[arc.col];
-        if (transposed) std::swap(arc.row, arc.col);
+    auto restore = [&](Node& row, Node& col) {
+        if (!row_map.empty()) row = row_map[row];
+        if (!col_map.empty()) col = col_map[col];
+        if (transposed) std::swap(row, col);
+    };
+    for (BasicArc& arc : plan) restore(arc.row, arc.col);
+    solution.list_rows.reserve(promising.size());
+    solution.list_cols.reserve(promising.size());
+    for (auto& [row, col] : promising) {
+        restore(row, col);
+        solution.list_rows.push_back(row);
+        solution.list_cols.push_back(col);
     }
     std::sort(plan.begin(), plan.end(), [](const BasicArc& x, const BasicArc& y) {
         return x.row < y.row || (x.row == y.row && x.col < y.col);

@@ -37,6 +37,9 @@ struct Problem {
     const std::int64_t* plan_rows = nullptr;  // (entries,) with f and g: the arcs of a plan to start from, each once
     const std::int64_t* plan_cols = nullptr;
     std::size_t entries = 0;
+    const std::int32_t* list_rows = nullptr;  // (listed,) with f and g: what a similar problem's solution had in these
+    const std::int32_t* list_cols = nullptr;
+    std::size_t listed = 0;
 };
 
 /// How far a solve has come, its aggregated problems included.
@@ -73,6 +76,7 @@ struct Solution {
     std::vector<double> f, g;             // (n,), (m,): f_i + g_j <= c_ij to rounding
     std::vector<std::int64_t> rows, cols;  // the plan's entries, by row, then column
     std::vector<double> mass;
+    std::vector<std::int32_t> list_rows, list_cols;  // arcs to price first in a similar problem; none for a small one
     double cost = 0.0;  // sum of mass * cost
     double gap = 0.0;   // sum of mass * (c - f - g) >= 0: how far `cost` may lie above the optimum
     Counters counters;

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <vector>
@@ -164,14 +165,6 @@ std::vector<BasicArc> greedy(const Arcs& arcs, std::vector<Flow> supply, std::ve
         Node i, position;
     };
     const std::size_t n = arcs.rows(), m = arcs.cols();
-    std::vector<Ranked> order;
-    order.reserve(lists.total());
-    for (std::size_t i = 0; i < n; ++i)
-        for (std::size_t k = 0; k < lists.length(i); ++k)
-            order.push_back({(lists.costs(i)[k] - v[lists.cols(i)[k]]) - u[i], static_cast<Node>(i), static_cast<Node>(k)});
-    std::sort(order.begin(), order.end(), [](const Ranked& x, const Ranked& y) {
-        return x.reduced < y.reduced || (x.reduced == y.reduced && (x.i < y.i || (x.i == y.i && x.position < y.position)));
-    });
     std::vector<BasicArc> forest;
     forest.reserve(n + m);
     auto send = [&](Node i, Node j, double cost) {
@@ -182,6 +175,17 @@ std::vector<BasicArc> greedy(const Arcs& arcs, std::vector<Flow> supply, std::ve
         demand[j] -= flow;
     };
     for (const auto& [i, j] : first) send(i, j, arcs.cost(i, j));
+    // Only the arcs that can still take something are worth sorting: after a plan of the same masses, none.
+    std::vector<Ranked> order;
+    if (first.empty()) order.reserve(lists.total());
+    for (std::size_t i = 0; i < n; ++i)
+        for (std::size_t k = 0; supply[i] > 0 && k < lists.length(i); ++k) {
+            const Node j = lists.cols(i)[k];
+            if (demand[j] > 0) order.push_back({(lists.costs(i)[k] - v[j]) - u[i], static_cast<Node>(i), static_cast<Node>(k)});
+        }
+    std::sort(order.begin(), order.end(), [](const Ranked& x, const Ranked& y) {
+        return x.reduced < y.reduced || (x.reduced == y.reduced && (x.i < y.i || (x.i == y.i && x.position < y.position)));
+    });
     for (const Ranked& arc : order) send(arc.i, lists.cols(arc.i)[arc.position], lists.costs(arc.i)[arc.position]);
 
     std::vector<Node> open;
@@ -217,27 +221,29 @@ std::vector<BasicArc> greedy(const Arcs& arcs, std::vector<Flow> supply, std::ve
 /// this order gives back the only flow it can carry. Arcs that close a cycle are left out.
 inline std::vector<std::pair<Node, Node>> leaves_first(const std::vector<std::pair<Node, Node>>& arcs, std::size_t rows,
                                                        std::size_t cols) {
-    std::vector<std::vector<std::uint32_t>> incident(rows + cols);
-    for (std::size_t k = 0; k < arcs.size(); ++k) {
-        incident[arcs[k].first].push_back(static_cast<std::uint32_t>(k));
-        incident[rows + arcs[k].second].push_back(static_cast<std::uint32_t>(k));
-    }
-    std::vector<std::size_t> left(rows + cols), leaves;
-    for (std::size_t x = 0; x < left.size(); ++x) {
-        left[x] = incident[x].size();
+    // The number of arcs left at a node and the exclusive or of their indices, which is the index of a last one.
+    std::vector<std::size_t> left(rows + cols, 0), last(rows + cols, 0), leaves;
+    auto ends = [&](std::size_t k) {
+        return std::array<std::size_t, 2>{static_cast<std::size_t>(arcs[k].first), rows + arcs[k].second};
+    };
+    for (std::size_t k = 0; k < arcs.size(); ++k)
+        for (const std::size_t x : ends(k)) {
+            ++left[x];
+            last[x] ^= k;
+        }
+    for (std::size_t x = 0; x < left.size(); ++x)
         if (left[x] == 1) leaves.push_back(x);
-    }
-    std::vector<char> taken(arcs.size(), 0);
     std::vector<std::pair<Node, Node>> order;
     order.reserve(arcs.size());
-    for (std::size_t at = 0; at < leaves.size(); ++at)
-        for (const std::uint32_t k : incident[leaves[at]]) {
-            if (taken[k]) continue;
-            taken[k] = 1;
-            order.push_back(arcs[k]);
-            for (const std::size_t x : {static_cast<std::size_t>(arcs[k].first), rows + arcs[k].second})
-                if (--left[x] == 1) leaves.push_back(x);
+    for (std::size_t at = 0; at < leaves.size(); ++at) {
+        if (left[leaves[at]] == 0) continue;
+        const std::size_t k = last[leaves[at]];
+        order.push_back(arcs[k]);
+        for (const std::size_t x : ends(k)) {
+            last[x] ^= k;
+            if (--left[x] == 1) leaves.push_back(x);
         }
+    }
     return order;
 }
 

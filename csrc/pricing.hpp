@@ -105,6 +105,13 @@ public:
 
     void clear(std::size_t i) { length_[i] = 0; }
 
+    /// The least cost - v.
+    double least(std::size_t i, const double* v) const {
+        double low = infinity;
+        for (std::size_t k = 0; k < length_[i]; ++k) low = std::min(low, costs(i)[k] - v[cols(i)[k]]);
+        return low;
+    }
+
     /// Appends; a full list takes no more.
     bool add(std::size_t i, Node j, double cost) {
         if (length_[i] == capacity_) return false;

@@ -52,6 +52,26 @@ void SmallSimplex::transform_columns() {
     for (std::size_t j = 0; j < cols_; ++j) potential_[first_col_ + j] = -minimum_[j];
 }
 
+/// Column minima, or the estimate `v` where it proves to be the better one: that whose dual value is larger.
+void SmallSimplex::start_potentials(const Masses& masses, const std::vector<double>& v) {
+    auto dual_value = [&] {
+        transform_rows();
+        double value = 0.0;
+        for (std::size_t i = 0; i < rows_; ++i) value += static_cast<double>(masses.supply[i]) * potential_[i];
+        for (std::size_t j = 0; j < cols_; ++j) value -= static_cast<double>(masses.demand[j]) * potential_[first_col_ + j];
+        return value;
+    };
+    transform_columns();
+    if (v.empty()) return;
+    const double without = dual_value();
+    for (std::size_t j = 0; j < cols_; ++j) potential_[first_col_ + j] = -v[j];
+    transform_rows();
+    transform_columns();
+    if (dual_value() > without) return;
+    std::fill(potential_.begin(), potential_.end(), 0.0);
+    transform_columns();
+}
+
 /// A forest of arcs that carry flow, together a feasible plan: every column draws on the row that is its cheapest, then every
 /// row sends what is left to its cheapest columns that are still open. Sets u_i = min_j c_ij - v_j.
 void SmallSimplex::greedy(const Masses& masses) {
@@ -198,11 +218,7 @@ Flow SmallSimplex::pivot(Node row, Node col, double reduced) {
 void SmallSimplex::solve(const Masses& masses, const std::vector<double>& v, Monitor& monitor, Counters& counters) {
     {
         Stopwatch watch(counters.seconds_start);
-        if (!v.empty()) {
-            for (std::size_t j = 0; j < cols_; ++j) potential_[first_col_ + j] = -v[j];
-            transform_rows();
-        }
-        transform_columns();
+        start_potentials(masses, v);
         greedy(masses);
         hang(forest_);
     }

@@ -76,6 +76,7 @@ private:
 
     void transform_rows();
     void transform_columns();
+    void start_potentials(const Masses& masses, const std::vector<double>& v);
     void greedy(const Masses& masses);
     void hang(const std::vector<BasicArc>& forest);
     double recompute_potentials();

@@ -408,6 +408,73 @@ class TestInit:
         assert_optimal(t, p.cost)
         assert t.value == pytest.approx(monge.emd(p.cost).value, rel=1e-12, abs=0)
 
+    @pytest.mark.parametrize(
+        "name", ["gaussians_plane", "iid_weighted", "tall", "wide", "zero_weights", "forbidden_half"]
+    )
+    @pytest.mark.parametrize("change", ["costs", "weights", "zeros", "forbidden", "single", "order", "unrelated"])
+    def test_chain(self, name, change):
+        # Twice, since what a warm start hands on comes from what it was handed.
+        p, rng = sample(name, 400), np.random.default_rng(1)
+        n, m = p.cost.shape
+        t = monge.emd(p.cost, p.a, p.b)
+        for _ in range(2):
+            C, a, b = np.array(p.cost, dtype=np.float64), p.a, p.b
+            if change == "costs":
+                C *= 1.0 + 0.01 * rng.random(C.shape)
+            elif change == "weights":
+                a, b = simplex(rng, n), simplex(rng, m)
+            elif change == "zeros":
+                a, b = (w * (rng.random(len(w)) < 0.7) for w in (simplex(rng, n), simplex(rng, m)))
+                a, b = a / a.sum(), b / b.sum()
+            elif change == "forbidden":
+                C[t.plan.row[::10], t.plan.col[::10]] = np.inf
+            elif change == "single":
+                C = C.astype(np.float32)
+            elif change == "order":
+                C = np.asfortranarray(C)
+            elif change == "unrelated":
+                C = rng.permuted(C)
+            t = monge.emd(C, a, b, init=t)
+            assert_optimal(t, C, a, b)
+            assert t.value == pytest.approx(monge.emd(C, a, b).value, rel=1e-12, abs=0)
+
+    def test_small_changes_pay(self):
+        # A warm start looks at few more arcs than one sweep, a certificate, takes.
+        p = sample("gaussians_plane_weighted", 800)
+        cold = monge.emd(p.cost, p.a, p.b)
+        t = cold
+        for step in range(4):
+            moved = p.cost * (1.0 + 1e-5 * np.random.default_rng(step).random(p.cost.shape))
+            t = monge.emd(moved, p.a, p.b, init=t)
+            assert t.stats["arcs_priced"] < 2.5 * moved.size
+            assert t.iterations < 0.1 * cold.iterations
+
+    def test_unrelated_plan_is_not_used(self):
+        # From a plan that is not near, pivots would take longer than from no plan at all.
+        rng = np.random.default_rng(5)
+        C, D = rng.random((200, 200)), rng.random((200, 200))
+        same_bits(monge.emd(D, init=monge.emd(C)), monge.emd(D))
+        # Most mass is now where there was none.
+        a, b = np.repeat([1.0, 9.0], 100), np.repeat([9.0, 1.0], 100)
+        same_bits(monge.emd(C, a, init=monge.emd(C, b)), monge.emd(C, a))
+
+    def test_same_bits_on_any_threads(self):
+        rng = np.random.default_rng(3)
+        C = rng.random(LARGE)
+        t = monge.emd(C)
+        moved = C * (1.0 + 0.01 * rng.random(LARGE))
+        same_bits(monge.emd(moved, init=t, threads=1), monge.emd(moved, init=t, threads=3))
+
+    @pytest.mark.parametrize("name", ["gaussians_plane", "wide", "zero_weights"])
+    def test_stopped_at_once(self, name):
+        p = sample(name, 300)
+        t = monge.emd(p.cost, p.a, p.b)
+        moved = p.cost * (1.0 + 0.1 * np.random.default_rng(0).random(p.cost.shape))
+        with pytest.warns(monge.ConvergenceWarning):
+            stopped = monge.emd(moved, p.a, p.b, init=t, time_limit=0)
+        assert_feasible(stopped, moved, p.a, p.b)
+        assert_optimal(monge.emd(moved, p.a, p.b, init=stopped), moved, p.a, p.b)
+
 
 class TestProgress:
     def test_answer_is_the_same(self):

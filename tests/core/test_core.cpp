@@ -408,6 +408,13 @@ void warm_starts() {
         const Solution warm = monge::solve(p, {});
         check_optimal(in, warm);
         CHECK(warm.counters.pivots <= cold.counters.pivots);
+        p.plan_rows = cold.rows.data(), p.plan_cols = cold.cols.data(), p.entries = cold.rows.size();
+        p.list_rows = cold.list_rows.data(), p.list_cols = cold.list_cols.data(), p.listed = cold.list_rows.size();
+        const Solution again = monge::solve(p, {});
+        check_optimal(in, again);
+        CHECK(again.counters.pivots <= cold.counters.pivots);
+        CHECK(again.list_rows.size() >= again.rows.size());
+        p.entries = p.listed = 0;
         // Nonsense of any size is still only a start.
         Random random(1);
         for (const double scale : {0.0, 1e-300, 1.0, 1e6, 1e15, 1e300}) {

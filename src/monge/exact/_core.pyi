@@ -1,7 +1,7 @@
 from collections.abc import Callable
 from typing import Any, TypeAlias, TypedDict
 
-from numpy import float64, int64
+from numpy import float64, int32, int64
 from numpy.typing import NDArray
 
 class Counters(TypedDict):
@@ -17,7 +17,7 @@ class Counters(TypedDict):
     seconds_sweeps: float
     seconds_total: float
 
-# Status, cost, gap, f, g, the plan's rows, columns and masses, counters. It exists for the type checker alone.
+# Status, cost, gap, f, g, the plan's rows, columns and masses, listed arcs, counters. For the type checker alone.
 Solution: TypeAlias = tuple[
     int,
     float,
@@ -27,6 +27,7 @@ Solution: TypeAlias = tuple[
     NDArray[int64],
     NDArray[int64],
     NDArray[float64],
+    tuple[NDArray[int32], NDArray[int32]] | None,
     Counters,
 ]
 
@@ -39,6 +40,8 @@ def emd(
     g: NDArray[float64] | None,
     plan_rows: NDArray[int64] | None,
     plan_cols: NDArray[int64] | None,
+    list_rows: NDArray[int32] | None,
+    list_cols: NDArray[int32] | None,
     threads: int,
     time_limit: float,
     report: Callable[[int, int, float], None] | None,

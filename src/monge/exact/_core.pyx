@@ -5,7 +5,7 @@
 from cpython.buffer cimport PyBUF_CONTIG_RO, PyBUF_STRIDED_RO, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport HUGE_VAL
-from libc.stdint cimport int64_t
+from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcpy
 from libcpp cimport bool as cbool
 from libcpp.vector cimport vector
@@ -14,6 +14,7 @@ import numpy as np
 
 cdef object _empty = np.empty
 cdef object _int64 = np.int64
+cdef object _int32 = np.int32
 
 
 cdef extern from "emd.hpp" namespace "monge" nogil:
@@ -33,6 +34,9 @@ cdef extern from "emd.hpp" namespace "monge" nogil:
         const int64_t* plan_rows
         const int64_t* plan_cols
         size_t entries
+        const int32_t* list_rows
+        const int32_t* list_cols
+        size_t listed
 
     cdef struct Progress:
         int64_t pivots, sweeps
@@ -54,6 +58,7 @@ cdef extern from "emd.hpp" namespace "monge" nogil:
         Status status
         vector[double] f, g, mass
         vector[int64_t] rows, cols
+        vector[int32_t] list_rows, list_cols
         double cost, gap
         Counters counters
 
@@ -90,28 +95,36 @@ cdef cbool _poll(void* context, const Progress& progress) noexcept with gil:
     return False
 
 
-cdef _filled(out, const void* data, size_t items):
-    """`out`, a new array of 8-byte items, with the data in it. The buffer protocol, since a memoryview takes longer than
-    a small array takes to fill."""
+cdef _filled(out, const void* data):
+    """`out`, a new array, with the data in it. The buffer protocol, since a memoryview takes longer than a small array
+    takes to fill."""
     cdef Py_buffer buffer
     PyObject_GetBuffer(out, &buffer, PyBUF_CONTIG_RO | PyBUF_WRITABLE)
-    memcpy(buffer.buf, data, 8 * items)
+    memcpy(buffer.buf, data, buffer.len)
     PyBuffer_Release(&buffer)
     return out
 
 
 cdef _as_array(const vector[double]& values):
-    return _filled(_empty(values.size()), values.data(), values.size())
+    return _filled(_empty(values.size()), values.data())
 
 
 cdef _as_indices(const vector[int64_t]& values):
-    return _filled(_empty(values.size(), _int64), values.data(), values.size())
+    return _filled(_empty(values.size(), _int64), values.data())
+
+
+cdef _as_lists(const Solution& solution):
+    if solution.list_rows.size() == 0:
+        return None
+    return (_filled(_empty(solution.list_rows.size(), _int32), solution.list_rows.data()),
+            _filled(_empty(solution.list_cols.size(), _int32), solution.list_cols.data()))
 
 
 cdef _as_tuple(const Solution& solution):
     return (
         <int> solution.status, solution.cost, solution.gap, _as_array(solution.f), _as_array(solution.g),
-        _as_indices(solution.rows), _as_indices(solution.cols), _as_array(solution.mass), solution.counters,
+        _as_indices(solution.rows), _as_indices(solution.cols), _as_array(solution.mass), _as_lists(solution),
+        solution.counters,
     )
 
 
@@ -139,7 +152,8 @@ cdef const void* _data(object array) except? NULL:
     return buffer.buf
 
 
-def emd(cost, a, b, double rounding, f, g, plan_rows, plan_cols, int threads, double time_limit, report):
+def emd(cost, a, b, double rounding, f, g, plan_rows, plan_cols, list_rows, list_cols, int threads, double time_limit,
+        report):
     cdef Problem problem
     cdef Options options
     cdef Solution solution
@@ -155,6 +169,10 @@ def emd(cost, a, b, double rounding, f, g, plan_rows, plan_cols, int threads, do
         problem.plan_rows = <const int64_t*> _data(plan_rows)
         problem.plan_cols = <const int64_t*> _data(plan_cols)
         problem.entries = len(plan_rows)
+    if list_rows is not None:
+        problem.list_rows = <const int32_t*> _data(list_rows)
+        problem.list_cols = <const int32_t*> _data(list_cols)
+        problem.listed = len(list_rows)
     options.threads = threads
     options.time_limit = time_limit
     options.poll = _poll

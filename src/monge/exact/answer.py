@@ -34,7 +34,7 @@ Pair: TypeAlias = tuple[Weights | None, Weights | None]
 
 def transport(solution: Solution, C: NDArray[Any], weights: Pair) -> Transport:
     """The Transport between `weights` at the costs C that a solution of the core stands for."""
-    code, value, gap, f, g, rows, cols, mass, counters = solution
+    code, value, gap, f, g, rows, cols, mass, listed, counters = solution
     if code != _OPTIMAL:
         check_solved(code, C, weights)
     return Transport(
@@ -48,6 +48,7 @@ def transport(solution: Solution, C: NDArray[Any], weights: Pair) -> Transport:
         stats=counters,
         weights=weights,
         entries=lambda: (rows, cols, mass),
+        listed=listed,
     )
 
 

@@ -151,11 +151,27 @@ def emd(
     weights_b, rounding_b = as_weights(b, m, "b", "column")
     f, g = _potentials(init, n, m)
     plan_rows, plan_cols = init._entries()[:2] if isinstance(init, Transport) else (None, None)
+    list_rows, list_cols = (init._listed if isinstance(init, Transport) else None) or (None, None)
     workers = available_threads(threads)
     limit = seconds(time_limit)
     matrix = dense(problem, workers)
     with pivot_bar(progress) as report:
-        raw = _core.emd(matrix, weights_a, weights_b, max(rounding_a, rounding_b), f, g, plan_rows, plan_cols, workers, limit, report)
+        rounding = max(rounding_a, rounding_b)
+        raw = _core.emd(
+            matrix,
+            weights_a,
+            weights_b,
+            rounding,
+            f,
+            g,
+            plan_rows,
+            plan_cols,
+            list_rows,
+            list_cols,
+            workers,
+            limit,
+            report,
+        )
         if report is not None:
             c = raw[-1]
             report(c["pivots"] + c["coarse_pivots"], c["sweeps"] + c["coarse_sweeps"], 0.0)

@@ -71,6 +71,7 @@ class Transport:
         stats: Mapping[str, Any],
         weights: tuple[Array | None, Array | None],
         entries: Callable[[], tuple[NDArray[np.int64], NDArray[np.int64], Array]],
+        listed: tuple[NDArray[np.int32], NDArray[np.int32]] | None = None,
     ) -> None:
         self.value, self.cost = value, cost
         self.f, self.g = f, g
@@ -80,6 +81,7 @@ class Transport:
         self.stats = dict(stats)
         self._weights = weights
         self._entries = entries
+        self._listed = listed  # arcs that `emd` should look at first when it starts from here
 
     @property
     def converged(self) -> bool:
