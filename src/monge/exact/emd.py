@@ -157,21 +157,7 @@ def emd(
     matrix = dense(problem, workers)
     with pivot_bar(progress) as report:
         rounding = max(rounding_a, rounding_b)
-        raw = _core.emd(
-            matrix,
-            weights_a,
-            weights_b,
-            rounding,
-            f,
-            g,
-            plan_rows,
-            plan_cols,
-            list_rows,
-            list_cols,
-            workers,
-            limit,
-            report,
-        )
+        raw = _core.emd(matrix, weights_a, weights_b, rounding, f, g, *plan_arcs, *listed, workers, limit, report)
         if report is not None:
             c = raw[-1]
             report(c["pivots"] + c["coarse_pivots"], c["sweeps"] + c["coarse_sweeps"], 0.0)
