@@ -230,6 +230,15 @@ size_t cheapest(const int32_t* column, const double* cost, size_t len, const dou
     return at;
 }
 
+double least(const int32_t* column, const double* cost, size_t len, const double* value) {
+    double low[4] = {infinity, infinity, infinity, infinity};
+    size_t k = 0;
+    for (; k + 4 <= len; k += 4)
+        for (size_t l = 0; l < 4; ++l) low[l] = smaller(cost[k + l] + value[column[k + l]], low[l]);
+    for (; k < len; ++k) low[0] = smaller(cost[k] + value[column[k]], low[0]);
+    return smaller(smaller(low[0], low[1]), smaller(low[2], low[3]));
+}
+
 typedef float Floats __attribute__((vector_size(8 * width), aligned(4), may_alias));  // one register of floats
 typedef int32_t Integers __attribute__((vector_size(8 * width)));
 
@@ -315,7 +324,7 @@ template <class T>
 constexpr RowKernels<T> table{scan<T>, minimum<T>, column_minima<T>, below<T>, kth_bound<T>, add<T>};
 template <class T>
 constexpr PointKernels<T> points{squared_euclidean<T>, cityblock<T>, inner_product<T>, square_root<T>};
-constexpr ListKernels lists{cheapest, sinkhorn_row};
+constexpr ListKernels lists{cheapest, least, sinkhorn_row};
 
 }  // namespace
 

@@ -50,6 +50,9 @@ struct ListKernels {
     std::size_t (*cheapest)(const std::int32_t* column, const double* cost, std::size_t len, const double* part,
                             const std::int32_t* block, const double* add, double* value);
 
+    /// min_k cost[k] + value[column[k]]; the bits that `cheapest` gives where value[j] = part[j] + add[block[j]].
+    double (*least)(const std::int32_t* column, const double* cost, std::size_t len, const double* value);
+
     /// One row of a Sinkhorn step over a list of `len` arcs: adds to received[column[k]] the share
     /// mass * softmax_k(scale * (w[column[k]] - cost[k])), in base two. The lists, and `room`, are filled up to a multiple
     /// of sixteen, with costs of +inf and any columns.
