@@ -48,7 +48,7 @@ public:
     NetworkSimplex(const Arcs& arcs, const std::vector<Flow>& supply, const std::vector<Flow>& demand, Workers& workers,
                    Monitor& monitor, Counters& counters)
         : arcs_(arcs), supply_(supply), demand_(demand), workers_(workers), monitor_(monitor), counters_(counters),
-          scratch_(workers.count(), Scratch<Scalar>(arcs.cols())), lists_(arcs.rows(), capacity(arcs.cols())),
+          scratch_(workers.count(), Scratch<Scalar>(arcs.cols())), lists_(arcs.rows(), capacity(arcs.cols())), bounds_(arcs.rows(), arcs.cols()),
           tree_(arcs.rows(), arcs.cols()), u_(arcs.rows(), 0.0), v_(arcs.cols(), 0.0),
           col_values_(arcs.cols()), row_minimum_(arcs.rows()) {}
 
@@ -91,6 +91,7 @@ private:
     Counters& counters_;
     std::vector<Scratch<Scalar>> scratch_;  // one per worker
     CandidateLists lists_;
+    StretchBounds bounds_;
     SpanningTree tree_;
     std::vector<double> u_, v_;  // potentials: the estimates of the start, then those of the tree at the last sweep
     std::vector<double> col_values_;  // -v of the tree, while the queue fills
@@ -194,11 +195,11 @@ void NetworkSimplex<Arcs>::optimise() {
         if (monitor_.stopped()) return;
         Stopwatch watch(counters_.seconds_sweeps);
         tree_.read_potentials(u_, v_);
-        const SweepResult result = sweep(arcs_, u_.data(), v_.data(), tolerance_, lists_, row_minimum_.data(), scratch_,
-                                         workers_, monitor_);
+        const SweepResult result = sweep(arcs_, u_.data(), v_.data(), tolerance_, lists_, bounds_, row_minimum_.data(),
+                                         scratch_, workers_, monitor_);
         if (monitor_.stopped()) return;
         ++counters_.sweeps;
-        counters_.arcs_priced += static_cast<std::int64_t>(arcs_.rows()) * static_cast<std::int64_t>(arcs_.cols());
+        counters_.arcs_priced += result.read;
         ++monitor_.progress.sweeps;
         monitor_.progress.violation = result.worst;
         if (result.violators == 0) {
@@ -211,6 +212,7 @@ void NetworkSimplex<Arcs>::optimise() {
 template <class Arcs>
 void NetworkSimplex<Arcs>::reprice() {
     certified_ = false;
+    bounds_.clear();
     auto cost = [this](Node i, Node j) { return arcs_.cost(i, j); };
     for (std::size_t i = 0; i < arcs_.rows(); ++i) {
         CandidateLists& lists = lists_;

@@ -45,10 +45,15 @@ inline void store(double* p, Vector x) { *reinterpret_cast<Packed<double>::type*
 inline Vector spread(double x) { return x - Vector{}; }
 inline Vector smaller(Vector a, Vector b) { return a < b ? a : b; }
 inline double smaller(double a, double b) { return a < b ? a : b; }
+/// The least of all lanes, by halves.
 inline double smallest(Vector a) {
-    double low = a[0];
-    for (size_t l = 1; l < width; ++l) low = smaller(a[l], low);
-    return low;
+#if defined(__AVX512F__)
+    a = smaller(a, __builtin_shuffle(a, Mask{4, 5, 6, 7, 4, 5, 6, 7}));
+    a = smaller(a, __builtin_shuffle(a, Mask{2, 3, 2, 3, 2, 3, 2, 3}));
+#elif defined(__AVX__)
+    a = smaller(a, __builtin_shuffle(a, Mask{2, 3, 2, 3}));
+#endif
+    return smaller(a[0], a[1]);
 }
 /// One bit per lane.
 inline std::uint32_t bits(Mask a) {
@@ -110,6 +115,17 @@ double minimum(const T* c, const double* v, size_t m) {
     for (; j + width <= m; j += width) low[0] = smaller(load(c + j) - load(v + j), low[0]);
     double least = smallest(smaller(smaller(low[0], low[1]), smaller(low[2], low[3])));
     for (; j < m; ++j) least = smaller(static_cast<double>(c[j]) - v[j], least);
+    return least;
+}
+
+template <class T>
+double stretch_minima(const T* c, const double* v, size_t m, double* out) {
+    double least = infinity;
+    for (size_t start = 0; start < m; start += stretch) {
+        const double low = minimum(c + start, v + start, m - start < stretch ? m - start : stretch);
+        *out++ = low;
+        least = smaller(low, least);
+    }
     return least;
 }
 
@@ -321,7 +337,7 @@ void square_root(T* c, size_t m) {
 }
 
 template <class T>
-constexpr RowKernels<T> table{scan<T>, minimum<T>, column_minima<T>, below<T>, kth_bound<T>, add<T>};
+constexpr RowKernels<T> table{scan<T>, minimum<T>, stretch_minima<T>, column_minima<T>, below<T>, kth_bound<T>, add<T>};
 template <class T>
 constexpr PointKernels<T> points{squared_euclidean<T>, cityblock<T>, inner_product<T>, square_root<T>};
 constexpr ListKernels lists{cheapest, least, sinkhorn_row};

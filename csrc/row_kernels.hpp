@@ -20,6 +20,9 @@ struct CostRange {
     bool has_invalid;   // NaN or -inf
 };
 
+// Columns whose minimum is remembered from sweep to sweep: one number for 64 costs.
+constexpr std::size_t stretch = 64;
+
 /// The loops for costs of type T. `c` is a row of costs (m,), `v` the potentials of its columns (m,).
 template <class T>
 struct RowKernels {
@@ -28,6 +31,9 @@ struct RowKernels {
 
     /// min_j c_j - v_j; +inf for an empty row.
     double (*minimum)(const T* c, const double* v, std::size_t m);
+
+    /// The same over each stretch of columns, into `out`. Returns the least.
+    double (*stretch_minima)(const T* c, const double* v, std::size_t m, double* out);
 
     /// best_j = min(best_j, c_j - u), and where it falls, arg_j = row. `arg` holds integers; doubles keep lanes aligned.
     void (*column_minima)(const T* c, double u, double row, std::size_t m, double* best, double* arg);
