@@ -47,12 +47,14 @@ void c_transform(const Arcs& arcs, std::vector<double>& u, std::vector<double>& 
 
 /// Fills the lists with the k best arcs of each row at v and the best row of each column; u and v become feasible.
 template <class Arcs>
-void fill_lists(const Arcs& arcs, std::size_t k, std::vector<double>& u, std::vector<double>& v, CandidateLists& lists,
+void fill_lists(const Arcs& arcs, std::size_t k, std::vector<double>& u, std::vector<double>& v, CandidateLists& lists, StretchBounds& bounds,
                 std::vector<Scratch<typename Arcs::Scalar>>& scratch, Workers& workers, Monitor& monitor) {
     const auto& kernels = row_kernels<typename Arcs::Scalar>();
     ColumnMinima minima(arcs.cols(), workers.count());
+    bounds.move_to(v.data());
     for_rows(arcs.rows(), arcs.cols(), workers, monitor, [&](std::size_t i, int worker) {
-        u[i] = list_row(arcs, i, v.data(), k, lists, scratch[worker]);
+        u[i] = list_row(arcs, i, v.data(), k, lists, bounds.minima(i, 0), scratch[worker]);
+        bounds.found(i, 0, arcs.cols());
         const auto* c = arcs.row(i, scratch[worker].row.data());
         double* values = minima.values(worker);
         kernels.column_minima(c, u[i], static_cast<double>(i), arcs.cols(), values, minima.rows(worker));

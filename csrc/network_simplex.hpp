@@ -125,7 +125,7 @@ void NetworkSimplex<Arcs>::start(double magnitude, bool averages) {
         // A plan that is near is a better start than what a polish leads to.
         const bool polishing = near_.empty() && arcs_.rows() >= smallest_polish && magnitude > 0.0;
         const std::size_t k = std::min(polishing ? long_list : short_list, lists_.capacity());
-        fill_lists(arcs_, k, u_, v_, lists_, scratch_, workers_, monitor_);
+        fill_lists(arcs_, k, u_, v_, lists_, bounds_, scratch_, workers_, monitor_);
         if (polishing) {
             polish(lists_, supply_, demand_, magnitude, v_);
             tighten(lists_, short_list, u_, v_);

@@ -142,14 +142,14 @@ private:
 };
 
 /// Fills the list of row i with its k arcs of least c - v; the lowest columns in a tie. Forbidden arcs are left out.
-/// Returns the least c - v.
+/// Returns the least c - v; `minima` takes it by stretches.
 template <class Arcs>
-double list_row(const Arcs& arcs, std::size_t i, const double* v, std::size_t k, CandidateLists& lists,
+double list_row(const Arcs& arcs, std::size_t i, const double* v, std::size_t k, CandidateLists& lists, double* minima,
                 Scratch<typename Arcs::Scalar>& scratch) {
     const auto& kernels = row_kernels<typename Arcs::Scalar>();
     const std::size_t m = arcs.cols();
     const auto* c = arcs.row(i, scratch.row.data());
-    const double above = std::nextafter(kernels.kth_bound(c, v, m, k), infinity);  // `below` is strict
+    const double above = std::nextafter(kernels.kth_bound(c, v, m, k, minima), infinity);  // `below` is strict
     const std::size_t found = kernels.below(c, v, m, above, scratch.found.data());
     auto& values = scratch.values;
     values.resize(2 * found);
@@ -259,6 +259,10 @@ SweepResult sweep(const Arcs& arcs, const double* u, const double* v, double tol
         // No stretch that is left out holds the minimum, which no arc of the tree at this row exceeds by more than rounding.
         std::int32_t* const read = own.stretches.data();
         const std::size_t count = bounds.below(i, u[i] + tolerance, read);
+        // Short runs are over before the processor has seen where they go.
+        if (2 * count * stretch < m)
+            for (std::size_t q = 0; q < count; ++q)
+                for (std::size_t j = 0; j < stretch; j += 64 / sizeof(*c)) __builtin_prefetch(c + read[q] * stretch + j);
         double least = infinity;
         for_runs(read, count, m, [&](std::size_t start, std::size_t length) {
             least = std::min(least, kernels.stretch_minima(c + start, v + start, length, bounds.minima(i, start)));

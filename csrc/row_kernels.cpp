@@ -163,24 +163,34 @@ size_t below(const T* c, const double* v, size_t m, double bound, int32_t* out) 
     return found;
 }
 
-// 112 = 7 * 16 interleaved lanes: a multiple of the vector length that is not a multiple of the common image widths,
-// whose columns would otherwise put all near neighbours of a pixel into one lane.
-constexpr size_t wide = 112;
+// The lanes of `kth_bound`: every second stretch.
+constexpr size_t wide = 2 * stretch;
 constexpr size_t chains = wide / width;
 
 template <class T>
-double kth_bound(const T* c, const double* v, size_t m, size_t k) {
-    if (k > wide || m < wide) return infinity;
+double kth_bound(const T* c, const double* v, size_t m, size_t k, double* out) {
+    if (k > wide || m < wide) {
+        stretch_minima(c, v, m, out);
+        return infinity;
+    }
     double low[wide];
     {
         Vector chain[chains];
 #pragma GCC unroll 56
         for (size_t q = 0; q < chains; ++q) chain[q] = spread(infinity);
         size_t j = 0;
-        for (; j + wide <= m; j += wide)
+        for (; j + wide <= m; j += wide) {
+            Vector least[2] = {spread(infinity), spread(infinity)};
 #pragma GCC unroll 56
-            for (size_t q = 0; q < chains; ++q)
-                chain[q] = smaller(load(c + j + q * width) - load(v + j + q * width), chain[q]);
+            for (size_t q = 0; q < chains; ++q) {
+                const Vector r = load(c + j + q * width) - load(v + j + q * width);
+                chain[q] = smaller(r, chain[q]);
+                least[q / (chains / 2)] = smaller(r, least[q / (chains / 2)]);
+            }
+            *out++ = smallest(least[0]);
+            *out++ = smallest(least[1]);
+        }
+        stretch_minima(c + j, v + j, m - j, out);
 #pragma GCC unroll 56
         for (size_t q = 0; q < chains; ++q) store(low + q * width, chain[q]);
         for (size_t l = 0; j < m; ++j, ++l) low[l] = smaller(static_cast<double>(c[j]) - v[j], low[l]);

@@ -20,8 +20,10 @@ struct CostRange {
     bool has_invalid;   // NaN or -inf
 };
 
-// Columns whose minimum is remembered from sweep to sweep: one number for 64 costs.
-constexpr std::size_t stretch = 64;
+// Neighbouring columns of which sweeps remember the least: a multiple of every vector length. `kth_bound` takes minima over
+// columns twice as far apart, 112 = 7 * 16, which is not a multiple of the common image widths: they should not be near
+// neighbours.
+constexpr std::size_t stretch = 56;
 
 /// The loops for costs of type T. `c` is a row of costs (m,), `v` the potentials of its columns (m,).
 template <class T>
@@ -42,8 +44,9 @@ struct RowKernels {
     std::size_t (*below)(const T* c, const double* v, std::size_t m, double bound, std::int32_t* out);
 
     /// An upper bound on the k-th smallest c_j - v_j that at least k columns reach (+inf if m is small). It comes from
-    /// minima over interleaved lanes, so that little more than k columns reach it unless costs are tied or periodic.
-    double (*kth_bound)(const T* c, const double* v, std::size_t m, std::size_t k);
+    /// minima over columns two stretches apart, so that little more than k columns reach it unless costs are tied or periodic.
+    /// Writes what `stretch_minima` does.
+    double (*kth_bound)(const T* c, const double* v, std::size_t m, std::size_t k, double* out);
 
     /// sums_j += c_j.
     void (*add)(const T* c, std::size_t m, double* sums);
