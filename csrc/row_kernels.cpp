@@ -268,6 +268,32 @@ double least(const int32_t* column, const double* cost, size_t len, const double
 typedef float Floats __attribute__((vector_size(8 * width), aligned(4), may_alias));  // one register of floats
 typedef int32_t Integers __attribute__((vector_size(8 * width)));
 
+size_t nearest(const float* x, const float* y, size_t d, size_t stride, size_t m) {
+    constexpr size_t step = 2 * width;
+    Floats best = Floats{} + HUGE_VALF;
+    Integers at = {};
+    for (size_t j = 0; j < m; j += step) {
+        Floats sum = {};
+        for (size_t t = 0; t < d; ++t) {
+            const Floats difference = x[t] - *reinterpret_cast<const Floats*>(y + t * stride + j);
+            sum += difference * difference;
+        }
+        const Integers closer = sum < best;
+        best = closer ? sum : best;
+        at = closer ? Integers{} + static_cast<int32_t>(j) : at;
+    }
+    size_t found = static_cast<size_t>(at[0]);
+    float least = best[0];
+    for (size_t l = 1; l < step; ++l) {
+        const size_t j = static_cast<size_t>(at[l]) + l;
+        if (best[l] < least || (best[l] == least && j < found)) {
+            least = best[l];
+            found = j;
+        }
+    }
+    return found;
+}
+
 // 2^x for x <= 0, relative error 2e-7: x is split into the nearest integer, by adding a magic number, and a rest in
 // [-1/2, 1/2] on which a polynomial of degree 5 is fitted (minimax in the relative error). The integer, in the last bits of
 // the sum, is added to the exponent of the result.
@@ -350,7 +376,7 @@ template <class T>
 constexpr RowKernels<T> table{scan<T>, minimum<T>, stretch_minima<T>, column_minima<T>, below<T>, kth_bound<T>, add<T>};
 template <class T>
 constexpr PointKernels<T> points{squared_euclidean<T>, cityblock<T>, inner_product<T>, square_root<T>};
-constexpr ListKernels lists{cheapest, least, sinkhorn_row};
+constexpr ListKernels lists{cheapest, least, nearest, sinkhorn_row};
 
 }  // namespace
 

@@ -62,6 +62,10 @@ struct ListKernels {
     /// min_k cost[k] + value[column[k]]; the bits that `cheapest` gives where value[j] = part[j] + add[block[j]].
     double (*least)(const std::int32_t* column, const double* cost, std::size_t len, const double* value);
 
+    /// The first of the points nearest to x (d,), among m that are stored one coordinate per row: y (d, m), row stride
+    /// `stride`, filled up to a multiple of sixteen with coordinates of +inf.
+    std::size_t (*nearest)(const float* x, const float* y, std::size_t d, std::size_t stride, std::size_t m);
+
     /// One row of a Sinkhorn step over a list of `len` arcs: adds to received[column[k]] the share
     /// mass * softmax_k(scale * (w[column[k]] - cost[k])), in base two. The lists, and `room`, are filled up to a multiple
     /// of sixteen, with costs of +inf and any columns.
