@@ -24,6 +24,7 @@ constexpr std::size_t smallest_coarse = 100;   // longer sides are aggregated
 constexpr std::size_t narrowest_coarse = 8;    // unless the shorter one is below this
 constexpr std::size_t most_clusters = 2000;    // per side
 constexpr std::size_t fewest_clusters = 500;   // of a long side, however short the other one is
+constexpr std::size_t long_side = 3000;        // shorter sides are done before a better start pays
 constexpr double coherent = 0.7;               // coherence below this: aggregate
 
 /// Clusters of the rows, or of the columns, of a matrix.
@@ -124,14 +125,14 @@ bool aggregate(const Arcs& arcs, double magnitude, const std::vector<Flow>& supp
     const std::size_t n = arcs.rows(), m = arcs.cols();
     if (std::max(n, m) < smallest_coarse || std::min(n, m) < narrowest_coarse || magnitude == 0.0) return false;
     coarse.magnitude = magnitude;
-    // The shorter side keeps as many places as the longer one has clusters: the potentials of a few hundred columns should
-    // not be guessed from those of some dozens. More clusters than two for each of these tell nothing new.
+    // Next to a long side the shorter one keeps as many places as that has clusters: the potentials of a few hundred
+    // columns should not be guessed from those of some dozens. More clusters than two for each of these tell nothing new.
     const std::size_t shorter = std::min(n, m), longer = std::max(n, m);
     const std::size_t most = std::min(most_clusters, std::max(2 * shorter, fewest_clusters));
     auto clusters_for = [&](std::size_t size) {
         if (size < 32) return size;
-        const std::size_t least = std::max<std::size_t>(8, std::min(size, std::min(longer / coarsening, most)));
-        return std::clamp(size / coarsening, least, std::max(least, most));
+        const std::size_t wanted = longer < long_side ? size / coarsening : std::min(size, longer / coarsening);
+        return std::clamp<std::size_t>(wanted, 8, most);
     };
     Draw draw(20130);
     const auto feature_cols = draw.sample(m, features), feature_rows = draw.sample(n, features);

@@ -25,7 +25,7 @@ namespace monge {
 constexpr std::size_t short_list = 16;         // arcs per row to start from
 constexpr std::size_t long_list = 32;          // arcs per row to polish on
 constexpr std::size_t smallest_polish = 256;   // rows; below it pivots are cheaper
-constexpr int polish_stages = 4, polish_steps = 5;  // and a stage more whenever the rows per column double
+constexpr int polish_stages = 4, polish_steps = 5;
 constexpr double polished = 0.15;              // keep the polish if its column error came below this
 
 /// u_i = min_j c_ij - v_j, then v_j = min_i c_ij - u_i. Feasible whatever v was.
@@ -106,7 +106,8 @@ inline bool polish(const CandidateLists& lists, const std::vector<Flow>& supply,
     double error = infinity;
     // Among many rows per column a small error of v sends many to the wrong one: without the further stages a rectangle of
     // 40 to 1 took twice the pivots, one of 1000 to 1 four times.
-    const int stages = polish_stages + std::max(0, std::ilogb(static_cast<double>(n) / static_cast<double>(m)));
+    const int more = n < long_side ? 0 : std::ilogb(static_cast<double>(n) / static_cast<double>(m));
+    const int stages = polish_stages + std::max(0, more);
     for (int stage = 0; stage < stages; ++stage, eps *= 0.5) {
         const float scale = static_cast<float>(1.4426950408889634 / eps);  // to powers of two
         for (int step = 0; step < polish_steps; ++step) {

@@ -191,15 +191,20 @@ public:
             double most = -infinity;
             for (const std::size_t end = std::min(v_.size(), j + stretch); j < end; ++j) {
                 most = std::max(most, v[j] - v_[j]);
+                largest_ = std::max(largest_, std::fabs(v[j]));
                 v_[j] = v[j];
             }
             risen_[s] += most;
+            largest_ = std::max(largest_, std::fabs(risen_[s]));
         }
+        // Each of the sums so far is off by this much at most. It counts where an outlier among the costs once set v.
+        rounding_ += 4.0 * std::numeric_limits<double>::epsilon() * largest_;
     }
 
-    /// The stretches of row i whose bound is below `limit`, into `out`. Returns how many.
-    std::size_t below(std::size_t i, double limit, std::int32_t* out) const {
-        return row_kernels<double>().below(found_.data() + i * count_, risen_.data(), count_, limit, out);
+    /// The stretches of row i whose bound does not exceed `limit` by more than rounding, into `out`. Returns how many.
+    std::size_t within(std::size_t i, double limit, std::int32_t* out) const {
+        const double above = std::nextafter(limit + rounding_, infinity);  // `below` is strict
+        return row_kernels<double>().below(found_.data() + i * count_, risen_.data(), count_, above, out);
     }
 
     /// Room for the minima of row i at the present potentials, from column `start` on; `found` says that they are there,
@@ -217,6 +222,7 @@ private:
     std::size_t count_;
     std::vector<double> found_;  // (rows, stretches), plus what `risen_` was then
     std::vector<double> risen_, v_;
+    double largest_ = 0.0, rounding_ = 0.0;
 };
 
 /// Calls visit(start, length) for each run of columns that neighbouring stretches make up, of m columns in all.
@@ -246,8 +252,8 @@ constexpr std::size_t spread_per_row = 8;
 /// the worst. row_minimum[i] = min_j c_ij - v_j, so that a sweep that finds none is the certificate.
 template <class Arcs>
 SweepResult sweep(const Arcs& arcs, const double* u, const double* v, double tolerance, CandidateLists& lists,
-                  StretchBounds& bounds, double* row_minimum, std::vector<Scratch<typename Arcs::Scalar>>& scratch, Workers& workers,
-                  Monitor& monitor) {
+                  StretchBounds& bounds, double* row_minimum, std::vector<Scratch<typename Arcs::Scalar>>& scratch,
+                  Workers& workers, Monitor& monitor) {
     const auto& kernels = row_kernels<typename Arcs::Scalar>();
     const std::size_t n = arcs.rows(), m = arcs.cols();
     ColumnMinima worst_rows(m, workers.count());
@@ -258,7 +264,7 @@ SweepResult sweep(const Arcs& arcs, const double* u, const double* v, double tol
         const auto* c = arcs.row(i, own.row.data());
         // No stretch that is left out holds the minimum, which no arc of the tree at this row exceeds by more than rounding.
         std::int32_t* const read = own.stretches.data();
-        const std::size_t count = bounds.below(i, u[i] + tolerance, read);
+        const std::size_t count = bounds.within(i, u[i] + tolerance, read);
         // Short runs are over before the processor has seen where they go.
         if (2 * count * stretch < m)
             for (std::size_t q = 0; q < count; ++q)
