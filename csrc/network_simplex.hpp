@@ -44,8 +44,9 @@ public:
     NetworkSimplex(const Arcs& arcs, const std::vector<Flow>& supply, const std::vector<Flow>& demand, Workers& workers,
                    Monitor& monitor, Counters& counters)
         : arcs_(arcs), supply_(supply), demand_(demand), workers_(workers), monitor_(monitor), counters_(counters),
-          scratch_(workers.count(), Scratch<Scalar>(arcs.cols())), lists_(arcs.rows(), capacity(arcs.cols())),
-          tree_(arcs.rows(), arcs.cols()), u_(arcs.rows(), 0.0), v_(arcs.cols(), 0.0), row_minimum_(arcs.rows()) {}
+          scratch_(workers.count(), Scratch<Scalar>(arcs.cols())), lists_(arcs.rows(), capacity(arcs.cols())), bounds_(arcs.rows(), arcs.cols()),
+          tree_(arcs.rows(), arcs.cols()), u_(arcs.rows(), 0.0), v_(arcs.cols(), 0.0),
+          col_values_(arcs.cols()), row_minimum_(arcs.rows()) {}
 
     /// Estimates of the potentials, from which the start is made, and arcs of a plan that is thought to be near. Without
     /// them, or if that plan turns out not to be near, it finds its own. Where arcs are listed, no lists are made: that
@@ -86,11 +87,11 @@ private:
     static std::size_t capacity(std::size_t cols) { return std::min(list_capacity, std::max<std::size_t>(cols, 1)); }
 
     void fill(std::size_t k) {
-        fill_lists(arcs_, std::min(k, lists_.capacity()), u_, v_, lists_, scratch_, workers_, monitor_);
+        fill_lists(arcs_, std::min(k, lists_.capacity()), u_, v_, lists_, bounds_, scratch_, workers_, monitor_);
     }
     bool plan_is_near() const;
     void forget();
-    bool price(Node i, std::size_t& position, double& reduced);
+    bool price(Node i, std::size_t& position) const;
     bool pivot_from_lists();
 
     const Arcs& arcs_;
@@ -100,8 +101,10 @@ private:
     Counters& counters_;
     std::vector<Scratch<Scalar>> scratch_;  // one per worker
     CandidateLists lists_;
+    StretchBounds bounds_;
     SpanningTree tree_;
     std::vector<double> u_, v_;  // potentials: the estimates of the start, then those of the tree at the last sweep
+    std::vector<double> col_values_;  // -v of the tree, while the queue fills
     std::vector<double> row_minimum_;
     std::vector<std::pair<Node, Node>> near_;  // arcs of the plan to start from
     bool warm_ = false, certified_ = false;
@@ -195,15 +198,13 @@ void NetworkSimplex<Arcs>::forget() {
 }
 
 template <class Arcs>
-bool NetworkSimplex<Arcs>::price(Node i, std::size_t& position, double& reduced) {
+bool NetworkSimplex<Arcs>::price(Node i, std::size_t& position) const {
     const std::size_t length = lists_.length(i);
-    if (length == 0) return false;
     counters_.arcs_priced += static_cast<std::int64_t>(length);
     double value;
     position = list_kernels().cheapest(lists_.cols(i), lists_.costs(i), length, tree_.col_values(), tree_.col_blocks(),
                                        tree_.block_adds(), &value);
-    reduced = value - tree_.row_potential(i);
-    return reduced < -tolerance_;
+    return value - tree_.row_potential(i) < -tolerance_;
 }
 
 /// Prices rows in turn until the queue is full or all were seen; then pivots on the queue, worst first. False if no row
@@ -216,12 +217,16 @@ bool NetworkSimplex<Arcs>::pivot_from_lists() {
     };
     const std::size_t n = arcs_.rows();
     Candidate queue[queue_length];
-    std::size_t queued = 0, position = 0;
-    double reduced = 0.0;
+    std::size_t queued = 0;
+    // No potential changes while the queue fills: read once, they cost half as much per arc as out of the tour.
+    tree_.read_col_values(col_values_);
     for (std::size_t seen = 0; seen < n && queued < queue_length; ++seen) {
         const Node i = static_cast<Node>(cursor_);
         cursor_ = cursor_ + 1 == n ? 0 : cursor_ + 1;
-        if (price(i, position, reduced)) queue[queued++] = {reduced, i};
+        counters_.arcs_priced += static_cast<std::int64_t>(lists_.length(i));
+        const double reduced = list_kernels().least(lists_.cols(i), lists_.costs(i), lists_.length(i), col_values_.data()) -
+                               tree_.row_potential(i);
+        if (reduced < -tolerance_) queue[queued++] = {reduced, i};
     }
     if (queued == 0) return false;
     std::sort(queue, queue + queued, [](const Candidate& x, const Candidate& y) {
@@ -229,7 +234,8 @@ bool NetworkSimplex<Arcs>::pivot_from_lists() {
     });
     for (std::size_t q = 0; q < queued; ++q) {
         const Node i = queue[q].row;
-        if (!price(i, position, reduced)) continue;
+        std::size_t position;
+        if (!price(i, position)) continue;
         const Flow moved = tree_.pivot(i, lists_.cols(i)[position], lists_.costs(i)[position]);
         ++counters_.pivots;
         counters_.degenerate_pivots += moved == 0;
@@ -252,11 +258,11 @@ void NetworkSimplex<Arcs>::optimise() {
         if (monitor_.stopped()) return;
         Stopwatch watch(counters_.seconds_sweeps);
         tree_.read_potentials(u_, v_);
-        const SweepResult result = sweep(arcs_, u_.data(), v_.data(), tolerance_, lists_, row_minimum_.data(), scratch_,
-                                         workers_, monitor_);
+        const SweepResult result = sweep(arcs_, u_.data(), v_.data(), tolerance_, lists_, bounds_, row_minimum_.data(),
+                                         scratch_, workers_, monitor_);
         if (monitor_.stopped()) return;
         ++counters_.sweeps;
-        counters_.arcs_priced += static_cast<std::int64_t>(arcs_.rows()) * static_cast<std::int64_t>(arcs_.cols());
+        counters_.arcs_priced += result.read;
         ++monitor_.progress.sweeps;
         monitor_.progress.violation = result.worst;
         if (result.violators == 0) {
@@ -269,6 +275,7 @@ void NetworkSimplex<Arcs>::optimise() {
 template <class Arcs>
 void NetworkSimplex<Arcs>::reprice() {
     certified_ = false;
+    bounds_.clear();
     auto cost = [this](Node i, Node j) { return arcs_.cost(i, j); };
     for (std::size_t i = 0; i < arcs_.rows(); ++i) {
         CandidateLists& lists = lists_;

@@ -95,6 +95,11 @@ public:
     const std::int32_t* col_blocks() const { return tour_.blocks() + rows_; }
     const double* block_adds() const { return tour_.adds(); }
 
+    /// -v_j for all columns.
+    void read_col_values(std::vector<double>& values) const {
+        for (std::size_t j = 0; j < values.size(); ++j) values[j] = tour_.value(rows_ + static_cast<Node>(j));
+    }
+
     /// The potentials as two vectors, for the pricing of rows.
     void read_potentials(std::vector<double>& u, std::vector<double>& v) const {
         for (Node i = 0; i < rows_; ++i) u[i] = row_potential(i);

@@ -516,6 +516,12 @@ void row_kernels() {
 
                 CHECK(kernels.minimum(c.data(), v.data(), m) == least);
 
+                std::vector<double> minima((m + monge::stretch - 1) / monge::stretch, inf), found_minima(minima.size());
+                for (std::size_t j = 0; j < m; ++j)
+                    minima[j / monge::stretch] = std::min(minima[j / monge::stretch], reduced(j));
+                CHECK(kernels.stretch_minima(c.data(), v.data(), m, found_minima.data()) == least);
+                CHECK(found_minima == minima);
+
                 std::vector<double> best(m), arg(m, -1.0);
                 for (double& x : best) x = random.below(3) == 0 ? inf : random.uniform();
                 std::vector<double> expected_best(best), expected_arg(arg);
@@ -538,7 +544,9 @@ void row_kernels() {
 
                 for (const std::size_t k : {1, 2, 16, 32, 112, 113}) {
                     if (k > m) continue;
-                    const double bound = kernels.kth_bound(c.data(), v.data(), m, k);
+                    std::fill(found_minima.begin(), found_minima.end(), 0.0);
+                    const double bound = kernels.kth_bound(c.data(), v.data(), m, k, found_minima.data());
+                    CHECK(found_minima == minima);
                     std::size_t reach = 0;
                     for (std::size_t j = 0; j < m; ++j) reach += reduced(j) <= bound;
                     CHECK(reach >= k);
