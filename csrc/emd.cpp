@@ -8,6 +8,7 @@
 
 #include "masses.hpp"
 #include "network_simplex.hpp"
+#include "partial.hpp"
 
 namespace monge {
 namespace {
@@ -192,6 +193,20 @@ WarmStart warm_start(const Problem& problem, bool transposed, const CostRange& r
     return warm;
 }
 
+/// Gives a partial problem its row and column of slack, with the mass that stays.
+template <class T>
+void add_slack(MatrixArcs<T>& all, MatrixArcs<T>& arcs, double magnitude, Masses& masses, std::vector<Node>& row_map,
+               std::vector<Node>& col_map) {
+    auto add = [](Flow stays, std::vector<Flow>& side, std::size_t places, std::vector<Node>& map) {
+        if (stays == 0) return;
+        side.push_back(stays);
+        if (!map.empty()) map.push_back(static_cast<Node>(places));
+    };
+    add(masses.lacking, masses.supply, all.rows(), row_map);
+    add(masses.kept, masses.demand, all.cols(), col_map);
+    for (auto* each : {&all, &arcs}) each->add_slack(masses.lacking > 0, masses.kept > 0, slack_corner(magnitude));
+}
+
 /// Whether to let the columns of the caller's matrix be the solver's rows. Lists and sweeps belong to rows, so the longer
 /// side should be rows; between sides of like length the order in memory decides.
 bool transpose(const Problem& problem) {
@@ -205,7 +220,9 @@ void solve_typed(const Problem& problem, const Options& options, Solution& solut
     const T* base = static_cast<const T*>(problem.cost);
     std::size_t n = problem.n, m = problem.m;
     std::ptrdiff_t row_step = problem.row_step, col_step = problem.col_step;
-    Masses masses = integer_masses(problem.a, n, problem.b, m);
+    const bool partial = !(problem.sends_all && problem.fills_all);
+    Masses masses = partial ? partial_masses(problem.a, n, problem.b, m, problem.mass, problem.sends_all, problem.fills_all)
+                            : integer_masses(problem.a, n, problem.b, m);
     std::vector<Node> row_map = with_mass(masses.supply), col_map = with_mass(masses.demand);
     const double *row_estimate = problem.f, *col_estimate = problem.g;
     const bool transposed = transpose(problem);
@@ -215,15 +232,16 @@ void solve_typed(const Problem& problem, const Options& options, Solution& solut
         std::swap(masses.supply, masses.demand);
         std::swap(row_map, col_map);
         std::swap(row_estimate, col_estimate);
+        std::swap(masses.kept, masses.lacking);
     }
-    const MatrixArcs<T> all(base, row_step, col_step, n, m);
-    const MatrixArcs<T> arcs(base, row_step, col_step, n, m, row_map, col_map);
+    MatrixArcs<T> all(base, row_step, col_step, n, m);
+    MatrixArcs<T> arcs(base, row_step, col_step, n, m, row_map, col_map);
     // Threads cost more than they bring on small problems.
     Workers workers(n * m < (std::size_t(1) << 20) ? 1 : options.threads);
     std::vector<double> u, v;
     std::vector<BasicArc> plan;
     {
-        std::vector<Scratch<T>> scratch(workers.count(), Scratch<T>(m));
+        std::vector<Scratch<T>> scratch(workers.count(), Scratch<T>(m + partial));
         const CostRange range = scan(all, workers, scratch);
         if (range.has_invalid) {
             solution.status = Status::invalid_cost;
@@ -231,6 +249,7 @@ void solve_typed(const Problem& problem, const Options& options, Solution& solut
         }
         const WarmStart warm = warm_start(problem, transposed, range, row_estimate, col_estimate, n, m, row_map, col_map);
         const double magnitude = std::max(std::fabs(range.lowest), std::fabs(range.highest));
+        if (partial) add_slack(all, arcs, magnitude, masses, row_map, col_map);
         if (range.has_infinity) {
             Solved<ForbiddenArcs<MatrixArcs<T>>> solved;
             solution.status = solve_forbidden(arcs, magnitude, masses, warm, workers, monitor, solution, solved);
@@ -241,15 +260,13 @@ void solve_typed(const Problem& problem, const Options& options, Solution& solut
             u = std::move(solved.u), v = std::move(solved.v), plan = std::move(solved.plan);
         }
         if (solution.status != Status::optimal && solution.status != Status::time_limit) return;
-        // The gap is a sum of terms that are not negative: nothing cancels in it.
-        double gap = 0.0, cost = 0.0;
-        for (const BasicArc& arc : plan) {
-            gap += static_cast<double>(arc.flow) * std::max(0.0, (arc.cost - v[arc.col]) - u[arc.row]);
-            cost += static_cast<double>(arc.flow) * arc.cost;
-        }
+        const double gap = settle(arcs, masses.supply, masses.demand, plan, u, v);
+        double cost = 0.0;
+        for (const BasicArc& arc : plan) cost += static_cast<double>(arc.flow) * arc.cost;
         solution.gap = gap / masses.per_mass;
         solution.cost = cost / masses.per_mass;
         extend(all, row_map, col_map, u, v, scratch[0].row);
+        u.resize(n), v.resize(m);  // without slack
     }
     for (BasicArc& arc : plan) {
         if (!row_map.empty()) arc.row = row_map[arc.row];

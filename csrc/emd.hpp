@@ -35,6 +35,9 @@ struct Problem {
     const std::int64_t* plan_rows = nullptr;  // (entries,) with f and g: the arcs of a plan to start from, each once
     const std::int64_t* plan_cols = nullptr;
     std::size_t entries = 0;
+    // A partial problem, P 1 <= a, P' 1 <= b, sum P = mass, if not both are true: whether `mass` is the total of a, of b.
+    bool sends_all = true, fills_all = true;
+    double mass = 0.0;  // read only if neither is
 };
 
 /// How far a solve has come, its aggregated problems included.
@@ -72,7 +75,7 @@ struct Solution {
     std::vector<std::int64_t> rows, cols;  // the plan's entries, by row, then column
     std::vector<double> mass;
     double cost = 0.0;  // sum of mass * cost
-    double gap = 0.0;   // sum of mass * (c - f - g) >= 0: how far `cost` may lie above the optimum
+    double gap = 0.0;   // sum of mass * (c - f - g) >= 0: how far `cost` may lie above the optimum; see also partial.hpp
     Counters counters;
 };
 

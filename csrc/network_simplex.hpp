@@ -48,7 +48,7 @@ public:
     NetworkSimplex(const Arcs& arcs, const std::vector<Flow>& supply, const std::vector<Flow>& demand, Workers& workers,
                    Monitor& monitor, Counters& counters)
         : arcs_(arcs), supply_(supply), demand_(demand), workers_(workers), monitor_(monitor), counters_(counters),
-          scratch_(workers.count(), Scratch<Scalar>(arcs.cols())), lists_(arcs.rows(), capacity(arcs.cols())),
+          scratch_(workers.count(), Scratch<Scalar>(arcs.cols())), lists_(arcs.rows(), capacity(arcs.cols()), arcs.slack_row() ? arcs.cols() : 0),
           tree_(arcs.rows(), arcs.cols()), u_(arcs.rows(), 0.0), v_(arcs.cols(), 0.0), row_minimum_(arcs.rows()) {}
 
     /// Estimates of the potentials, from which the start is made, and arcs of a plan that is thought to be near. Without
@@ -80,7 +80,7 @@ public:
 private:
     static std::size_t capacity(std::size_t cols) { return std::min(list_capacity, std::max<std::size_t>(cols, 1)); }
 
-    bool price(Node i, std::size_t& position, double& reduced);
+    bool price(const CandidateLists::Segment& list, std::size_t& position, double& reduced);
     bool pivot_from_lists();
 
     const Arcs& arcs_;
@@ -105,8 +105,10 @@ void NetworkSimplex<Arcs>::start(double magnitude, bool averages) {
     if (!warm_) {
         CoarseProblem coarse;
         if (averages && aggregate(arcs_, magnitude, supply_, demand_, scratch_, workers_, monitor_, coarse)) {
-            const std::size_t R = coarse.supply.size(), S = coarse.demand.size();
-            const MatrixArcs<double> coarse_arcs(coarse.cost.data(), static_cast<std::ptrdiff_t>(S), 1, R, S);
+            const std::size_t R = coarse.rows.representative.size(), S = coarse.cols.representative.size();
+            MatrixArcs<double> coarse_arcs(coarse.cost.data(), static_cast<std::ptrdiff_t>(S), 1, R, S);
+            if (arcs_.slack_row() || arcs_.slack_col())
+                coarse_arcs.add_slack(arcs_.slack_row(), arcs_.slack_col(), slack_corner(magnitude));
             Counters counters;
             NetworkSimplex<MatrixArcs<double>> solver(coarse_arcs, coarse.supply, coarse.demand, workers_, monitor_, counters);
             solver.start(magnitude, true);
@@ -116,6 +118,7 @@ void NetworkSimplex<Arcs>::start(double magnitude, bool averages) {
             prolong(coarse, solver.tree(), v_);
         } else if (!monitor_.stopped()) {
             c_transform(arcs_, u_, v_, scratch_, workers_, monitor_);
+            if (arcs_.slack_row() || arcs_.slack_col()) price_slack(arcs_, supply_, demand_, u_, v_);
         }
     }
     if (!monitor_.stopped()) {
@@ -132,42 +135,41 @@ void NetworkSimplex<Arcs>::start(double magnitude, bool averages) {
 }
 
 template <class Arcs>
-bool NetworkSimplex<Arcs>::price(Node i, std::size_t& position, double& reduced) {
-    const std::size_t length = lists_.length(i);
-    if (length == 0) return false;
-    counters_.arcs_priced += static_cast<std::int64_t>(length);
+bool NetworkSimplex<Arcs>::price(const CandidateLists::Segment& list, std::size_t& position, double& reduced) {
+    if (list.length == 0) return false;
+    counters_.arcs_priced += static_cast<std::int64_t>(list.length);
     double value;
-    position = list_kernels().cheapest(lists_.cols(i), lists_.costs(i), length, tree_.col_values(), tree_.col_blocks(),
+    position = list_kernels().cheapest(list.cols, list.costs, list.length, tree_.col_values(), tree_.col_blocks(),
                                        tree_.block_adds(), &value);
-    reduced = value - tree_.row_potential(i);
+    reduced = value - tree_.row_potential(list.row);
     return reduced < -tolerance_;
 }
 
-/// Prices rows in turn until the queue is full or all were seen; then pivots on the queue, worst first. False if no row
+/// Prices lists in turn until the queue is full or all were seen; then pivots on the queue, worst first. False if no row
 /// had a violator.
 template <class Arcs>
 bool NetworkSimplex<Arcs>::pivot_from_lists() {
     struct Candidate {
         double reduced;
-        Node row;
+        Node segment;
     };
-    const std::size_t n = arcs_.rows();
+    const std::size_t n = lists_.segments();
     Candidate queue[queue_length];
     std::size_t queued = 0, position = 0;
     double reduced = 0.0;
     for (std::size_t seen = 0; seen < n && queued < queue_length; ++seen) {
-        const Node i = static_cast<Node>(cursor_);
+        const Node s = static_cast<Node>(cursor_);
         cursor_ = cursor_ + 1 == n ? 0 : cursor_ + 1;
-        if (price(i, position, reduced)) queue[queued++] = {reduced, i};
+        if (price(lists_.segment(s), position, reduced)) queue[queued++] = {reduced, s};
     }
     if (queued == 0) return false;
     std::sort(queue, queue + queued, [](const Candidate& x, const Candidate& y) {
-        return x.reduced < y.reduced || (x.reduced == y.reduced && x.row < y.row);
+        return x.reduced < y.reduced || (x.reduced == y.reduced && x.segment < y.segment);
     });
     for (std::size_t q = 0; q < queued; ++q) {
-        const Node i = queue[q].row;
-        if (!price(i, position, reduced)) continue;
-        const Flow moved = tree_.pivot(i, lists_.cols(i)[position], lists_.costs(i)[position]);
+        const auto list = lists_.segment(queue[q].segment);
+        if (!price(list, position, reduced)) continue;
+        const Flow moved = tree_.pivot(list.row, list.cols[position], list.costs[position]);
         ++counters_.pivots;
         counters_.degenerate_pivots += moved == 0;
         ++monitor_.progress.pivots;

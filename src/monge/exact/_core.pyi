@@ -42,6 +42,17 @@ def emd(
     time_limit: float,
     report: Callable[[int, int, float], None] | None,
 ) -> Solution: ...
+def partial(
+    cost: NDArray[Any],
+    a: NDArray[float64] | None,
+    b: NDArray[float64] | None,
+    mass: float,
+    sends_all: bool,
+    fills_all: bool,
+    threads: int,
+    time_limit: float,
+    report: Callable[[int, int, float], None] | None,
+) -> Solution: ...
 def emd_all(
     costs: list[NDArray[Any]],
     a: list[NDArray[float64] | None],

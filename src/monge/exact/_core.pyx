@@ -32,6 +32,8 @@ cdef extern from "emd.hpp" namespace "monge" nogil:
         const int64_t* plan_rows
         const int64_t* plan_cols
         size_t entries
+        cbool sends_all, fills_all
+        double mass
 
     cdef struct Progress:
         int64_t pivots, sweeps
@@ -114,13 +116,8 @@ cdef _as_tuple(const Solution& solution):
     )
 
 
-def emd(Real[:, :] cost, const double[::1] a, const double[::1] b, const double[::1] f, const double[::1] g,
-        const int64_t[::1] plan_rows, const int64_t[::1] plan_cols, int threads, double time_limit, report):
+cdef Problem _problem(Real[:, :] cost, const double[::1] a, const double[::1] b) noexcept:
     cdef Problem problem
-    cdef Options options
-    cdef Solution solution
-    cdef _Watch watch = _Watch()
-    watch.report = report
     problem.cost = &cost[0, 0]
     problem.single = Real is float
     problem.n = cost.shape[0]
@@ -131,14 +128,14 @@ def emd(Real[:, :] cost, const double[::1] a, const double[::1] b, const double[
         problem.a = &a[0]
     if b is not None:
         problem.b = &b[0]
-    if f is not None:
-        problem.f = &f[0]
-    if g is not None:
-        problem.g = &g[0]
-    if plan_rows is not None and plan_rows.shape[0] > 0:
-        problem.plan_rows = &plan_rows[0]
-        problem.plan_cols = &plan_cols[0]
-        problem.entries = plan_rows.shape[0]
+    return problem
+
+
+cdef _solved(const Problem& problem, int threads, double time_limit, report):
+    cdef Options options
+    cdef Solution solution
+    cdef _Watch watch = _Watch()
+    watch.report = report
     options.threads = threads
     options.time_limit = time_limit
     options.poll = _poll
@@ -148,6 +145,29 @@ def emd(Real[:, :] cost, const double[::1] a, const double[::1] b, const double[
     if watch.error is not None:
         raise watch.error
     return _as_tuple(solution)
+
+
+def emd(Real[:, :] cost, const double[::1] a, const double[::1] b, const double[::1] f, const double[::1] g,
+        const int64_t[::1] plan_rows, const int64_t[::1] plan_cols, int threads, double time_limit, report):
+    cdef Problem problem = _problem(cost, a, b)
+    if f is not None:
+        problem.f = &f[0]
+    if g is not None:
+        problem.g = &g[0]
+    if plan_rows is not None and plan_rows.shape[0] > 0:
+        problem.plan_rows = &plan_rows[0]
+        problem.plan_cols = &plan_cols[0]
+        problem.entries = plan_rows.shape[0]
+    return _solved(problem, threads, time_limit, report)
+
+
+def partial(Real[:, :] cost, const double[::1] a, const double[::1] b, double mass, bint sends_all, bint fills_all,
+            int threads, double time_limit, report):
+    cdef Problem problem = _problem(cost, a, b)
+    problem.mass = mass
+    problem.sends_all = sends_all
+    problem.fills_all = fills_all
+    return _solved(problem, threads, time_limit, report)
 
 
 cdef void _read_weights(object weights, const double** data):

@@ -21,9 +21,12 @@ __all__ = ["check_solved", "transport"]
 _OPTIMAL, _TIME_LIMIT, _INTERRUPTED, _INFEASIBLE, _NO_PLAN_YET, _INVALID_COST, _OUT_OF_MEMORY = range(7)
 
 
-def transport(solution: Solution, C: NDArray[Any], weights: tuple[Weights | None, Weights | None]) -> Transport:
-    """The Transport between `weights` at the costs C that a solution of the core stands for."""
-    code, value, gap, f, g, rows, cols, mass, counters = solution
+def transport(
+    solution: Solution, C: NDArray[Any], weights: tuple[Weights | None, Weights | None], mass: float | None = None
+) -> Transport:
+    """The Transport between `weights`, of a part `mass` of them if given, at the costs C, that a solution of the core
+    stands for."""
+    code, value, gap, f, g, rows, cols, flow, counters = solution
     check_solved(code, C)
     return Transport(
         value=value,
@@ -35,7 +38,8 @@ def transport(solution: Solution, C: NDArray[Any], weights: tuple[Weights | None
         iterations=counters["pivots"],
         stats=counters,
         weights=weights,
-        entries=lambda: (rows, cols, mass),
+        entries=lambda: (rows, cols, flow),
+        mass=mass,
     )
 
 

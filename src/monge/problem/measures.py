@@ -8,9 +8,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.problem.arrays import real_array
+from monge.problem.arrays import real_array, real_number
 
-__all__ = ["Weights", "check_weights", "total_mass"]
+__all__ = ["Weights", "check_partial", "check_weights", "total_mass"]
 
 # Masses are multiplied by 2**60, and by costs: beyond these totals such products would overflow.
 _SMALLEST_TOTAL, _LARGEST_TOTAL = 1e-280, 1e280
@@ -38,6 +38,25 @@ def check_weights(a: Any, b: Any, n: int, m: int) -> tuple[Weights | None, Weigh
                 "monge.sinkhorn with marginals= to let masses differ."
             )
     return weights_a, weights_b
+
+
+def check_partial(a: Any, b: Any, n: int, m: int, mass: Any) -> tuple[Weights | None, Weights | None, float, bool, bool]:
+    """The weights as above, of totals that may differ, the mass to move as a float, and whether it is all of a, all of b.
+
+    Raises ValueError for bad weights, and for a mass that is not positive or exceeds a total by more than rounding.
+    """
+    weights_a, rounding_a = _check_side(a, n, "a", "row")
+    weights_b, rounding_b = _check_side(b, m, "b", "column")
+    total_a, total_b = total_mass(weights_a), total_mass(weights_b)
+    moved = real_number(mass, "mass", "a positive number, the mass to move")
+    allowed = max(rounding_a, rounding_b, float(np.finfo(np.float64).eps)) * (8.0 + (n + m) ** 0.5)
+    most = min(total_a, total_b)
+    if not _SMALLEST_TOTAL <= moved <= most * (1.0 + allowed):
+        raise ValueError(
+            f"mass should be positive and at most the smaller total, {most!r} (a.sum() = {total_a!r}, "
+            f"b.sum() = {total_b!r}); got {mass!r}."
+        )
+    return weights_a, weights_b, moved, moved >= total_a * (1.0 - allowed), moved >= total_b * (1.0 - allowed)
 
 
 def total_mass(weights: Weights | None) -> float:
