@@ -9,6 +9,7 @@
 #include "masses.hpp"
 #include "network_simplex.hpp"
 #include "partial.hpp"
+#include "places.hpp"
 
 namespace monge {
 namespace {
@@ -32,17 +33,6 @@ CostRange scan(const MatrixArcs<T>& arcs, Workers& workers, std::vector<Scratch<
         all.has_invalid |= range.has_invalid || range.highest > largest_cost || range.lowest < -largest_cost;
     }
     return all;
-}
-
-/// The indices with mass; empty if that is all of them.
-std::vector<Node> with_mass(std::vector<Flow>& masses) {
-    std::vector<Node> kept;
-    for (std::size_t i = 0; i < masses.size(); ++i)
-        if (masses[i] > 0) kept.push_back(static_cast<Node>(i));
-    if (kept.size() == masses.size()) return {};
-    for (std::size_t k = 0; k < kept.size(); ++k) masses[k] = masses[kept[k]];
-    masses.resize(kept.size());
-    return kept;
 }
 
 /// Potentials of all rows and columns from those of the places with mass: places without any take the largest value that
@@ -260,27 +250,11 @@ void solve_typed(const Problem& problem, const Options& options, Solution& solut
             u = std::move(solved.u), v = std::move(solved.v), plan = std::move(solved.plan);
         }
         if (solution.status != Status::optimal && solution.status != Status::time_limit) return;
-        const double gap = settle(arcs, masses.supply, masses.demand, plan, u, v);
-        double cost = 0.0;
-        for (const BasicArc& arc : plan) cost += static_cast<double>(arc.flow) * arc.cost;
-        solution.gap = gap / masses.per_mass;
-        solution.cost = cost / masses.per_mass;
+        solution.gap = settle(arcs, masses.supply, masses.demand, plan, u, v) / masses.per_mass;
         extend(all, row_map, col_map, u, v, scratch[0].row);
         u.resize(n), v.resize(m);  // without slack
     }
-    for (BasicArc& arc : plan) {
-        if (!row_map.empty()) arc.row = row_map[arc.row];
-        if (!col_map.empty()) arc.col = col_map[arc.col];
-        if (transposed) std::swap(arc.row, arc.col);
-    }
-    std::sort(plan.begin(), plan.end(), [](const BasicArc& x, const BasicArc& y) {
-        return x.row < y.row || (x.row == y.row && x.col < y.col);
-    });
-    for (const BasicArc& arc : plan) {
-        solution.rows.push_back(arc.row);
-        solution.cols.push_back(arc.col);
-        solution.mass.push_back(static_cast<double>(arc.flow) / masses.per_mass);
-    }
+    write_plan(plan, row_map, col_map, transposed, masses.per_mass, solution);
     solution.f = transposed ? std::move(v) : std::move(u);
     solution.g = transposed ? std::move(u) : std::move(v);
     solution.counters.seconds_total = monitor.seconds();

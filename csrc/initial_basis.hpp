@@ -70,9 +70,10 @@ void fill_lists(const Arcs& arcs, std::size_t k, std::vector<double>& u, std::ve
 }
 
 /// Sharpens v by Sinkhorn's iteration on the lists alone (Cuturi 2013, section 4), in float32, while eps falls. Leaves v
-/// as it was and returns false if the columns did not come near their masses.
-inline bool polish(const CandidateLists& lists, const std::vector<Flow>& supply, const std::vector<Flow>& demand,
-                   double magnitude, std::vector<double>& v) {
+/// as it was and returns false if the columns did not come near their masses. `Lists` offers length(i), cols(i), costs(i).
+template <class Lists>
+bool polish(const Lists& lists, const std::vector<Flow>& supply, const std::vector<Flow>& demand, double magnitude,
+            std::vector<double>& v) {
     const std::size_t n = supply.size(), m = demand.size();
     // The lists once more, in float32 and filled up to a multiple of sixteen: costs above the least reduced cost of the
     // row, so that they are small numbers.
@@ -100,8 +101,8 @@ inline bool polish(const CandidateLists& lists, const std::vector<Flow>& supply,
         if (lists.length(i) > 1) gaps.push_back((high - low) / magnitude);
     }
     if (gaps.empty()) return false;
-    // eps begins at a fraction of the median spread of a list.
     std::nth_element(gaps.begin(), gaps.begin() + gaps.size() / 2, gaps.end());
+    // eps begins at a fraction of the median spread of a list.
     double eps = 0.3 * gaps[gaps.size() / 2];
     if (!(eps > 1e-30)) return false;
 

@@ -11,11 +11,9 @@
 #include <vector>
 
 #include "initial_basis.hpp"
+#include "list_pricing.hpp"
 
 namespace monge {
-
-// Rows that are priced before the worst of them pivots. Each is priced again just before its turn.
-constexpr std::size_t queue_length = 128;
 
 // An arc enters if its reduced cost is below -entering_tolerance times the largest cost on a tree arc, or a hundredth of the
 // largest potential. Potentials are sums of such costs along a path, each addition off by 1e-16.
@@ -49,7 +47,7 @@ public:
                    Monitor& monitor, Counters& counters)
         : arcs_(arcs), supply_(supply), demand_(demand), workers_(workers), monitor_(monitor), counters_(counters),
           scratch_(workers.count(), Scratch<Scalar>(arcs.cols())), lists_(arcs.rows(), capacity(arcs.cols()), arcs.slack_row() ? arcs.cols() : 0),
-          tree_(arcs.rows(), arcs.cols()), u_(arcs.rows(), 0.0), v_(arcs.cols(), 0.0), row_minimum_(arcs.rows()) {}
+          tree_(arcs.rows(), arcs.cols()), pricing_(tree_, monitor, counters), u_(arcs.rows(), 0.0), v_(arcs.cols(), 0.0), row_minimum_(arcs.rows()) {}
 
     /// Estimates of the potentials, from which the start is made, and arcs of a plan that is thought to be near. Without
     /// them it finds its own.
@@ -80,9 +78,6 @@ public:
 private:
     static std::size_t capacity(std::size_t cols) { return std::min(list_capacity, std::max<std::size_t>(cols, 1)); }
 
-    bool price(const CandidateLists::Segment& list, std::size_t& position, double& reduced);
-    bool pivot_from_lists();
-
     const Arcs& arcs_;
     const std::vector<Flow>&supply_, &demand_;
     Workers& workers_;
@@ -91,12 +86,12 @@ private:
     std::vector<Scratch<Scalar>> scratch_;  // one per worker
     CandidateLists lists_;
     SpanningTree tree_;
+    ListPricing pricing_;
     std::vector<double> u_, v_;  // potentials: the estimates of the start, then those of the tree at the last sweep
     std::vector<double> row_minimum_;
     std::vector<std::pair<Node, Node>> near_;  // arcs of the plan to start from
     bool warm_ = false, certified_ = false;
     double tolerance_ = 0.0;
-    std::size_t cursor_ = 0;
 };
 
 template <class Arcs>
@@ -135,56 +130,12 @@ void NetworkSimplex<Arcs>::start(double magnitude, bool averages) {
 }
 
 template <class Arcs>
-bool NetworkSimplex<Arcs>::price(const CandidateLists::Segment& list, std::size_t& position, double& reduced) {
-    if (list.length == 0) return false;
-    counters_.arcs_priced += static_cast<std::int64_t>(list.length);
-    double value;
-    position = list_kernels().cheapest(list.cols, list.costs, list.length, tree_.col_values(), tree_.col_blocks(),
-                                       tree_.block_adds(), &value);
-    reduced = value - tree_.row_potential(list.row);
-    return reduced < -tolerance_;
-}
-
-/// Prices lists in turn until the queue is full or all were seen; then pivots on the queue, worst first. False if no row
-/// had a violator.
-template <class Arcs>
-bool NetworkSimplex<Arcs>::pivot_from_lists() {
-    struct Candidate {
-        double reduced;
-        Node segment;
-    };
-    const std::size_t n = lists_.segments();
-    Candidate queue[queue_length];
-    std::size_t queued = 0, position = 0;
-    double reduced = 0.0;
-    for (std::size_t seen = 0; seen < n && queued < queue_length; ++seen) {
-        const Node s = static_cast<Node>(cursor_);
-        cursor_ = cursor_ + 1 == n ? 0 : cursor_ + 1;
-        if (price(lists_.segment(s), position, reduced)) queue[queued++] = {reduced, s};
-    }
-    if (queued == 0) return false;
-    std::sort(queue, queue + queued, [](const Candidate& x, const Candidate& y) {
-        return x.reduced < y.reduced || (x.reduced == y.reduced && x.segment < y.segment);
-    });
-    for (std::size_t q = 0; q < queued; ++q) {
-        const auto list = lists_.segment(queue[q].segment);
-        if (!price(list, position, reduced)) continue;
-        const Flow moved = tree_.pivot(list.row, list.cols[position], list.costs[position]);
-        ++counters_.pivots;
-        counters_.degenerate_pivots += moved == 0;
-        ++monitor_.progress.pivots;
-        if ((counters_.pivots & 15) == 0 && monitor_.check()) break;
-    }
-    return true;
-}
-
-template <class Arcs>
 void NetworkSimplex<Arcs>::optimise() {
     tolerance_ = entering_tolerance * tree_.recompute_potentials();
     while (!monitor_.check()) {
         {
             Stopwatch watch(counters_.seconds_pivots);
-            while (!monitor_.stopped() && pivot_from_lists()) {
+            while (!monitor_.stopped() && pricing_.pivot(lists_, tolerance_)) {
             }
             tolerance_ = entering_tolerance * tree_.recompute_potentials();
         }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "arcs.hpp"
+#include "list_pricing.hpp"
 #include "monitor.hpp"
 #include "row_kernels.hpp"
 #include "workers.hpp"
@@ -88,14 +89,6 @@ struct Scratch {
 /// comes in segments, or a pass over all rows would find but one of its violators.
 class CandidateLists {
 public:
-    /// A list, or a part of one: arcs of one row.
-    struct Segment {
-        Node row;
-        std::size_t length;
-        const Node* cols;
-        const double* costs;
-    };
-
     CandidateLists() = default;
     /// `slack_arcs`: how many arcs the row of slack has, zero if there is none.
     CandidateLists(std::size_t rows, std::size_t capacity, std::size_t slack_arcs = 0)

@@ -145,6 +145,17 @@ public:
         return recompute_potentials();
     }
 
+    /// Gives every tree arc between places the cost `cost(row, col, old)`, and sets the potentials anew.
+    template <class Cost>
+    double revise(Cost&& cost) {
+        for (Node x = 0; x < root_; ++x) {
+            const Node p = up_[x].parent, row = x < rows_ ? x : p, col = x < rows_ ? p : x;
+            double& own = cost_[up_[x].edge];
+            if (p != root_) own = cost(row, static_cast<Node>(col - rows_), own);
+        }
+        return recompute_potentials();
+    }
+
     /// Calls visit(row, col, flow, cost) for each arc between places.
     template <class Visit>
     void for_each_arc(Visit&& visit) const {

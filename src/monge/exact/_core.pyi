@@ -1,7 +1,7 @@
 from collections.abc import Callable
 from typing import Any, TypeAlias, TypedDict
 
-from numpy import float64, int64
+from numpy import float64, int32, int64
 from numpy.typing import NDArray
 
 class Counters(TypedDict):
@@ -50,6 +50,17 @@ def partial(
     sends_all: bool,
     fills_all: bool,
     threads: int,
+    time_limit: float,
+    report: Callable[[int, int, float], None] | None,
+) -> Solution: ...
+def sparse(
+    m: int,
+    begin: NDArray[int64],
+    col: NDArray[int32],
+    cost: NDArray[float64],
+    a: NDArray[float64] | None,
+    b: NDArray[float64] | None,
+    g: NDArray[float64] | None,
     time_limit: float,
     report: Callable[[int, int, float], None] | None,
 ) -> Solution: ...

@@ -5,7 +5,7 @@
 from cpython.buffer cimport PyBUF_CONTIG_RO, PyBUF_STRIDED_RO, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport HUGE_VAL
-from libc.stdint cimport int64_t
+from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcpy
 from libcpp cimport bool as cbool
 from libcpp.vector cimport vector
@@ -66,6 +66,19 @@ cdef extern from "emd.hpp" namespace "monge" nogil:
 
     void point_costs[T](const T*, const T*, size_t, size_t, size_t, GroundCost, double, int, T*) except +MemoryError
     const char* _instruction_set "monge::instruction_set"()
+
+
+cdef extern from "sparse.hpp" namespace "monge" nogil:
+    cdef struct SparseProblem:
+        size_t n, m
+        const int64_t* begin
+        const int32_t* col
+        const double* cost
+        const double* a
+        const double* b
+        const double* g
+
+    Solution solve "monge::solve"(const SparseProblem&, const Options&)
 
 
 ctypedef fused Real:
@@ -131,7 +144,12 @@ cdef Problem _problem(Real[:, :] cost, const double[::1] a, const double[::1] b)
     return problem
 
 
-cdef _solved(const Problem& problem, int threads, double time_limit, report):
+ctypedef fused AnyProblem:
+    Problem
+    SparseProblem
+
+
+cdef _solved(const AnyProblem& problem, int threads, double time_limit, report):
     cdef Options options
     cdef Solution solution
     cdef _Watch watch = _Watch()
@@ -168,6 +186,23 @@ def partial(Real[:, :] cost, const double[::1] a, const double[::1] b, double ma
     problem.sends_all = sends_all
     problem.fills_all = fills_all
     return _solved(problem, threads, time_limit, report)
+
+
+def sparse(size_t m, const int64_t[::1] begin, const int32_t[::1] col, const double[::1] cost, const double[::1] a,
+           const double[::1] b, const double[::1] g, double time_limit, report):
+    cdef SparseProblem problem
+    problem.n = begin.shape[0] - 1
+    problem.m = m
+    problem.begin = &begin[0]
+    problem.col = &col[0]
+    problem.cost = &cost[0]
+    if g is not None:
+        problem.g = &g[0]
+    if a is not None:
+        problem.a = &a[0]
+    if b is not None:
+        problem.b = &b[0]
+    return _solved(problem, 1, time_limit, report)
 
 
 cdef void _read_weights(object weights, const double** data):

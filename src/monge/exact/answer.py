@@ -21,13 +21,24 @@ __all__ = ["check_solved", "transport"]
 _OPTIMAL, _TIME_LIMIT, _INTERRUPTED, _INFEASIBLE, _NO_PLAN_YET, _INVALID_COST, _OUT_OF_MEMORY = range(7)
 
 
+_WITHOUT_FORBIDDEN = (
+    "no plan avoids the forbidden arcs (cost +inf). Give them a large finite cost, remove mass that cannot be "
+    "delivered, or use monge.partial to transport only a part."
+)
+
+
 def transport(
-    solution: Solution, C: NDArray[Any], weights: tuple[Weights | None, Weights | None], mass: float | None = None
+    solution: Solution,
+    C: Any,
+    weights: tuple[Weights | None, Weights | None],
+    *,
+    mass: float | None = None,
+    infeasible: str = _WITHOUT_FORBIDDEN,
 ) -> Transport:
     """The Transport between `weights`, of a part `mass` of them if given, at the costs C, that a solution of the core
-    stands for."""
+    stands for. `infeasible` is what to say if there is no plan."""
     code, value, gap, f, g, rows, cols, flow, counters = solution
-    check_solved(code, C)
+    check_solved(code, C, infeasible)
     return Transport(
         value=value,
         cost=value,
@@ -43,7 +54,7 @@ def transport(
     )
 
 
-def check_solved(code: int, C: NDArray[Any]) -> None:
+def check_solved(code: int, C: Any, infeasible: str = _WITHOUT_FORBIDDEN) -> None:
     """Raises what a status of the core means, unless it is one that comes with a plan."""
     if code in (_OPTIMAL, _TIME_LIMIT):
         return
@@ -53,10 +64,7 @@ def check_solved(code: int, C: NDArray[Any]) -> None:
             + next(_bad_costs(C))
         )
     if code == _INFEASIBLE:
-        raise InfeasibleError(
-            "no plan avoids the forbidden arcs (cost +inf). Give them a large finite cost, remove mass that cannot be "
-            "delivered, or use monge.partial to transport only a part."
-        )
+        raise InfeasibleError(infeasible)
     if code == _NO_PLAN_YET:
         raise TimeoutError(
             "time_limit ran out before a plan was found that avoids the forbidden arcs. Raise time_limit."

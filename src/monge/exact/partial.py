@@ -102,7 +102,8 @@ def partial(
         if report is not None:
             c = raw[-1]
             report(c["pivots"] + c["coarse_pivots"], c["sweeps"] + c["coarse_sweeps"], 0.0)
-    answer = transport(raw, matrix, (weights_a, weights_b), moved)
+    infeasible = f"no plan of mass {moved!r} avoids the forbidden arcs (cost +inf). Lower mass, or allow more arcs."
+    answer = transport(raw, matrix, (weights_a, weights_b), mass=moved, infeasible=infeasible)
     if not answer.converged:
         warnings.warn(f"partial: {answer.status.value} (gap {answer.gap:.3g}).", ConvergenceWarning, stacklevel=2)
     return answer

@@ -40,8 +40,10 @@ def check_weights(a: Any, b: Any, n: int, m: int) -> tuple[Weights | None, Weigh
     return weights_a, weights_b
 
 
-def check_partial(a: Any, b: Any, n: int, m: int, mass: Any) -> tuple[Weights | None, Weights | None, float, bool, bool]:
-    """The weights as above, of totals that may differ, the mass to move as a float, and whether it is all of a, all of b.
+def check_partial(
+    a: Any, b: Any, n: int, m: int, mass: Any
+) -> tuple[Weights | None, Weights | None, float, bool, bool]:
+    """The weights as above, of totals that may differ; the mass to move; whether that is all of a, and all of b.
 
     Raises ValueError for bad weights, and for a mass that is not positive or exceeds a total by more than rounding.
     """
