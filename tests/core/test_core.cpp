@@ -21,6 +21,7 @@
 #include "emd.hpp"
 #include "masses.hpp"
 #include "row_kernels.hpp"
+#include "sparse.hpp"
 #include "workers.hpp"
 
 namespace {
@@ -667,6 +668,84 @@ void instruction_set() {
     std::printf("%s: ", got.c_str());
 }
 
+// --- Over given arcs, and of a part of the mass -------------------------------------------------------------------------
+
+void sparse_instances() {
+    where = "sparse instances";
+    Random random(11);
+    for (int trial = 0; trial < 200; ++trial) {
+        const int most = trial % 10 == 0 ? 400 : 9;
+        Instance<double> in{static_cast<std::size_t>(1 + random.below(most)), static_cast<std::size_t>(1 + random.below(most)), {}, {}, {}};
+        std::vector<std::int64_t> begin{0};
+        std::vector<std::int32_t> col;
+        std::vector<double> cost;
+        for (std::size_t i = 0; i < in.n; ++i) {
+            for (std::size_t j = 0; j < in.m; ++j) {
+                const bool arc = random.uniform() < 0.4;
+                in.cost.push_back(arc ? random.below(20) - 5 : inf);
+                if (!arc) continue;
+                col.push_back(static_cast<std::int32_t>(j));
+                cost.push_back(in.cost.back());
+            }
+            begin.push_back(static_cast<std::int64_t>(col.size()));
+        }
+        if (trial % 2 == 0) {
+            in.a.resize(in.n), in.b.resize(in.m);
+            for (std::size_t unit = 0; unit < 3 * (in.n + in.m); ++unit) {
+                in.a[random.below(static_cast<int>(in.n))] += 1.0;
+                in.b[random.below(static_cast<int>(in.m))] += 1.0;
+            }
+        }
+        monge::SparseProblem problem;
+        problem.n = in.n, problem.m = in.m;
+        problem.begin = begin.data(), problem.col = col.data(), problem.cost = cost.data();
+        problem.a = in.a.empty() ? nullptr : in.a.data();
+        problem.b = in.b.empty() ? nullptr : in.b.data();
+        const Solution s = monge::solve(problem, Options{}), full = monge::solve(in.problem(), Options{});
+        CHECK(s.status == full.status);
+        if (full.status == Status::optimal) check_optimal(in, s);
+    }
+}
+
+void partial_instances() {
+    where = "partial instances";
+    Random random(12);
+    for (int trial = 0; trial < 200; ++trial) {
+        const int most = trial % 10 == 0 ? 300 : 9;
+        Instance<double> in{static_cast<std::size_t>(1 + random.below(most)), static_cast<std::size_t>(1 + random.below(most)), {}, {}, {}};
+        for (std::size_t k = 0; k < in.n * in.m; ++k) in.cost.push_back(random.below(50) - 10);
+        for (std::size_t i = 0; i < in.n; ++i) in.a.push_back(random.below(4));
+        for (std::size_t j = 0; j < in.m; ++j) in.b.push_back(random.below(4));
+        in.a[0] += 1.0, in.b[0] += 1.0;
+        const double total_a = std::accumulate(in.a.begin(), in.a.end(), 0.0), total_b = std::accumulate(in.b.begin(), in.b.end(), 0.0);
+        Problem problem = in.problem();
+        problem.mass = 1.0 + random.below(static_cast<int>(std::min(total_a, total_b)));
+        problem.sends_all = problem.mass == total_a, problem.fills_all = problem.mass == total_b;
+        const Solution s = monge::solve(problem, Options{});
+        CHECK(s.status == Status::optimal);
+        std::vector<double> kept(in.a), lacking(in.b);
+        double moved = 0.0, cost = 0.0;
+        for (std::size_t k = 0; k < s.mass.size(); ++k) {
+            kept[s.rows[k]] -= s.mass[k];
+            lacking[s.cols[k]] -= s.mass[k];
+            moved += s.mass[k];
+            cost += s.mass[k] * in.at(s.rows[k], s.cols[k]);
+        }
+        // Whole numbers all through, but for the potentials of larger ones, which start from estimates.
+        CHECK(moved == problem.mass && cost == s.cost);
+        CHECK(*std::min_element(kept.begin(), kept.end()) >= 0.0 && *std::min_element(lacking.begin(), lacking.end()) >= 0.0);
+        double dual = -(total_a - moved) * *std::max_element(s.f.begin(), s.f.end());
+        dual -= (total_b - moved) * *std::max_element(s.g.begin(), s.g.end());
+        for (std::size_t i = 0; i < in.n; ++i) dual += in.a[i] * s.f[i];
+        for (std::size_t j = 0; j < in.m; ++j) dual += in.b[j] * s.g[j];
+        bool feasible = true;
+        for (std::size_t i = 0; i < in.n; ++i)
+            for (std::size_t j = 0; j < in.m; ++j) feasible &= s.f[i] + s.g[j] <= in.at(i, j) + 1e-13 * 50;
+        CHECK(feasible);
+        CHECK(s.gap >= 0.0 && s.gap <= 1e-12 * 50 * moved && std::fabs(s.cost - dual - s.gap) <= 1e-12 * 50 * total_a * total_b);
+    }
+}
+
 }  // namespace
 
 int main() {
@@ -683,6 +762,8 @@ int main() {
     layouts();
     random_instances<float>();
     random_instances<double>();
+    sparse_instances();
+    partial_instances();
     infeasible();
     invalid();
     warm_starts();
