@@ -122,7 +122,8 @@ template <class Arcs>
 bool aggregate(const Arcs& arcs, double magnitude, const std::vector<Flow>& supply, const std::vector<Flow>& demand,
                std::vector<Scratch<typename Arcs::Scalar>>& scratch, Workers& workers, Monitor& monitor,
                CoarseProblem& coarse) {
-    const std::size_t n = arcs.rows(), m = arcs.cols();
+    // Slack is like no place: it stays apart, and the aggregated problem has slack of its own.
+    const std::size_t n = arcs.rows() - arcs.slack_row(), m = arcs.cols() - arcs.slack_col();
     if (std::max(n, m) < smallest_coarse || std::min(n, m) < narrowest_coarse || magnitude == 0.0) return false;
     coarse.magnitude = magnitude;
     // Next to a long side the shorter one keeps as many places as that has clusters: the potentials of a few hundred
@@ -195,6 +196,8 @@ bool aggregate(const Arcs& arcs, double magnitude, const std::vector<Flow>& supp
     }
     coarse.supply.assign(R, 0);
     coarse.demand.assign(S, 0);
+    coarse.supply.insert(coarse.supply.end(), supply.begin() + n, supply.end());
+    coarse.demand.insert(coarse.demand.end(), demand.begin() + m, demand.end());
     for (std::size_t i = 0; i < n; ++i) coarse.supply[coarse.rows.of[i]] += supply[i];
     for (std::size_t j = 0; j < m; ++j) coarse.demand[coarse.cols.of[j]] += demand[j];
     return !monitor.stopped();
@@ -203,13 +206,18 @@ bool aggregate(const Arcs& arcs, double magnitude, const std::vector<Flow>& supp
 /// v_j = min_r (mean cost of cluster r to column j) - U_r: the c-transform of the coarse row potentials. Means over columns,
 /// too, would give all columns of a cluster the same potential (3 to 7 times the pivots on grids and shifted clouds).
 inline void prolong(const CoarseProblem& coarse, const SpanningTree& tree, std::vector<double>& v) {
-    const std::size_t m = v.size();
+    const std::size_t m = coarse.cols.of.size(), R = coarse.rows.representative.size();
     std::vector<double> unused(m);
     std::fill(v.begin(), v.end(), infinity);
-    for (std::size_t r = 0; r < coarse.supply.size(); ++r)
+    for (std::size_t r = 0; r < R; ++r)
         row_kernels<float>().column_minima(coarse.row_mean.data() + r * m, tree.row_potential(static_cast<Node>(r)) / coarse.magnitude,
                                            0.0, m, v.data(), unused.data());
     for (double& x : v) x *= coarse.magnitude;
+    if (coarse.supply.size() > R) {
+        const double most = -tree.row_potential(static_cast<Node>(R));
+        for (double& x : v) x = std::min(x, most);
+    }
+    if (v.size() > m) v[m] = tree.col_potential(static_cast<Node>(coarse.cols.representative.size()));
 }
 
 }  // namespace monge

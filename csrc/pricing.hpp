@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "arcs.hpp"
+#include "list_pricing.hpp"
 #include "monitor.hpp"
 #include "row_kernels.hpp"
 #include "workers.hpp"
@@ -83,11 +84,23 @@ struct Scratch {
 };
 
 /// A list of candidate arcs per row, with their costs.
+///
+/// A row of slack, the last, may be joined to half of the columns or more: its list holds all of its arcs. For pricing it
+/// comes in segments, or a pass over all rows would find but one of its violators.
 class CandidateLists {
 public:
     CandidateLists() = default;
-    CandidateLists(std::size_t rows, std::size_t capacity)
-        : capacity_(capacity), length_(rows, 0), col_(rows * capacity), cost_(rows * capacity) {}
+    /// `slack_arcs`: how many arcs the row of slack has, zero if there is none.
+    CandidateLists(std::size_t rows, std::size_t capacity, std::size_t slack_arcs = 0)
+        : capacity_(capacity), slack_(slack_arcs > 0 ? rows - 1 : rows), slack_arcs_(slack_arcs), length_(rows, 0),
+          col_(slack_ * capacity + slack_arcs), cost_(col_.size()) {}
+
+    std::size_t segments() const { return slack_ + (slack_arcs_ + capacity_ - 1) / capacity_; }
+    Segment segment(std::size_t s) const {
+        const std::size_t i = std::min(s, slack_), begin = (s - i) * capacity_;
+        const std::size_t length = i < slack_ ? length_[i] : std::min(capacity_, length_[i] - std::min<std::size_t>(begin, length_[i]));
+        return {static_cast<Node>(i), length, cols(i) + begin, costs(i) + begin};
+    }
 
     std::size_t capacity() const { return capacity_; }
     std::size_t length(std::size_t i) const { return length_[i]; }
@@ -101,7 +114,7 @@ public:
         return sum;
     }
 
-    bool contains(std::size_t i, Node j) const { return std::find(cols(i), cols(i) + length_[i], j) != cols(i) + length_[i]; }
+    bool contains(std::size_t i, Node j) const { return i == slack_ || std::find(cols(i), cols(i) + length_[i], j) != cols(i) + length_[i]; }
 
     void clear(std::size_t i) { length_[i] = 0; }
 
@@ -114,7 +127,7 @@ public:
 
     /// Appends; a full list takes no more.
     bool add(std::size_t i, Node j, double cost) {
-        if (length_[i] == capacity_) return false;
+        if (length_[i] == (i == slack_ ? slack_arcs_ : capacity_)) return false;
         col_[i * capacity_ + length_[i]] = j;
         cost_[i * capacity_ + length_[i]++] = cost;
         return true;
@@ -122,7 +135,7 @@ public:
 
     /// Keeps the `keep` arcs of least cost - v, in the order they stand in; the first ones in a tie.
     void shrink(std::size_t i, const double* v, std::size_t keep) {
-        if (length_[i] <= keep) return;
+        if (length_[i] <= keep || i == slack_) return;
         Node* col = col_.data() + i * capacity_;
         double* cost = cost_.data() + i * capacity_;
         std::vector<double> value(length_[i]);
@@ -142,7 +155,7 @@ public:
     }
 
 private:
-    std::size_t capacity_ = 0;
+    std::size_t capacity_ = 0, slack_ = 0, slack_arcs_ = 0;
     std::vector<std::uint32_t> length_;
     std::vector<Node> col_;
     std::vector<double> cost_;

@@ -97,6 +97,7 @@ public:
 
     /// -v_j for all columns.
     void read_col_values(std::vector<double>& values) const {
+        values.resize(static_cast<std::size_t>(root_ - rows_));
         for (std::size_t j = 0; j < values.size(); ++j) values[j] = tour_.value(rows_ + static_cast<Node>(j));
     }
 
@@ -146,6 +147,17 @@ public:
         for (Node x = 0; x < root_; ++x) {
             const Node p = up_[x].parent, row = x < rows_ ? x : p, col = x < rows_ ? p : x;
             cost_[up_[x].edge] = p == root_ ? 0.0 : cost(row, static_cast<Node>(col - rows_));
+        }
+        return recompute_potentials();
+    }
+
+    /// Gives every tree arc between places the cost `cost(row, col, old)`, and sets the potentials anew.
+    template <class Cost>
+    double revise(Cost&& cost) {
+        for (Node x = 0; x < root_; ++x) {
+            const Node p = up_[x].parent, row = x < rows_ ? x : p, col = x < rows_ ? p : x;
+            double& own = cost_[up_[x].edge];
+            if (p != root_) own = cost(row, static_cast<Node>(col - rows_), own);
         }
         return recompute_potentials();
     }

@@ -12,6 +12,7 @@ from importlib.metadata import version as _version
 from monge.distances.pairwise import pairwise
 from monge.distances.wasserstein import wasserstein, wasserstein_1d
 from monge.exact.emd import emd
+from monge.exact.partial import partial
 from monge.exact.univariate import emd_1d
 from monge.maps.color import color_transfer
 from monge.problem.costs import CostMatrix, PointCloud
@@ -30,6 +31,7 @@ __all__ = [
     "emd",
     "emd_1d",
     "pairwise",
+    "partial",
     "wasserstein",
     "wasserstein_1d",
 ]

@@ -45,7 +45,8 @@ class Transport:
     cost : float
         <P, C>, in cost units times mass units.
     f, g : ndarray (n,), (m,)
-        Potentials, in cost units. For `emd` they are dual feasible, f_i + g_j <= C_ij, also where a weight is zero.
+        Potentials, in cost units. For `emd` and `partial` they are dual feasible, f_i + g_j <= C_ij, also where a
+        weight is zero.
     gap : float
         Certified primal-dual gap, >= 0: no plan costs less than `cost - gap`.
     status : Status
@@ -72,6 +73,7 @@ class Transport:
         weights: tuple[Array | None, Array | None],
         entries: Callable[[], tuple[NDArray[np.int64], NDArray[np.int64], Array]],
         listed: tuple[NDArray[np.int32], NDArray[np.int32]] | None = None,
+        mass: float | None = None,
     ) -> None:
         self.value, self.cost = value, cost
         self.f, self.g = f, g
@@ -80,6 +82,7 @@ class Transport:
         self.iterations = iterations
         self.stats = dict(stats)
         self._weights = weights
+        self._mass = mass  # of a partial plan, whose marginals may stay below the weights
         self._entries = entries
         self._listed = listed  # arcs that `emd` should look at first when it starts from here
 
@@ -95,7 +98,7 @@ class Transport:
 
     @cached_property
     def plan(self) -> Any:
-        """The plan P (n, m) as a scipy.sparse.coo_array, with at most n + m - 1 entries for `emd`."""
+        """The plan P (n, m) as a scipy.sparse.coo_array, with at most n + m - 1 entries for `emd` and `partial`."""
         from scipy.sparse import coo_array
 
         rows, cols, mass = self._entries()
@@ -103,11 +106,18 @@ class Transport:
 
     @cached_property
     def marginal_error(self) -> float:
-        """(|P 1 - a|_1 + |P' 1 - b|_1) / total mass, measured on the plan."""
+        """(|P 1 - a|_1 + |P' 1 - b|_1) / total mass, measured on the plan.
+
+        For `partial`, whose marginals are bounds, (|max(P 1 - a, 0)|_1 + |max(P' 1 - b, 0)|_1 + |sum P - mass|) / mass.
+        """
         rows, cols, mass = self._entries()
         (n, m), total = self.shape, float(mass.sum())
         a, b = self._weights
         sent, received = np.bincount(rows, mass, n), np.bincount(cols, mass, m)
+        if self._mass is not None:
+            over_a = np.maximum(sent - (1.0 / n if a is None else a), 0.0).sum()
+            over_b = np.maximum(received - (1.0 / m if b is None else b), 0.0).sum()
+            return float((over_a + over_b + abs(total - self._mass)) / self._mass)
         error = (
             np.abs(sent - (total / n if a is None else a)).sum()
             + np.abs(received - (total / m if b is None else b)).sum()
