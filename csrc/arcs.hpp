@@ -59,6 +59,13 @@ public:
         return static_cast<double>(start(i)[col(j) * col_step_]);
     }
 
+    /// Row i and all that follow, one behind the other, if that is how they lie in memory; else null.
+    const T* together(std::size_t i) const {
+        const bool lie = row_map_.empty() && col_map_.empty() && !slack_row_ && !slack_col_ && col_step_ == 1 &&
+                         row_step_ == static_cast<std::ptrdiff_t>(cols_);
+        return lie ? start(i) : nullptr;
+    }
+
     const T* row(std::size_t i, T* scratch) const {
         if (i == rows_) {
             std::fill(scratch, scratch + cols_, T(0));

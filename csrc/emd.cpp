@@ -26,7 +26,12 @@ CostRange scan(const MatrixArcs<T>& arcs, Workers& workers, std::vector<Scratch<
     std::vector<CostRange> ranges(workers.count(), CostRange{infinity, -infinity, false, false});
     const std::size_t block = rows_per_chunk(arcs.cols());
     workers.run((arcs.rows() + block - 1) / block, [&](std::size_t chunk, int worker) {
-        for (std::size_t i = chunk * block; i < std::min(arcs.rows(), (chunk + 1) * block); ++i)
+        const std::size_t first = chunk * block, last = std::min(arcs.rows(), first + block);
+        if (const T* c = arcs.together(first)) {
+            row_kernels<T>().scan(c, (last - first) * arcs.cols(), &ranges[worker]);
+            return;
+        }
+        for (std::size_t i = first; i < last; ++i)
             row_kernels<T>().scan(arcs.row(i, scratch[worker].row.data()), arcs.cols(), &ranges[worker]);
     });
     CostRange all{infinity, -infinity, false, false};

@@ -37,6 +37,9 @@ inline void write_plan(std::vector<BasicArc>& plan, const std::vector<Node>& row
     std::sort(plan.begin(), plan.end(), [](const BasicArc& x, const BasicArc& y) {
         return x.row < y.row || (x.row == y.row && x.col < y.col);
     });
+    solution.rows.reserve(plan.size());
+    solution.cols.reserve(plan.size());
+    solution.mass.reserve(plan.size());
     for (const BasicArc& arc : plan) {
         solution.rows.push_back(arc.row);
         solution.cols.push_back(arc.col);

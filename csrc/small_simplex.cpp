@@ -263,6 +263,7 @@ void SmallSimplex::read_off(std::vector<double>& u, std::vector<double>& v, std:
     u.assign(potential_.begin(), potential_.begin() + rows_);
     v.resize(cols_);
     for (std::size_t j = 0; j < cols_; ++j) v[j] = -potential_[first_col_ + j];
+    plan.reserve(rows_ + cols_);
     auto visit = [&](Node x) {
         if (flow_[x] == 0) return;
         const Node p = parent_[x];

@@ -65,6 +65,8 @@ def _rescaled(points: NDArray[Any]) -> NDArray[Any]:
 
 def _walkable(C: NDArray[Any]) -> NDArray[Any]:
     """C itself if one of its strides is one item and the other a whole number of them, else a copy."""
+    if C.flags.c_contiguous and C.flags.aligned:
+        return C
     whole = C.flags.aligned and all(stride % C.itemsize == 0 for stride in C.strides)
     return C if whole and (C.itemsize in C.strides or 1 in C.shape) else np.ascontiguousarray(C)
 

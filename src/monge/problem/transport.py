@@ -80,7 +80,7 @@ class Transport:
         self.gap = gap
         self.status = status
         self.iterations = iterations
-        self.stats = dict(stats)
+        self.stats = stats
         self._weights = weights
         self._mass = mass  # of a partial plan, whose marginals may stay below the weights
         self._entries = entries
