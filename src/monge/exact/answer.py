@@ -61,7 +61,7 @@ def transport(
         iterations=counters["pivots"],
         stats=counters,
         weights=weights,
-        entries=lambda: (rows, cols, flow),
+        entries=(rows, cols, flow),
         listed=listed,
         mass=mass,
     )

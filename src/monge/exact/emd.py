@@ -157,7 +157,7 @@ def emd(
     problem = SparseCost(cost) if is_sparse(cost) else as_cost(cost)
     n, m = problem.shape
     f, g = _potentials(init, n, m)
-    plan_arcs: tuple[Any, Any] = init._entries()[:2] if isinstance(init, Transport) else (None, None)
+    plan_arcs: tuple[Any, Any] = init._entries[:2] if isinstance(init, Transport) else (None, None)
     listed: tuple[Any, Any] = (init._listed if isinstance(init, Transport) else None) or (None, None)
     workers = available_threads(threads)
     limit = seconds(time_limit)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -71,7 +71,7 @@ class Transport:
         iterations: int,
         stats: Mapping[str, Any],
         weights: tuple[Array | None, Array | None],
-        entries: Callable[[], tuple[NDArray[np.int64], NDArray[np.int64], Array]],
+        entries: tuple[NDArray[np.int64], NDArray[np.int64], Array],
         listed: tuple[NDArray[np.int32], NDArray[np.int32]] | None = None,
         mass: float | None = None,
     ) -> None:
@@ -83,7 +83,7 @@ class Transport:
         self.stats = stats
         self._weights = weights
         self._mass = mass  # of a partial plan, whose marginals may stay below the weights
-        self._entries = entries
+        self._entries = entries  # rows, columns and masses of the plan
         self._listed = listed  # arcs that `emd` should look at first when it starts from here
 
     @property
@@ -101,7 +101,7 @@ class Transport:
         """The plan P (n, m) as a scipy.sparse.coo_array, with at most n + m - 1 entries for `emd` and `partial`."""
         from scipy.sparse import coo_array
 
-        rows, cols, mass = self._entries()
+        rows, cols, mass = self._entries
         return coo_array((mass, (rows, cols)), shape=self.shape)
 
     @cached_property
@@ -110,7 +110,7 @@ class Transport:
 
         For `partial`, whose marginals are bounds, (|max(P 1 - a, 0)|_1 + |max(P' 1 - b, 0)|_1 + |sum P - mass|) / mass.
         """
-        rows, cols, mass = self._entries()
+        rows, cols, mass = self._entries
         (n, m), total = self.shape, float(mass.sum())
         a, b = self._weights
         sent, received = np.bincount(rows, mass, n), np.bincount(cols, mass, m)
