@@ -86,18 +86,17 @@ template <class Cost>
 double incoherence(const Clusters& clusters, std::size_t entries, Draw& draw, Cost&& cost) {
     std::vector<double> ratios;
     const std::size_t members = clusters.of.size(), samples = std::clamp<std::size_t>(members / 4, 64, 256);
+    std::vector<double> own(entries), difference(entries);
     for (std::size_t s = 0; s < samples; ++s) {
         const std::size_t i = draw.below(members), z = draw.below(members);
         const std::size_t r = clusters.representative[clusters.of[i]];
         if (i == r || i == z) continue;
+        for (std::size_t k = 0; k < entries; ++k) own[k] = cost(i, k);
         auto variance = [&](std::size_t other) {
             double sum = 0.0, squares = 0.0;
-            for (std::size_t k = 0; k < entries; ++k) sum += cost(i, k) - cost(other, k);
+            for (std::size_t k = 0; k < entries; ++k) sum += difference[k] = own[k] - cost(other, k);
             const double mean = sum / static_cast<double>(entries);
-            for (std::size_t k = 0; k < entries; ++k) {
-                const double x = cost(i, k) - cost(other, k) - mean;
-                squares += x * x;
-            }
+            for (const double x : difference) squares += (x - mean) * (x - mean);
             return squares;
         };
         const double near = variance(r), far = variance(z);

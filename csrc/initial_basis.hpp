@@ -20,6 +20,7 @@
 #include "masses.hpp"
 #include "partial.hpp"
 #include "pricing.hpp"
+#include "sorting.hpp"
 #include "spanning_tree.hpp"
 
 namespace monge {
@@ -175,10 +176,6 @@ template <class Arcs>
 std::vector<BasicArc> greedy(const Arcs& arcs, std::vector<Flow> supply, std::vector<Flow> demand,
                              const std::vector<double>& u, const std::vector<double>& v,
                              const std::vector<std::pair<Node, Node>>& first, CandidateLists& lists, Monitor& monitor) {
-    struct Ranked {
-        double reduced;
-        Node i, position;
-    };
     const std::size_t n = arcs.rows(), m = arcs.cols();
     std::vector<BasicArc> forest;
     forest.reserve(n + m);
@@ -191,17 +188,23 @@ std::vector<BasicArc> greedy(const Arcs& arcs, std::vector<Flow> supply, std::ve
     };
     for (const auto& [i, j] : first) send(i, j, arcs.cost(i, j));
     // Only the arcs that can still take something are worth sorting: after a plan of the same masses, none.
-    std::vector<Ranked> order;
-    if (first.empty()) order.reserve(lists.total());
+    std::vector<double> reduced;
+    std::vector<std::pair<Node, Node>> place;  // row and position in its list
+    if (first.empty()) reduced.reserve(lists.total()), place.reserve(lists.total());
     for (std::size_t i = 0; i < n; ++i)
         for (std::size_t k = 0; supply[i] > 0 && k < lists.length(i); ++k) {
             const Node j = lists.cols(i)[k];
-            if (demand[j] > 0) order.push_back({(lists.costs(i)[k] - v[j]) - u[i], static_cast<Node>(i), static_cast<Node>(k)});
+            if (demand[j] == 0) continue;
+            reduced.push_back((lists.costs(i)[k] - v[j]) - u[i]);
+            place.emplace_back(static_cast<Node>(i), static_cast<Node>(k));
         }
-    std::sort(order.begin(), order.end(), [](const Ranked& x, const Ranked& y) {
-        return x.reduced < y.reduced || (x.reduced == y.reduced && (x.i < y.i || (x.i == y.i && x.position < y.position)));
-    });
-    for (const Ranked& arc : order) send(arc.i, lists.cols(arc.i)[arc.position], lists.costs(arc.i)[arc.position]);
+    Sorting sorting(reduced.size());
+    std::vector<double> sorted(reduced.size());
+    sorting.sort(reduced.data(), sorted.data(), [] { return false; });
+    for (const std::uint64_t at : sorting.take_order()) {
+        const auto [i, k] = place[at];
+        send(i, lists.cols(i)[k], lists.costs(i)[k]);
+    }
 
     std::vector<Node> open;
     for (std::size_t j = 0; j < m; ++j)
