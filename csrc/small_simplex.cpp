@@ -140,7 +140,6 @@ void SmallSimplex::hang(const std::vector<BasicArc>& forest) {
 /// Potentials from the costs of the tree arcs alone; those of rows below the root stay. Returns the size of the numbers they
 /// came from, as SpanningTree does.
 double SmallSimplex::recompute_potentials() {
-    // A place has more below it than its children have.
     double largest = 0.0;
     std::vector<Node>& stack = order_;
     std::array<Word, most_words> known{};
