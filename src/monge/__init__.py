@@ -14,7 +14,7 @@ from monge.distances.wasserstein import wasserstein, wasserstein_1d
 from monge.exact.emd import emd
 from monge.exact.univariate import emd_1d
 from monge.maps.color import color_transfer
-from monge.problem.costs import CostMatrix, PointCloud
+from monge.problem.costs import CostMatrix, Grid, PointCloud
 from monge.problem.transport import ConvergenceWarning, InfeasibleError, Status, Transport
 
 __version__ = _version("monge")
@@ -22,6 +22,7 @@ __version__ = _version("monge")
 __all__ = [
     "ConvergenceWarning",
     "CostMatrix",
+    "Grid",
     "InfeasibleError",
     "PointCloud",
     "Status",

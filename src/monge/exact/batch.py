@@ -15,7 +15,7 @@ from monge.exact import _core
 from monge.exact.answer import transport
 from monge.exact.dense import dense
 from monge.problem.arrays import available_threads, require_memory, seconds
-from monge.problem.costs import CostMatrix, PointCloud, as_cost
+from monge.problem.costs import Cost, CostMatrix, as_cost
 from monge.problem.measures import Weights, as_weights
 from monge.problem.progress import count_bar
 from monge.problem.transport import ConvergenceWarning, Status, Transport
@@ -29,7 +29,7 @@ def is_batch(cost: Any) -> bool:
     The first item of a list decides. Nested lists of numbers are one matrix, as everywhere in NumPy.
     """
     if isinstance(cost, list | tuple):
-        return len(cost) > 0 and (isinstance(cost[0], CostMatrix | PointCloud) or getattr(cost[0], "ndim", 0) == 2)
+        return len(cost) > 0 and (isinstance(cost[0], Cost) or getattr(cost[0], "ndim", 0) == 2)
     return getattr(cost, "ndim", 0) == 3
 
 
@@ -93,15 +93,15 @@ class naming:
 
 
 def _matrices(cost: Any, threads: int) -> list[NDArray[Any]]:
-    """One matrix per problem, those of point clouds computed."""
+    """One matrix per problem, those of point clouds and grids computed."""
     problems = []
     for k, item in enumerate(cost):
         with naming("problem", k):
             problems.append(as_cost(item))
-    clouds = [(p.shape, np.result_type(p.x, p.y).itemsize) for p in problems if isinstance(p, PointCloud)]
+    computed = [(p.shape, p.dtype.itemsize) for p in problems if not isinstance(p, CostMatrix)]
     require_memory(
-        sum(n * m * itemsize for (n, m), itemsize in clouds),
-        f"the cost matrices of these {len(clouds)} point clouds",
+        sum(n * m * itemsize for (n, m), itemsize in computed),
+        f"the cost matrices of these {len(computed)} point clouds",
         "Solve fewer at once, or use monge.pairwise for a matrix of distances.",
     )
     return [dense(problem, threads) for problem in problems]

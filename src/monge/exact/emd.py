@@ -17,19 +17,19 @@ from monge.exact.answer import transport
 from monge.exact.batch import emd_batch, is_batch
 from monge.exact.dense import dense
 from monge.problem.arrays import available_threads, real_array, seconds
-from monge.problem.costs import CostMatrix, PointCloud, as_cost
+from monge.problem.costs import Cost, as_cost
 from monge.problem.measures import as_weights
 from monge.problem.progress import pivot_bar
 from monge.problem.transport import ConvergenceWarning, Transport
 
 __all__ = ["emd"]
 
-Batch = np.ndarray[tuple[int, int, int], Any] | Sequence[np.ndarray[tuple[int, int], Any] | CostMatrix | PointCloud]
+Batch = np.ndarray[tuple[int, int, int], Any] | Sequence[np.ndarray[tuple[int, int], Any] | Cost]
 
 
 @overload
 def emd(
-    cost: CostMatrix | PointCloud,
+    cost: Cost,
     a: Any = None,
     b: Any = None,
     *,
@@ -79,7 +79,7 @@ def emd(
 
     Parameters
     ----------
-    cost : array_like (n, m), CostMatrix or PointCloud
+    cost : array_like (n, m), CostMatrix, PointCloud or Grid
         Cost per unit of mass from i to j. float32 and float64 matrices are read in place. +inf forbids an arc.
         An array (B, n, m), or a list of (n, m) arrays and cost objects of any sizes, is a batch of problems.
     a : array_like (n,), optional
@@ -115,7 +115,7 @@ def emd(
     InfeasibleError
         If the forbidden arcs leave no plan.
     MemoryError
-        If a PointCloud's matrix, or the solver's lists, would not fit.
+        If the matrix of a PointCloud or of a Grid, or the solver's lists, would not fit.
 
     Notes
     -----
