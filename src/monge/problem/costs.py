@@ -209,7 +209,7 @@ class Grid:
         """In which the costs are computed."""
         return np.dtype(np.float64)
 
-    def axis_costs(self) -> list[NDArray[np.float64]]:
+    def axis_costs(self) -> list[NDArray[Any]]:
         """For each axis, the cost of moving by 0, 1, 2, ... cells along it."""
         with np.errstate(under="ignore"):
             return [(s * np.arange(n)) ** self.power for n, s in zip(self.sides, self.spacing, strict=True)]
