@@ -11,6 +11,7 @@ from importlib.metadata import version as _version
 
 from monge.distances.pairwise import pairwise
 from monge.distances.wasserstein import wasserstein, wasserstein_1d
+from monge.entropic.rounding import round_plan
 from monge.exact.emd import emd
 from monge.exact.univariate import emd_1d
 from monge.maps.color import color_transfer
@@ -31,6 +32,7 @@ __all__ = [
     "emd",
     "emd_1d",
     "pairwise",
+    "round_plan",
     "wasserstein",
     "wasserstein_1d",
 ]
