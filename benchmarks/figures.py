@@ -80,7 +80,7 @@ def best_of(run: Callable[[], Any]) -> float:
 def draw(points: dict[int, dict[tuple[str, Any], float]], path: Path) -> None:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.0, 4.5), layout="constrained")
+    figure = Figure(figsize=(7.0, 5.0), layout="constrained")
     axes = figure.add_subplot()
     for (library, what), _ in sorted(points[min(points)].items(), key=str):
         sizes = [n for n in points if (library, what) in points[n]]
@@ -93,7 +93,7 @@ def draw(points: dict[int, dict[tuple[str, Any], float]], path: Path) -> None:
     axes.minorticks_off()
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    axes.legend(frameon=False)
+    figure.legend(frameon=False, loc="outside upper center", ncols=2)
     figure.savefig(path, dpi=150)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -13,7 +14,7 @@ from scipy.special import logsumexp
 
 import monge
 from monge.entropic.kernels import grid as kernels
-from monge.entropic.kernels.grid import GridKernel, axis_log_sum, axis_log_sum_reference
+from monge.entropic.kernels.grid import GridKernel, GridSums, axis_log_sum, axis_log_sum_reference
 from monge.exact.dense import dense
 
 GRIDS = [
@@ -55,7 +56,7 @@ def test_log_sum_is_over_all_pairs(grid, eps, spread, along):
     C = dense(grid, 1)
     for seed, zeros in enumerate((0.0, 0.5)):
         values = sample(grid, seed, spread, zeros)
-        assert_close(GridKernel(grid, eps, along=along).log_sum(values), logsumexp(values - C / eps, axis=1), values)
+        assert_close(GridSums(grid, eps, along=along).log_sum(values), logsumexp(values - C / eps, axis=1), values)
 
 
 @pytest.mark.parametrize("along", [axis_log_sum, axis_log_sum_reference])
@@ -66,7 +67,7 @@ def test_log_cost_sum_is_over_all_pairs(grid, eps, along):
     values = sample(grid, 0, 10.0)
     with np.errstate(divide="ignore"):
         expected = logsumexp(values - C / eps + np.log(C), axis=1)
-    assert_close(GridKernel(grid, eps, along=along).log_cost_sum(values), expected, values)
+    assert_close(GridSums(grid, eps, along=along).log_cost_sum(values), expected, values)
 
 
 @given(
@@ -88,8 +89,8 @@ def test_compiled_as_specified(h, eps, power, spread, zeros, seed):
 
 def test_nothing_at_all():
     grid = monge.Grid((4, 5))
-    assert np.isneginf(GridKernel(grid, 1.0).log_sum(np.full(20, -np.inf))).all()
-    assert np.isneginf(GridKernel(monge.Grid(1), 1.0).log_cost_sum(np.zeros(1))).all()
+    assert np.isneginf(GridSums(grid, 1.0).log_sum(np.full(20, -np.inf))).all()
+    assert np.isneginf(GridSums(monge.Grid(1), 1.0).log_cost_sum(np.zeros(1))).all()
 
 
 def test_one_cell_reaches_all_at_any_eps():
@@ -97,7 +98,7 @@ def test_one_cell_reaches_all_at_any_eps():
     grid = monge.Grid((30, 30))
     values = np.full(900, -np.inf)
     values[0] = 0.0
-    np.testing.assert_allclose(GridKernel(grid, 1e-8).log_sum(values), -dense(grid, 1)[:, 0] / 1e-8, rtol=1e-15)
+    np.testing.assert_allclose(GridSums(grid, 1e-8).log_sum(values), -dense(grid, 1)[:, 0] / 1e-8, rtol=1e-15)
 
 
 def test_same_bits_for_any_number_of_threads(monkeypatch):
@@ -105,7 +106,7 @@ def test_same_bits_for_any_number_of_threads(monkeypatch):
     grid = monge.Grid((37, 21))
     for eps, spread in ((50.0, 3.0), (1e-3, 900.0)):
         values = sample(grid, 0, spread)
-        one, two, many = (GridKernel(grid, eps, threads).log_sum(values) for threads in (1, 2, 64))
+        one, two, many = (GridSums(grid, eps, threads).log_sum(values) for threads in (1, 2, 64))
         np.testing.assert_array_equal(one, two)
         np.testing.assert_array_equal(one, many)
 
@@ -114,7 +115,7 @@ def test_values_are_left_as_they_are():
     grid = monge.Grid((6, 5))
     values = sample(grid, 0, 1.0)
     before = values.copy()
-    GridKernel(grid, 1.0).log_sum(values)
+    GridSums(grid, 1.0).log_sum(values)
     np.testing.assert_array_equal(values, before)
 
 
@@ -124,3 +125,34 @@ def test_the_convolution_is_vectorised():
     compiled(np.zeros(8), np.zeros(16), np.zeros(8))
     packed = re.findall(r"\bv?(?:mul|add)pd|vfmadd\w*pd|fm(?:la|ul)\s+v\d+\.2d", *compiled.inspect_asm().values())
     assert len(packed) >= 8
+
+
+class Demand(NamedTuple):
+    kl: float = np.inf
+    cap: float = np.inf
+
+
+@pytest.mark.parametrize("demand", [Demand(), Demand(kl=0.7), Demand(cap=0.3)])
+@pytest.mark.parametrize("grid", GRIDS, ids=repr)
+def test_a_pass_is_two_half_steps(grid, demand):
+    C = dense(grid, 1)
+    n = len(C)
+    rng = np.random.default_rng(0)
+    a, b = rng.dirichlet(np.ones(n), 2)
+    a[: n // 3] = 0.0
+    g = rng.normal(size=n)
+    kernel = GridKernel(grid, a, b, demand)
+    for eps in (1.0, 0.01):
+        f, s = np.empty(n), np.empty(n)
+        kernel.sweep(g, eps, True, f, s)
+        expected = -eps * logsumexp((g - C) / eps, b=b, axis=1) / (1.0 + eps / demand.kl)
+        expected = np.clip(expected, -demand.cap, demand.cap)
+        np.testing.assert_allclose(f, expected, rtol=0, atol=1e-13 * (1.0 + C.max()))
+        expected = -eps * logsumexp((f[:, None] - C) / eps, b=a[:, None], axis=0)
+        np.testing.assert_allclose(s, expected, rtol=0, atol=1e-13 * (1.0 + C.max()))
+
+
+@pytest.mark.parametrize("grid", GRIDS, ids=repr)
+def test_scale_is_the_mean_cost(grid):
+    even = np.full(grid.shape[0], 1.0 / grid.shape[0])
+    assert GridKernel(grid, even, even, Demand()).scale == pytest.approx(dense(grid, 1).mean(), rel=1e-14)

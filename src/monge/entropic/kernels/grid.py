@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from monge.problem.arrays import available_threads
 from monge.problem.costs import Grid
 
-__all__ = ["GridKernel", "axis_log_sum", "axis_log_sum_reference"]
+__all__ = ["GridKernel", "GridSums", "axis_log_sum", "axis_log_sum_reference"]
 
 Array = NDArray[np.float64]
 
@@ -38,6 +38,39 @@ _WORTH_THREADS = 1 << 24
 
 
 class GridKernel:
+    """Sinkhorn passes between two histograms on a grid, as `reference` specifies them; always in double precision.
+
+    Parameters
+    ----------
+    grid : Grid
+    a, b : ndarray (n,)
+        Weights.
+    rows : Marginal
+        The demand on the rows.
+    threads : int, optional
+        None for all processors; the potentials have the same bits for any number.
+    """
+
+    noise = math.inf
+
+    def __init__(self, grid: Grid, a: Array, b: Array, rows: Any, threads: int | None = None) -> None:
+        self.grid, self.rows, self.threads = grid, rows, threads
+        with np.errstate(divide="ignore"):
+            self.log_a, self.log_b = np.log(a), np.log(b)
+        # On an axis of h cells, h - |d| pairs are d cells apart, on either side.
+        self.scale = sum(
+            float(2.0 * np.dot(np.arange(len(c), 0, -1), c) - len(c) * c[0]) / len(c) ** 2 for c in grid.axis_costs()
+        )
+
+    def sweep(self, g: Array, eps: float, single: bool, f: Array, s: Array) -> None:
+        """One pass; f (n,) and s (n,) are modified in place."""
+        sums = GridSums(self.grid, eps, self.threads)
+        r = -eps * sums.log_sum(self.log_b + g / eps)
+        f[:] = np.clip(r / (1.0 + eps / self.rows.kl), -self.rows.cap, self.rows.cap)
+        s[:] = -eps * sums.log_sum(self.log_a + f / eps)
+
+
+class GridSums:
     """exp(-C / eps) for the cost of a grid, to be summed against.
 
     Parameters
