@@ -14,7 +14,7 @@ from scipy.special import logsumexp
 
 import monge
 from monge.entropic.kernels import grid as kernels
-from monge.entropic.kernels.grid import GridKernel, GridSums, axis_log_sum, axis_log_sum_reference
+from monge.entropic.kernels.grid import GridKernel, GridSums, axis_log_sum, axis_log_sum_reference, grid_transform
 from monge.exact.dense import dense
 
 GRIDS = [
@@ -156,3 +156,9 @@ def test_a_pass_is_two_half_steps(grid, demand):
 def test_scale_is_the_mean_cost(grid):
     even = np.full(grid.shape[0], 1.0 / grid.shape[0])
     assert GridKernel(grid, even, even, Demand()).scale == pytest.approx(dense(grid, 1).mean(), rel=1e-14)
+
+
+@pytest.mark.parametrize("grid", GRIDS, ids=repr)
+def test_transform_is_the_least_over_all_cells(grid):
+    C, g = dense(grid, 1), sample(grid, 0, 3.0, 0.3)
+    np.testing.assert_allclose(grid_transform(grid, g), (C - g).min(axis=1), rtol=0, atol=1e-14 * (3.0 + C.max()))

@@ -18,7 +18,7 @@ from monge.exact.univariate import emd_1d
 from monge.problem.arrays import real_array
 from monge.problem.measures import check_weights, total_mass
 
-__all__ = ["RoundedPlan", "round_plan"]
+__all__ = ["RoundedPlan", "Rounding", "marginals", "round_plan", "scalings"]
 
 Array = NDArray[np.float64]
 
@@ -68,7 +68,7 @@ def round_plan(P: Any, a: Any = None, b: Any = None) -> Any:
         if not (np.isfinite(masses) & (masses >= 0.0)).all():
             raise ValueError("P should hold finite masses that are not negative.")
     n, m = P.shape
-    found = _scalings(P, *_marginals(a, b, n, m))
+    found = scalings(P, *marginals(a, b, n, m))
     if lazy:
         return RoundedPlan(P, found)
     if not issparse(P):
@@ -81,7 +81,7 @@ def round_plan(P: Any, a: Any = None, b: Any = None) -> Any:
     return scaled + csr_array((missing.data, (rows[missing.row], cols[missing.col])), shape=P.shape)
 
 
-class _Rounding(NamedTuple):
+class Rounding(NamedTuple):
     """G = diag(x) P diag(y) + u v'."""
 
     x: Array  # (n,)
@@ -93,7 +93,7 @@ class _Rounding(NamedTuple):
 class RoundedPlan:
     """The lazy plan diag(x) P diag(y) + u v', for a lazy plan P."""
 
-    def __init__(self, P: Any, rounding: _Rounding) -> None:
+    def __init__(self, P: Any, rounding: Rounding) -> None:
         self.P, self.rounding = P, rounding
 
     @property
@@ -106,7 +106,7 @@ class RoundedPlan:
     def T(self) -> RoundedPlan:
         """The transposed plan (m, n), lazy too."""
         x, y, u, v = self.rounding
-        return RoundedPlan(self.P.T, _Rounding(y, x, v, u))
+        return RoundedPlan(self.P.T, Rounding(y, x, v, u))
 
     def __matmul__(self, other: Any) -> Array:
         """The product with a vector (m,) or a matrix (m, k), without storing the plan."""
@@ -133,7 +133,7 @@ class RoundedPlan:
         return f"RoundedPlan({n} x {m})"
 
 
-def _scalings(P: Any, a: Array, b: Array) -> _Rounding:
+def scalings(P: Any, a: Array, b: Array) -> Rounding:
     """Algorithm 2 on anything that can be summed and multiplied with vectors."""
     n, m = P.shape
     x = _at_most(a, np.asarray(P.sum(axis=1)).reshape(n))
@@ -143,7 +143,7 @@ def _scalings(P: Any, a: Array, b: Array) -> _Rounding:
     v = np.maximum(b - y * received, 0.0)
     # The two totals agree but for rounding; where that is all that is left, the larger one keeps the product below it.
     missing = max(u.sum(), v.sum())
-    return _Rounding(x, y, u / missing if missing > 0.0 else u, v)
+    return Rounding(x, y, u / missing if missing > 0.0 else u, v)
 
 
 def _at_most(wanted: Array, found: Array) -> Array:
@@ -154,7 +154,7 @@ def _at_most(wanted: Array, found: Array) -> Array:
         return np.minimum(np.divide(wanted, found, out=np.ones_like(wanted), where=found > 0.0), 1.0)
 
 
-def _marginals(a: Any, b: Any, n: int, m: int) -> tuple[Array, Array]:
+def marginals(a: Any, b: Any, n: int, m: int) -> tuple[Array, Array]:
     """Both weights in full, b rescaled by the rounding in which its total differs from a's."""
     weights_a, weights_b = check_weights(a, b, n, m)
     total = total_mass(weights_a if weights_a is not None else weights_b)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from monge.problem.arrays import available_threads
 from monge.problem.costs import Grid
 
-__all__ = ["GridKernel", "GridSums", "axis_log_sum", "axis_log_sum_reference"]
+__all__ = ["GridKernel", "GridSums", "axis_log_sum", "axis_log_sum_reference", "grid_transform"]
 
 Array = NDArray[np.float64]
 
@@ -240,3 +240,31 @@ def _log_sum(v: Any, log_kernel: Any) -> float:
         if term > -_BEYOND:
             total += math.exp(term)
     return largest + math.log(total)
+
+
+def grid_transform(grid: Grid, potential: Array) -> Array:
+    """min_j C_ij - potential_j, (n,): a minimum along one axis after the other. -inf stands for a cell left out."""
+    x = -np.asarray(potential, dtype=np.float64).reshape(grid.sides)
+    for axis, costs in enumerate(grid.axis_costs()):
+        lines = np.ascontiguousarray(np.moveaxis(x, axis, -1))
+        least = np.full_like(lines, np.inf)
+        _axis_min(lines.reshape(-1, len(costs)), costs, least.reshape(-1, len(costs)))
+        x = np.moveaxis(least, -1, axis)
+    return x.reshape(-1)
+
+
+@njit(nogil=True, cache=True)
+def _axis_min(values: Any, costs: Any, least: Any) -> None:
+    """least[l, i] = min_k values[l, k] + costs[|i - k|], which are infinite before. Modifies least in place."""
+    lines, h = values.shape
+    both = np.empty(2 * h - 1)
+    for d in range(h):
+        both[h - 1 + d] = both[h - 1 - d] = costs[d]
+    for line in range(lines):
+        out = least[line]
+        for k in range(h):
+            value, moves = values[line, k], both[h - 1 - k :]
+            if value < np.inf:
+                for i in range(h):
+                    sent = value + moves[i]
+                    out[i] = sent if sent < out[i] else out[i]
