@@ -11,7 +11,9 @@ from importlib.metadata import version as _version
 
 from monge.distances.pairwise import pairwise
 from monge.distances.wasserstein import wasserstein, wasserstein_1d
+from monge.entropic.marginals import KL, TV
 from monge.entropic.rounding import round_plan
+from monge.entropic.sinkhorn import sinkhorn
 from monge.exact.emd import emd
 from monge.exact.univariate import emd_1d
 from monge.maps.color import color_transfer
@@ -20,19 +22,22 @@ from monge.problem.transport import ConvergenceWarning, InfeasibleError, Status,
 
 __version__ = _version("monge")
 
-__all__ = [
+__all__ = [  # noqa: RUF022 - in the order of sorted()
     "ConvergenceWarning",
     "CostMatrix",
     "Grid",
     "InfeasibleError",
+    "KL",
     "PointCloud",
     "Status",
+    "TV",
     "Transport",
     "color_transfer",
     "emd",
     "emd_1d",
     "pairwise",
     "round_plan",
+    "sinkhorn",
     "wasserstein",
     "wasserstein_1d",
 ]

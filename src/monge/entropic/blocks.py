@@ -9,10 +9,13 @@ from numpy.typing import NDArray
 
 from monge.problem.costs import CostMatrix, PointCloud
 
-__all__ = ["cost_block", "row_blocks"]
+__all__ = ["cost_block", "row_blocks", "sampled_costs"]
 
 # Numbers in a block: 4 MiB, which stays in cache between the few operations on it.
 _BLOCK = 2**19
+
+# Rows and columns of a sample that tells the scale of the costs.
+_SAMPLE = 64
 
 _METRICS = {"cityblock": "cityblock", "cosine": "cosine"}
 
@@ -35,3 +38,11 @@ def row_blocks(n: int, m: int) -> Iterator[slice]:
     size = max(1, _BLOCK // m)
     for first in range(0, n, size):
         yield slice(first, min(first + size, n))
+
+
+def sampled_costs(cost: CostMatrix | PointCloud) -> NDArray[np.float64]:
+    """Costs between some of the rows and some of the columns, evenly spread."""
+    rows, columns = (slice(None, None, -(-size // _SAMPLE)) for size in cost.shape)
+    if isinstance(cost, CostMatrix):
+        return cost.C[rows, columns].astype(np.float64)
+    return cost_block(PointCloud(cost.x[rows], cost.y[columns], cost.cost), slice(None))

@@ -20,7 +20,7 @@ from monge.problem.measures import Weights, as_weights
 from monge.problem.progress import count_bar
 from monge.problem.transport import ConvergenceWarning, Status, Transport
 
-__all__ = ["emd_batch", "is_batch", "naming"]
+__all__ = ["emd_batch", "is_batch", "naming", "one_each"]
 
 
 def is_batch(cost: Any) -> bool:
@@ -48,7 +48,7 @@ def emd_batch(
         raise ValueError("init= is for a single problem; got a batch. Leave it out, or solve the problems one by one.")
     workers, limit = available_threads(threads), seconds(time_limit)
     matrices = _matrices(cost, workers)
-    weights_a, weights_b = _one_each(a, "a", len(matrices)), _one_each(b, "b", len(matrices))
+    weights_a, weights_b = one_each(a, "a", len(matrices)), one_each(b, "b", len(matrices))
     rounding = 0.0
     for k, C in enumerate(matrices):
         n, m = C.shape
@@ -107,7 +107,7 @@ def _matrices(cost: Any, threads: int) -> list[NDArray[Any]]:
     return [dense(problem, threads) for problem in problems]
 
 
-def _one_each(weights: Any, name: str, count: int) -> list[Weights | None]:
+def one_each(weights: Any, name: str, count: int) -> list[Weights | None]:
     """The weights of each problem, as the caller gave them: one vector for all, or one for each."""
     if weights is None:
         return [None] * count

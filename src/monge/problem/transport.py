@@ -29,6 +29,11 @@ class Status(enum.Enum):
     """Why a solver stopped. The value is the advice."""
 
     OPTIMAL = "the plan is optimal; the gap certifies it"
+    CONVERGED = "the marginal error is within tol"
+    MAX_ITER = (
+        "max_iter ran out before the marginal error came below tol: marginal_error says how far the plan is from its "
+        "weights. Raise max_iter, tol or eps, or go on from this result with init="
+    )
     TIME_LIMIT = (
         "time_limit ran out: the plan is feasible and its gap says how far it may be from the optimum. "
         "Raise time_limit, or start from this result with init="
@@ -41,7 +46,7 @@ class Transport:
     Attributes
     ----------
     value : float
-        The minimised objective; for `emd` the same as `cost`.
+        The minimised objective; for `emd` the same as `cost`, for `sinkhorn` the dual value of f and g.
     cost : float
         <P, C>, in cost units times mass units.
     f, g : ndarray (n,), (m,)
@@ -53,7 +58,7 @@ class Transport:
     converged : bool
         Whether it reached what was asked for.
     iterations : int
-        Pivots of the simplex.
+        Pivots of the simplex; passes over the costs for `sinkhorn`.
     stats : dict
         Counters and seconds by phase.
     """
@@ -80,13 +85,13 @@ class Transport:
         self.iterations = iterations
         self.stats = dict(stats)
         self._weights = weights
-        self._entries = entries
+        self._entries: Callable[[], tuple[NDArray[np.int64], NDArray[np.int64], Array]] | None = entries
         self._listed = listed  # arcs that `emd` should look at first when it starts from here
 
     @property
     def converged(self) -> bool:
         """Whether the solver reached what was asked for."""
-        return self.status is Status.OPTIMAL
+        return self.status in (Status.OPTIMAL, Status.CONVERGED)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -98,12 +103,14 @@ class Transport:
         """The plan P (n, m) as a scipy.sparse.coo_array, with at most n + m - 1 entries for `emd`."""
         from scipy.sparse import coo_array
 
+        assert self._entries is not None
         rows, cols, mass = self._entries()
         return coo_array((mass, (rows, cols)), shape=self.shape)
 
     @cached_property
     def marginal_error(self) -> float:
         """(|P 1 - a|_1 + |P' 1 - b|_1) / total mass, measured on the plan."""
+        assert self._entries is not None
         rows, cols, mass = self._entries()
         (n, m), total = self.shape, float(mass.sum())
         a, b = self._weights
