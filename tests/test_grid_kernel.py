@@ -121,7 +121,7 @@ def test_values_are_left_as_they_are():
 
 def test_the_convolution_is_vectorised():
     # Compiled here and now: what comes from the cache has no assembly to show.
-    compiled = numba.njit(nogil=True, fastmath={"contract"})(kernels._add_eight.py_func)
+    compiled = numba.njit(fastmath={"contract"})(kernels._add_eight.py_func)
     compiled(np.zeros(8), np.zeros(16), np.zeros(8))
     packed = re.findall(r"\bv?(?:mul|add)pd|vfmadd\w*pd|fm(?:la|ul)\s+v\d+\.2d", *compiled.inspect_asm().values())
     assert len(packed) >= 8

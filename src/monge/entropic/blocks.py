@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.problem.costs import CostMatrix, PointCloud
+from monge.problem.costs import Cost, CostMatrix, Grid, PointCloud
 
 __all__ = ["cost_block", "row_blocks", "sampled_costs"]
 
@@ -20,10 +20,12 @@ _SAMPLE = 64
 _METRICS = {"cityblock": "cityblock", "cosine": "cosine"}
 
 
-def cost_block(cost: CostMatrix | PointCloud, rows: slice | NDArray[np.intp]) -> NDArray[np.float64]:
+def cost_block(cost: Cost, rows: slice | NDArray[np.intp]) -> NDArray[np.float64]:
     """The costs (k, m) of some rows, from differences of coordinates, so that no digits cancel."""
     if isinstance(cost, CostMatrix):
         return cost.C[rows].astype(np.float64)
+    if isinstance(cost, Grid):
+        return _grid_block(cost, rows)
     from scipy.spatial.distance import cdist
 
     x, y = cost.x[rows].astype(np.float64), cost.y.astype(np.float64)
@@ -33,6 +35,15 @@ def cost_block(cost: CostMatrix | PointCloud, rows: slice | NDArray[np.intp]) ->
     return block if cost.power == 1.0 else block**cost.power
 
 
+def _grid_block(grid: Grid, rows: slice | NDArray[np.intp]) -> NDArray[np.float64]:
+    cells = np.unravel_index(np.arange(grid.shape[0])[rows], grid.sides)
+    block = np.zeros((len(cells[0]), *grid.sides))
+    for axis, (places, moves) in enumerate(zip(cells, grid.axis_costs(), strict=True)):
+        along = moves[np.abs(places[:, np.newaxis] - np.arange(len(moves)))]  # (k, side)
+        block += along.reshape(len(along), *(len(moves) if other == axis else 1 for other in range(len(grid.sides))))
+    return block.reshape(len(block), -1)
+
+
 def row_blocks(n: int, m: int) -> Iterator[slice]:
     """Slices that cut n rows of m numbers into blocks."""
     size = max(1, _BLOCK // m)
@@ -40,9 +51,11 @@ def row_blocks(n: int, m: int) -> Iterator[slice]:
         yield slice(first, min(first + size, n))
 
 
-def sampled_costs(cost: CostMatrix | PointCloud) -> NDArray[np.float64]:
+def sampled_costs(cost: Cost) -> NDArray[np.float64]:
     """Costs between some of the rows and some of the columns, evenly spread."""
     rows, columns = (slice(None, None, -(-size // _SAMPLE)) for size in cost.shape)
     if isinstance(cost, CostMatrix):
         return cost.C[rows, columns].astype(np.float64)
+    if isinstance(cost, Grid):
+        return cost_block(cost, rows)[:, columns]
     return cost_block(PointCloud(cost.x[rows], cost.y[columns], cost.cost), slice(None))

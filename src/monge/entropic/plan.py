@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import rel_entr
 
 from monge.entropic.blocks import cost_block, row_blocks
 from monge.problem.arrays import real_array, require_memory
-from monge.problem.costs import CostMatrix, PointCloud
+from monge.problem.costs import Cost, CostMatrix, PointCloud
 
 __all__ = ["LazyPlan"]
 
@@ -42,7 +43,7 @@ class LazyPlan:
     dtype = np.dtype(np.float64)
     __array_ufunc__ = None  # v @ P is for __rmatmul__
 
-    def __init__(self, cost: CostMatrix | PointCloud, a: Array, b: Array, f: Array, g: Array, eps: float) -> None:
+    def __init__(self, cost: Cost, a: Array, b: Array, f: Array, g: Array, eps: float) -> None:
         self.shape = cost.shape
         self._cost, self._eps = cost, eps
         self._weights, self._potentials = (a, b), (f, g)
@@ -53,8 +54,11 @@ class LazyPlan:
     @property
     def T(self) -> LazyPlan:
         """The transposed plan (m, n)."""
-        cost = self._cost
-        turned = CostMatrix(cost.C.T) if isinstance(cost, CostMatrix) else PointCloud(cost.y, cost.x, cost.cost)
+        turned = self._cost
+        if isinstance(turned, CostMatrix):
+            turned = CostMatrix(turned.C.T)
+        elif isinstance(turned, PointCloud):
+            turned = PointCloud(turned.y, turned.x, turned.cost)
         return LazyPlan(turned, *self._weights[::-1], *self._potentials[::-1], self._eps)
 
     def toarray(self) -> Array:
@@ -124,6 +128,21 @@ class LazyPlan:
             received += entries.sum(axis=0)
             price += float((entries * np.where(entries > 0.0, C, 0.0)).sum())
         return sent, received, price
+
+    def objective(self, x: Array, y: Array, u: Array, v: Array) -> tuple[float, Array, Array]:
+        """<G, C> + eps sum_ij G_ij log(G_ij / (a_i b_j)) for G = diag(x) P diag(y) + u v', and the row and column sums
+        of G."""
+        a, b = self._weights
+        objective, sent, received = 0.0, np.empty(self.shape[0]), np.zeros(self.shape[1])
+        for rows, entries, C in self.blocks():
+            entries *= x[rows, np.newaxis] * y
+            entries += u[rows, np.newaxis] * v
+            with np.errstate(invalid="ignore"):
+                objective += float(np.where(entries > 0.0, entries * C, 0.0).sum())
+            objective += self._eps * float(rel_entr(entries, a[rows, np.newaxis] * b).sum())
+            sent[rows] = entries.sum(axis=1)
+            received += entries.sum(axis=0)
+        return objective, sent, received
 
     def blocks(self) -> Iterator[tuple[slice, Array, Array]]:
         """(rows, their entries (k, m), their costs (k, m)), from the first row to the last."""

@@ -91,7 +91,12 @@ class Rounding(NamedTuple):
 
 
 class RoundedPlan:
-    """The lazy plan diag(x) P diag(y) + u v', for a lazy plan P."""
+    """The lazy plan diag(x) P diag(y) + u v', for a lazy plan P.
+
+    It takes part in products, and has ``T``, ``sum(axis)``, rows and ``toarray()``, as P does.
+    """
+
+    __array_ufunc__ = None  # v @ P is for __rmatmul__
 
     def __init__(self, P: Any, rounding: Rounding) -> None:
         self.P, self.rounding = P, rounding
@@ -114,6 +119,14 @@ class RoundedPlan:
         values = np.asarray(other)
         product: Array = (x * (self.P @ (y * values.T).T).T).T + np.multiply.outer(u, v @ values)
         return product
+
+    def __rmatmul__(self, other: Any) -> Array:
+        return np.asarray((self.T @ np.transpose(other)).T)
+
+    def __getitem__(self, rows: Any) -> Array:
+        """Rows, as an array: (m,) for an integer, (k, m) for a slice, a mask or a list of integers."""
+        x, y, u, v = self.rounding
+        return np.asarray(np.multiply.outer(x[rows], y) * self.P[rows] + np.multiply.outer(u[rows], v))
 
     def sum(self, axis: int | None = None) -> Any:
         """The mass that is sent (axis 1), received (axis 0), or all of it (None)."""

@@ -12,7 +12,7 @@ import math
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ from monge.entropic.marginals import Marginal, as_marginals
 from monge.exact.batch import is_batch, naming, one_each
 from monge.exact.emd import emd
 from monge.problem.arrays import available_threads, real_array, real_number
-from monge.problem.costs import CostMatrix, PointCloud, as_cost
+from monge.problem.costs import Cost, CostMatrix, Grid, PointCloud, as_cost
 from monge.problem.measures import Weights, check_weights, total_mass
 from monge.problem.progress import count_bar, pass_bar
 from monge.problem.transport import ConvergenceWarning, InfeasibleError, Status, Transport
@@ -33,7 +33,6 @@ from monge.problem.transport import ConvergenceWarning, InfeasibleError, Status,
 __all__ = ["sinkhorn"]
 
 Array = NDArray[np.float64]
-Cost: TypeAlias = CostMatrix | PointCloud
 
 # Pairs up to which the whole solve is one compiled call.
 _SMALL = 2**16
@@ -65,8 +64,8 @@ def sinkhorn(
 
     Parameters
     ----------
-    cost : array_like (n, m), CostMatrix or PointCloud
-        Cost per unit of mass from i to j; +inf forbids it. The costs of a PointCloud are never stored.
+    cost : array_like (n, m), CostMatrix, PointCloud or Grid
+        Cost per unit of mass from i to j; +inf forbids it. The costs of a PointCloud or a Grid are never stored.
         An array (B, n, m), or a list of (n, m) arrays and cost objects of any sizes, is a batch of problems.
     a : array_like (n,), optional
         Weights of the sources, not negative. None for uniform ones. For a batch also (B, n), or a list of one array or
@@ -192,7 +191,7 @@ def _solve(
     history, outcome = np.empty(min(max_iter, _HISTORY)), np.zeros(5)
     start_eps = eps if init is not None else None
     prepared = time.perf_counter()
-    if n * m <= _SMALL and not progress and kernel is choose:
+    if n * m <= _SMALL and not isinstance(problem, Grid) and not progress and kernel is choose:
         from monge.entropic.kernels.cpu import solve_small
 
         solve_small(problem, inner_a, inner_b, demands, eps, start_eps, tol, max_iter, f, g, s, history, outcome)
@@ -267,7 +266,7 @@ def _weights(a: Any, b: Any, n: int, m: int, demands: tuple[Marginal, Marginal])
 
 def _check_costs(problem: Cost, eps: float) -> NDArray[np.bool_] | None:
     """Which arcs are forbidden; None for none of them."""
-    if isinstance(problem, PointCloud):
+    if not isinstance(problem, CostMatrix):
         return None
     C = problem.C
     with np.errstate(over="ignore", invalid="ignore"):
@@ -318,6 +317,13 @@ def _fill_in(problem: Cost, a: Array, b: Array, f: Array, g: Array, columns: Mar
     """Potentials of columns without weight, which the passes leave out."""
     empty = np.flatnonzero(b == 0.0)
     if not empty.size:
+        return
+    if isinstance(problem, Grid):
+        from monge.entropic.kernels.grid import GridSums
+
+        with np.errstate(divide="ignore"):
+            softmin = -eps * GridSums(problem, eps).log_sum(f / eps + np.log(a))
+        g[empty] = columns.potential(softmin, eps)[empty]
         return
     rows = np.flatnonzero(a > 0.0)
     turned: Cost

@@ -34,6 +34,10 @@ class Status(enum.Enum):
         "max_iter ran out before the marginal error came below tol: marginal_error says how far the plan is from its "
         "weights. Raise max_iter, tol or eps, or go on from this result with init="
     )
+    FEASIBLE = (
+        "the plan is feasible and its gap says how far it may be from the optimum; a smaller eps makes it smaller, "
+        "and emd gives the optimum"
+    )
     TIME_LIMIT = (
         "time_limit ran out: the plan is feasible and its gap says how far it may be from the optimum. "
         "Raise time_limit, or start from this result with init="
@@ -75,7 +79,7 @@ class Transport:
         iterations: int,
         stats: Mapping[str, Any],
         weights: tuple[Array | None, Array | None],
-        entries: Callable[[], tuple[NDArray[np.int64], NDArray[np.int64], Array]],
+        entries: Callable[[], tuple[NDArray[np.int64], NDArray[np.int64], Array]] | None,
         listed: tuple[NDArray[np.int32], NDArray[np.int32]] | None = None,
     ) -> None:
         self.value, self.cost = value, cost
@@ -85,13 +89,13 @@ class Transport:
         self.iterations = iterations
         self.stats = dict(stats)
         self._weights = weights
-        self._entries: Callable[[], tuple[NDArray[np.int64], NDArray[np.int64], Array]] | None = entries
+        self._entries = entries
         self._listed = listed  # arcs that `emd` should look at first when it starts from here
 
     @property
     def converged(self) -> bool:
         """Whether the solver reached what was asked for."""
-        return self.status in (Status.OPTIMAL, Status.CONVERGED)
+        return self.status in (Status.OPTIMAL, Status.CONVERGED, Status.FEASIBLE)
 
     @property
     def shape(self) -> tuple[int, int]:

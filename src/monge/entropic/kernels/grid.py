@@ -13,12 +13,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from monge.entropic.kernels.cpu import iterate
+from monge.entropic.kernels.jit import EXACT, jit
+from monge.entropic.marginals import Marginal
 from monge.problem.arrays import available_threads
 from monge.problem.costs import Grid
 
@@ -51,9 +52,10 @@ class GridKernel:
         None for all processors; the potentials have the same bits for any number.
     """
 
+    iterate = staticmethod(iterate)
     noise = math.inf
 
-    def __init__(self, grid: Grid, a: Array, b: Array, rows: Any, threads: int | None = None) -> None:
+    def __init__(self, grid: Grid, a: Array, b: Array, rows: Marginal, threads: int | None = None) -> None:
         self.grid, self.rows, self.threads = grid, rows, threads
         with np.errstate(divide="ignore"):
             self.log_a, self.log_b = np.log(a), np.log(b)
@@ -61,6 +63,12 @@ class GridKernel:
         self.scale = sum(
             float(2.0 * np.dot(np.arange(len(c), 0, -1), c) - len(c) * c[0]) / len(c) ** 2 for c in grid.axis_costs()
         )
+
+    def __enter__(self) -> GridKernel:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
 
     def sweep(self, g: Array, eps: float, single: bool, f: Array, s: Array) -> None:
         """One pass; f (n,) and s (n,) are modified in place."""
@@ -124,17 +132,9 @@ class GridSums:
     def _spread(self, values: Array, log_kernel: Array) -> Array:
         if self.threads == 1 or values.size * len(log_kernel) < _WORTH_THREADS:
             return axis_log_sum(values, log_kernel)
-        out = np.empty_like(values)
-        parts = min(self.threads, len(values))
-        ends = [k * len(values) // parts for k in range(parts + 1)]
-        with ThreadPoolExecutor(parts) as pool:
-            list(
-                pool.map(
-                    lambda k: _axis_log_sum(values[ends[k] : ends[k + 1]], log_kernel, out[ends[k] : ends[k + 1]]),
-                    range(parts),
-                )
-            )
-        return out
+        parts = np.array_split(values, min(self.threads, len(values)))
+        with ThreadPoolExecutor(len(parts)) as pool:
+            return np.concatenate(list(pool.map(axis_log_sum, parts, [log_kernel] * len(parts))))
 
 
 def axis_log_sum_reference(values: Array, log_kernel: Array) -> Array:
@@ -162,55 +162,48 @@ def axis_log_sum_reference(values: Array, log_kernel: Array) -> Array:
 
 
 def axis_log_sum(values: Array, log_kernel: Array) -> Array:
-    """As `axis_log_sum_reference`, compiled. Releases the GIL."""
-    out = np.empty_like(values)
-    _axis_log_sum(values, log_kernel, out)
+    """As `axis_log_sum_reference`; the convolution is compiled. Releases the interpreter for the most part."""
+    top = log_kernel.max()
+    if top == -np.inf:
+        return np.full(values.shape, -np.inf)
+    largest = values.max(axis=1, keepdims=True)
+    shift = np.where(largest > -np.inf, largest, 0.0)
+    sums = np.zeros(values.shape)
+    with np.errstate(divide="ignore", under="ignore"):
+        # NumPy's exponentials and logarithms are vectorised, compiled ones are not.
+        _convolve(np.exp(values - shift), np.exp(log_kernel - top), sums)
+        out: Array = np.log(sums)
+    out += shift + top
+    if not sums.min() > _SAFE:
+        _log_sum_again(values, log_kernel, sums, out)
     return out
 
 
-@njit(nogil=True, cache=True)
-def _axis_log_sum(values: Any, log_kernel: Any, out: Any) -> None:
-    """Writes the sums into out (lines, h). Modifies out in place."""
-    lines, h = values.shape
-    padded = (h + 7) // 8 * 8  # the convolution takes eight terms at a time
+@jit(EXACT)
+def _convolve(scaled, kernel, sums):  # type: ignore[no-untyped-def]
+    """sums[l, i] += sum_k scaled[l, k] kernel[|i - k|]. Modifies sums in place."""
+    lines, h = sums.shape
+    padded = (h + 7) // 8 * 8  # eight terms at a time
     # The kernel on both sides of its middle, at `padded`, and zeros where no cell is, or where nothing would arrive.
-    kernel = np.zeros(2 * padded + 8)
-    log_both = np.empty(2 * h - 1)
+    both = np.zeros(2 * padded + 8)
     band = 0
     for d in range(h):
-        log_both[h - 1 + d] = log_both[h - 1 - d] = log_kernel[d]
-    top = log_kernel.max()
-    if top > -np.inf:
-        for d in range(h):
-            factor = math.exp(log_kernel[d] - top)
-            if factor > _LOST:
-                kernel[padded + d] = kernel[padded - d] = factor
-                band = d
-    scaled, sums = np.zeros(padded), np.empty(padded)
+        if kernel[d] > _LOST:
+            both[padded + d] = both[padded - d] = kernel[d]
+            band = d
+    line_scaled = np.zeros(padded)
     for line in range(lines):
-        v = values[line]
-        largest = v.max()
-        if largest == -np.inf or top == -np.inf:
-            out[line, :] = -np.inf
-            continue
-        for k in range(h):
-            scaled[k] = math.exp(v[k] - largest)
-        sums[:] = 0.0
+        line_scaled[:h] = scaled[line]
         for k in range(0, padded, 8):
             first, last = max(0, k - band), min(h, k + 8 + band)
             if first < last:
-                _add_eight(scaled[k : k + 8], kernel[padded - k - 7 + first :], sums[first:last])
-        for i in range(h):
-            if sums[i] > _SAFE:
-                out[line, i] = largest + top + math.log(sums[i])
-            else:
-                out[line, i] = _log_sum(v, log_both[h - 1 - i : 2 * h - 1 - i])
+                _add_eight(line_scaled[k : k + 8], both[padded - k - 7 + first :], sums[line, first:last])
 
 
 # One product after the other is added to the sum of a cell, so that the sum has the same bits wherever its line is
 # worked on; `contract` makes one instruction of each, and vectors run across the cells.
-@njit(nogil=True, cache=True, fastmath={"contract"})
-def _add_eight(u: Any, kernel: Any, sums: Any) -> None:
+@jit(EXACT)
+def _add_eight(u, kernel, sums):  # type: ignore[no-untyped-def]
     """sums[i] += sum_q u[q] kernel[i + 7 - q], q < 8: one load and one store of the sum for eight products."""
     u0, u1, u2, u3, u4, u5, u6, u7 = u[0], u[1], u[2], u[3], u[4], u[5], u[6], u[7]
     for i in range(len(sums)):
@@ -226,20 +219,28 @@ def _add_eight(u: Any, kernel: Any, sums: Any) -> None:
         )
 
 
-@njit(nogil=True, cache=True)
-def _log_sum(v: Any, log_kernel: Any) -> float:
-    """log sum_k exp(v[k] + log_kernel[k]) about its largest term."""
-    largest = -np.inf
-    for k in range(len(v)):
-        largest = max(largest, v[k] + log_kernel[k])
-    if largest == -np.inf:
-        return -np.inf
-    total = 0.0
-    for k in range(len(v)):
-        term = v[k] + log_kernel[k] - largest
-        if term > -_BEYOND:
-            total += math.exp(term)
-    return largest + math.log(total)
+@jit(EXACT)
+def _log_sum_again(values, log_kernel, sums, out):  # type: ignore[no-untyped-def]
+    """Where sums are not safe, out[l, i] = log sum_k exp(values[l, k] + log_kernel[|i - k|]) about its largest term."""
+    lines, h = values.shape
+    both = np.empty(2 * h - 1)
+    for d in range(h):
+        both[h - 1 + d] = both[h - 1 - d] = log_kernel[d]
+    for line in range(lines):
+        v = values[line]
+        for i in range(h):
+            if sums[line, i] > _SAFE:
+                continue
+            moves = both[h - 1 - i :]
+            largest = -np.inf
+            for k in range(h):
+                largest = max(largest, v[k] + moves[k])
+            total = 0.0
+            for k in range(h):
+                term = v[k] + moves[k]
+                if term > largest - _BEYOND:
+                    total += math.exp(term - largest)
+            out[line, i] = largest + math.log(total) if total > 0.0 else -np.inf
 
 
 def grid_transform(grid: Grid, potential: Array) -> Array:
@@ -253,8 +254,8 @@ def grid_transform(grid: Grid, potential: Array) -> Array:
     return x.reshape(-1)
 
 
-@njit(nogil=True, cache=True)
-def _axis_min(values: Any, costs: Any, least: Any) -> None:
+@jit(EXACT)
+def _axis_min(values, costs, least):  # type: ignore[no-untyped-def]
     """least[l, i] = min_k values[l, k] + costs[|i - k|], which are infinite before. Modifies least in place."""
     lines, h = values.shape
     both = np.empty(2 * h - 1)
