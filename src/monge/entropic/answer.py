@@ -27,6 +27,9 @@ __all__ = ["EntropicTransport"]
 
 Array = NDArray[np.float64]
 
+# A potential that is within this of TV's bound is at it: bounds go through a change of units.
+_AT_BOUND = 1e-12
+
 
 class EntropicTransport(Transport):
     """An entropic plan P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps); see `Transport`.
@@ -150,5 +153,6 @@ def _missed(sums: Array, weights: Array, potential: Array, side: Marginal) -> fl
     """|sums - what they should be|_1 on one side."""
     with np.errstate(over="ignore"):
         off = sums - (weights * np.exp(-potential / side.kl) if side.kl < np.inf else weights)
-    allowed = ((potential >= side.cap) & (off <= 0.0)) | ((potential <= -side.cap) & (off >= 0.0))
+    bound = side.cap * (1.0 - _AT_BOUND)
+    allowed = ((potential >= bound) & (off <= 0.0)) | ((potential <= -bound) & (off >= 0.0))
     return float(np.abs(off[~allowed]).sum())

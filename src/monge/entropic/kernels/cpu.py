@@ -44,6 +44,8 @@ _TILE = 1024
 _FLUSH = 256
 # Sums of a row, with the shift of the pass before, that need no better shift.
 _SAFE_LOW, _SAFE_HIGH = 3e-5, 1e30
+# The logarithm of a row's factor beyond which the lift has not done its work.
+_LARGEST_SCALE = 20.0
 # Column sums, relative to the largest weight, below which too much may have been cut off.
 _LOST = 1e-25
 
@@ -170,7 +172,9 @@ def rows(cost, inverse, beta, reference, log_a, damp, cap, lift, first, last, sh
             r = guess - np.log2(total) + reference
             shift[i] = r
             f[i] = min(max(damp * r, -cap), cap)
-            scale[k] = real(2.0 ** (log_a[i] + (f[i] - r) - np.log2(total) - lift))
+            # With a lift that is far too low, what was cut off would count: then all columns are to be computed again.
+            power = log_a[i] + (f[i] - r) - np.log2(total) - lift
+            scale[k] = real(2.0**power if power < _LARGEST_SCALE else np.inf)
         w0, w1, w2, w3 = scale[0], scale[1], scale[2], scale[3]
         p0, p1, p2, p3 = powers[0], powers[1], powers[2], powers[3]
         for j in range(m):
