@@ -6,12 +6,14 @@
     python benchmarks/peers.py small
     python benchmarks/peers.py draws --draws 200 --seed 0
     python benchmarks/peers.py warm --sizes 500,1000,2000,4000
+    python benchmarks/peers.py entropic --sizes 1000,4000 --threads 2
 
 `exact` prints, for every instance, the median seconds of each solver, the ratio to monge's, the accuracy that was
 reached (monge's certified gap, and how far the peer's value is off, both relative to the value), and monge's counters.
 Solvers take turns, so that a slow spell of the machine falls on all of them. `small` times single calls on tiny
 problems. `draws` looks for the worst case: random families, sizes, weights and scales, against POT. `warm` moves points
-a little at a time and compares monge from its last answer with monge afresh.
+a little at a time and compares monge from its last answer with monge afresh. `entropic` compares `monge.sinkhorn` with
+POT, OTT and GeomLoss, those that are installed, at the same measured marginal error.
 """
 
 from __future__ import annotations
@@ -25,7 +27,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-TARGETS = ["exact", "small", "draws", "warm"]
+TARGETS = ["exact", "small", "draws", "warm", "entropic"]
+
+# Where it is not said which.
+SIZES = {"entropic": "1000,4000"}
+PEERS = {"entropic": "pot,pot_log,ott,ott_momentum,ott_anderson,geomloss"}
 
 
 def sizes(text: str) -> list[tuple[int, int]]:
@@ -47,21 +53,26 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=TARGETS)
     parser.add_argument("--families", default="main", help="families and groups of problems.py, separated by commas")
-    parser.add_argument("--sizes", type=sizes, default=sizes("1000,2000,4000"), help="n or NxM, separated by commas")
+    parser.add_argument("--sizes", type=sizes, help="n or NxM, separated by commas (default: 1000,2000,4000)")
     parser.add_argument("--set", help="rectangles or large, instead of families and sizes")
-    parser.add_argument("--threads", type=int, default=1, help="for monge; the peers have one (default: 1)")
+    parser.add_argument("--threads", type=int, default=1, help="for monge; exact peers have one (default: 1)")
     parser.add_argument("--repeat", type=int, default=5, help="at most; slow solves are repeated less (default: 5)")
-    parser.add_argument("--peers", default="pot,scipy,lapx", help="separated by commas")
+    parser.add_argument("--peers", help="separated by commas; '' for none (default: all)")
     parser.add_argument("--patience", type=float, default=120.0, help="skip, or stop, a peer that takes more seconds")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--draws", type=int, default=200, help="how many (default: 200)")
     parser.add_argument("--first", type=int, default=0, help="the index of the first draw (default: 0)")
     parser.add_argument("--between", type=between, default=(200, 3000), help="sizes of draws (default: 200,3000)")
+    parser.add_argument("--tol", type=float, default=1e-3, help="marginal error of entropic plans (default: 1e-3)")
+    parser.add_argument("--batch", type=int, default=256, help="problems of a batch (default: 256)")
     parser.add_argument("--single", action="store_true", help="give monge the costs in float32")
     parser.add_argument("--memory", action="store_true", help="measure peak memory too, in new processes")
     parser.add_argument("--readme", type=Path, help="replace the table between the marks in this file")
     parser.add_argument("--json", type=Path, help="write all results to this file")
-    return parser.parse_args()
+    options = parser.parse_args()
+    options.sizes = options.sizes or sizes(SIZES.get(options.what, "1000,2000,4000"))
+    options.peers = PEERS.get(options.what, "pot,scipy,lapx") if options.peers is None else options.peers
+    return options
 
 
 def machine() -> str:
@@ -79,10 +90,13 @@ def main() -> None:
     # Before anything that reads them is imported.
     for name in ("OMP", "OPENBLAS", "MKL", "NUMBA", "VECLIB_MAXIMUM", "NUMEXPR"):
         os.environ[f"{name}_NUM_THREADS"] = str(options.threads)
-    import report
-    import timing
-
+    if options.what == "entropic" and hasattr(os, "sched_setaffinity"):
+        # What counts its threads by the processors it may use, as OTT and monge do.
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
     if options.what == "small":
+        import report
+        import timing
+
         print(report.small_table(timing.small(options.repeat)))
         return
     if options.what == "draws":
@@ -93,7 +107,14 @@ def main() -> None:
         import warm
 
         rows = warm.warm(options)
+    elif options.what == "entropic":
+        import entropic
+
+        rows = entropic.entropic(options)
     else:
+        import report
+        import timing
+
         rows = timing.exact(options)
         print(report.summary(rows))
     results: dict[str, Any] = {
@@ -105,6 +126,8 @@ def main() -> None:
     if options.json:
         options.json.write_text(json.dumps(results, indent=1) + "\n")
     if options.readme and options.what == "exact":
+        import report
+
         report.write_readme(options.readme, results)
 
 

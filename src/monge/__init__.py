@@ -11,27 +11,35 @@ from importlib.metadata import version as _version
 
 from monge.distances.pairwise import pairwise
 from monge.distances.wasserstein import wasserstein, wasserstein_1d
+from monge.entropic.marginals import KL, TV
+from monge.entropic.rounding import round_plan
+from monge.entropic.sinkhorn import sinkhorn
 from monge.exact.emd import emd
 from monge.exact.partial import partial
 from monge.exact.univariate import emd_1d
 from monge.maps.color import color_transfer
-from monge.problem.costs import CostMatrix, PointCloud
+from monge.problem.costs import CostMatrix, Grid, PointCloud
 from monge.problem.transport import ConvergenceWarning, InfeasibleError, Status, Transport
 
 __version__ = _version("monge")
 
-__all__ = [
+__all__ = [  # noqa: RUF022 - in the order of sorted()
     "ConvergenceWarning",
     "CostMatrix",
+    "Grid",
     "InfeasibleError",
+    "KL",
     "PointCloud",
     "Status",
+    "TV",
     "Transport",
     "color_transfer",
     "emd",
     "emd_1d",
     "pairwise",
     "partial",
+    "round_plan",
+    "sinkhorn",
     "wasserstein",
     "wasserstein_1d",
 ]

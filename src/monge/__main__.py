@@ -1,4 +1,4 @@
-"""The command line: ``monge demo``, ``color-transfer``, ``distance`` and ``info``.
+"""The command line: ``monge demo``, ``color-transfer``, ``distance``, ``warm-up`` and ``info``.
 
 Exit codes: 0 done, 1 failed for a reason that is said in one line, 2 wrong usage, 130 interrupted. Results go to
 standard output, progress and remarks to standard error. What only one command needs is imported in it.
@@ -100,6 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     distance.add_argument("--b", type=Path, metavar="B.npy", help="weights of y (default uniform)")
     _add_threads(distance)
 
+    command("warm-up", _warm_up, "compile the kernels of monge.sinkhorn now, so that no later process waits for it")
     command("info", _info, "versions, and what this machine offers")
     return parser
 
@@ -220,6 +221,23 @@ def _read_array(path: Path) -> Any:
         raise Failure(_reason(path, "read", error)) from None
     except (ValueError, EOFError) as error:
         raise Failure(f"{path} should hold an array of numbers in NumPy's .npy format (numpy.save): {error}") from None
+
+
+# warm-up
+
+
+def _warm_up(options: argparse.Namespace) -> None:
+    begin = time.perf_counter()
+    from monge.entropic.warm_up import kept_in, warm_up
+
+    for name, seconds in warm_up():
+        print(f"{name:<28}{seconds:7.2f} s", flush=True)
+    _table(
+        {
+            "all": f"{time.perf_counter() - begin:.2f} s",
+            "kept in": kept_in() or "nowhere: no directory can be written to; set NUMBA_CACHE_DIR to one that can",
+        }
+    )
 
 
 # info

@@ -74,7 +74,7 @@ def pairwise(
         (points, weights) with weights (n_i,). A vector of points stands for points on the line.
     other : likewise (l, m), or list of l point clouds, optional
         The second set. None compares the measures with each other.
-    cost : array_like (n, m), CostMatrix or PointCloud, optional
+    cost : array_like (n, m), CostMatrix, PointCloud or Grid, optional
         Costs between the places of the histograms. All weights need the same total.
     p : float, optional
         Exponent of W_p, >= 1; None stands for 2. For point clouds only: the power of a distance between places belongs

@@ -15,12 +15,12 @@ from monge.exact import _core
 from monge.exact.answer import transport
 from monge.exact.dense import dense
 from monge.problem.arrays import available_threads, require_memory, seconds
-from monge.problem.costs import CostMatrix, PointCloud, as_cost
+from monge.problem.costs import Cost, CostMatrix, as_cost
 from monge.problem.measures import Weights, as_weights
 from monge.problem.progress import count_bar
 from monge.problem.transport import ConvergenceWarning, Status, Transport
 
-__all__ = ["emd_batch", "is_batch", "naming"]
+__all__ = ["emd_batch", "is_batch", "naming", "one_each"]
 
 
 def is_batch(cost: Any) -> bool:
@@ -29,7 +29,7 @@ def is_batch(cost: Any) -> bool:
     The first item of a list decides. Nested lists of numbers are one matrix, as everywhere in NumPy.
     """
     if isinstance(cost, list | tuple):
-        return len(cost) > 0 and (isinstance(cost[0], CostMatrix | PointCloud) or getattr(cost[0], "ndim", 0) == 2)
+        return len(cost) > 0 and (isinstance(cost[0], Cost) or getattr(cost[0], "ndim", 0) == 2)
     return getattr(cost, "ndim", 0) == 3
 
 
@@ -48,7 +48,7 @@ def emd_batch(
         raise ValueError("init= is for a single problem; got a batch. Leave it out, or solve the problems one by one.")
     workers, limit = available_threads(threads), seconds(time_limit)
     matrices = _matrices(cost, workers)
-    weights_a, weights_b = _one_each(a, "a", len(matrices)), _one_each(b, "b", len(matrices))
+    weights_a, weights_b = one_each(a, "a", len(matrices)), one_each(b, "b", len(matrices))
     rounding = 0.0
     with naming("problem", 0) as at:
         for at.index, C in enumerate(matrices):
@@ -93,21 +93,21 @@ class naming:
 
 
 def _matrices(cost: Any, threads: int) -> list[NDArray[Any]]:
-    """One matrix per problem, those of point clouds computed."""
+    """One matrix per problem, those of point clouds and grids computed."""
     problems = []
     with naming("problem", 0) as at:
         for at.index, item in enumerate(cost):
             problems.append(as_cost(item))
-    clouds = [(p.shape, np.result_type(p.x, p.y).itemsize) for p in problems if isinstance(p, PointCloud)]
+    computed = [(p.shape, p.dtype.itemsize) for p in problems if not isinstance(p, CostMatrix)]
     require_memory(
-        sum(n * m * itemsize for (n, m), itemsize in clouds),
-        f"the cost matrices of these {len(clouds)} point clouds",
+        sum(n * m * itemsize for (n, m), itemsize in computed),
+        f"the cost matrices of these {len(computed)} point clouds",
         "Solve fewer at once, or use monge.pairwise for a matrix of distances.",
     )
     return [dense(problem, threads) for problem in problems]
 
 
-def _one_each(weights: Any, name: str, count: int) -> list[Weights | None]:
+def one_each(weights: Any, name: str, count: int) -> list[Weights | None]:
     """The weights of each problem, as the caller gave them: one vector for all, or one for each."""
     if weights is None:
         return [None] * count

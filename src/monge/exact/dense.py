@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from monge.exact import _core
 from monge.problem.arrays import require_memory
-from monge.problem.costs import CostMatrix, PointCloud
+from monge.problem.costs import Cost, CostMatrix, Grid
 
 __all__ = ["EUCLIDEAN", "check_places", "dense"]
 
@@ -30,7 +30,7 @@ _MOST_PLACES = 2**31 // 3 - 1
 _LARGE = 100_000
 
 
-def dense(cost: CostMatrix | PointCloud, threads: int) -> NDArray[Any]:
+def dense(cost: Cost, threads: int) -> NDArray[Any]:
     """The costs as an (n, m) array: the caller's own where there is one, else computed on `threads` threads.
 
     A point cloud's is float32 if both sets of points are, else float64.
@@ -40,11 +40,14 @@ def dense(cost: CostMatrix | PointCloud, threads: int) -> NDArray[Any]:
     if isinstance(cost, CostMatrix):
         return _walkable(cost.C)
     dtype = cost.dtype
-    require_memory(
-        n * m * dtype.itemsize,
-        f"the {n} x {m} cost matrix of this point cloud",
-        "Subsample or aggregate the points, or pass float32 points to halve it.",
+    what, remedy = (
+        ("grid", "Take a coarser grid, or monge.sinkhorn, which needs no matrix.")
+        if isinstance(cost, Grid)
+        else ("point cloud", "Subsample or aggregate the points, or pass float32 points to halve it.")
     )
+    require_memory(n * m * dtype.itemsize, f"the {n} x {m} cost matrix of this {what}", remedy)
+    if isinstance(cost, Grid):
+        return _grid_costs(cost)
     x, y = (np.ascontiguousarray(points, dtype=dtype) for points in (cost.x, cost.y))
     kind = _KINDS[cost.distance]
     if cost.distance == "cosine":
@@ -55,6 +58,16 @@ def dense(cost: CostMatrix | PointCloud, threads: int) -> NDArray[Any]:
     matrix = _core.ground_costs(np.ldexp(x, -exponent), np.ldexp(y, -exponent), kind, cost.power, threads)
     matrix *= dtype.type(2.0 ** (exponent * cost.power))
     return matrix
+
+
+def _grid_costs(grid: Grid) -> NDArray[np.float64]:
+    costs = np.zeros(grid.sides + grid.sides)
+    for axis, moves in enumerate(grid.axis_costs()):
+        cells = np.arange(len(moves))
+        shape = np.ones(costs.ndim, dtype=int)
+        shape[[axis, axis + len(grid.sides)]] = len(moves)
+        costs += moves[np.abs(cells[:, np.newaxis] - cells)].reshape(shape)
+    return costs.reshape(grid.shape)
 
 
 def _rescaled(points: NDArray[Any]) -> NDArray[Any]:

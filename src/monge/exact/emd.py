@@ -18,19 +18,19 @@ from monge.exact.batch import emd_batch, is_batch
 from monge.exact.dense import dense
 from monge.exact.sparse import solve_sparse
 from monge.problem.arrays import available_threads, real_array, seconds
-from monge.problem.costs import CostMatrix, PointCloud, SparseCost, as_cost, is_sparse
+from monge.problem.costs import Cost, SparseCost, as_cost, is_sparse
 from monge.problem.measures import as_weights, check_weights
 from monge.problem.progress import pivot_bar
 from monge.problem.transport import ConvergenceWarning, Transport
 
 __all__ = ["emd"]
 
-Batch = np.ndarray[tuple[int, int, int], Any] | Sequence[np.ndarray[tuple[int, int], Any] | CostMatrix | PointCloud]
+Batch = np.ndarray[tuple[int, int, int], Any] | Sequence[np.ndarray[tuple[int, int], Any] | Cost]
 
 
 @overload
 def emd(
-    cost: CostMatrix | PointCloud,
+    cost: Cost,
     a: Any = None,
     b: Any = None,
     *,
@@ -80,7 +80,7 @@ def emd(
 
     Parameters
     ----------
-    cost : array_like (n, m), CostMatrix or PointCloud, or a scipy.sparse matrix or array (n, m)
+    cost : array_like (n, m), CostMatrix, PointCloud or Grid, or a scipy.sparse matrix or array (n, m)
         Cost per unit of mass from i to j. float32 and float64 matrices are read in place. +inf forbids an arc.
         Of a sparse one, of any format, only stored entries are arcs, and explicit zeros cost nothing; entries at the
         same place are summed. It takes memory in proportion to the entries, and runs on one thread.
@@ -118,7 +118,7 @@ def emd(
     InfeasibleError
         If the forbidden arcs leave no plan, those without an entry in a sparse cost included.
     MemoryError
-        If a PointCloud's matrix, or the solver's lists, would not fit.
+        If the matrix of a PointCloud or of a Grid, or the solver's lists, would not fit.
 
     Notes
     -----
@@ -157,7 +157,9 @@ def emd(
     problem = SparseCost(cost) if is_sparse(cost) else as_cost(cost)
     n, m = problem.shape
     f, g = _potentials(init, n, m)
-    plan_arcs: tuple[Any, Any] = init._entries[:2] if isinstance(init, Transport) else (None, None)
+    plan_arcs: tuple[Any, Any] = (None, None)
+    if isinstance(init, Transport) and init._entries is not None:
+        plan_arcs = init._entries[:2]
     listed: tuple[Any, Any] = (init._listed if isinstance(init, Transport) else None) or (None, None)
     workers = available_threads(threads)
     limit = seconds(time_limit)

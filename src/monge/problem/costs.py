@@ -1,19 +1,20 @@
 """Costs: what it takes to move a unit of mass from place i to place j.
 
 A solver's first argument is a cost: any (n, m) array, or one of the classes here. The class says how the cost is
-stored: `CostMatrix` holds all n * m numbers, `PointCloud` the points they come from.
+stored: `CostMatrix` holds all n * m numbers, `PointCloud` the points they come from, `Grid` nothing but its shape.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monge.problem.arrays import real_array, real_number
 
-__all__ = ["CostMatrix", "PointCloud", "SparseCost", "as_cost", "as_points", "is_sparse"]
+__all__ = ["Cost", "CostMatrix", "Grid", "PointCloud", "SparseCost", "as_cost", "as_points", "is_sparse"]
 
 # Beyond this, sums of costs along a path of the solver's tree could overflow.
 LARGEST_COST = 1e290
@@ -200,14 +201,85 @@ def is_sparse(cost: Any) -> bool:
     return hasattr(cost, "tocsr") and hasattr(cost, "nnz")
 
 
-def as_cost(cost: Any) -> CostMatrix | PointCloud:
+class Grid:
+    """The cost between the cells of a regular grid, for histograms such as images: C_ij = sum_k |s_k (i_k - j_k)|^p.
+
+    Cells are numbered as `numpy.ravel` does, so that the weights of an image are ``image.ravel()``. The cost is a sum
+    over the axes, which `monge.sinkhorn` uses to work on one axis at a time; `monge.emd` computes all of it.
+
+    Parameters
+    ----------
+    sides : tuple of int
+        Number of cells along each of one to three axes; an integer stands for a line of cells.
+    power : float
+        The exponent p > 0. With 2, the cost is the squared Euclidean distance; with 1, the cityblock distance.
+    spacing : float or tuple of float
+        The distance s_k between neighbours, for all axes or for each.
+
+    Raises
+    ------
+    TypeError
+        If a side is not an integer, or the power or the spacing not a number.
+    ValueError
+        For no axes or more than three, a side below one, a power or a spacing that is not positive and finite, or
+        costs that would overflow.
+
+    Examples
+    --------
+    >>> import numpy as np, monge
+    >>> image = np.zeros((4, 5))
+    >>> image[0, 0] = 1.0
+    >>> moved = np.roll(image, (2, 3), axis=(0, 1))
+    >>> monge.emd(monge.Grid(image.shape), image.ravel(), moved.ravel()).value  # 2^2 + 3^2
+    13.0
+    """
+
+    def __init__(
+        self, sides: int | tuple[int, ...], power: float = 2.0, *, spacing: float | tuple[float, ...] = 1.0
+    ) -> None:
+        self.sides = _sides(sides)
+        self.power = _positive(power, "the power of a grid")
+        each = spacing if isinstance(spacing, tuple | list | np.ndarray) else (spacing,) * len(self.sides)
+        if len(each) != len(self.sides):
+            raise ValueError(
+                f"spacing should be a number, or one for each of the {len(self.sides)} axes; got {spacing!r}."
+            )
+        self.spacing = tuple(_positive(s, "the spacing of a grid") for s in each)
+        longest = max(s * max(n - 1, 1) for n, s in zip(self.sides, self.spacing, strict=True))
+        if self.power * math.log(longest) > math.log(LARGEST_COST / 3.0):
+            raise ValueError(f"costs of {self!r} would overflow float64. Choose a smaller spacing or power.")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, n), n the number of cells."""
+        cells = math.prod(self.sides)
+        return cells, cells
+
+    @property
+    def dtype(self) -> np.dtype[np.float64]:
+        """In which the costs are computed."""
+        return np.dtype(np.float64)
+
+    def axis_costs(self) -> list[NDArray[Any]]:
+        """For each axis, the cost of moving by 0, 1, 2, ... cells along it."""
+        with np.errstate(under="ignore"):
+            return [(s * np.arange(n)) ** self.power for n, s in zip(self.sides, self.spacing, strict=True)]
+
+    def __repr__(self) -> str:
+        return f"Grid({self.sides}, power={self.power:g}, spacing={self.spacing})"
+
+
+Cost: TypeAlias = CostMatrix | PointCloud | Grid
+
+
+def as_cost(cost: Any) -> Cost:
     """A cost object from what a solver was given."""
     if is_sparse(cost):
         raise TypeError(
             "cost should be an (n, m) matrix or a cost object here; a sparse one, whose missing entries are forbidden "
             "arcs, is for a single problem of monge.emd. Pass a full array, with +inf for forbidden arcs."
         )
-    return cost if isinstance(cost, CostMatrix | PointCloud) else CostMatrix(cost)
+    return cost if isinstance(cost, Cost) else CostMatrix(cost)
 
 
 def as_points(values: Any, name: str) -> NDArray[Any]:
@@ -235,7 +307,21 @@ def _ground_cost(cost: str | tuple[str, float]) -> tuple[str, float]:
         return distance, default
     if name not in ("euclidean", "cityblock"):
         raise ValueError(f"only 'euclidean' and 'cityblock' take a power; got {cost!r}.")
-    power = real_number(cost[1], "the power of a ground cost", "positive and finite")
-    if not 0.0 < power < np.inf:
-        raise ValueError(f"the power of a ground cost should be positive and finite; got {power!r}.")
-    return distance, power
+    return distance, _positive(cost[1], "the power of a ground cost")
+
+
+def _positive(value: Any, name: str) -> float:
+    number = real_number(value, name, "positive and finite")
+    if not 0.0 < number < np.inf:
+        raise ValueError(f"{name} should be positive and finite; got {number!r}.")
+    return number
+
+
+def _sides(sides: Any) -> tuple[int, ...]:
+    each = sides if isinstance(sides, tuple | list | np.ndarray) else (sides,)
+    for side in each:
+        if isinstance(side, bool) or not isinstance(side, int | np.integer):
+            raise TypeError(f"the sides of a grid should be integers, such as image.shape; got {sides!r}.")
+    if not 1 <= len(each) <= 3 or min(each) < 1:
+        raise ValueError(f"a grid should have one to three axes of at least one cell; got {sides!r}.")
+    return tuple(int(side) for side in each)

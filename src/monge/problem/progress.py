@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
-__all__ = ["count_bar", "pivot_bar", "progress_bar"]
+__all__ = ["count_bar", "pass_bar", "pivot_bar", "progress_bar"]
 
 # Seconds before a bar shows: what is over by then needs none, and a flash of one explains nothing.
 _DELAY = 0.1
@@ -54,3 +54,18 @@ def count_bar(wanted: bool, total: int, desc: str, unit: str) -> Iterator[Callab
         return
     with progress_bar(total=total, desc=desc, unit=f" {unit}") as bar:
         yield lambda done: bar.update(done - bar.n)
+
+
+@contextmanager
+def pass_bar(wanted: bool) -> Iterator[Callable[[int, float, float], None] | None]:
+    """A function that shows passes, eps and the marginal error of an entropic solver; None if not wanted."""
+    if not wanted:
+        yield None
+        return
+    with progress_bar(desc="sinkhorn", unit=" passes") as bar:
+
+        def report(passes: int, eps: float, error: float) -> None:
+            bar.set_postfix({"eps": f"{eps:.1e}", "marginal error": f"{error:.1e}"}, refresh=False)
+            bar.update(passes - bar.n)
+
+        yield report

@@ -29,6 +29,15 @@ class Status(enum.Enum):
     """Why a solver stopped. The value is the advice."""
 
     OPTIMAL = "the plan is optimal; the gap certifies it"
+    CONVERGED = "the marginal error is within tol"
+    MAX_ITER = (
+        "max_iter ran out before the marginal error came below tol: marginal_error says how far the plan is from its "
+        "weights. Raise max_iter, tol or eps, or go on from this result with init="
+    )
+    FEASIBLE = (
+        "the plan is feasible and its gap says how far it may be from the optimum; a smaller eps makes it smaller, "
+        "and emd gives the optimum"
+    )
     TIME_LIMIT = (
         "time_limit ran out: the plan is feasible and its gap says how far it may be from the optimum. "
         "Raise time_limit, or start from this result with init="
@@ -41,7 +50,7 @@ class Transport:
     Attributes
     ----------
     value : float
-        The minimised objective; for `emd` the same as `cost`.
+        The minimised objective; for `emd` the same as `cost`, for `sinkhorn` the dual value of f and g.
     cost : float
         <P, C>, in cost units times mass units.
     f, g : ndarray (n,), (m,)
@@ -54,7 +63,7 @@ class Transport:
     converged : bool
         Whether it reached what was asked for.
     iterations : int
-        Pivots of the simplex.
+        Pivots of the simplex; passes over the costs for `sinkhorn`.
     stats : dict
         Counters and seconds by phase.
     """
@@ -71,7 +80,7 @@ class Transport:
         iterations: int,
         stats: Mapping[str, Any],
         weights: tuple[Array | None, Array | None],
-        entries: tuple[NDArray[np.int64], NDArray[np.int64], Array],
+        entries: tuple[NDArray[np.int64], NDArray[np.int64], Array] | None,
         listed: tuple[NDArray[np.int32], NDArray[np.int32]] | None = None,
         mass: float | None = None,
     ) -> None:
@@ -89,7 +98,7 @@ class Transport:
     @property
     def converged(self) -> bool:
         """Whether the solver reached what was asked for."""
-        return self.status is Status.OPTIMAL
+        return self.status in (Status.OPTIMAL, Status.CONVERGED, Status.FEASIBLE)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -101,6 +110,7 @@ class Transport:
         """The plan P (n, m) as a scipy.sparse.coo_array, with at most n + m - 1 entries for `emd` and `partial`."""
         from scipy.sparse import coo_array
 
+        assert self._entries is not None
         rows, cols, mass = self._entries
         return coo_array((mass, (rows, cols)), shape=self.shape)
 
@@ -110,6 +120,7 @@ class Transport:
 
         For `partial`, whose marginals are bounds, (|max(P 1 - a, 0)|_1 + |max(P' 1 - b, 0)|_1 + |sum P - mass|) / mass.
         """
+        assert self._entries is not None
         rows, cols, mass = self._entries
         (n, m), total = self.shape, float(mass.sum())
         a, b = self._weights

@@ -1,0 +1,27 @@
+"""Which kernels a problem is solved with, chosen once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from monge.entropic.marginals import Marginal
+from monge.problem.costs import Grid
+
+__all__ = ["check_device", "choose"]
+
+
+def check_device(device: Any) -> None:
+    """ValueError for a device without kernels."""
+    if device not in (None, "cpu"):
+        raise ValueError(f"device should be None or 'cpu'; got {device!r}.")
+
+
+def choose(cost: Any, a: Any, b: Any, rows: Marginal, threads: int) -> Any:
+    """The kernel for this cost. Imports the compiler, which `import monge` must not."""
+    if isinstance(cost, Grid):
+        from monge.entropic.kernels.grid import GridKernel
+
+        return GridKernel(cost, a, b, rows, threads)
+    from monge.entropic.kernels.cpu import CpuKernel
+
+    return CpuKernel(cost, a, b, rows, threads)

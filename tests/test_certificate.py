@@ -1,0 +1,91 @@
+"""Feasible plans and bounds from entropic potentials."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.special import logsumexp
+
+import monge
+from monge.entropic.certificate import certificate
+from monge.entropic.rounding import scalings
+from monge.exact.dense import dense
+from monge.problem.costs import as_cost
+
+
+def problem(name):
+    rng = np.random.default_rng(0)
+    points = rng.random((40, 2)), rng.random((30, 2))
+    cost = {
+        "stored": rng.random((40, 30)),
+        "float32": rng.random((40, 30), dtype=np.float32),
+        "sqeuclidean": monge.PointCloud(*points),
+        "euclidean": monge.PointCloud(*points, "euclidean"),
+        "cityblock cubed": monge.PointCloud(*points, ("cityblock", 3)),
+        "cosine": monge.PointCloud(*points, "cosine"),
+        "grid": monge.Grid((6, 7), spacing=0.2),
+        "line": monge.Grid(50, power=1, spacing=0.02),
+    }[name]
+    problem = as_cost(cost)
+    n, m = problem.shape
+    a, b = rng.dirichlet(np.ones(n)), rng.dirichlet(np.ones(m))
+    a[3], b[[0, 5]] = 0.0, 0.0
+    return problem, a / a.sum(), b / b.sum()
+
+
+def entropic_potentials(C, a, b, eps, iterations):
+    """Potentials of a few Sinkhorn iterations at each of some falling eps; rows are right at the end."""
+    g = np.zeros(len(b))
+    for e in np.geomspace(max(C.mean(), eps), eps, 8):
+        for _ in range(iterations):
+            f = -e * logsumexp((g - C) / e, b=b, axis=1)
+            g = -e * logsumexp((f[:, None] - C) / e, b=a[:, None], axis=0)
+    return -eps * logsumexp((g - C) / eps, b=b, axis=1), g
+
+
+NAMES = ["stored", "float32", "sqeuclidean", "euclidean", "cityblock cubed", "cosine", "grid", "line"]
+
+
+@pytest.mark.parametrize("iterations", [1, 30])
+@pytest.mark.parametrize("relative", [1.0, 0.05, 0.002])
+@pytest.mark.parametrize("name", NAMES)
+def test_bounds_the_optimum_from_both_sides(name, relative, iterations):
+    cost, a, b = problem(name)
+    C = dense(cost, 1).astype(np.float64)
+    eps = relative * C.mean()
+    f, g = entropic_potentials(C, a, b, eps, iterations)
+    P = a[:, None] * b * np.exp((f[:, None] + g - C) / eps)
+    rounding = scalings(P, a, b)
+    found = certificate(cost, a, b, f, np.where(b > 0.0, g, 1e9), eps, rounding)
+    assert found.price == pytest.approx((monge.round_plan(P, a, b) * C).sum(), rel=1e-12)
+    slack = C - found.f[:, None] - found.g
+    assert slack.min() >= -1e-14
+    bound, optimum = a @ found.f + b @ found.g, monge.emd(cost, a, b).value
+    assert bound <= optimum + 1e-14
+    assert optimum <= found.price + 1e-14
+    # With rows that are right, <P, C> <= a.f + (P'1).g, and f exceeds its c-transform by at most eps log(1 / min b).
+    error = np.abs(P.sum(axis=0) - b).sum()
+    mass = b > 0.0
+    soft = eps * np.log(1.0 / b[mass].min())
+    assert found.price - bound <= soft + error * (2.0 * C.max() + np.abs(g[mass]).max()) + 1e-13
+
+
+def test_exact_potentials_and_plan_leave_no_gap():
+    cost, a, b = problem("sqeuclidean")
+    C, t = dense(cost, 1), monge.emd(cost, a, b)
+    eps = 1e-6
+    with np.errstate(over="ignore"):
+        found = certificate(cost, a, b, t.f, t.g, eps, scalings(np.zeros_like(C), a, b)._replace(x=0.0 * a))
+    assert a @ found.f + b @ found.g == pytest.approx(t.value, rel=1e-12)
+
+
+def test_forbidden_arcs_cost_nothing_unless_used():
+    C = np.array([[0.0, np.inf], [np.inf, 1.0]])
+    half = np.full(2, 0.5)
+    f, g = np.array([np.log(2.0), np.log(2.0) + 1.0]), np.zeros(2)
+    P = np.diag(half)
+    found = certificate(as_cost(C), half, half, f, g, 1.0, scalings(P, half, half))
+    assert found.price == pytest.approx(0.5)
+    # Rounding that sends mass along a forbidden arc is not worth anything, and says so.
+    crossed = scalings(np.diag([0.5, 0.0]), np.array([0.4, 0.6]), np.array([0.6, 0.4]))
+    assert certificate(as_cost(C), half, half, f, g, 1.0, crossed).price == np.inf

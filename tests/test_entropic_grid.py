@@ -1,0 +1,129 @@
+"""Entropic transport on grids, which must be what it is on the matrix of their costs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from entropic_cases import assert_solved, objective
+
+import monge
+from monge.entropic.grid_plan import GridPlan
+from monge.exact.dense import dense
+
+GRIDS = [
+    monge.Grid(1),
+    monge.Grid(30, power=1),
+    monge.Grid((5, 7)),
+    monge.Grid((6, 4), power=1.5, spacing=(2, 1)),
+    monge.Grid((3, 2, 4)),
+]
+RNG = np.random.default_rng(0)
+
+
+def weights(n, zeros=False):
+    a, b = RNG.dirichlet(np.ones(n)), RNG.dirichlet(np.ones(n))
+    if zeros and n > 4:
+        a[1], b[[0, 3]] = 0.0, 0.0
+    return a / a.sum(), b / b.sum()
+
+
+@pytest.mark.parametrize("marginals", [None, monge.KL(0.5), monge.TV(2.0), (None, monge.KL(1.0))], ids=repr)
+@pytest.mark.parametrize("relative", [1.0, 0.05])
+@pytest.mark.parametrize("grid", GRIDS, ids=repr)
+def test_as_on_the_matrix(grid, relative, marginals):
+    C = dense(grid, 1)
+    a, b = weights(len(C), zeros=marginals is None)
+    eps = relative * (C.mean() or 1.0)
+    t, u = (monge.sinkhorn(cost, a, b, eps=eps, marginals=marginals, tol=1e-9) for cost in (grid, C))
+    assert_solved(t, 1e-9, C)
+    # The dual value is off by the square of the marginal error.
+    assert t.value == pytest.approx(u.value, rel=1e-9, abs=1e-9)
+    assert t.cost == pytest.approx(u.cost, rel=1e-6, abs=1e-9)
+    np.testing.assert_allclose(t.plan.toarray(), u.plan.toarray(), rtol=0, atol=1e-8)
+    assert t.marginal_error == pytest.approx(u.marginal_error, abs=1e-8)
+
+
+@pytest.mark.parametrize("relative", [1e-3, 1e-6])
+def test_small_eps(relative):
+    grid = monge.Grid((6, 5))
+    a, b = weights(30, zeros=True)
+    t = monge.sinkhorn(grid, a, b, eps=relative * 10.0, tol=1e-3, max_iter=5000)
+    assert_solved(t, 1e-3)
+    assert t.rounded().cost == pytest.approx(monge.emd(grid, a, b).value, abs=0.1)
+
+
+def test_an_image():
+    # 65,536 cells: the matrix would have four thousand million entries.
+    size = 256
+    x = np.linspace(-1.0, 1.0, size)
+    a, b = (np.exp(-((x[:, None] - c) ** 2 + x**2) / 0.02).ravel() + 1e-6 for c in (-0.5, 0.5))
+    a, b = a / a.sum(), b / b.sum()
+    grid = monge.Grid((size, size), spacing=2.0 / (size - 1))
+    t = monge.sinkhorn(grid, a, b, eps=0.01, tol=1e-4)
+    assert_solved(t, 1e-4)
+    # A Gaussian moved by one: W2 is the shift, but for the floor that both lie on.
+    assert t.rounded().cost == pytest.approx(1.0, abs=0.1)
+    moved = t.map(np.stack(np.meshgrid(x, x, indexing="ij"), axis=-1).reshape(-1, 2)).reshape(size, size, 2)
+    np.testing.assert_allclose(moved[64, 128], [0.5, 0.0], atol=0.02)
+
+
+class TestPlan:
+    grid = monge.Grid((5, 6))
+    a, b = weights(30, zeros=True)
+    t = monge.sinkhorn(grid, a, b, eps=1.0, tol=1e-3)
+    P = np.stack(list(map(t.plan.__getitem__, range(30))))
+
+    def test_is_the_plan_of_its_potentials(self):
+        assert isinstance(self.t.plan, GridPlan)
+        C = dense(self.grid, 1)
+        expected = self.a[:, None] * self.b * np.exp((self.t.f[:, None] + self.t.g - C) / 1.0)
+        np.testing.assert_allclose(self.P, expected, rtol=1e-12)
+        np.testing.assert_allclose(self.t.plan.toarray(), expected, rtol=1e-12)
+
+    def test_products(self):
+        rng = np.random.default_rng(0)
+        for right in (rng.normal(size=30), rng.normal(size=(30, 3)), np.arange(30), np.zeros(30)):
+            np.testing.assert_allclose(self.t.plan @ right, self.P @ right, rtol=0, atol=1e-14)
+            np.testing.assert_allclose(right.T @ self.t.plan, right.T @ self.P, rtol=0, atol=1e-14)
+            np.testing.assert_allclose(self.t.plan.T @ right, self.P.T @ right, rtol=0, atol=1e-14)
+
+    def test_sums_and_cost(self):
+        for axis in (0, 1, None):
+            np.testing.assert_allclose(self.t.plan.sum(axis), self.P.sum(axis), rtol=1e-13)
+        assert self.t.cost == pytest.approx((self.P * dense(self.grid, 1)).sum(), rel=1e-13)
+
+    def test_the_gap_is_certified(self):
+        C = dense(self.grid, 1)
+        best = monge.sinkhorn(C, self.a, self.b, eps=1.0, tol=1e-12)
+        on_matrix = monge.sinkhorn(C, self.a, self.b, eps=1.0, init=(self.t.f, self.t.g), tol=1e-3)
+        assert self.t.value <= best.value + 1e-12
+        assert best.value <= self.t.value + self.t.gap
+        # The log sum inequality costs little.
+        assert self.t.gap <= 20.0 * max(on_matrix.gap, 1e-3)
+
+    def test_objective_bounds_the_objective(self):
+        rng = np.random.default_rng(1)
+        x, y, u, v = rng.random((4, 30)) * 0.1
+        u[self.a == 0.0], v[self.b == 0.0] = 0.0, 0.0
+        bound, sent, received = self.t.plan.objective(x, y, u, v)
+        G = x[:, None] * self.P * y + np.outer(u, v)
+        mass = self.a.sum() * self.b.sum() - G.sum()
+        exact = objective(G, dense(self.grid, 1), self.a, self.b, 1.0) - mass
+        assert exact <= bound <= exact + np.log(2.0) * G.sum()
+        np.testing.assert_allclose(sent, G.sum(axis=1))
+        np.testing.assert_allclose(received, G.sum(axis=0))
+
+
+def test_batch_of_grids():
+    a, b = weights(12)
+    answers = monge.sinkhorn([monge.Grid((3, 4)), monge.Grid(12)], a, b, eps=1.0)
+    for grid, t in zip((monge.Grid((3, 4)), monge.Grid(12)), answers, strict=True):
+        assert t.value == monge.sinkhorn(grid, a, b, eps=1.0).value
+
+
+def test_same_bits_for_any_number_of_threads(monkeypatch):
+    monkeypatch.setattr("monge.entropic.kernels.grid._WORTH_THREADS", 0)
+    a, b = weights(77)
+    one, two = (monge.sinkhorn(monge.Grid((11, 7)), a, b, eps=1.0, threads=k) for k in (1, 2))
+    np.testing.assert_array_equal(one.f, two.f)
+    np.testing.assert_array_equal(one.g, two.g)

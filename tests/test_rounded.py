@@ -1,0 +1,95 @@
+"""From an entropic result to a feasible plan and a bound on how far it is from the optimum without entropy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import monge
+from monge.exact.dense import dense
+from monge.problem.costs import as_cost
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.random((40, 2)), RNG.random((30, 2))
+COSTS = {
+    "matrix": RNG.random((40, 30)),
+    "points": monge.PointCloud(X, Y),
+    "distances": monge.PointCloud(X, Y, "euclidean"),
+    "grid": monge.Grid((5, 6), spacing=0.2),
+}
+
+
+def problem(name):
+    cost = as_cost(COSTS[name])
+    n, m = cost.shape
+    a, b = np.random.default_rng(1).dirichlet(np.ones(n)), np.random.default_rng(2).dirichlet(np.ones(m))
+    a[2], b[[0, 7]] = 0.0, 0.0
+    return cost, 3.0 * a / a.sum(), 3.0 * b / b.sum(), dense(cost, 1)
+
+
+@pytest.mark.parametrize("relative", [0.5, 0.05, 0.005])
+@pytest.mark.parametrize("name", COSTS)
+def test_feasible_and_certified(name, relative):
+    cost, a, b, C = problem(name)
+    t = monge.sinkhorn(cost, a, b, eps=relative * C.mean(), tol=1e-2)
+    r = t.rounded()
+    P = r.plan.toarray()
+    assert (P >= 0.0).all()
+    np.testing.assert_allclose(P.sum(axis=1), a, rtol=0, atol=1e-15)
+    np.testing.assert_allclose(P.sum(axis=0), b, rtol=0, atol=1e-15)
+    assert r.marginal_error <= 1e-14
+    assert r.value == r.cost == pytest.approx((P * C).sum(), rel=1e-12)
+    assert (C - r.f[:, None] - r.g).min() >= -1e-15
+    assert r.gap == pytest.approx(r.cost - a @ r.f - b @ r.g, abs=1e-14)
+    optimum = monge.emd(cost, a, b).value
+    assert r.cost - r.gap - 1e-13 <= optimum <= r.cost + 1e-13
+    assert r.converged
+    assert r.status is monge.Status.FEASIBLE
+    assert np.abs(t.plan.toarray() - P).sum() <= 2.0 * t.marginal_error * t.plan.sum() + 1e-13
+
+
+def test_the_gap_vanishes_with_eps():
+    cost, a, b, C = problem("points")
+    gaps = [monge.sinkhorn(cost, a, b, eps=e * C.mean(), tol=1e-7).rounded().gap for e in (0.1, 0.01, 0.001)]
+    assert gaps[0] > 3.0 * gaps[1] > 9.0 * gaps[2] > 0.0
+
+
+def test_rounded_is_what_round_plan_makes():
+    cost, a, b, _ = problem("matrix")
+    t = monge.sinkhorn(cost, a, b, eps=0.1, tol=1e-2)
+    by_hand = monge.round_plan(t.plan, a, b)
+    np.testing.assert_array_equal(by_hand.toarray(), t.rounded().plan.toarray())
+    np.testing.assert_allclose(by_hand.toarray(), monge.round_plan(t.plan.toarray(), a, b), rtol=1e-10, atol=1e-16)
+
+
+def test_a_sparse_feasible_plan():
+    cost, a, b, C = problem("points")
+    t = monge.sinkhorn(cost, a, b, eps=0.01 * C.mean())
+    G = monge.round_plan(t.plan.top(3), a, b)
+    assert G.nnz <= 3 * 40 + 40 + 30 - 1
+    np.testing.assert_allclose(G.sum(axis=1), a, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(G.sum(axis=0), b, rtol=0, atol=1e-14)
+
+
+def test_the_lazy_plan_takes_part():
+    cost, a, b, _ = problem("points")
+    r = monge.sinkhorn(cost, a, b, eps=0.1).rounded()
+    P = r.plan.toarray()
+    left = RNG.random(40)
+    np.testing.assert_allclose(left @ r.plan, left @ P, rtol=1e-12)
+    np.testing.assert_allclose(r.plan[3], P[3], rtol=1e-12)
+    np.testing.assert_allclose(r.plan[5:8], P[5:8], rtol=1e-12)
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_allclose(r.map(Y), P @ Y / P.sum(axis=1)[:, None], rtol=1e-9)
+
+
+def test_an_exact_solve_can_start_from_it():
+    cost, a, b, _ = problem("points")
+    r = monge.sinkhorn(cost, a, b, eps=0.01).rounded()
+    assert monge.emd(cost, a, b, init=r).value == pytest.approx(monge.emd(cost, a, b).value, rel=1e-14)
+
+
+@pytest.mark.parametrize("marginals", [monge.KL(1.0), (None, monge.TV(1.0))])
+def test_nothing_to_round_to(marginals):
+    with pytest.raises(ValueError, match="marginals that must be met"):
+        monge.sinkhorn(np.eye(3), eps=0.1, marginals=marginals).rounded()
