@@ -24,10 +24,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import motion
 import numpy as np
 import problems
 import scipy.sparse
-import warm
 
 import monge
 
@@ -45,7 +45,7 @@ INSTANCES: list[tuple[str, int | tuple[int, int]]] = [
 SEEDS = (0, 1, 2)
 
 # Points that move, each problem started from the answer before: (clouds, motion, size).
-MOVING = [(clouds, motion, 400) for clouds in warm.CLOUDS for motion in warm.MOTIONS]
+MOVING = [(clouds, way, 400) for clouds in motion.CLOUDS for way in motion.MOTIONS]
 
 # Half of the mass to move, and costs of which only the cheapest 20 per row and the diagonal are stored.
 PARTIAL = [(family, size) for family in ("uniform2d", "clusters", "iid") for size in (100, 600)]
@@ -145,10 +145,10 @@ def count() -> dict[str, dict[str, int]]:
     for family, shape in INSTANCES:
         for p in (problems.make(family, shape, seed) for seed in SEEDS):
             solve(p, p.name)
-    for clouds, motion, n in MOVING:
+    for clouds, way, n in MOVING:
         t = None
-        for p, answer in warm.problems_in_motion(clouds, motion, n, seed=0):
-            t = solve(p, None if t is None else f"{clouds} {n} from the last, {motion}", t)
+        for p, answer in motion.problems_in_motion(clouds, way, n, seed=0):
+            t = solve(p, None if t is None else f"{clouds} {n} from the last, {way}", t)
             answer(t)
     for family, n in PARTIAL:
         p = problems.make(family, n)
