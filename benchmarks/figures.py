@@ -84,10 +84,10 @@ def draw(points: dict[int, dict[tuple[str, Any], float]], path: Path) -> None:
     axes = figure.add_subplot()
     for (library, what), _ in sorted(points[min(points)].items(), key=str):
         sizes = [n for n in points if (library, what) in points[n]]
-        label = f"{library}, " + ("exact" if what == "exact" else f"entropic, eps = {what:.0%} of the median cost")
+        label = f"{library}, " + ("exact" if what == "exact" else f"entropic, eps = {what:.0%}")
         seconds = [points[n][library, what] for n in sizes]
         axes.loglog(sizes, seconds, STYLES[what], color=COLORS[library], marker=".", label=label)
-    axes.set_xlabel("histogram size")
+    axes.set_xlabel("histogram size (eps relative to the median cost)")
     axes.set_ylabel("seconds")
     axes.set_xticks(list(points), map(str, points))
     axes.minorticks_off()

@@ -219,6 +219,29 @@ class TestDistance:
         assert "p should be" in capsys.readouterr().err
 
 
+class TestWarmUp:
+    def test_reports_what_it_did(self, capsys):
+        assert main(["warm-up"]) == 0
+        shown = capsys.readouterr().out
+        for row in ("small: points, sqeuclidean", "large: matrix, float32", "grid", "all", "kept in"):
+            assert row in shown
+
+    def test_nothing_is_left_to_compile(self):
+        # In the process that follows, all kernels come from disk: none is compiled.
+        assert run("warm-up").returncode == 0
+        code = """
+import numba.core.event as event, numpy as np, monge
+with event.install_recorder("numba:compile") as compiled:
+    x, C = np.random.default_rng(0).random((300, 2)), np.random.default_rng(1).random((20, 30))
+    for cost in (C, x[:20] @ x[:30].T, x @ x.T, monge.PointCloud(x, x), monge.Grid((8, 9), spacing=0.1)):
+        for marginals in (None, monge.KL(1.0)):
+            monge.sinkhorn(cost, eps=0.1, marginals=marginals)
+print(sorted({str(e.data["dispatcher"]) for _, e in compiled.buffer if e.is_end}))
+"""
+        result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert result.stdout.strip() == "[]"
+
+
 class TestInfo:
     ROWS = ("monge", "Python", "NumPy", "SciPy", "Numba", "instructions", "threads", "Numba threading", "CUDA", "torch")
 

@@ -35,9 +35,11 @@ def test_feasible_and_certified(name, relative):
     r = t.rounded()
     P = r.plan.toarray()
     assert (P >= 0.0).all()
-    np.testing.assert_allclose(P.sum(axis=1), a, rtol=0, atol=1e-15)
-    np.testing.assert_allclose(P.sum(axis=0), b, rtol=0, atol=1e-15)
-    assert r.marginal_error <= 1e-14
+    # Entries are exponentials of terms of this size, and those of a grid's products have other roundings.
+    rounding = 8 * np.finfo(float).eps * (C.max() / t.eps + 8)
+    np.testing.assert_allclose(P.sum(axis=1), a, rtol=rounding, atol=1e-15)
+    np.testing.assert_allclose(P.sum(axis=0), b, rtol=rounding, atol=1e-15)
+    assert r.marginal_error <= rounding
     assert r.value == r.cost == pytest.approx((P * C).sum(), rel=1e-12)
     assert (C - r.f[:, None] - r.g).min() >= -1e-15
     assert r.gap == pytest.approx(r.cost - a @ r.f - b @ r.g, abs=1e-14)

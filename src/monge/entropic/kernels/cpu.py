@@ -249,15 +249,16 @@ def prepare(unit, log_a, log_b, g, shift, f, like):  # type: ignore[no-untyped-d
     return beta, -reference, lift
 
 
-def _compiled(names: tuple[str, ...], using: dict[str, Any]) -> dict[str, Any]:
+def _compiled(names: tuple[str, ...], using: dict[str, Any], keep: bool = True) -> dict[str, Any]:
     """The functions of `iteration`, compiled; each may call those in `using`."""
     namespace = {**vars(iteration), **using}
-    return {name: jit()(FunctionType(getattr(iteration, name).__code__, namespace, name)) for name in names}
+    return {name: jit(keep=keep)(FunctionType(getattr(iteration, name).__code__, namespace, name)) for name in names}
 
 
 _steps = _compiled(("measure", "noise_floor", "translation", "extrapolate"), {})
 _steps |= _compiled(("plain_step",), _steps)
 iterate = _compiled(("iterate",), _steps)["iterate"]
+_iterate_within = _compiled(("iterate",), _steps, keep=False)["iterate"]  # for compiled callers; see `jit`
 
 
 @jit()
@@ -267,7 +268,7 @@ def solve(form, like, per_unit, a, b, log_a, log_b, demands, steps, f, g, s, his
     eps_last, eps_first, tol, max_iter, noise = steps
     n = len(a)
     shift, sums, first = np.zeros(n), np.empty((1, len(b))), n - n
-    for eps, _ in iterate(
+    for eps, _ in _iterate_within(
         a, b, kl_a, cap_a, kl_b, cap_b, eps_last, eps_first, tol, max_iter, noise, f, g, s, history, outcome
     ):
         unit = eps * _LN2

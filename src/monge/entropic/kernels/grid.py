@@ -237,9 +237,9 @@ def _log_sum_again(values, log_kernel, sums, out):  # type: ignore[no-untyped-de
                 largest = max(largest, v[k] + moves[k])
             total = 0.0
             for k in range(h):
-                term = v[k] + moves[k]
-                if term > largest - _BEYOND:
-                    total += math.exp(term - largest)
+                below = v[k] + moves[k] - largest
+                if below > -_BEYOND:  # false for NaN too, where all terms are -inf
+                    total += math.exp(below)
             out[line, i] = largest + math.log(total) if total > 0.0 else -np.inf
 
 
