@@ -42,10 +42,11 @@ public:
           col_map_(std::move(col_map)), rows_(row_map_.empty() ? rows : row_map_.size()),
           cols_(col_map_.empty() ? cols : col_map_.size()) {}
 
-    /// Adds slack. `corner` is the cost of the arc from slack to slack.
+    /// Adds slack. `corner` is the cost of the arc from slack to slack, or what of it a T can hold: the size of the largest
+    /// cost is enough, since what then stays on the arc can be taken off any other at no loss.
     void add_slack(bool row, bool col, double corner) {
         slack_row_ = row, slack_col_ = col;
-        corner_ = corner;
+        corner_ = std::min(corner, static_cast<double>(std::numeric_limits<T>::max()));
     }
 
     std::size_t rows() const { return rows_ + slack_row_; }
