@@ -53,7 +53,6 @@ public:
     std::size_t cols() const { return cols_ + slack_col_; }
     bool slack_row() const { return slack_row_; }
     bool slack_col() const { return slack_col_; }
-    double corner() const { return corner_; }
 
     double cost(std::size_t i, std::size_t j) const {
         if (i == rows_ || j == cols_) return i == rows_ && j == cols_ ? corner_ : 0.0;
