@@ -42,17 +42,17 @@ public:
           col_map_(std::move(col_map)), rows_(row_map_.empty() ? rows : row_map_.size()),
           cols_(col_map_.empty() ? cols : col_map_.size()) {}
 
-    /// Adds slack. `corner` is the cost of the arc from slack to slack.
+    /// Adds slack. `corner` is the cost of the arc from slack to slack, or what of it a T can hold: the size of the largest
+    /// cost is enough, since what then stays on the arc can be taken off any other at no loss.
     void add_slack(bool row, bool col, double corner) {
         slack_row_ = row, slack_col_ = col;
-        corner_ = corner;
+        corner_ = std::min(corner, static_cast<double>(std::numeric_limits<T>::max()));
     }
 
     std::size_t rows() const { return rows_ + slack_row_; }
     std::size_t cols() const { return cols_ + slack_col_; }
     bool slack_row() const { return slack_row_; }
     bool slack_col() const { return slack_col_; }
-    double corner() const { return corner_; }
 
     double cost(std::size_t i, std::size_t j) const {
         if (i == rows_ || j == cols_) return i == rows_ && j == cols_ ? corner_ : 0.0;

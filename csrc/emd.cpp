@@ -335,6 +335,12 @@ struct Batch {
 std::vector<Solution> solve_all(const std::vector<Problem>& problems, const Options& options) {
     std::vector<Solution> solutions(problems.size());
     if (problems.empty()) return solutions;
+    // Bad weights of the last problem should not wait for the others.
+    for (std::size_t k = 0; k < problems.size(); ++k)
+        if (!valid_weights(problems[k].a, problems[k].n, problems[k].b, problems[k].m, problems[k].rounding)) {
+            solutions[k].status = Status::invalid_weights;
+            return solutions;
+        }
     Options watching = options;  // the limit is for the problems to keep, each with what is left of it
     watching.time_limit = infinity;
     Monitor monitor(watching);

@@ -230,8 +230,7 @@ void NetworkSimplex<Arcs>::reprice() {
     bounds_.clear();
     auto cost = [this](Node i, Node j) { return arcs_.cost(i, j); };
     for (std::size_t i = 0; i < arcs_.rows(); ++i) {
-        CandidateLists& lists = lists_;
-        for (std::size_t k = 0; k < lists.length(i); ++k) lists.costs(i)[k] = cost(static_cast<Node>(i), lists.cols(i)[k]);
+        for (std::size_t k = 0; k < lists_.length(i); ++k) lists_.costs(i)[k] = cost(static_cast<Node>(i), lists_.cols(i)[k]);
     }
     // A forbidden arc may stay in the tree, without flow: any finite cost serves.
     tree_.reprice([&](Node i, Node j) {

@@ -229,7 +229,9 @@ void SmallSimplex::solve(const Masses& masses, const std::vector<double>& v, Mon
         ++counters.sweeps;
         ++monitor.progress.sweeps;
         bool pivoted = false;
-        for (clean = 0; clean < rows_;) {
+        // Pivots let costs into the tree that the tolerance knows nothing of, and add up rounding: not for too long.
+        const std::int64_t last = counters.pivots + static_cast<std::int64_t>(rows_ + cols_);
+        for (clean = 0; clean < rows_ && counters.pivots < last;) {
             double worst = -tolerance;
             Node i = none, j = none;
             for (std::size_t k = 0; k < rows_per_pivot && clean < rows_; ++k) {

@@ -634,3 +634,15 @@ def test_cloud_of_cases_is_independent_of_the_library():
     for cost, value in values.items():
         assert cloud(x, y, cost).cost[0, 0] == pytest.approx(value, rel=1e-15, abs=0)
         assert monge.emd(monge.PointCloud(x, y, cost)).value == pytest.approx(value, rel=1e-15, abs=0)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_ends_on_costs_of_all_sizes(seed):
+    # Costs of -1e100 that come into the tree late leave rounding in the potentials that no earlier tolerance foresees.
+    rng = np.random.default_rng(seed)
+    n, m = rng.integers(100, 300, 2)
+    C = np.round(3.0 * (rng.random((n, m)) - 0.2)) * 10.0 ** rng.integers(-300, -1)
+    C[rng.integers(0, n, 5), rng.integers(0, m, 5)] = -1e100
+    t = monge.emd(C, rng.dirichlet(np.ones(n)), rng.dirichlet(np.ones(m)), time_limit=20)
+    assert t.converged
+    assert t.gap <= 1e-12 * abs(t.value)

@@ -269,3 +269,19 @@ class TestRefused:
             monge.partial([[0.0, np.nan]], mass=0.5)
         with pytest.raises(ValueError, match=r"\(n, m\) matrix"):
             monge.partial(np.ones(3), mass=0.5)
+
+
+def test_single_precision_weights_that_are_all_moved():
+    """Their totals differ by the rounding of float32, which the check of the mass allows for."""
+    rng = np.random.default_rng(0)
+    a, b = (w / w.sum() for w in rng.random((2, 30)).astype(np.float32))
+    t = monge.partial(rng.random((30, 30)), a, b, mass=1.0)
+    assert t.converged
+    assert t.marginal_error < 1e-6
+
+
+def test_single_precision_costs_near_overflow():
+    """Twice the largest of them is no float32."""
+    t = monge.partial(np.full((3, 3), -2e38, np.float32), np.ones(3), np.ones(3), mass=2.5)
+    assert t.converged
+    assert t.value == pytest.approx(-5e38)

@@ -238,3 +238,9 @@ def test_memory_is_that_of_the_entries():
     t = monge.emd(diagonal)
     assert t.value == pytest.approx(diagonal.data.mean(), rel=1e-14)
     assert t.gap <= 1e-12
+
+
+def test_column_indices_beyond_the_shape():
+    S = sp.csr_array((np.ones(5), np.array([0, 1, 2, 1, 2]), np.array([0, 3, 5])), shape=(2, 2))
+    with pytest.raises(ValueError, match="column indices from 0 to 1; got 0 to 2"):
+        monge.emd(S)

@@ -216,6 +216,7 @@ def emd(cost, a, b, double rounding, f, g, plan_rows, plan_cols, list_rows, list
 def partial(cost, a, b, double mass, bint sends_all, bint fills_all, int threads, double time_limit, report):
     cdef Problem problem = _problem(cost, a, b)
     problem.mass = mass
+    problem.rounding = HUGE_VAL  # both totals were compared with the mass
     problem.sends_all = sends_all
     problem.fills_all = fills_all
     return _solved(problem, threads, time_limit, report)

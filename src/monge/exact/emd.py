@@ -167,6 +167,8 @@ def emd(
         if isinstance(problem, SparseCost):
             answer = solve_sparse(problem, check_weights(a, b, n, m), g, limit, report)
         else:
+            if not isinstance(problem, CostMatrix):
+                check_weights(a, b, n, m)  # the core does, but the matrix takes longer
             weights_a, rounding_a = as_weights(a, n, "a", "row")
             weights_b, rounding_b = as_weights(b, m, "b", "column")
             rounding = max(rounding_a, rounding_b)

@@ -176,6 +176,10 @@ class SparseCost:
             csr.sum_duplicates()
         cost = np.ascontiguousarray(real_array(csr.data, "cost", 1, "a sparse (n, m) matrix"), dtype=np.float64)
         begin, col = csr.indptr, csr.indices
+        if col.size > 0 and not 0 <= col.min() <= col.max() < self.shape[1]:  # SciPy does not look
+            raise ValueError(
+                f"cost should have column indices from 0 to {self.shape[1] - 1}; got {col.min()} to {col.max()}."
+            )
         usable = np.abs(cost) <= LARGEST_COST
         if not usable.all():
             bad = ~usable & (cost != np.inf)
