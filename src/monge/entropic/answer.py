@@ -20,6 +20,7 @@ from monge.entropic.feasible import FeasibleTransport, feasible
 from monge.entropic.grid_plan import GridPlan
 from monge.entropic.marginals import Marginal
 from monge.entropic.plan import LazyPlan
+from monge.entropic.rounding import scalings
 from monge.problem.costs import Cost, Grid
 from monge.problem.transport import Status, Transport
 
@@ -92,20 +93,16 @@ class EntropicTransport(Transport):
         """The objective of a feasible plan, minus `value`: a certified bound on how far that is from the optimum."""
         plan, (a, b) = self.plan, self.weights
         fixed_a, fixed_b = (side.fixed for side in self.marginals)
-        sent, received, _ = plan.measured
-        with np.errstate(divide="ignore", invalid="ignore"):
-            # One exact side alone can be met by scaling; two take the detour of the algorithm.
-            x = np.ones_like(a) if not fixed_a else np.where(sent > 0.0, a / sent, 1.0)
-            x = np.minimum(x, 1.0) if fixed_b else x
-            received = x @ plan if fixed_a and fixed_b else received
-            y = np.ones_like(b) if not fixed_b else np.where(received > 0.0, b / received, 1.0)
-            y = np.minimum(y, 1.0) if fixed_a else y
-        short_a, short_b = np.zeros_like(a), np.zeros_like(b)
         if fixed_a and fixed_b:
-            short_a, short_b = np.maximum(a - x * (plan @ y), 0.0), np.maximum(b - y * received, 0.0)
-            total = short_a.sum()
-            short_b *= 1.0 / total if total > 0.0 else 0.0
-        objective, sums_a, sums_b = plan.objective(x, y, short_a, short_b)
+            x, y, u, v = scalings(plan, a, b)
+        else:  # one exact side alone can be met by scaling
+            sent, received, _ = plan.measured
+            x, y, u, v = np.ones_like(a), np.ones_like(b), np.zeros_like(a), np.zeros_like(b)
+            if fixed_a:
+                np.divide(a, sent, out=x, where=sent > 0.0)
+            if fixed_b:
+                np.divide(b, received, out=y, where=received > 0.0)
+        objective, sums_a, sums_b = plan.objective(x, y, u, v)
         objective += self.eps * (float(a.sum()) * float(b.sum()) - float(sums_a.sum()))
         for sums, weights, side in ((sums_a, a, self.marginals[0]), (sums_b, b, self.marginals[1])):
             if side.kl < np.inf:
