@@ -18,7 +18,7 @@ from monge.exact.batch import emd_batch, is_batch
 from monge.exact.dense import dense
 from monge.exact.sparse import solve_sparse
 from monge.problem.arrays import available_threads, real_array, seconds
-from monge.problem.costs import Cost, SparseCost, as_cost, is_sparse
+from monge.problem.costs import Cost, CostMatrix, SparseCost, as_cost, is_sparse
 from monge.problem.measures import as_weights, check_weights
 from monge.problem.progress import pivot_bar
 from monge.problem.transport import ConvergenceWarning, Transport
