@@ -24,8 +24,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import motion
+import numpy as np
 import problems
-import warm
+import scipy.sparse
 
 import monge
 
@@ -43,7 +45,11 @@ INSTANCES: list[tuple[str, int | tuple[int, int]]] = [
 SEEDS = (0, 1, 2)
 
 # Points that move, each problem started from the answer before: (clouds, motion, size).
-MOVING = [(clouds, motion, 400) for clouds in warm.CLOUDS for motion in warm.MOTIONS]
+MOVING = [(clouds, way, 400) for clouds in motion.CLOUDS for way in motion.MOTIONS]
+
+# Half of the mass to move, and costs of which only the cheapest 20 per row and the diagonal are stored.
+PARTIAL = [(family, size) for family in ("uniform2d", "clusters", "iid") for size in (100, 600)]
+SPARSE = [(family, 1500) for family in ("uniform2d", "clusters", "iid")]
 COUNTERS = ("pivots", "arcs_priced", "sweeps")
 
 # What the driver solves under callgrind: FAMILY N M SEED REPEATS. About a second each.
@@ -125,23 +131,41 @@ def count() -> dict[str, dict[str, int]]:
     """The counters: {counter: {instance: count}}."""
     counted: dict[str, dict[str, int]] = {counter: {} for counter in COUNTERS}
 
+    def add(name: str, t: monge.Transport) -> None:
+        for counter in COUNTERS:
+            counted[counter][name] = counted[counter].get(name, 0) + t.stats[counter]
+
     def solve(p: problems.Instance, name: str | None, init: monge.Transport | None = None) -> monge.Transport:
         # A solver that loops should fail the guard, not hang it.
         t = monge.emd(p.C, p.a, p.b, init=init, threads=1, time_limit=20.0)
         if name is not None:
-            for counter in COUNTERS:
-                counted[counter][name] = counted[counter].get(name, 0) + t.stats[counter]
+            add(name, t)
         return t
 
     for family, shape in INSTANCES:
         for p in (problems.make(family, shape, seed) for seed in SEEDS):
             solve(p, p.name)
-    for clouds, motion, n in MOVING:
+    for clouds, way, n in MOVING:
         t = None
-        for p, answer in warm.problems_in_motion(clouds, motion, n, seed=0):
-            t = solve(p, None if t is None else f"{clouds} {n} from the last, {motion}", t)
+        for p, answer in motion.problems_in_motion(clouds, way, n, seed=0):
+            t = solve(p, None if t is None else f"{clouds} {n} from the last, {way}", t)
             answer(t)
+    for family, n in PARTIAL:
+        p = problems.make(family, n)
+        add(f"half of {p.name}", monge.partial(p.C, p.a, p.b, mass=0.5, threads=1, time_limit=20.0))
+    for family, n in SPARSE:
+        p, weights = problems.make(family, n), np.random.default_rng(0).random(n)
+        # The same weights on both sides: the diagonal alone is then a plan.
+        add(f"nearest of {p.name}", monge.emd(_nearest(p.C, 20), weights, weights, time_limit=20.0))
     return counted
+
+
+def _nearest(C: Any, k: int) -> Any:
+    n = len(C)
+    rows = np.concatenate([np.repeat(np.arange(n), k), np.arange(n)])
+    cols = np.concatenate([np.argpartition(C, k, axis=1)[:, :k].ravel(), np.arange(n)])
+    rows, cols = np.unique(np.stack([rows, cols]), axis=1)
+    return scipy.sparse.coo_array((C[rows, cols], (rows, cols)), shape=C.shape)
 
 
 def check_counters(baseline: dict[str, Any], report: Report) -> None:

@@ -23,6 +23,8 @@ constexpr std::size_t coarsening = 10;         // places per cluster
 constexpr std::size_t smallest_coarse = 100;   // longer sides are aggregated
 constexpr std::size_t narrowest_coarse = 8;    // unless the shorter one is below this
 constexpr std::size_t most_clusters = 2000;    // per side
+constexpr std::size_t fewest_clusters = 500;   // of a long side, however short the other one is
+constexpr std::size_t long_side = 3000;        // shorter sides are done before a better start pays
 constexpr double coherent = 0.7;               // coherence below this: aggregate
 
 /// Clusters of the rows, or of the columns, of a matrix.
@@ -55,16 +57,14 @@ Clusters cluster(std::size_t members, std::size_t count, Draw& draw, Workers& wo
     std::vector<float> table(features * members);
     for (std::size_t t = 0; t < features; ++t)
         for (std::size_t i = 0; i < members; ++i) table[t * members + i] = static_cast<float>(feature(t, i));
-    std::vector<float> centers(features * count);
+    const std::size_t stride = (count + 15) / 16 * 16;
+    std::vector<float> centers(features * stride, std::numeric_limits<float>::infinity());
     for (std::size_t t = 0; t < features; ++t)
-        for (std::size_t r = 0; r < count; ++r) centers[t * count + r] = table[t * members + clusters.representative[r]];
-    std::vector<std::vector<float>> distance(workers.count(), std::vector<float>(count));
-    for_rows(members, count * features, workers, monitor, [&](std::size_t i, int worker) {
+        for (std::size_t r = 0; r < count; ++r) centers[t * stride + r] = table[t * members + clusters.representative[r]];
+    for_rows(members, count, workers, monitor, [&](std::size_t i, int) {
         float x[features];
         for (std::size_t t = 0; t < features; ++t) x[t] = table[t * members + i];
-        float* d = distance[worker].data();
-        point_kernels<float>().squared_euclidean(x, centers.data(), features, count, count, d);
-        clusters.of[i] = static_cast<std::int32_t>(std::min_element(d, d + count) - d);
+        clusters.of[i] = static_cast<std::int32_t>(list_kernels().nearest(x, centers.data(), features, stride, count));
     });
     // Between representatives with the same features the first takes all: the others go.
     std::vector<std::int32_t> name(count, -1);
@@ -86,18 +86,17 @@ template <class Cost>
 double incoherence(const Clusters& clusters, std::size_t entries, Draw& draw, Cost&& cost) {
     std::vector<double> ratios;
     const std::size_t members = clusters.of.size(), samples = std::clamp<std::size_t>(members / 4, 64, 256);
+    std::vector<double> own(entries), difference(entries);
     for (std::size_t s = 0; s < samples; ++s) {
         const std::size_t i = draw.below(members), z = draw.below(members);
         const std::size_t r = clusters.representative[clusters.of[i]];
         if (i == r || i == z) continue;
+        for (std::size_t k = 0; k < entries; ++k) own[k] = cost(i, k);
         auto variance = [&](std::size_t other) {
             double sum = 0.0, squares = 0.0;
-            for (std::size_t k = 0; k < entries; ++k) sum += cost(i, k) - cost(other, k);
+            for (std::size_t k = 0; k < entries; ++k) sum += difference[k] = own[k] - cost(other, k);
             const double mean = sum / static_cast<double>(entries);
-            for (std::size_t k = 0; k < entries; ++k) {
-                const double x = cost(i, k) - cost(other, k) - mean;
-                squares += x * x;
-            }
+            for (const double x : difference) squares += (x - mean) * (x - mean);
             return squares;
         };
         const double near = variance(r), far = variance(z);
@@ -122,11 +121,18 @@ template <class Arcs>
 bool aggregate(const Arcs& arcs, double magnitude, const std::vector<Flow>& supply, const std::vector<Flow>& demand,
                std::vector<Scratch<typename Arcs::Scalar>>& scratch, Workers& workers, Monitor& monitor,
                CoarseProblem& coarse) {
-    const std::size_t n = arcs.rows(), m = arcs.cols();
+    // Slack is like no place: it stays apart, and the aggregated problem has slack of its own.
+    const std::size_t n = arcs.rows() - arcs.slack_row(), m = arcs.cols() - arcs.slack_col();
     if (std::max(n, m) < smallest_coarse || std::min(n, m) < narrowest_coarse || magnitude == 0.0) return false;
     coarse.magnitude = magnitude;
-    auto clusters_for = [](std::size_t size) {
-        return size < 32 ? size : std::clamp<std::size_t>(size / coarsening, 8, most_clusters);
+    // Next to a long side the shorter one keeps as many places as that has clusters: the potentials of a few hundred
+    // columns should not be guessed from those of some dozens. More clusters than two for each of these tell nothing new.
+    const std::size_t shorter = std::min(n, m), longer = std::max(n, m);
+    const std::size_t most = std::min(most_clusters, std::max(2 * shorter, fewest_clusters));
+    auto clusters_for = [&](std::size_t size) {
+        if (size < 32) return size;
+        const std::size_t wanted = longer < long_side ? size / coarsening : std::min(size, longer / coarsening);
+        return std::clamp<std::size_t>(wanted, 8, most);
     };
     Draw draw(20130);
     const auto feature_cols = draw.sample(m, features), feature_rows = draw.sample(n, features);
@@ -151,13 +157,7 @@ bool aggregate(const Arcs& arcs, double magnitude, const std::vector<Flow>& supp
     coarse.row_mean.resize(R * m);
     // One cluster of rows belongs to one worker: sums are taken in the same order whoever takes them.
     const auto& kernels = row_kernels<typename Arcs::Scalar>();
-    std::vector<std::vector<double>> sums(workers.count(), std::vector<double>(m));
-    workers.run(R, [&](std::size_t r, int worker) {
-        if (worker == 0) monitor.check();
-        if (monitor.stopped()) return;
-        auto& sum = sums[worker];
-        std::fill(sum.begin(), sum.end(), 0.0);
-        for (const Node i : members[r]) kernels.add(arcs.row(i, scratch[worker].row.data()), m, sum.data());
+    auto average = [&](std::size_t r, const double* sum) {
         float* mean = coarse.row_mean.data() + r * m;
         double* cost = coarse.cost.data() + r * S;
         const double share = 1.0 / static_cast<double>(members[r].size());
@@ -166,9 +166,37 @@ bool aggregate(const Arcs& arcs, double magnitude, const std::vector<Flow>& supp
             cost[coarse.cols.of[j]] += sum[j] * share;
         }
         for (std::size_t s = 0; s < S; ++s) cost[s] /= col_count[s];
-    });
+    };
+    if (longer > 4 * shorter && arcs.row(0, scratch[0].row.data()) == scratch[0].row.data()) {
+        // Rows that are gathered from memory share its cache lines with their neighbours: better taken in their order,
+        // while all sums wait. Each worker has its own clusters.
+        std::vector<double> sums(R * m, 0.0);
+        const std::size_t shares = static_cast<std::size_t>(workers.count());
+        workers.run(shares, [&](std::size_t share, int worker) {
+            for (std::size_t i = 0; i < n; ++i) {
+                const std::size_t r = coarse.rows.of[i];
+                if (r % shares != share) continue;
+                if (worker == 0) monitor.check();
+                if (monitor.stopped()) return;
+                kernels.add(arcs.row(i, scratch[worker].row.data()), m, sums.data() + r * m);
+            }
+            for (std::size_t r = share; r < R; r += shares) average(r, sums.data() + r * m);
+        });
+    } else {
+        std::vector<std::vector<double>> sums(workers.count(), std::vector<double>(m));
+        workers.run(R, [&](std::size_t r, int worker) {
+            if (worker == 0) monitor.check();
+            if (monitor.stopped()) return;
+            auto& sum = sums[worker];
+            std::fill(sum.begin(), sum.end(), 0.0);
+            for (const Node i : members[r]) kernels.add(arcs.row(i, scratch[worker].row.data()), m, sum.data());
+            average(r, sum.data());
+        });
+    }
     coarse.supply.assign(R, 0);
     coarse.demand.assign(S, 0);
+    coarse.supply.insert(coarse.supply.end(), supply.begin() + n, supply.end());
+    coarse.demand.insert(coarse.demand.end(), demand.begin() + m, demand.end());
     for (std::size_t i = 0; i < n; ++i) coarse.supply[coarse.rows.of[i]] += supply[i];
     for (std::size_t j = 0; j < m; ++j) coarse.demand[coarse.cols.of[j]] += demand[j];
     return !monitor.stopped();
@@ -177,13 +205,18 @@ bool aggregate(const Arcs& arcs, double magnitude, const std::vector<Flow>& supp
 /// v_j = min_r (mean cost of cluster r to column j) - U_r: the c-transform of the coarse row potentials. Means over columns,
 /// too, would give all columns of a cluster the same potential (3 to 7 times the pivots on grids and shifted clouds).
 inline void prolong(const CoarseProblem& coarse, const SpanningTree& tree, std::vector<double>& v) {
-    const std::size_t m = v.size();
+    const std::size_t m = coarse.cols.of.size(), R = coarse.rows.representative.size();
     std::vector<double> unused(m);
     std::fill(v.begin(), v.end(), infinity);
-    for (std::size_t r = 0; r < coarse.supply.size(); ++r)
+    for (std::size_t r = 0; r < R; ++r)
         row_kernels<float>().column_minima(coarse.row_mean.data() + r * m, tree.row_potential(static_cast<Node>(r)) / coarse.magnitude,
                                            0.0, m, v.data(), unused.data());
     for (double& x : v) x *= coarse.magnitude;
+    if (coarse.supply.size() > R) {
+        const double most = -tree.row_potential(static_cast<Node>(R));
+        for (double& x : v) x = std::min(x, most);
+    }
+    if (v.size() > m) v[m] = tree.col_potential(static_cast<Node>(coarse.cols.representative.size()));
 }
 
 }  // namespace monge

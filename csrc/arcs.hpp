@@ -8,6 +8,9 @@
 //   double cost(i, j) const            one cost
 //   const Scalar* row(i, scratch)      the costs of row i, contiguous; `scratch` has room for cols() of them and is
 //                                      used only where the row does not lie in memory as it is wanted
+//   bool slack_row() const, slack_col() const
+//                                      whether the last row, the last column, is no place but stands for the mass that a
+//                                      partial problem leaves where it is
 //
 // A cost of +inf is a forbidden arc. Nothing is stored per arc but what the caller already owns.
 #pragma once
@@ -23,7 +26,10 @@ namespace monge {
 
 using Node = std::int32_t;  // rows, then columns, then the root: checked to fit at the boundary
 
-/// A matrix that the caller owns, read in place, possibly transposed, possibly without some of its rows and columns.
+/// A matrix that the caller owns, read in place, possibly transposed, possibly without some of its rows and columns, possibly
+/// with a row and a column of slack for a partial problem (Chapel, Alaya & Gasso 2020, "Partial optimal transport with
+/// applications on positive-unlabeled learning", section 3): what a source keeps goes to the one, what a sink lacks comes
+/// from the other, at no cost.
 template <class T>
 class MatrixArcs {
 public:
@@ -36,21 +42,48 @@ public:
           col_map_(std::move(col_map)), rows_(row_map_.empty() ? rows : row_map_.size()),
           cols_(col_map_.empty() ? cols : col_map_.size()) {}
 
-    std::size_t rows() const { return rows_; }
-    std::size_t cols() const { return cols_; }
+    /// Adds slack. `corner` is the cost of the arc from slack to slack, or what of it a T can hold: the size of the largest
+    /// cost is enough, since what then stays on the arc can be taken off any other at no loss.
+    void add_slack(bool row, bool col, double corner) {
+        slack_row_ = row, slack_col_ = col;
+        corner_ = std::min(corner, static_cast<double>(std::numeric_limits<T>::max()));
+    }
+
+    std::size_t rows() const { return rows_ + slack_row_; }
+    std::size_t cols() const { return cols_ + slack_col_; }
+    bool slack_row() const { return slack_row_; }
+    bool slack_col() const { return slack_col_; }
+    double corner() const { return corner_; }
 
     double cost(std::size_t i, std::size_t j) const {
+        if (i == rows_ || j == cols_) return i == rows_ && j == cols_ ? corner_ : 0.0;
         return static_cast<double>(start(i)[col(j) * col_step_]);
     }
 
+    /// Row i and all that follow, one behind the other, if that is how they lie in memory; else null.
+    const T* together(std::size_t i) const {
+        const bool lie = row_map_.empty() && col_map_.empty() && !slack_row_ && !slack_col_ && col_step_ == 1 &&
+                         row_step_ == static_cast<std::ptrdiff_t>(cols_);
+        return lie ? start(i) : nullptr;
+    }
+
     const T* row(std::size_t i, T* scratch) const {
+        if (i == rows_) {
+            std::fill(scratch, scratch + cols_, T(0));
+            if (slack_col_) scratch[cols_] = static_cast<T>(corner_);
+            return scratch;
+        }
         const T* p = start(i);
         if (!col_map_.empty()) {
             for (std::size_t j = 0; j < cols_; ++j) scratch[j] = p[col_map_[j] * col_step_];
-            return scratch;
+        } else if (col_step_ != 1) {
+            for (std::size_t j = 0; j < cols_; ++j) scratch[j] = p[static_cast<std::ptrdiff_t>(j) * col_step_];
+        } else if (slack_col_) {
+            std::copy(p, p + cols_, scratch);
+        } else {
+            return p;
         }
-        if (col_step_ == 1) return p;
-        for (std::size_t j = 0; j < cols_; ++j) scratch[j] = p[static_cast<std::ptrdiff_t>(j) * col_step_];
+        if (slack_col_) scratch[cols_] = T(0);
         return scratch;
     }
 
@@ -65,7 +98,9 @@ private:
     const T* base_;
     std::ptrdiff_t row_step_, col_step_;
     std::vector<Node> row_map_, col_map_;
-    std::size_t rows_, cols_;
+    std::size_t rows_, cols_;  // without slack
+    bool slack_row_ = false, slack_col_ = false;
+    double corner_ = 0.0;
 };
 
 /// The two problems into which forbidden arcs split a solve.
@@ -92,6 +127,8 @@ public:
 
     std::size_t rows() const { return arcs_.rows(); }
     std::size_t cols() const { return arcs_.cols(); }
+    bool slack_row() const { return arcs_.slack_row(); }
+    bool slack_col() const { return arcs_.slack_col(); }
 
     double cost(std::size_t i, std::size_t j) const {
         const double c = arcs_.cost(i, j);

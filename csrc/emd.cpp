@@ -8,6 +8,8 @@
 
 #include "masses.hpp"
 #include "network_simplex.hpp"
+#include "partial.hpp"
+#include "places.hpp"
 #include "small_simplex.hpp"
 
 namespace monge {
@@ -24,7 +26,12 @@ CostRange scan(const MatrixArcs<T>& arcs, Workers& workers, std::vector<Scratch<
     std::vector<CostRange> ranges(workers.count(), CostRange{infinity, -infinity, false, false});
     const std::size_t block = rows_per_chunk(arcs.cols());
     workers.run((arcs.rows() + block - 1) / block, [&](std::size_t chunk, int worker) {
-        for (std::size_t i = chunk * block; i < std::min(arcs.rows(), (chunk + 1) * block); ++i)
+        const std::size_t first = chunk * block, last = std::min(arcs.rows(), first + block);
+        if (const T* c = arcs.together(first)) {
+            row_kernels<T>().scan(c, (last - first) * arcs.cols(), &ranges[worker]);
+            return;
+        }
+        for (std::size_t i = first; i < last; ++i)
             row_kernels<T>().scan(arcs.row(i, scratch[worker].row.data()), arcs.cols(), &ranges[worker]);
     });
     CostRange all{infinity, -infinity, false, false};
@@ -35,17 +42,6 @@ CostRange scan(const MatrixArcs<T>& arcs, Workers& workers, std::vector<Scratch<
         all.has_invalid |= range.has_invalid || range.highest > largest_cost || range.lowest < -largest_cost;
     }
     return all;
-}
-
-/// The indices with mass; empty if that is all of them.
-std::vector<Node> with_mass(std::vector<Flow>& masses) {
-    std::vector<Node> kept;
-    for (std::size_t i = 0; i < masses.size(); ++i)
-        if (masses[i] > 0) kept.push_back(static_cast<Node>(i));
-    if (kept.size() == masses.size()) return {};
-    for (std::size_t k = 0; k < kept.size(); ++k) masses[k] = masses[kept[k]];
-    masses.resize(kept.size());
-    return kept;
 }
 
 /// Potentials of all rows and columns from those of the places with mass: places without any take the largest value that
@@ -200,6 +196,20 @@ WarmStart warm_start(const Problem& problem, bool transposed, const CostRange& r
     return warm;
 }
 
+/// Gives a partial problem its row and column of slack, with the mass that stays.
+template <class T>
+void add_slack(MatrixArcs<T>& all, MatrixArcs<T>& arcs, double magnitude, Masses& masses, std::vector<Node>& row_map,
+               std::vector<Node>& col_map) {
+    auto add = [](Flow stays, std::vector<Flow>& side, std::size_t places, std::vector<Node>& map) {
+        if (stays == 0) return;
+        side.push_back(stays);
+        if (!map.empty()) map.push_back(static_cast<Node>(places));
+    };
+    add(masses.lacking, masses.supply, all.rows(), row_map);
+    add(masses.kept, masses.demand, all.cols(), col_map);
+    for (auto* each : {&all, &arcs}) each->add_slack(masses.lacking > 0, masses.kept > 0, slack_corner(magnitude));
+}
+
 /// Whether to let the columns of the caller's matrix be the solver's rows. Lists and sweeps belong to rows, so the longer
 /// side should be rows; between sides of like length the order in memory decides.
 bool transpose(const Problem& problem) {
@@ -213,11 +223,13 @@ void solve_typed(const Problem& problem, const Options& options, SmallSimplex& s
     const T* base = static_cast<const T*>(problem.cost);
     std::size_t n = problem.n, m = problem.m;
     std::ptrdiff_t row_step = problem.row_step, col_step = problem.col_step;
-    if (!valid_weights(problem.a, n, problem.b, m, problem.rounding)) {
+    const bool partial = !(problem.sends_all && problem.fills_all);
+    if (!partial && !valid_weights(problem.a, n, problem.b, m, problem.rounding)) {
         solution.status = Status::invalid_weights;
         return;
     }
-    Masses masses = integer_masses(problem.a, n, problem.b, m);
+    Masses masses = partial ? partial_masses(problem.a, n, problem.b, m, problem.mass, problem.sends_all, problem.fills_all)
+                            : integer_masses(problem.a, n, problem.b, m);
     std::vector<Node> row_map = with_mass(masses.supply), col_map = with_mass(masses.demand);
     const double *row_estimate = problem.f, *col_estimate = problem.g;
     const bool transposed = transpose(problem);
@@ -227,16 +239,17 @@ void solve_typed(const Problem& problem, const Options& options, SmallSimplex& s
         std::swap(masses.supply, masses.demand);
         std::swap(row_map, col_map);
         std::swap(row_estimate, col_estimate);
+        std::swap(masses.kept, masses.lacking);
     }
-    const MatrixArcs<T> all(base, row_step, col_step, n, m);
-    const MatrixArcs<T> arcs(base, row_step, col_step, n, m, row_map, col_map);
+    MatrixArcs<T> all(base, row_step, col_step, n, m);
+    MatrixArcs<T> arcs(base, row_step, col_step, n, m, row_map, col_map);
     // Threads cost more than they bring on small problems.
     Workers workers(n * m < (std::size_t(1) << 20) ? 1 : options.threads);
     std::vector<double> u, v;
     std::vector<BasicArc> plan;
     std::vector<std::pair<Node, Node>> promising;
     {
-        std::vector<Scratch<T>> scratch(workers.count(), Scratch<T>(m));
+        std::vector<Scratch<T>> scratch(workers.count(), Scratch<T>(m + partial));
         const CostRange range = scan(all, workers, scratch);
         if (range.has_invalid) {
             solution.status = Status::invalid_cost;
@@ -248,6 +261,7 @@ void solve_typed(const Problem& problem, const Options& options, SmallSimplex& s
             plan = std::move(solved.plan), promising = std::move(solved.promising);
         };
         const double magnitude = std::max(std::fabs(range.lowest), std::fabs(range.highest));
+        if (partial) add_slack(all, arcs, magnitude, masses, row_map, col_map);
         if (range.has_infinity) {
             Solved<ForbiddenArcs<MatrixArcs<T>>> solved;
             solution.status = solve_forbidden(arcs, magnitude, masses, warm, workers, monitor, solution, solved);
@@ -263,37 +277,12 @@ void solve_typed(const Problem& problem, const Options& options, SmallSimplex& s
             take(solved);
         }
         if (solution.status != Status::optimal && solution.status != Status::time_limit) return;
-        // The gap is a sum of terms that are not negative: nothing cancels in it.
-        double gap = 0.0, cost = 0.0;
-        for (const BasicArc& arc : plan) {
-            gap += static_cast<double>(arc.flow) * std::max(0.0, (arc.cost - v[arc.col]) - u[arc.row]);
-            cost += static_cast<double>(arc.flow) * arc.cost;
-        }
-        solution.gap = gap / masses.per_mass;
-        solution.cost = cost / masses.per_mass;
+        solution.gap = settle(arcs, masses.supply, masses.demand, plan, u, v) / masses.per_mass;
         extend(all, row_map, col_map, u, v, scratch[0].row);
+        u.resize(n), v.resize(m);  // without slack
     }
-    auto restore = [&](Node& row, Node& col) {
-        if (!row_map.empty()) row = row_map[row];
-        if (!col_map.empty()) col = col_map[col];
-        if (transposed) std::swap(row, col);
-    };
-    for (BasicArc& arc : plan) restore(arc.row, arc.col);
-    solution.list_rows.reserve(promising.size());
-    solution.list_cols.reserve(promising.size());
-    for (auto& [row, col] : promising) {
-        restore(row, col);
-        solution.list_rows.push_back(row);
-        solution.list_cols.push_back(col);
-    }
-    std::sort(plan.begin(), plan.end(), [](const BasicArc& x, const BasicArc& y) {
-        return x.row < y.row || (x.row == y.row && x.col < y.col);
-    });
-    for (const BasicArc& arc : plan) {
-        solution.rows.push_back(arc.row);
-        solution.cols.push_back(arc.col);
-        solution.mass.push_back(static_cast<double>(arc.flow) / masses.per_mass);
-    }
+    write_plan(plan, row_map, col_map, transposed, masses.per_mass, solution);
+    write_listed(promising, row_map, col_map, transposed, solution);
     solution.f = transposed ? std::move(v) : std::move(u);
     solution.g = transposed ? std::move(u) : std::move(v);
     solution.counters.seconds_total = monitor.seconds();

@@ -40,6 +40,9 @@ struct Problem {
     const std::int32_t* list_rows = nullptr;  // (listed,) with f and g: what a similar problem's solution had in these
     const std::int32_t* list_cols = nullptr;
     std::size_t listed = 0;
+    // A partial problem, P 1 <= a, P' 1 <= b, sum P = mass, if not both are true: whether `mass` is the total of a, of b.
+    bool sends_all = true, fills_all = true;
+    double mass = 0.0;  // read only if neither is
 };
 
 /// How far a solve has come, its aggregated problems included.
@@ -78,7 +81,7 @@ struct Solution {
     std::vector<double> mass;
     std::vector<std::int32_t> list_rows, list_cols;  // arcs to price first in a similar problem; none for a small one
     double cost = 0.0;  // sum of mass * cost
-    double gap = 0.0;   // sum of mass * (c - f - g) >= 0: how far `cost` may lie above the optimum
+    double gap = 0.0;   // sum of mass * (c - f - g) >= 0: how far `cost` may lie above the optimum; see also partial.hpp
     Counters counters;
 };
 

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 namespace monge {
@@ -21,6 +22,7 @@ constexpr double full_mass = 1152921504606846976.0;
 struct Masses {
     std::vector<Flow> supply, demand;  // >= 0, equal sums; zero where the weight is zero
     double per_mass;                   // units of flow per unit of the caller's weights; dividing by it keeps 0.2 as 0.2
+    Flow kept = 0, lacking = 0;        // of a partial problem: what the sources keep, and what the sinks do not get
 };
 
 /// Where null, a or b stands for uniform weights; if both are, the total is 1.
@@ -72,6 +74,40 @@ public:
         return masses;
     }
 
+    /// Of a partial problem, which moves `mass`: all that there is in a if `sends_all`, all that fits in b if `fills_all`.
+    static Masses make_partial(const double* a, std::size_t n, const double* b, std::size_t m, double mass, bool sends_all,
+                               bool fills_all) {
+        Masses masses{std::vector<Flow>(n), std::vector<Flow>(m), 0.0};
+        const double mass_a = total(a, n), mass_b = total(b, m), wide = mass_a + mass_b;
+        // Units per mass: whole numbers of sources or sinks and a millionth of them, counts, decimals of six digits.
+        std::vector<double> units;
+        if (uniform(a, n) && uniform(b, m)) {
+            const double each_a = static_cast<double>(n) / mass_a, each_b = static_cast<double>(m) / mass_b;
+            const double both = static_cast<double>(std::lcm(n, m)) / mass_a;
+            units = {each_a, each_b, both, 1e6 * both};
+        }
+        units.insert(units.end(), {1.0, 1e6, 1e6 / mass_a, full_mass / wide});
+        for (const double per_mass : units) {
+            if (wide * per_mass > full_mass) continue;
+            const bool exact = per_mass != units.back();
+            Flow sum_a = 0, sum_b = 0;
+            const double moved = mass * per_mass, whole = std::nearbyint(moved);
+            if (exact && std::fabs(moved - whole) > 1e-15 * moved) continue;
+            if (!scale(a, mass_a, mass_a * per_mass, exact, masses.supply, sum_a)) continue;
+            if (!scale(b, mass_b, mass_b * per_mass, exact, masses.demand, sum_b)) continue;
+            masses.per_mass = per_mass;
+            const Flow most = std::min(sum_a, sum_b);
+            const Flow sent = sends_all ? sum_a : fills_all ? sum_b : std::clamp<Flow>(static_cast<Flow>(whole), 1, most);
+            masses.kept = sum_a - sent;
+            masses.lacking = sum_b - sent;
+            break;
+        }
+        // Totals that differ by less than the rounding to units.
+        if (masses.kept < 0) *std::max_element(masses.supply.begin(), masses.supply.end()) -= std::exchange(masses.kept, 0);
+        if (masses.lacking < 0) *std::max_element(masses.demand.begin(), masses.demand.end()) -= std::exchange(masses.lacking, 0);
+        return masses;
+    }
+
 private:
     // Masses are multiplied by 2^60, and by costs: beyond these totals such products would overflow.
     static constexpr double smallest_total = 1e-280, largest_total = 1e280;
@@ -113,6 +149,11 @@ inline bool valid_weights(const double* a, std::size_t n, const double* b, std::
 
 inline Masses integer_masses(const double* a, std::size_t n, const double* b, std::size_t m) {
     return IntegerMasses::make(a, n, b, m);
+}
+
+inline Masses partial_masses(const double* a, std::size_t n, const double* b, std::size_t m, double mass, bool sends_all,
+                             bool fills_all) {
+    return IntegerMasses::make_partial(a, n, b, m, mass, sends_all, fills_all);
 }
 
 }  // namespace monge

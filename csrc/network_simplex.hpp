@@ -10,11 +10,9 @@
 #include <vector>
 
 #include "initial_basis.hpp"
+#include "list_pricing.hpp"
 
 namespace monge {
-
-// Rows that are priced before the worst of them pivots. Each is priced again just before its turn.
-constexpr std::size_t queue_length = 128;
 
 // An arc enters if its reduced cost is below -entering_tolerance times the largest cost on a tree arc, or a hundredth of the
 // largest potential. Potentials are sums of such costs along a path, each addition off by 1e-16.
@@ -44,8 +42,10 @@ public:
     NetworkSimplex(const Arcs& arcs, const std::vector<Flow>& supply, const std::vector<Flow>& demand, Workers& workers,
                    Monitor& monitor, Counters& counters)
         : arcs_(arcs), supply_(supply), demand_(demand), workers_(workers), monitor_(monitor), counters_(counters),
-          scratch_(workers.count(), Scratch<Scalar>(arcs.cols())), lists_(arcs.rows(), capacity(arcs.cols())),
-          tree_(arcs.rows(), arcs.cols()), u_(arcs.rows(), 0.0), v_(arcs.cols(), 0.0), row_minimum_(arcs.rows()) {}
+          scratch_(workers.count(), Scratch<Scalar>(arcs.cols())),
+          lists_(arcs.rows(), capacity(arcs.cols()), arcs.slack_row() ? arcs.cols() : 0), bounds_(arcs.rows(), arcs.cols()),
+          tree_(arcs.rows(), arcs.cols()), pricing_(tree_, monitor, counters), u_(arcs.rows(), 0.0),
+          v_(arcs.cols(), 0.0), row_minimum_(arcs.rows()) {}
 
     /// Estimates of the potentials, from which the start is made, and arcs of a plan that is thought to be near. Without
     /// them, or if that plan turns out not to be near, it finds its own. Where arcs are listed, no lists are made: that
@@ -86,12 +86,10 @@ private:
     static std::size_t capacity(std::size_t cols) { return std::min(list_capacity, std::max<std::size_t>(cols, 1)); }
 
     void fill(std::size_t k) {
-        fill_lists(arcs_, std::min(k, lists_.capacity()), u_, v_, lists_, scratch_, workers_, monitor_);
+        fill_lists(arcs_, std::min(k, lists_.capacity()), u_, v_, lists_, bounds_, scratch_, workers_, monitor_);
     }
     bool plan_is_near() const;
     void forget();
-    bool price(Node i, std::size_t& position, double& reduced);
-    bool pivot_from_lists();
 
     const Arcs& arcs_;
     const std::vector<Flow>&supply_, &demand_;
@@ -100,13 +98,14 @@ private:
     Counters& counters_;
     std::vector<Scratch<Scalar>> scratch_;  // one per worker
     CandidateLists lists_;
+    StretchBounds bounds_;
     SpanningTree tree_;
+    ListPricing pricing_;
     std::vector<double> u_, v_;  // potentials: the estimates of the start, then those of the tree at the last sweep
     std::vector<double> row_minimum_;
     std::vector<std::pair<Node, Node>> near_;  // arcs of the plan to start from
     bool warm_ = false, certified_ = false;
     double tolerance_ = 0.0;
-    std::size_t cursor_ = 0;
 };
 
 template <class Arcs>
@@ -120,8 +119,10 @@ void NetworkSimplex<Arcs>::start(double magnitude, bool averages) {
     if (!warm_) {
         CoarseProblem coarse;
         if (averages && aggregate(arcs_, magnitude, supply_, demand_, scratch_, workers_, monitor_, coarse)) {
-            const std::size_t R = coarse.supply.size(), S = coarse.demand.size();
-            const MatrixArcs<double> coarse_arcs(coarse.cost.data(), static_cast<std::ptrdiff_t>(S), 1, R, S);
+            const std::size_t R = coarse.rows.representative.size(), S = coarse.cols.representative.size();
+            MatrixArcs<double> coarse_arcs(coarse.cost.data(), static_cast<std::ptrdiff_t>(S), 1, R, S);
+            if (arcs_.slack_row() || arcs_.slack_col())
+                coarse_arcs.add_slack(arcs_.slack_row(), arcs_.slack_col(), slack_corner(magnitude));
             Counters counters;
             NetworkSimplex<MatrixArcs<double>> solver(coarse_arcs, coarse.supply, coarse.demand, workers_, monitor_, counters);
             solver.start(magnitude, true);
@@ -131,6 +132,7 @@ void NetworkSimplex<Arcs>::start(double magnitude, bool averages) {
             prolong(coarse, solver.tree(), v_);
         } else if (!monitor_.stopped()) {
             c_transform(arcs_, u_, v_, scratch_, workers_, monitor_);
+            if (arcs_.slack_row() || arcs_.slack_col()) price_slack(arcs_, supply_, demand_, u_, v_);
         }
     }
     if (near_.empty() && !monitor_.stopped()) {
@@ -147,6 +149,7 @@ void NetworkSimplex<Arcs>::start(double magnitude, bool averages) {
 template <class Arcs>
 std::vector<std::pair<Node, Node>> NetworkSimplex<Arcs>::promising() const {
     std::vector<std::pair<Node, Node>> arcs;
+    if (arcs_.slack_row() || arcs_.slack_col()) return arcs;  // partial problems take no start
     arcs.reserve(lists_.total());
     std::vector<double> slack(lists_.capacity());
     for (std::size_t i = 0; i < arcs_.rows(); ++i) {
@@ -195,68 +198,23 @@ void NetworkSimplex<Arcs>::forget() {
 }
 
 template <class Arcs>
-bool NetworkSimplex<Arcs>::price(Node i, std::size_t& position, double& reduced) {
-    const std::size_t length = lists_.length(i);
-    if (length == 0) return false;
-    counters_.arcs_priced += static_cast<std::int64_t>(length);
-    double value;
-    position = list_kernels().cheapest(lists_.cols(i), lists_.costs(i), length, tree_.col_values(), tree_.col_blocks(),
-                                       tree_.block_adds(), &value);
-    reduced = value - tree_.row_potential(i);
-    return reduced < -tolerance_;
-}
-
-/// Prices rows in turn until the queue is full or all were seen; then pivots on the queue, worst first. False if no row
-/// had a violator.
-template <class Arcs>
-bool NetworkSimplex<Arcs>::pivot_from_lists() {
-    struct Candidate {
-        double reduced;
-        Node row;
-    };
-    const std::size_t n = arcs_.rows();
-    Candidate queue[queue_length];
-    std::size_t queued = 0, position = 0;
-    double reduced = 0.0;
-    for (std::size_t seen = 0; seen < n && queued < queue_length; ++seen) {
-        const Node i = static_cast<Node>(cursor_);
-        cursor_ = cursor_ + 1 == n ? 0 : cursor_ + 1;
-        if (price(i, position, reduced)) queue[queued++] = {reduced, i};
-    }
-    if (queued == 0) return false;
-    std::sort(queue, queue + queued, [](const Candidate& x, const Candidate& y) {
-        return x.reduced < y.reduced || (x.reduced == y.reduced && x.row < y.row);
-    });
-    for (std::size_t q = 0; q < queued; ++q) {
-        const Node i = queue[q].row;
-        if (!price(i, position, reduced)) continue;
-        const Flow moved = tree_.pivot(i, lists_.cols(i)[position], lists_.costs(i)[position]);
-        ++counters_.pivots;
-        counters_.degenerate_pivots += moved == 0;
-        ++monitor_.progress.pivots;
-        if ((counters_.pivots & 15) == 0 && monitor_.check()) break;
-    }
-    return true;
-}
-
-template <class Arcs>
 void NetworkSimplex<Arcs>::optimise() {
     tolerance_ = entering_tolerance * tree_.recompute_potentials();
     while (!monitor_.check()) {
         {
             Stopwatch watch(counters_.seconds_pivots);
-            while (!monitor_.stopped() && pivot_from_lists()) {
+            while (!monitor_.stopped() && pricing_.pivot(lists_, tolerance_)) {
             }
             tolerance_ = entering_tolerance * tree_.recompute_potentials();
         }
         if (monitor_.stopped()) return;
         Stopwatch watch(counters_.seconds_sweeps);
         tree_.read_potentials(u_, v_);
-        const SweepResult result = sweep(arcs_, u_.data(), v_.data(), tolerance_, lists_, row_minimum_.data(), scratch_,
-                                         workers_, monitor_);
+        const SweepResult result = sweep(arcs_, u_.data(), v_.data(), tolerance_, lists_, bounds_, row_minimum_.data(),
+                                         scratch_, workers_, monitor_);
         if (monitor_.stopped()) return;
         ++counters_.sweeps;
-        counters_.arcs_priced += static_cast<std::int64_t>(arcs_.rows()) * static_cast<std::int64_t>(arcs_.cols());
+        counters_.arcs_priced += result.read;
         ++monitor_.progress.sweeps;
         monitor_.progress.violation = result.worst;
         if (result.violators == 0) {
@@ -269,6 +227,7 @@ void NetworkSimplex<Arcs>::optimise() {
 template <class Arcs>
 void NetworkSimplex<Arcs>::reprice() {
     certified_ = false;
+    bounds_.clear();
     auto cost = [this](Node i, Node j) { return arcs_.cost(i, j); };
     for (std::size_t i = 0; i < arcs_.rows(); ++i) {
         CandidateLists& lists = lists_;

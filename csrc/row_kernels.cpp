@@ -45,10 +45,15 @@ inline void store(double* p, Vector x) { *reinterpret_cast<Packed<double>::type*
 inline Vector spread(double x) { return x - Vector{}; }
 inline Vector smaller(Vector a, Vector b) { return a < b ? a : b; }
 inline double smaller(double a, double b) { return a < b ? a : b; }
+/// The least of all lanes, by halves.
 inline double smallest(Vector a) {
-    double low = a[0];
-    for (size_t l = 1; l < width; ++l) low = smaller(a[l], low);
-    return low;
+#if defined(__AVX512F__)
+    a = smaller(a, __builtin_shuffle(a, Mask{4, 5, 6, 7, 4, 5, 6, 7}));
+    a = smaller(a, __builtin_shuffle(a, Mask{2, 3, 2, 3, 2, 3, 2, 3}));
+#elif defined(__AVX__)
+    a = smaller(a, __builtin_shuffle(a, Mask{2, 3, 2, 3}));
+#endif
+    return smaller(a[0], a[1]);
 }
 /// One bit per lane.
 inline std::uint32_t bits(Mask a) {
@@ -114,6 +119,17 @@ double minimum(const T* c, const double* v, size_t m) {
 }
 
 template <class T>
+double stretch_minima(const T* c, const double* v, size_t m, double* out) {
+    double least = infinity;
+    for (size_t start = 0; start < m; start += stretch) {
+        const double low = minimum(c + start, v + start, m - start < stretch ? m - start : stretch);
+        *out++ = low;
+        least = smaller(low, least);
+    }
+    return least;
+}
+
+template <class T>
 void column_minima(const T* c, double u, double row, size_t m, double* best, double* arg) {
     const Vector us = spread(u), rows = spread(row);
     size_t j = 0;
@@ -147,24 +163,34 @@ size_t below(const T* c, const double* v, size_t m, double bound, int32_t* out) 
     return found;
 }
 
-// 112 = 7 * 16 interleaved lanes: a multiple of the vector length that is not a multiple of the common image widths,
-// whose columns would otherwise put all near neighbours of a pixel into one lane.
-constexpr size_t wide = 112;
+// The lanes of `kth_bound`: every second stretch.
+constexpr size_t wide = 2 * stretch;
 constexpr size_t chains = wide / width;
 
 template <class T>
-double kth_bound(const T* c, const double* v, size_t m, size_t k) {
-    if (k > wide || m < wide) return infinity;
+double kth_bound(const T* c, const double* v, size_t m, size_t k, double* out) {
+    if (k > wide || m < wide) {
+        stretch_minima(c, v, m, out);
+        return infinity;
+    }
     double low[wide];
     {
         Vector chain[chains];
 #pragma GCC unroll 56
         for (size_t q = 0; q < chains; ++q) chain[q] = spread(infinity);
         size_t j = 0;
-        for (; j + wide <= m; j += wide)
+        for (; j + wide <= m; j += wide) {
+            Vector least[2] = {spread(infinity), spread(infinity)};
 #pragma GCC unroll 56
-            for (size_t q = 0; q < chains; ++q)
-                chain[q] = smaller(load(c + j + q * width) - load(v + j + q * width), chain[q]);
+            for (size_t q = 0; q < chains; ++q) {
+                const Vector r = load(c + j + q * width) - load(v + j + q * width);
+                chain[q] = smaller(r, chain[q]);
+                least[q / (chains / 2)] = smaller(r, least[q / (chains / 2)]);
+            }
+            *out++ = smallest(least[0]);
+            *out++ = smallest(least[1]);
+        }
+        stretch_minima(c + j, v + j, m - j, out);
 #pragma GCC unroll 56
         for (size_t q = 0; q < chains; ++q) store(low + q * width, chain[q]);
         for (size_t l = 0; j < m; ++j, ++l) low[l] = smaller(static_cast<double>(c[j]) - v[j], low[l]);
@@ -260,8 +286,43 @@ void shift(const std::uint64_t* set, size_t size, double* values, double delta) 
     }
 }
 
+double least(const int32_t* column, const double* cost, size_t len, const double* value) {
+    double low[4] = {infinity, infinity, infinity, infinity};
+    size_t k = 0;
+    for (; k + 4 <= len; k += 4)
+        for (size_t l = 0; l < 4; ++l) low[l] = smaller(cost[k + l] + value[column[k + l]], low[l]);
+    for (; k < len; ++k) low[0] = smaller(cost[k] + value[column[k]], low[0]);
+    return smaller(smaller(low[0], low[1]), smaller(low[2], low[3]));
+}
+
 typedef float Floats __attribute__((vector_size(8 * width), aligned(4), may_alias));  // one register of floats
 typedef int32_t Integers __attribute__((vector_size(8 * width)));
+
+size_t nearest(const float* x, const float* y, size_t d, size_t stride, size_t m) {
+    constexpr size_t step = 2 * width;
+    Floats best = Floats{} + HUGE_VALF;
+    Integers at = {};
+    for (size_t j = 0; j < m; j += step) {
+        Floats sum = {};
+        for (size_t t = 0; t < d; ++t) {
+            const Floats difference = x[t] - *reinterpret_cast<const Floats*>(y + t * stride + j);
+            sum += difference * difference;
+        }
+        const Integers closer = sum < best;
+        best = closer ? sum : best;
+        at = closer ? Integers{} + static_cast<int32_t>(j) : at;
+    }
+    size_t found = static_cast<size_t>(at[0]);
+    float least = best[0];
+    for (size_t l = 1; l < step; ++l) {
+        const size_t j = static_cast<size_t>(at[l]) + l;
+        if (best[l] < least || (best[l] == least && j < found)) {
+            least = best[l];
+            found = j;
+        }
+    }
+    return found;
+}
 
 // 2^x for x <= 0, relative error 2e-7: x is split into the nearest integer, by adding a magic number, and a rest in
 // [-1/2, 1/2] on which a polynomial of degree 5 is fitted (minimax in the relative error). The integer, in the last bits of
@@ -342,10 +403,10 @@ void square_root(T* c, size_t m) {
 }
 
 template <class T>
-constexpr RowKernels<T> table{scan<T>, minimum<T>, column_minima<T>, below<T>, kth_bound<T>, add<T>};
+constexpr RowKernels<T> table{scan<T>, minimum<T>, stretch_minima<T>, column_minima<T>, below<T>, kth_bound<T>, add<T>};
 template <class T>
 constexpr PointKernels<T> points{squared_euclidean<T>, cityblock<T>, inner_product<T>, square_root<T>};
-constexpr ListKernels lists{cheapest, sinkhorn_row};
+constexpr ListKernels lists{cheapest, least, nearest, sinkhorn_row};
 constexpr PaddedKernels padded{cheapest_padded, shift};
 
 }  // namespace

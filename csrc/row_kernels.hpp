@@ -20,6 +20,11 @@ struct CostRange {
     bool has_invalid;   // NaN or -inf
 };
 
+// Neighbouring columns of which sweeps remember the least: a multiple of every vector length. `kth_bound` takes minima over
+// columns twice as far apart, 112 = 7 * 16, which is not a multiple of the common image widths: they should not be near
+// neighbours.
+constexpr std::size_t stretch = 56;
+
 /// The loops for costs of type T. `c` is a row of costs (m,), `v` the potentials of its columns (m,).
 template <class T>
 struct RowKernels {
@@ -29,6 +34,9 @@ struct RowKernels {
     /// min_j c_j - v_j; +inf for an empty row.
     double (*minimum)(const T* c, const double* v, std::size_t m);
 
+    /// The same over each stretch of columns, into `out`. Returns the least.
+    double (*stretch_minima)(const T* c, const double* v, std::size_t m, double* out);
+
     /// best_j = min(best_j, c_j - u), and where it falls, arg_j = row. `arg` holds integers; doubles keep lanes aligned.
     void (*column_minima)(const T* c, double u, double row, std::size_t m, double* best, double* arg);
 
@@ -36,8 +44,9 @@ struct RowKernels {
     std::size_t (*below)(const T* c, const double* v, std::size_t m, double bound, std::int32_t* out);
 
     /// An upper bound on the k-th smallest c_j - v_j that at least k columns reach (+inf if m is small). It comes from
-    /// minima over interleaved lanes, so that little more than k columns reach it unless costs are tied or periodic.
-    double (*kth_bound)(const T* c, const double* v, std::size_t m, std::size_t k);
+    /// minima over columns two stretches apart, so that little more than k columns reach it unless costs are tied or periodic.
+    /// Writes what `stretch_minima` does.
+    double (*kth_bound)(const T* c, const double* v, std::size_t m, std::size_t k, double* out);
 
     /// sums_j += c_j.
     void (*add)(const T* c, std::size_t m, double* sums);
@@ -49,6 +58,13 @@ struct ListKernels {
     /// value in *value. len > 0.
     std::size_t (*cheapest)(const std::int32_t* column, const double* cost, std::size_t len, const double* part,
                             const std::int32_t* block, const double* add, double* value);
+
+    /// min_k cost[k] + value[column[k]]; the bits that `cheapest` gives where value[j] = part[j] + add[block[j]].
+    double (*least)(const std::int32_t* column, const double* cost, std::size_t len, const double* value);
+
+    /// The first of the points nearest to x (d,), among m that are stored one coordinate per row: y (d, m), row stride
+    /// `stride`, filled up to a multiple of sixteen with coordinates of +inf.
+    std::size_t (*nearest)(const float* x, const float* y, std::size_t d, std::size_t stride, std::size_t m);
 
     /// One row of a Sinkhorn step over a list of `len` arcs: adds to received[column[k]] the share
     /// mass * softmax_k(scale * (w[column[k]] - cost[k])), in base two. The lists, and `room`, are filled up to a multiple

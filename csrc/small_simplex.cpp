@@ -140,7 +140,6 @@ void SmallSimplex::hang(const std::vector<BasicArc>& forest) {
 /// Potentials from the costs of the tree arcs alone; those of rows below the root stay. Returns the size of the numbers they
 /// came from, as SpanningTree does.
 double SmallSimplex::recompute_potentials() {
-    // A place has more below it than its children have.
     double largest = 0.0;
     std::vector<Node>& stack = order_;
     std::array<Word, most_words> known{};
@@ -230,7 +229,9 @@ void SmallSimplex::solve(const Masses& masses, const std::vector<double>& v, Mon
         ++counters.sweeps;
         ++monitor.progress.sweeps;
         bool pivoted = false;
-        for (clean = 0; clean < rows_;) {
+        // Pivots let costs into the tree that the tolerance knows nothing of, and add up rounding: not for too long.
+        const std::int64_t last = counters.pivots + static_cast<std::int64_t>(rows_ + cols_);
+        for (clean = 0; clean < rows_ && counters.pivots < last;) {
             double worst = -tolerance;
             Node i = none, j = none;
             for (std::size_t k = 0; k < rows_per_pivot && clean < rows_; ++k) {
@@ -263,6 +264,7 @@ void SmallSimplex::read_off(std::vector<double>& u, std::vector<double>& v, std:
     u.assign(potential_.begin(), potential_.begin() + rows_);
     v.resize(cols_);
     for (std::size_t j = 0; j < cols_; ++j) v[j] = -potential_[first_col_ + j];
+    plan.reserve(rows_ + cols_);
     auto visit = [&](Node x) {
         if (flow_[x] == 0) return;
         const Node p = parent_[x];

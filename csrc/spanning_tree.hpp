@@ -95,6 +95,12 @@ public:
     const std::int32_t* col_blocks() const { return tour_.blocks() + rows_; }
     const double* block_adds() const { return tour_.adds(); }
 
+    /// -v_j for all columns.
+    void read_col_values(std::vector<double>& values) const {
+        values.resize(static_cast<std::size_t>(root_ - rows_));
+        for (std::size_t j = 0; j < values.size(); ++j) values[j] = tour_.value(rows_ + static_cast<Node>(j));
+    }
+
     /// The potentials as two vectors, for the pricing of rows.
     void read_potentials(std::vector<double>& u, std::vector<double>& v) const {
         for (Node i = 0; i < rows_; ++i) u[i] = row_potential(i);
@@ -141,6 +147,17 @@ public:
         for (Node x = 0; x < root_; ++x) {
             const Node p = up_[x].parent, row = x < rows_ ? x : p, col = x < rows_ ? p : x;
             cost_[up_[x].edge] = p == root_ ? 0.0 : cost(row, static_cast<Node>(col - rows_));
+        }
+        return recompute_potentials();
+    }
+
+    /// Gives every tree arc between places the cost `cost(row, col, old)`, and sets the potentials anew.
+    template <class Cost>
+    double revise(Cost&& cost) {
+        for (Node x = 0; x < root_; ++x) {
+            const Node p = up_[x].parent, row = x < rows_ ? x : p, col = x < rows_ ? p : x;
+            double& own = cost_[up_[x].edge];
+            if (p != root_) own = cost(row, static_cast<Node>(col - rows_), own);
         }
         return recompute_potentials();
     }

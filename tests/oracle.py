@@ -141,3 +141,39 @@ def _scale(t: Transport, C: Array, a: Array, b: Array, f: Array, g: Array) -> fl
     """<P, |C|> + a.|f| + b.|g|: the size of the terms whose difference is the gap."""
     rows, cols, mass = entries(t)
     return fsum(mass * np.abs(C[rows, cols])) + fsum(a * np.abs(f)) + fsum(b * np.abs(g))
+
+
+def assert_partial(t: Transport, C: Any, mass: float, a: Any = None, b: Any = None) -> None:
+    """The plan moves `mass` within the weights, and the dual of the partial problem says that none is cheaper."""
+    C = np.asarray(C, dtype=np.float64)
+    n, m = C.shape
+    a, b = (np.full(size, 1.0 / size) if w is None else np.asarray(w, float) for w, size in ((a, n), (b, m)))
+    assert t.status is Status.OPTIMAL
+    assert t.shape == t.plan.shape == (n, m)
+    rows, cols, moved = entries(t)
+    assert len(moved) <= n + m - 1
+    assert len(set(zip(rows.tolist(), cols.tolist(), strict=True))) == len(moved)
+    assert (moved > 0).all()
+    assert np.isfinite(C[rows, cols]).all()
+    sent, received = exact_marginals(t)
+    totals = fsum(a), fsum(b)
+    over = fsum(np.maximum(sent - a, 0.0)) + fsum(np.maximum(received - b, 0.0)) + abs(fsum(moved) - mass)
+    # `mass` may exceed a total by rounding; the roundings are those of the weights, whose sum may be much larger.
+    assert over <= (MARGINALS + RESOLUTION * (n + m)) * sum(totals) + max(0.0, mass - min(totals))
+    assert abs(t.marginal_error - over / mass) <= EPS * (n + m) * sum(totals) / mass
+
+    finite = np.isfinite(C)
+    slack = np.where(finite, C, np.inf) - t.g - t.f[:, np.newaxis]
+    size = np.where(finite, np.abs(C), 0.0) + np.abs(t.g) + np.abs(t.f)[:, np.newaxis]
+    assert (slack >= -DUAL_ROUNDINGS * EPS * size).all()
+
+    price, scale = fsum(moved * C[rows, cols]), fsum(moved * np.abs(C[rows, cols]))
+    assert t.value == t.cost
+    assert abs(t.cost - price) <= EPS * (n + m) * scale
+    # The dual value, arranged so that a constant that moves from f to g cancels first.
+    f, g = t.f - t.f.max(), t.g - t.g.max()
+    dual = fsum(np.concatenate([a * f, b * g, [mass * (t.f.max() + t.g.max())]]))
+    size = scale + fsum(a * np.abs(f)) + fsum(b * np.abs(g)) + mass * (abs(t.f.max()) + abs(t.g.max()))
+    assert t.gap >= 0.0
+    assert abs(price - dual - t.gap) <= (2 * MARGINALS + 8 * EPS + RESOLUTION * (n + m)) * size + GAP * size
+    assert t.gap <= GAP * size

@@ -566,7 +566,7 @@ class TestTransport:
             value=0.0, cost=0.0, f=np.zeros(2), g=np.zeros(2), gap=0.0,
             status=monge.Status.OPTIMAL, iterations=0, stats={},
             weights=(np.array([0.5, 0.5]), None),
-            entries=lambda: (np.array([0, 1]), np.array([0, 1]), np.array([0.3, 0.7])),
+            entries=(np.array([0, 1]), np.array([0, 1]), np.array([0.3, 0.7])),
         )  # fmt: skip
         assert t.marginal_error == pytest.approx(0.8, rel=1e-15, abs=0)
 

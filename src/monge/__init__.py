@@ -14,6 +14,7 @@ from monge.distances.wasserstein import wasserstein, wasserstein_1d
 from monge.entropic.marginals import KL, TV
 from monge.entropic.sinkhorn import sinkhorn
 from monge.exact.emd import emd
+from monge.exact.partial import partial
 from monge.exact.univariate import emd_1d
 from monge.maps.color import color_transfer
 from monge.problem.costs import CostMatrix, PointCloud
@@ -34,6 +35,7 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "emd",
     "emd_1d",
     "pairwise",
+    "partial",
     "sinkhorn",
     "wasserstein",
     "wasserstein_1d",

@@ -20,7 +20,9 @@
 
 #include "emd.hpp"
 #include "masses.hpp"
+#include "network_simplex.hpp"
 #include "row_kernels.hpp"
+#include "sparse.hpp"
 #include "workers.hpp"
 
 namespace {
@@ -400,8 +402,10 @@ void stopping() {
 
 void warm_starts() {
     where = "warm start";
-    for (const Kind kind : {Kind::iid, Kind::plane, Kind::forbidden, Kind::ties}) {
-        const auto in = make<double>(kind, 150, 150, false, 9);
+    const std::vector<std::pair<Kind, std::size_t>> cases = {
+        {Kind::iid, 150}, {Kind::plane, 150}, {Kind::forbidden, 150}, {Kind::ties, 150}, {Kind::plane, 400}};
+    for (const auto& [kind, n] : cases) {
+        const auto in = make<double>(kind, n, n, false, 9);
         const Solution cold = solve(in);
         Problem p = in.problem();
         p.f = cold.f.data(), p.g = cold.g.data();
@@ -413,12 +417,12 @@ void warm_starts() {
         const Solution again = monge::solve(p, {});
         check_optimal(in, again);
         CHECK(again.counters.pivots <= cold.counters.pivots);
-        CHECK(again.list_rows.size() >= again.rows.size());
+        if (kind == Kind::forbidden || n == 400) CHECK(again.list_rows.size() >= again.rows.size());
         p.entries = p.listed = 0;
         // Nonsense of any size is still only a start.
         Random random(1);
         for (const double scale : {0.0, 1e-300, 1.0, 1e6, 1e15, 1e300}) {
-            std::vector<double> f(150), g(150);
+            std::vector<double> f(n), g(n);
             for (double& x : f) x = scale * (random.uniform() - 0.5);
             for (double& x : g) x = scale * (random.uniform() - 0.5);
             p.f = f.data(), p.g = g.data();
@@ -431,6 +435,65 @@ void warm_starts() {
 }
 
 // --- The inner headers ------------------------------------------------------------------------------------------------
+
+/// Batches give the bits of single solves, whatever was solved before in the same memory.
+void batches() {
+    where = "batch";
+    Random random(11);
+    std::vector<Instance<double>> instances;
+    for (int k = 0; k < 60; ++k) {
+        const auto size = [&] { return static_cast<std::size_t>(1 + random.below(k % 20 == 0 ? 400 : 40)); };
+        const Kind kind = kinds[static_cast<std::size_t>(k) % kinds.size()].first;
+        const std::size_t n = size();
+        instances.push_back(make<double>(kind, n, kind == Kind::forbidden ? n : size(), kind != Kind::forbidden && k % 2 == 0, 100 + k));
+    }
+    std::vector<Problem> problems;
+    for (const auto& in : instances) problems.push_back(in.problem());
+    for (const int threads : {1, 2, 3}) {
+        Options options;
+        options.threads = threads;
+        const auto solutions = monge::solve_all(problems, options);
+        CHECK(solutions.size() == problems.size());
+        for (std::size_t k = 0; k < problems.size(); ++k) CHECK(same_bits(solutions[k], solve(instances[k])));
+    }
+    CHECK(monge::solve_all({}, {}).empty());
+}
+
+/// The simplex for large problems, which `solve` does not ask when one is small, agrees with the one for small problems.
+void both_simplexes() {
+    where = "both simplexes";
+    for (const auto& [kind, name] : kinds) {
+        if (kind == Kind::forbidden) continue;
+        for (const auto& [n, m] : std::vector<std::pair<std::size_t, std::size_t>>{{1, 1}, {2, 3}, {30, 30}, {60, 25}, {200, 180}}) {
+            where = name;
+            const auto in = make<double>(kind, n, m, n != m, 12);
+            const Solution small = solve(in);
+            const auto masses = monge::integer_masses(in.problem().a, n, in.problem().b, m);
+            if (*std::min_element(masses.supply.begin(), masses.supply.end()) == 0 ||
+                *std::min_element(masses.demand.begin(), masses.demand.end()) == 0)
+                continue;
+            const monge::MatrixArcs<double> arcs(in.cost.data(), static_cast<std::ptrdiff_t>(m), 1, n, m);
+            monge::Workers workers(1);
+            const Options options;
+            monge::Monitor monitor(options);
+            monge::Counters counters;
+            monge::NetworkSimplex<monge::MatrixArcs<double>> simplex(arcs, masses.supply, masses.demand, workers, monitor, counters);
+            double magnitude = 0.0;
+            for (const double c : in.cost) magnitude = std::max(magnitude, std::fabs(c));
+            simplex.start(magnitude, true);
+            simplex.optimise();
+            const auto [u, v] = simplex.certificate();
+            double primal = 0.0, gap = 0.0, size = 0.0;
+            simplex.tree().for_each_arc([&, &u = u, &v = v](monge::Node i, monge::Node j, Flow flow, double cost) {
+                primal += static_cast<double>(flow) * cost;
+                gap += static_cast<double>(flow) * ((cost - v[j]) - u[i]);
+                size += static_cast<double>(flow) * (std::fabs(u[i]) + std::fabs(v[j]) + std::fabs(cost));
+            });
+            CHECK(std::fabs(gap) <= 1e-13 * size);
+            CHECK(std::fabs(primal / masses.per_mass - small.cost) <= 1e-13 * size / masses.per_mass);
+        }
+    }
+}
 
 void masses() {
     where = "masses";
@@ -516,6 +579,12 @@ void row_kernels() {
 
                 CHECK(kernels.minimum(c.data(), v.data(), m) == least);
 
+                std::vector<double> minima((m + monge::stretch - 1) / monge::stretch, inf), found_minima(minima.size());
+                for (std::size_t j = 0; j < m; ++j)
+                    minima[j / monge::stretch] = std::min(minima[j / monge::stretch], reduced(j));
+                CHECK(kernels.stretch_minima(c.data(), v.data(), m, found_minima.data()) == least);
+                CHECK(found_minima == minima);
+
                 std::vector<double> best(m), arg(m, -1.0);
                 for (double& x : best) x = random.below(3) == 0 ? inf : random.uniform();
                 std::vector<double> expected_best(best), expected_arg(arg);
@@ -538,7 +607,9 @@ void row_kernels() {
 
                 for (const std::size_t k : {1, 2, 16, 32, 112, 113}) {
                     if (k > m) continue;
-                    const double bound = kernels.kth_bound(c.data(), v.data(), m, k);
+                    std::fill(found_minima.begin(), found_minima.end(), 0.0);
+                    const double bound = kernels.kth_bound(c.data(), v.data(), m, k, found_minima.data());
+                    CHECK(found_minima == minima);
                     std::size_t reach = 0;
                     for (std::size_t j = 0; j < m; ++j) reach += reduced(j) <= bound;
                     CHECK(reach >= k);
@@ -560,7 +631,7 @@ void list_kernels() {
     where = "list kernels";
     const auto& kernels = monge::list_kernels();
     Random random(12);
-    for (int length = 1; length < 140; ++length) {
+    for (std::size_t length = 1; length < 140; ++length) {
         std::vector<std::int32_t> column(length);
         std::vector<std::int32_t> block(50);
         std::vector<double> cost(length), part(50), add(6);
@@ -599,6 +670,33 @@ void list_kernels() {
         // 2e-7 of the polynomial, float32 sums, and exponents up to 40 of which float32 resolves 2e-6.
         for (std::size_t j = 0; j < expected.size(); ++j) close &= std::fabs(received[j] - expected[j]) <= 1e-5 * expected[j] + 1e-30;
         CHECK(close);
+    }
+}
+
+void padded_kernels() {
+    where = "padded kernels";
+    const auto& kernels = monge::padded_kernels();
+    Random random(13);
+    for (int round = 0; round < 200; ++round) {
+        const std::size_t m = 8 * static_cast<std::size_t>(1 + random.below(12)), filled = m - static_cast<std::size_t>(random.below(8));
+        std::vector<double> c(m, inf), y(m, 0.0), before(m);
+        for (std::size_t j = 0; j < filled; ++j) c[j] = random.below(6), y[j] = random.below(3);
+        std::size_t best = 0;
+        for (std::size_t j = 1; j < filled; ++j)
+            if (c[j] + y[j] < c[best] + y[best]) best = j;
+        double value = 0.0;
+        CHECK(kernels.cheapest(c.data(), y.data(), m, &value) == best);
+        CHECK(value == c[best] + y[best]);
+
+        std::vector<std::uint64_t> set((m + 63) / 64, 0);
+        for (double& x : before) x = random.uniform();
+        std::vector<double> after = before;
+        for (std::size_t j = 0; j < m; ++j)
+            if (random.below(2) == 0) set[j / 64] |= std::uint64_t(1) << (j % 64);
+        kernels.shift(set.data(), m, after.data(), 0.25);
+        bool right = true;
+        for (std::size_t j = 0; j < m; ++j) right &= after[j] == before[j] + ((set[j / 64] >> (j % 64) & 1) != 0 ? 0.25 : 0.0);
+        CHECK(right);
     }
 }
 
@@ -674,6 +772,84 @@ void instruction_set() {
     std::printf("%s: ", got.c_str());
 }
 
+// --- Over given arcs, and of a part of the mass -------------------------------------------------------------------------
+
+void sparse_instances() {
+    where = "sparse instances";
+    Random random(11);
+    for (int trial = 0; trial < 200; ++trial) {
+        const int most = trial % 10 == 0 ? 400 : 9;
+        Instance<double> in{static_cast<std::size_t>(1 + random.below(most)), static_cast<std::size_t>(1 + random.below(most)), {}, {}, {}};
+        std::vector<std::int64_t> begin{0};
+        std::vector<std::int32_t> col;
+        std::vector<double> cost;
+        for (std::size_t i = 0; i < in.n; ++i) {
+            for (std::size_t j = 0; j < in.m; ++j) {
+                const bool arc = random.uniform() < 0.4;
+                in.cost.push_back(arc ? random.below(20) - 5 : inf);
+                if (!arc) continue;
+                col.push_back(static_cast<std::int32_t>(j));
+                cost.push_back(in.cost.back());
+            }
+            begin.push_back(static_cast<std::int64_t>(col.size()));
+        }
+        if (trial % 2 == 0) {
+            in.a.resize(in.n), in.b.resize(in.m);
+            for (std::size_t unit = 0; unit < 3 * (in.n + in.m); ++unit) {
+                in.a[random.below(static_cast<int>(in.n))] += 1.0;
+                in.b[random.below(static_cast<int>(in.m))] += 1.0;
+            }
+        }
+        monge::SparseProblem problem;
+        problem.n = in.n, problem.m = in.m;
+        problem.begin = begin.data(), problem.col = col.data(), problem.cost = cost.data();
+        problem.a = in.a.empty() ? nullptr : in.a.data();
+        problem.b = in.b.empty() ? nullptr : in.b.data();
+        const Solution s = monge::solve(problem, Options{}), full = monge::solve(in.problem(), Options{});
+        CHECK(s.status == full.status);
+        if (full.status == Status::optimal) check_optimal(in, s);
+    }
+}
+
+void partial_instances() {
+    where = "partial instances";
+    Random random(12);
+    for (int trial = 0; trial < 200; ++trial) {
+        const int most = trial % 10 == 0 ? 900 : trial % 3 == 0 ? 100 : 9;
+        Instance<double> in{static_cast<std::size_t>(1 + random.below(most)), static_cast<std::size_t>(1 + random.below(most)), {}, {}, {}};
+        for (std::size_t k = 0; k < in.n * in.m; ++k) in.cost.push_back(random.below(50) - 10);
+        for (std::size_t i = 0; i < in.n; ++i) in.a.push_back(random.below(4));
+        for (std::size_t j = 0; j < in.m; ++j) in.b.push_back(random.below(4));
+        in.a[0] += 1.0, in.b[0] += 1.0;
+        const double total_a = std::accumulate(in.a.begin(), in.a.end(), 0.0), total_b = std::accumulate(in.b.begin(), in.b.end(), 0.0);
+        Problem problem = in.problem();
+        problem.mass = 1.0 + random.below(static_cast<int>(std::min(total_a, total_b)));
+        problem.sends_all = problem.mass == total_a, problem.fills_all = problem.mass == total_b;
+        const Solution s = monge::solve(problem, Options{});
+        CHECK(s.status == Status::optimal);
+        std::vector<double> kept(in.a), lacking(in.b);
+        double moved = 0.0, cost = 0.0;
+        for (std::size_t k = 0; k < s.mass.size(); ++k) {
+            kept[s.rows[k]] -= s.mass[k];
+            lacking[s.cols[k]] -= s.mass[k];
+            moved += s.mass[k];
+            cost += s.mass[k] * in.at(s.rows[k], s.cols[k]);
+        }
+        // Whole numbers all through, but for the potentials of larger ones, which start from estimates.
+        CHECK(moved == problem.mass && cost == s.cost);
+        CHECK(*std::min_element(kept.begin(), kept.end()) >= 0.0 && *std::min_element(lacking.begin(), lacking.end()) >= 0.0);
+        double dual = -(total_a - moved) * *std::max_element(s.f.begin(), s.f.end());
+        dual -= (total_b - moved) * *std::max_element(s.g.begin(), s.g.end());
+        for (std::size_t i = 0; i < in.n; ++i) dual += in.a[i] * s.f[i];
+        for (std::size_t j = 0; j < in.m; ++j) dual += in.b[j] * s.g[j];
+        bool feasible = true;
+        for (std::size_t i = 0; i < in.n; ++i)
+            for (std::size_t j = 0; j < in.m; ++j) feasible &= s.f[i] + s.g[j] <= in.at(i, j) + 1e-13 * 50;
+        CHECK(feasible);
+        CHECK(s.gap >= 0.0 && s.gap <= 1e-12 * 50 * moved && std::fabs(s.cost - dual - s.gap) <= 1e-12 * 50 * total_a * total_b);
+    }
+}
+
 }  // namespace
 
 int main() {
@@ -683,6 +859,7 @@ int main() {
     row_kernels<float>();
     row_kernels<double>();
     list_kernels();
+    padded_kernels();
     points<float>();
     points<double>();
     workers();
@@ -690,9 +867,13 @@ int main() {
     layouts();
     random_instances<float>();
     random_instances<double>();
+    sparse_instances();
+    partial_instances();
     infeasible();
     invalid();
     warm_starts();
+    batches();
+    both_simplexes();
     threads();
     stopping();
     std::printf("%d passed, %d failed\n", passed, failed);

@@ -46,6 +46,28 @@ def emd(
     time_limit: float,
     report: Callable[[int, int, float], None] | None,
 ) -> Solution: ...
+def partial(
+    cost: NDArray[Any],
+    a: NDArray[float64] | None,
+    b: NDArray[float64] | None,
+    mass: float,
+    sends_all: bool,
+    fills_all: bool,
+    threads: int,
+    time_limit: float,
+    report: Callable[[int, int, float], None] | None,
+) -> Solution: ...
+def sparse(
+    m: int,
+    begin: NDArray[int64],
+    col: NDArray[int32],
+    cost: NDArray[float64],
+    a: NDArray[float64] | None,
+    b: NDArray[float64] | None,
+    g: NDArray[float64] | None,
+    time_limit: float,
+    report: Callable[[int, int, float], None] | None,
+) -> Solution: ...
 def emd_all(
     costs: list[NDArray[Any]],
     a: list[NDArray[float64] | None],

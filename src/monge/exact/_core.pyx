@@ -37,6 +37,8 @@ cdef extern from "emd.hpp" namespace "monge" nogil:
         const int32_t* list_rows
         const int32_t* list_cols
         size_t listed
+        cbool sends_all, fills_all
+        double mass
 
     cdef struct Progress:
         int64_t pivots, sweeps
@@ -70,6 +72,19 @@ cdef extern from "emd.hpp" namespace "monge" nogil:
 
     void point_costs[T](const T*, const T*, size_t, size_t, size_t, GroundCost, double, int, T*) except +MemoryError
     const char* _instruction_set "monge::instruction_set"()
+
+
+cdef extern from "sparse.hpp" namespace "monge" nogil:
+    cdef struct SparseProblem:
+        size_t n, m
+        const int64_t* begin
+        const int32_t* col
+        const double* cost
+        const double* a
+        const double* b
+        const double* g
+
+    Solution solve "monge::solve"(const SparseProblem&, const Options&)
 
 
 ctypedef fused Real:
@@ -152,27 +167,24 @@ cdef const void* _data(object array) except? NULL:
     return buffer.buf
 
 
-def emd(cost, a, b, double rounding, f, g, plan_rows, plan_cols, list_rows, list_cols, int threads, double time_limit,
-        report):
+cdef Problem _problem(cost, a, b) except *:
     cdef Problem problem
+    _read_cost(cost, problem)
+    problem.a = <const double*> _data(a)
+    problem.b = <const double*> _data(b)
+    return problem
+
+
+ctypedef fused AnyProblem:
+    Problem
+    SparseProblem
+
+
+cdef _solved(const AnyProblem& problem, int threads, double time_limit, report):
     cdef Options options
     cdef Solution solution
     cdef _Watch watch = _Watch()
     watch.report = report
-    _read_cost(cost, problem)
-    problem.a = <const double*> _data(a)
-    problem.b = <const double*> _data(b)
-    problem.rounding = rounding
-    problem.f = <const double*> _data(f)
-    problem.g = <const double*> _data(g)
-    if plan_rows is not None:
-        problem.plan_rows = <const int64_t*> _data(plan_rows)
-        problem.plan_cols = <const int64_t*> _data(plan_cols)
-        problem.entries = len(plan_rows)
-    if list_rows is not None:
-        problem.list_rows = <const int32_t*> _data(list_rows)
-        problem.list_cols = <const int32_t*> _data(list_cols)
-        problem.listed = len(list_rows)
     options.threads = threads
     options.time_limit = time_limit
     options.poll = _poll
@@ -184,6 +196,45 @@ def emd(cost, a, b, double rounding, f, g, plan_rows, plan_cols, list_rows, list
     return _as_tuple(solution)
 
 
+def emd(cost, a, b, double rounding, f, g, plan_rows, plan_cols, list_rows, list_cols, int threads, double time_limit,
+        report):
+    cdef Problem problem = _problem(cost, a, b)
+    problem.rounding = rounding
+    problem.f = <const double*> _data(f)
+    problem.g = <const double*> _data(g)
+    if plan_rows is not None:
+        problem.plan_rows = <const int64_t*> _data(plan_rows)
+        problem.plan_cols = <const int64_t*> _data(plan_cols)
+        problem.entries = len(plan_rows)
+    if list_rows is not None:
+        problem.list_rows = <const int32_t*> _data(list_rows)
+        problem.list_cols = <const int32_t*> _data(list_cols)
+        problem.listed = len(list_rows)
+    return _solved(problem, threads, time_limit, report)
+
+
+def partial(cost, a, b, double mass, bint sends_all, bint fills_all, int threads, double time_limit, report):
+    cdef Problem problem = _problem(cost, a, b)
+    problem.mass = mass
+    problem.rounding = HUGE_VAL  # both totals were compared with the mass
+    problem.sends_all = sends_all
+    problem.fills_all = fills_all
+    return _solved(problem, threads, time_limit, report)
+
+
+def sparse(size_t m, begin, col, cost, a, b, g, double time_limit, report):
+    cdef SparseProblem problem
+    problem.n = len(begin) - 1
+    problem.m = m
+    problem.begin = <const int64_t*> _data(begin)
+    problem.col = <const int32_t*> _data(col)
+    problem.cost = <const double*> _data(cost)
+    problem.a = <const double*> _data(a)
+    problem.b = <const double*> _data(b)
+    problem.g = <const double*> _data(g)
+    return _solved(problem, 1, time_limit, report)
+
+
 cdef vector[Solution] _solve_all(list costs, list a, list b, double rounding, int threads, double time_limit,
                                  report) except *:
     cdef vector[Problem] problems = vector[Problem](len(costs))
@@ -192,9 +243,7 @@ cdef vector[Solution] _solve_all(list costs, list a, list b, double rounding, in
     cdef _Watch watch = _Watch()
     cdef size_t k
     for k in range(problems.size()):
-        _read_cost(costs[k], problems[k])
-        problems[k].a = <const double*> _data(a[k])
-        problems[k].b = <const double*> _data(b[k])
+        problems[k] = _problem(costs[k], a[k], b[k])
         problems[k].rounding = rounding
     watch.report = report
     options.threads = threads

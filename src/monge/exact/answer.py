@@ -32,11 +32,25 @@ Pair: TypeAlias = tuple[Weights | None, Weights | None]
 ) = range(8)
 
 
-def transport(solution: Solution, C: NDArray[Any], weights: Pair) -> Transport:
-    """The Transport between `weights` at the costs C that a solution of the core stands for."""
-    code, value, gap, f, g, rows, cols, mass, listed, counters = solution
+_WITHOUT_FORBIDDEN = (
+    "no plan avoids the forbidden arcs (cost +inf). Give them a large finite cost, remove mass that cannot be "
+    "delivered, or use monge.partial to transport only a part."
+)
+
+
+def transport(
+    solution: Solution,
+    C: Any,
+    weights: Pair,
+    *,
+    mass: float | None = None,
+    infeasible: str = _WITHOUT_FORBIDDEN,
+) -> Transport:
+    """The Transport between `weights`, of a part `mass` of them if given, at the costs C, that a solution of the core
+    stands for. `infeasible` is what to say if there is no plan."""
+    code, value, gap, f, g, rows, cols, flow, listed, counters = solution
     if code != _OPTIMAL:
-        check_solved(code, C, weights)
+        check_solved(code, C, weights, infeasible)
     return Transport(
         value=value,
         cost=value,
@@ -47,12 +61,13 @@ def transport(solution: Solution, C: NDArray[Any], weights: Pair) -> Transport:
         iterations=counters["pivots"],
         stats=counters,
         weights=weights,
-        entries=lambda: (rows, cols, mass),
+        entries=(rows, cols, flow),
         listed=listed,
+        mass=mass,
     )
 
 
-def check_solved(code: int, C: NDArray[Any], weights: Pair) -> None:
+def check_solved(code: int, C: Any, weights: Pair, infeasible: str = _WITHOUT_FORBIDDEN) -> None:
     """Raises what a status of the core means, unless it is one that comes with a plan."""
     if code in (_OPTIMAL, _TIME_LIMIT):
         return
@@ -64,10 +79,7 @@ def check_solved(code: int, C: NDArray[Any], weights: Pair) -> None:
             + next(_bad_costs(C))
         )
     if code == _INFEASIBLE:
-        raise InfeasibleError(
-            "no plan avoids the forbidden arcs (cost +inf). Give them a large finite cost, remove mass that cannot be "
-            "delivered, or use monge.partial to transport only a part."
-        )
+        raise InfeasibleError(infeasible)
     if code == _NO_PLAN_YET:
         raise TimeoutError(
             "time_limit ran out before a plan was found that avoids the forbidden arcs. Raise time_limit."

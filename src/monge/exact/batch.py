@@ -50,21 +50,21 @@ def emd_batch(
     matrices = _matrices(cost, workers)
     weights_a, weights_b = one_each(a, "a", len(matrices)), one_each(b, "b", len(matrices))
     rounding = 0.0
-    for k, C in enumerate(matrices):
-        n, m = C.shape
-        with naming("problem", k):
-            weights_a[k], rounding_a = as_weights(weights_a[k], n, "a", "row")
-            weights_b[k], rounding_b = as_weights(weights_b[k], m, "b", "column")
-        rounding = max(rounding, rounding_a, rounding_b)
+    with naming("problem", 0) as at:
+        for at.index, C in enumerate(matrices):
+            n, m = C.shape
+            weights_a[at.index], rounding_a = as_weights(weights_a[at.index], n, "a", "row")
+            weights_b[at.index], rounding_b = as_weights(weights_b[at.index], m, "b", "column")
+            rounding = max(rounding, rounding_a, rounding_b)
     with count_bar(progress, len(matrices), "emd", "problems") as show:
         report = None if show is None else (lambda done, _sweeps, _violation: show(done))
         solutions = _core.emd_all(matrices, weights_a, weights_b, rounding, workers, limit, report)
         if show is not None:
             show(len(matrices))
     answers = []
-    for k, solution in enumerate(solutions):
-        with naming("problem", k):
-            answers.append(transport(solution, matrices[k], (weights_a[k], weights_b[k])))
+    with naming("problem", 0) as at:
+        for at.index, (solution, C, *weights) in enumerate(zip(solutions, matrices, weights_a, weights_b, strict=True)):
+            answers.append(transport(solution, C, (weights[0], weights[1])))
     late = [t.gap for t in answers if not t.converged]
     if late:
         warnings.warn(
@@ -76,27 +76,27 @@ def emd_batch(
 
 
 class naming:
-    """Says in the text of an error to which of many it belongs: "problem 17: ...".
+    """Says in the text of an error to which of many it belongs: "problem 17: ...". A loop within may move the index on.
 
     A class, since the generator of a contextmanager takes longer than the checks of a small problem.
     """
 
-    def __init__(self, *what: Any) -> None:
-        self.what = what
+    def __init__(self, what: str, index: Any = "") -> None:
+        self.what, self.index = what, index
 
-    def __enter__(self) -> None:
-        pass
+    def __enter__(self) -> naming:
+        return self
 
     def __exit__(self, kind: Any, error: BaseException | None, _traceback: Any) -> None:
         if isinstance(error, Exception):
-            error.args = (f"{' '.join(map(str, self.what))}: {error}",)
+            error.args = (f"{self.what} {self.index}".rstrip() + f": {error}",)
 
 
 def _matrices(cost: Any, threads: int) -> list[NDArray[Any]]:
     """One matrix per problem, those of point clouds computed."""
     problems = []
-    for k, item in enumerate(cost):
-        with naming("problem", k):
+    with naming("problem", 0) as at:
+        for at.index, item in enumerate(cost):
             problems.append(as_cost(item))
     clouds = [(p.shape, np.result_type(p.x, p.y).itemsize) for p in problems if isinstance(p, PointCloud)]
     require_memory(

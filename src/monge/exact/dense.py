@@ -12,7 +12,7 @@ from monge.exact import _core
 from monge.problem.arrays import require_memory
 from monge.problem.costs import CostMatrix, PointCloud
 
-__all__ = ["EUCLIDEAN", "dense"]
+__all__ = ["EUCLIDEAN", "check_places", "dense"]
 
 # Distances beyond two to this power, up or down, are computed on rescaled points: the squares of 1e-30, or of 1e30,
 # are no float32 numbers.
@@ -35,11 +35,11 @@ def dense(cost: CostMatrix | PointCloud, threads: int) -> NDArray[Any]:
 
     A point cloud's is float32 if both sets of points are, else float64.
     """
-    _check_size(*cost.shape)
+    n, m = cost.shape
+    check_places(n, m, max(n, m) * (min(n, m, 96) * 12 + 64))
     if isinstance(cost, CostMatrix):
         return _walkable(cost.C)
     dtype = cost.dtype
-    n, m = cost.shape
     require_memory(
         n * m * dtype.itemsize,
         f"the {n} x {m} cost matrix of this point cloud",
@@ -65,15 +65,18 @@ def _rescaled(points: NDArray[Any]) -> NDArray[Any]:
 
 def _walkable(C: NDArray[Any]) -> NDArray[Any]:
     """C itself if one of its strides is one item and the other a whole number of them, else a copy."""
+    if C.flags.c_contiguous and C.flags.aligned:
+        return C
     whole = C.flags.aligned and all(stride % C.itemsize == 0 for stride in C.strides)
     return C if whole and (C.itemsize in C.strides or 1 in C.shape) else np.ascontiguousarray(C)
 
 
-def _check_size(n: int, m: int) -> None:
+def check_places(n: int, m: int, lists: int) -> None:
+    """Whether the solver can number n + m places, and has room for them and for lists of arcs of so many bytes."""
     if n + m >= _MOST_PLACES:
         raise ValueError(
             f"the solver numbers at most {_MOST_PLACES} places; got {n} + {m}. Aggregate points, or solve in parts."
         )
     if n + m > _LARGE:
-        lists = max(n, m) * (min(n, m, 96) * 12 + 64) + (n + m) * 128
-        require_memory(lists, f"the solver's lists for {n} x {m}", "Aggregate points, or solve in parts.")
+        what = f"the solver's lists for {n} x {m}"
+        require_memory(lists + (n + m) * 128, what, "Aggregate points, or solve in parts.")

@@ -16,9 +16,10 @@ from monge.exact import _core
 from monge.exact.answer import transport
 from monge.exact.batch import emd_batch, is_batch
 from monge.exact.dense import dense
+from monge.exact.sparse import solve_sparse
 from monge.problem.arrays import available_threads, real_array, seconds
-from monge.problem.costs import CostMatrix, PointCloud, as_cost
-from monge.problem.measures import as_weights
+from monge.problem.costs import CostMatrix, PointCloud, SparseCost, as_cost, is_sparse
+from monge.problem.measures import as_weights, check_weights
 from monge.problem.progress import pivot_bar
 from monge.problem.transport import ConvergenceWarning, Transport
 
@@ -79,8 +80,10 @@ def emd(
 
     Parameters
     ----------
-    cost : array_like (n, m), CostMatrix or PointCloud
+    cost : array_like (n, m), CostMatrix or PointCloud, or a scipy.sparse matrix or array (n, m)
         Cost per unit of mass from i to j. float32 and float64 matrices are read in place. +inf forbids an arc.
+        Of a sparse one, of any format, only stored entries are arcs, and explicit zeros cost nothing; entries at the
+        same place are summed. It takes memory in proportion to the entries, and runs on one thread.
         An array (B, n, m), or a list of (n, m) arrays and cost objects of any sizes, is a batch of problems.
     a : array_like (n,), optional
         Weights of the sources, not negative. None for uniform ones. For a batch also (B, n), or a list of one array or
@@ -113,7 +116,7 @@ def emd(
     TypeError
         Costs or weights that are not real numbers.
     InfeasibleError
-        If the forbidden arcs leave no plan.
+        If the forbidden arcs leave no plan, those without an entry in a sparse cost included.
     MemoryError
         If a PointCloud's matrix, or the solver's lists, would not fit.
 
@@ -142,26 +145,35 @@ def emd(
 
     >>> [t.value for t in monge.emd(np.array([[[0.0, 1.0], [1.0, 0.0]], [[3.0, 1.0], [1.0, 3.0]]]))]
     [0.0, 1.0]
+
+    Only some arcs exist:
+
+    >>> from scipy.sparse import coo_array
+    >>> monge.emd(coo_array(([1.0, 4.0, 2.0], ([0, 0, 1], [0, 1, 0])))).value
+    3.0
     """
     if is_batch(cost):
         return emd_batch(cost, a, b, init=init, threads=threads, time_limit=time_limit, progress=progress)
-    problem = as_cost(cost)
+    problem = SparseCost(cost) if is_sparse(cost) else as_cost(cost)
     n, m = problem.shape
-    weights_a, rounding_a = as_weights(a, n, "a", "row")
-    weights_b, rounding_b = as_weights(b, m, "b", "column")
     f, g = _potentials(init, n, m)
-    plan_arcs: tuple[Any, Any] = init._entries()[:2] if isinstance(init, Transport) and init._entries else (None, None)
+    plan_arcs: tuple[Any, Any] = init._entries[:2] if isinstance(init, Transport) and init._entries else (None, None)
     listed: tuple[Any, Any] = (init._listed if isinstance(init, Transport) else None) or (None, None)
     workers = available_threads(threads)
     limit = seconds(time_limit)
-    matrix = dense(problem, workers)
     with pivot_bar(progress) as report:
-        rounding = max(rounding_a, rounding_b)
-        raw = _core.emd(matrix, weights_a, weights_b, rounding, f, g, *plan_arcs, *listed, workers, limit, report)
+        if isinstance(problem, SparseCost):
+            answer = solve_sparse(problem, check_weights(a, b, n, m), g, limit, report)
+        else:
+            weights_a, rounding_a = as_weights(a, n, "a", "row")
+            weights_b, rounding_b = as_weights(b, m, "b", "column")
+            rounding = max(rounding_a, rounding_b)
+            matrix = dense(problem, workers)
+            raw = _core.emd(matrix, weights_a, weights_b, rounding, f, g, *plan_arcs, *listed, workers, limit, report)
+            answer = transport(raw, matrix, (weights_a, weights_b))
         if report is not None:
-            c = raw[-1]
+            c = answer.stats
             report(c["pivots"] + c["coarse_pivots"], c["sweeps"] + c["coarse_sweeps"], 0.0)
-    answer = transport(raw, matrix, (weights_a, weights_b))
     if not answer.converged:
         warnings.warn(f"emd: {answer.status.value} (gap {answer.gap:.3g}).", ConvergenceWarning, stacklevel=2)
     return answer

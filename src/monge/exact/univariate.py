@@ -139,7 +139,7 @@ def emd_1d(
         iterations=0,
         stats={key: solution[key] for key in ("cuts", "seconds_sort", "seconds_total")},
         weights=(problem.a, problem.b),
-        entries=lambda: (rows, cols, mass),
+        entries=(rows, cols, mass),
     )
 
 

@@ -8,9 +8,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.problem.arrays import real_array
+from monge.problem.arrays import real_array, real_number
 
-__all__ = ["Weights", "as_weights", "check_weights", "total_mass", "weights_error"]
+__all__ = ["Weights", "as_weights", "check_partial", "check_weights", "total_mass", "weights_error"]
 
 # Masses are multiplied by 2**60, and by costs: beyond these totals such products would overflow. The C++ core holds the
 # same bounds.
@@ -31,12 +31,7 @@ def check_weights(a: Any, b: Any, n: int, m: int) -> tuple[Weights | None, Weigh
     weights_a, rounding_a = as_weights(a, n, "a", "row")
     weights_b, rounding_b = as_weights(b, m, "b", "column")
     rounding = max(rounding_a, rounding_b)
-    for weights in (weights_a, weights_b):
-        if weights is not None:
-            with np.errstate(over="ignore"):
-                total = float(weights.sum())
-            if not _SMALLEST_TOTAL <= total <= _LARGEST_TOTAL or float(weights.min()) < 0.0:
-                raise weights_error(weights_a, weights_b)
+    _check_values(weights_a, weights_b)
     if weights_a is not None and weights_b is not None:
         total_a, total_b = float(weights_a.sum()), float(weights_b.sum())
         # Each weight is off by half a unit in its last place, and so is the sum by which it was normalised, to which a
@@ -63,9 +58,40 @@ def as_weights(values: Any, size: int, name: str, place: str) -> tuple[Weights |
     return np.array(array, dtype=np.float64, order="C"), float(np.finfo(source).eps) if source.kind == "f" else _EPS
 
 
+def check_partial(
+    a: Any, b: Any, n: int, m: int, mass: Any
+) -> tuple[Weights | None, Weights | None, float, bool, bool]:
+    """The weights as above, of totals that may differ; the mass to move; whether that is all of a, and all of b.
+
+    Raises ValueError for bad weights, and for a mass that is not positive or exceeds a total by more than rounding.
+    """
+    weights_a, rounding_a = as_weights(a, n, "a", "row")
+    weights_b, rounding_b = as_weights(b, m, "b", "column")
+    _check_values(weights_a, weights_b)
+    total_a, total_b = total_mass(weights_a), total_mass(weights_b)
+    moved = real_number(mass, "mass", "a positive number, the mass to move")
+    allowed = max(rounding_a, rounding_b, _EPS) * (8.0 + (n + m) ** 0.5)
+    most = min(total_a, total_b)
+    if not _SMALLEST_TOTAL <= moved <= most * (1.0 + allowed):
+        raise ValueError(
+            f"mass should be positive and at most the smaller total, {most!r} (a.sum() = {total_a!r}, "
+            f"b.sum() = {total_b!r}); got {mass!r}."
+        )
+    return weights_a, weights_b, moved, moved >= total_a * (1.0 - allowed), moved >= total_b * (1.0 - allowed)
+
+
 def total_mass(weights: Weights | None) -> float:
     """The sum of the weights, correctly rounded; one for uniform weights."""
     return 1.0 if weights is None else math.fsum(weights)
+
+
+def _check_values(a: Weights | None, b: Weights | None) -> None:
+    for weights in (a, b):
+        if weights is not None:
+            with np.errstate(over="ignore"):
+                total = float(weights.sum())
+            if not _SMALLEST_TOTAL <= total <= _LARGEST_TOTAL or float(weights.min()) < 0.0:
+                raise weights_error(a, b)
 
 
 def weights_error(a: Weights | None, b: Weights | None) -> ValueError:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 __all__ = ["count_bar", "pass_bar", "pivot_bar", "progress_bar"]
 
 # Seconds before a bar shows: what is over by then needs none, and a flash of one explains nothing.
 _DELAY = 0.1
+
+# Made once: it takes a microsecond, and small problems are solved in a few.
+_NO_BAR: AbstractContextManager[None] = nullcontext()
 
 
 def progress_bar(**options: Any) -> Any:
@@ -22,16 +25,17 @@ def progress_bar(**options: Any) -> Any:
     return tqdm(**{"delay": _DELAY, "dynamic_ncols": True, **options})
 
 
-@contextmanager
-def pivot_bar(wanted: bool) -> Iterator[Callable[[int, int, float], None] | None]:
+def pivot_bar(wanted: bool) -> AbstractContextManager[Callable[[int, int, float], None] | None]:
     """A function that shows pivots, sweeps and the worst violated arc of the exact solver; None if not wanted.
 
     How many pivots a solve takes is not known before, so the bar has no end; but the worst violation, the largest
     amount by which f_i + g_j exceeds the cost, falls to zero, and the sweeps that look for it are about ten.
     """
-    if not wanted:
-        yield None
-        return
+    return _pivot_bar() if wanted else _NO_BAR
+
+
+@contextmanager
+def _pivot_bar() -> Iterator[Callable[[int, int, float], None]]:
     with progress_bar(desc="emd", unit=" pivots", unit_scale=True) as bar:
 
         def report(pivots: int, sweeps: int, violation: float) -> None:

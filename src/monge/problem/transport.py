@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -50,7 +50,8 @@ class Transport:
     cost : float
         <P, C>, in cost units times mass units.
     f, g : ndarray (n,), (m,)
-        Potentials, in cost units. For `emd` they are dual feasible, f_i + g_j <= C_ij, also where a weight is zero.
+        Potentials, in cost units. For `emd` and `partial` they are dual feasible, f_i + g_j <= C_ij, also where a
+        weight is zero.
     gap : float
         Certified primal-dual gap, >= 0: no plan costs less than `cost - gap`.
     status : Status
@@ -75,17 +76,19 @@ class Transport:
         iterations: int,
         stats: Mapping[str, Any],
         weights: tuple[Array | None, Array | None],
-        entries: Callable[[], tuple[NDArray[np.int64], NDArray[np.int64], Array]],
+        entries: tuple[NDArray[np.int64], NDArray[np.int64], Array],
         listed: tuple[NDArray[np.int32], NDArray[np.int32]] | None = None,
+        mass: float | None = None,
     ) -> None:
         self.value, self.cost = value, cost
         self.f, self.g = f, g
         self.gap = gap
         self.status = status
         self.iterations = iterations
-        self.stats = dict(stats)
+        self.stats = stats
         self._weights = weights
-        self._entries: Callable[[], tuple[NDArray[np.int64], NDArray[np.int64], Array]] | None = entries
+        self._mass = mass  # of a partial plan, whose marginals may stay below the weights
+        self._entries: Any = entries  # rows, columns and masses of the plan
         self._listed = listed  # arcs that `emd` should look at first when it starts from here
 
     @property
@@ -100,21 +103,26 @@ class Transport:
 
     @cached_property
     def plan(self) -> Any:
-        """The plan P (n, m) as a scipy.sparse.coo_array, with at most n + m - 1 entries for `emd`."""
+        """The plan P (n, m) as a scipy.sparse.coo_array, with at most n + m - 1 entries for `emd` and `partial`."""
         from scipy.sparse import coo_array
 
-        assert self._entries is not None
-        rows, cols, mass = self._entries()
+        rows, cols, mass = self._entries
         return coo_array((mass, (rows, cols)), shape=self.shape)
 
     @cached_property
     def marginal_error(self) -> float:
-        """(|P 1 - a|_1 + |P' 1 - b|_1) / total mass, measured on the plan."""
-        assert self._entries is not None
-        rows, cols, mass = self._entries()
+        """(|P 1 - a|_1 + |P' 1 - b|_1) / total mass, measured on the plan.
+
+        For `partial`, whose marginals are bounds, (|max(P 1 - a, 0)|_1 + |max(P' 1 - b, 0)|_1 + |sum P - mass|) / mass.
+        """
+        rows, cols, mass = self._entries
         (n, m), total = self.shape, float(mass.sum())
         a, b = self._weights
         sent, received = np.bincount(rows, mass, n), np.bincount(cols, mass, m)
+        if self._mass is not None:
+            over_a = np.maximum(sent - (1.0 / n if a is None else a), 0.0).sum()
+            over_b = np.maximum(received - (1.0 / m if b is None else b), 0.0).sum()
+            return float((over_a + over_b + abs(total - self._mass)) / self._mass)
         error = (
             np.abs(sent - (total / n if a is None else a)).sum()
             + np.abs(received - (total / m if b is None else b)).sum()
