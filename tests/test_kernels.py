@@ -164,6 +164,14 @@ class TestCompiled:
         assert first.stdout.split() == ["8.0", "0"], first.stderr
         assert second.stdout.split() == ["8.0", "1"], second.stderr
 
+    @pytest.mark.slow
+    def test_small_problems_compile_with_code_from_the_disk(self, tmp_path):
+        # What a large problem compiled, and another process kept, is used when a small one is first compiled.
+        for size in (300, 16, 300, 16):
+            code = f"import numpy, monge; assert monge.sinkhorn(numpy.eye({size}), eps=0.1).converged"
+            result = run(code, NUMBA_CACHE_DIR=str(tmp_path))
+            assert result.returncode == 0, result.stderr
+
     def test_code_of_other_sources_is_not_used(self):
         # Numba looks at the date of one file; the names under which code is kept tell the contents of all.
         from monge.entropic.kernels import jit

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monge.problem.costs import Cost, CostMatrix, Grid, PointCloud
 
-__all__ = ["cost_block", "row_blocks", "sampled_costs"]
+__all__ = ["cost_block", "multiplied_costs", "row_blocks", "sampled_costs"]
 
 # Numbers in a block: 4 MiB, which stays in cache between the few operations on it.
 _BLOCK = 2**19
@@ -17,22 +18,14 @@ _BLOCK = 2**19
 # Rows and columns of a sample that tells the scale of the costs.
 _SAMPLE = 64
 
-_METRICS = {"cityblock": "cityblock", "cosine": "cosine"}
-
 
 def cost_block(cost: Cost, rows: slice | NDArray[np.intp]) -> NDArray[np.float64]:
-    """The costs (k, m) of some rows, from differences of coordinates, so that no digits cancel."""
+    """The costs (k, m) of some rows, from differences of coordinates: no digits cancel."""
     if isinstance(cost, CostMatrix):
         return cost.C[rows].astype(np.float64)
     if isinstance(cost, Grid):
         return _grid_block(cost, rows)
-    from scipy.spatial.distance import cdist
-
-    x, y = cost.x[rows].astype(np.float64), cost.y.astype(np.float64)
-    if cost.distance == "euclidean" and cost.power == 2.0:
-        return np.asarray(cdist(x, y, "sqeuclidean"))
-    block = np.asarray(cdist(x, y, _METRICS.get(cost.distance, "euclidean")))
-    return block if cost.power == 1.0 else block**cost.power
+    return _distances(cost, cost.x[rows], cost.y)
 
 
 def _grid_block(grid: Grid, rows: slice | NDArray[np.intp]) -> NDArray[np.float64]:
@@ -51,6 +44,32 @@ def row_blocks(n: int, m: int) -> Iterator[slice]:
         yield slice(first, min(first + size, n))
 
 
+def multiplied_costs(cost: PointCloud, dtype: Any) -> NDArray[Any]:
+    """All costs (n, m), by matrix products where that helps: sooner in many dimensions, at the price of some digits."""
+    n, m = cost.shape
+    out = np.empty((n, m), dtype=dtype)
+    if cost.distance == "cityblock":
+        for rows in row_blocks(n, m):
+            out[rows] = cost_block(cost, rows)
+        return out
+    x, y = cost.x.astype(np.float64), cost.y.astype(np.float64)
+    power = cost.power
+    if cost.distance == "cosine":  # 1 - <x, y> = |x - y|^2 / 2 on the sphere
+        x, y = (points / np.abs(points).max(axis=1, keepdims=True) for points in (x, y))
+        x, y = (points / np.linalg.norm(points, axis=1, keepdims=True) * 0.5**0.5 for points in (x, y))
+        power = 2.0
+    middle = y.mean(axis=0)
+    x, y = x - middle, y - middle
+    # |x|^2 + |y|^2 - 2 <x, y> as one product.
+    left = np.column_stack([x, (x * x).sum(axis=1), np.ones(n)])
+    right = np.column_stack([-2.0 * y, np.ones(m), (y * y).sum(axis=1)]).T.copy()
+    for rows in row_blocks(n, m):
+        block = left[rows] @ right
+        np.maximum(block, 0.0, out=block)
+        out[rows] = block if power == 2.0 else np.sqrt(block) if power == 1.0 else block ** (power / 2.0)
+    return out
+
+
 def sampled_costs(cost: Cost) -> NDArray[np.float64]:
     """Costs between some of the rows and some of the columns, evenly spread."""
     rows, columns = (slice(None, None, -(-size // _SAMPLE)) for size in cost.shape)
@@ -58,4 +77,15 @@ def sampled_costs(cost: Cost) -> NDArray[np.float64]:
         return cost.C[rows, columns].astype(np.float64)
     if isinstance(cost, Grid):
         return cost_block(cost, rows)[:, columns]
-    return cost_block(PointCloud(cost.x[rows], cost.y[columns], cost.cost), slice(None))
+    return _distances(cost, cost.x[rows], cost.y[columns])
+
+
+def _distances(cost: PointCloud, x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
+    """The costs (k, l) between points (k, d) and (l, d)."""
+    from scipy.spatial.distance import cdist
+
+    x, y = x.astype(np.float64), y.astype(np.float64)
+    if cost.distance == "euclidean" and cost.power == 2.0:
+        return np.asarray(cdist(x, y, "sqeuclidean"))
+    block = np.asarray(cdist(x, y, cost.distance))
+    return block if cost.power == 1.0 else block**cost.power

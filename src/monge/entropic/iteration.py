@@ -40,8 +40,8 @@ CONVERGED = 1.0
 _ANNEAL = 4.0
 # Marginal error at which an eps that is not the last has done its work.
 _STAGE_ERROR = 0.1
-# Steps that acceleration looks back on. More than 8 help only below 1e-6.
-_MEMORY = 20
+# Steps that acceleration looks back on, and below which tolerance it looks further: more than 8 help only there.
+_MEMORY, _LONG_MEMORY, _PRECISE = 8, 20, 1e-5
 # In units of eps. One pass tells little about changes beyond this, where the plan changes by a factor of 3e4.
 _TRUSTED_RESIDUAL = 10.0
 # How far, in units of eps, acceleration may go beyond the plain step in any column.
@@ -80,8 +80,9 @@ def iterate(
     """
     m = len(b)
     translate = (kl_a < np.inf or kl_b < np.inf) and cap_a == np.inf and cap_b == np.inf
-    memory = np.zeros((2 * _MEMORY + 3, m))
-    gram = np.zeros((2 * _MEMORY + 1, _MEMORY))
+    depth = _LONG_MEMORY if tol < _PRECISE else _MEMORY
+    memory = np.empty((2 * depth + 3, m))
+    gram = np.zeros((2 * depth + 2, depth))
     safe = np.zeros(m)
 
     eps = eps_last
@@ -204,17 +205,18 @@ def extrapolate(b: Any, cap_b: float, eps: float, taken: Any, plain: Any, g: Any
     `taken` counts the steps since the memory was cleared. The rows of `memory` hold the changes of the residual, those
     of the plain steps, then the last residual, the last plain step, and the residual. Least squares in the norm of the
     weights, by Cholesky's factorisation of the normal equations scaled to a unit diagonal, all in `gram`: products, the
-    factor, the solution.
+    factor, the scaling, the solution.
     """
     m = len(b)
     residual, last_residual, last_plain = memory[-1], memory[-3], memory[-2]
-    newest = (taken - 1) % _MEMORY
-    known = min(taken, _MEMORY)
+    depth = gram.shape[1]
+    newest = (taken - 1) % depth
+    known = min(taken, depth)
     reach, longest = _TRUSTED_RESIDUAL * eps, _LONGEST_STEP * eps
     for j in range(m):
         residual[j] = min(max(plain[j] - g[j], -reach), reach) if b[j] > 0.0 else 0.0
     if known > 0:
-        change_residual, change_plain = memory[newest], memory[_MEMORY + newest]
+        change_residual, change_plain = memory[newest], memory[depth + newest]
         for j in range(m):
             change_residual[j] = residual[j] - last_residual[j]
             change_plain[j] = plain[j] - last_plain[j]
@@ -223,7 +225,7 @@ def extrapolate(b: Any, cap_b: float, eps: float, taken: Any, plain: Any, g: Any
     if known == 0:
         return False
 
-    factor, weight = gram[_MEMORY:-1], gram[-1]
+    factor, scaling, weight = gram[depth:-2], gram[-2], gram[-1]
     for p in range(known):
         old, new = memory[p], memory[newest]
         product, against = 0.0, 0.0
@@ -235,12 +237,17 @@ def extrapolate(b: Any, cap_b: float, eps: float, taken: Any, plain: Any, g: Any
     for p in range(known):
         if not gram[p, p] > 0.0:
             return False
-        for q in range(p + 1):
-            entry = gram[p, q] / np.sqrt(gram[p, p] * gram[q, q]) + (_RIDGE if p == q else 0.0)
+        scaling[p] = 1.0 / np.sqrt(gram[p, p])
+        for q in range(p):
+            entry = gram[p, q] * scaling[p] * scaling[q]
             for r in range(q):
                 entry -= factor[p, r] * factor[q, r]
-            factor[p, q] = np.sqrt(max(entry, _RIDGE)) if p == q else entry / factor[q, q]
-        weight[p] /= np.sqrt(gram[p, p])
+            factor[p, q] = entry / factor[q, q]
+        entry = 1.0 + _RIDGE
+        for r in range(p):
+            entry -= factor[p, r] * factor[p, r]
+        factor[p, p] = np.sqrt(max(entry, _RIDGE))
+        weight[p] *= scaling[p]
         for q in range(p):
             weight[p] -= factor[p, q] * weight[q]
         weight[p] /= factor[p, p]
@@ -250,7 +257,7 @@ def extrapolate(b: Any, cap_b: float, eps: float, taken: Any, plain: Any, g: Any
             weight[p] -= factor[q, p] * weight[q]
         weight[p] /= factor[p, p]
     for p in range(known):
-        change, amount = memory[_MEMORY + p], weight[p] / np.sqrt(gram[p, p])
+        change, amount = memory[depth + p], weight[p] * scaling[p]
         for j in range(m):
             g[j] -= amount * change[j]
     for j in range(m):

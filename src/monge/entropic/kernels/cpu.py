@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monge.entropic import iteration
-from monge.entropic.blocks import sampled_costs
+from monge.entropic.blocks import multiplied_costs, sampled_costs
 from monge.entropic.kernels.exp2 import HIGH, LOW, exp2
 from monge.entropic.kernels.jit import EXACT, jit
 from monge.entropic.marginals import Marginal
@@ -43,14 +43,16 @@ _TILE = 1024
 # Rows whose column sums are added up in single precision.
 _FLUSH = 256
 # Sums of a row, with the shift of the pass before, that need no better shift.
-_SAFE_LOW, _SAFE_HIGH = 3e-5, 1e30
+_SAFE_LOW, _SAFE_HIGH = 1e-8, 1e30
 # The logarithm of a row's factor beyond which the lift has not done its work.
 _LARGEST_SCALE = 20.0
 # Column sums, relative to the largest weight, below which too much may have been cut off.
-_LOST = 1e-25
+_LOST = 1e-22
 
 # Pairs from which threads pay for their start.
 _PARALLEL = 2**17
+# Coordinates from which the costs of points are kept, in a matrix of up to so many bytes.
+_WIDE, _KEPT = 8, 2**28
 # Numbers in a cost matrix that is converted to the type of the computation.
 _CONVERTED = 2**16
 # Error in the marginals that single precision makes, per largest cost over eps.
@@ -174,7 +176,7 @@ def rows(cost, inverse, beta, reference, log_a, damp, cap, lift, first, last, sh
             f[i] = min(max(damp * r, -cap), cap)
             # With a lift that is far too low, what was cut off would count: then all columns are to be computed again.
             power = log_a[i] + (f[i] - r) - np.log2(total) - lift
-            scale[k] = real(2.0**power if power < _LARGEST_SCALE else np.inf)
+            scale[k] = real(exp2(max(power, -1000.0)) if power < _LARGEST_SCALE else np.inf)
         w0, w1, w2, w3 = scale[0], scale[1], scale[2], scale[3]
         p0, p1, p2, p3 = powers[0], powers[1], powers[2], powers[3]
         for j in range(m):
@@ -258,7 +260,8 @@ def _compiled(names: tuple[str, ...], using: dict[str, Any], keep: bool = True) 
 _steps = _compiled(("measure", "noise_floor", "translation", "extrapolate"), {})
 _steps |= _compiled(("plain_step",), _steps)
 iterate = _compiled(("iterate",), _steps)["iterate"]
-_iterate_within = _compiled(("iterate",), _steps, keep=False)["iterate"]  # for compiled callers; see `jit`
+# Numba cannot compile a caller of a generator that was loaded from the disk; `solve` is kept with this one in it.
+_inlined = _compiled(("iterate",), _steps, keep=False)["iterate"]
 
 
 @jit()
@@ -268,7 +271,7 @@ def solve(form, like, per_unit, a, b, log_a, log_b, demands, steps, f, g, s, his
     eps_last, eps_first, tol, max_iter, noise = steps
     n = len(a)
     shift, sums, first = np.zeros(n), np.empty((1, len(b))), n - n
-    for eps, _ in _iterate_within(
+    for eps, _ in _inlined(
         a, b, kl_a, cap_a, kl_b, cap_b, eps_last, eps_first, tol, max_iter, noise, f, g, s, history, outcome
     ):
         unit = eps * _LN2
@@ -351,15 +354,19 @@ class CpuKernel:
 def compiled_cost(cost: CostMatrix | PointCloud, dtype: Any) -> tuple[Any, float]:
     """The cost as compiled code takes it, and the factor from its numbers to cost units.
 
-    Points are moved to their middle and scaled by a power of two, so that their differences suit single precision.
+    Points of many coordinates become a matrix where that is not too large: their distances would take longest. Others
+    are moved to their middle and scaled by a power of two, so that their differences suit single precision.
     """
     if isinstance(cost, CostMatrix):
         none = np.empty((0, 0), dtype=dtype)
         # A small matrix is converted, which takes less than compiling for its type; a large one is read in place.
         C = np.ascontiguousarray(cost.C, dtype=dtype if cost.C.size <= _CONVERTED else None)
         return (C, none, none, STORED, 1.0), 1.0
-    x, y = cost.x.astype(np.float64), cost.y.astype(np.float64)
     none = np.empty((0, 0), dtype=dtype)
+    n, m = cost.shape
+    if cost.x.shape[1] > _WIDE and n * m * np.dtype(dtype).itemsize <= _KEPT:
+        return (multiplied_costs(cost, dtype), none, none, STORED, 1.0), 1.0
+    x, y = cost.x.astype(np.float64), cost.y.astype(np.float64)
     kind, power, per_unit = (CITYBLOCK if cost.distance == "cityblock" else EUCLIDEAN), cost.power, 1.0
     if cost.distance == "cosine":  # 1 - <x, y> = |x - y|^2 / 2 on the sphere
         x, y = (points / np.abs(points).max(axis=1, keepdims=True) for points in (x, y))
