@@ -24,6 +24,8 @@
 
 namespace monge {
 
+constexpr double infinity = std::numeric_limits<double>::infinity();
+
 using Node = std::int32_t;  // rows, then columns, then the root: checked to fit at the boundary
 
 /// A matrix that the caller owns, read in place, possibly transposed, possibly without some of its rows and columns, possibly

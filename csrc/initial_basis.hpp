@@ -177,24 +177,17 @@ std::vector<BasicArc> greedy(const Arcs& arcs, std::vector<Flow> supply, std::ve
                              const std::vector<double>& u, const std::vector<double>& v,
                              const std::vector<std::pair<Node, Node>>& first, CandidateLists& lists, Monitor& monitor) {
     const std::size_t n = arcs.rows(), m = arcs.cols();
-    std::vector<BasicArc> forest;
-    forest.reserve(n + m);
-    auto send = [&](Node i, Node j, double cost) {
-        const Flow flow = std::min(supply[i], demand[j]);
-        if (flow == 0) return;
-        forest.push_back({i, j, flow, cost});
-        supply[i] -= flow;
-        demand[j] -= flow;
-    };
-    for (const auto& [i, j] : first) send(i, j, arcs.cost(i, j));
+    Shipping shipping{std::move(supply), std::move(demand), {}};
+    shipping.forest.reserve(n + m);
+    for (const auto& [i, j] : first) shipping.send(i, j, arcs.cost(i, j));
     // Only the arcs that can still take something are worth sorting: after a plan of the same masses, none.
     std::vector<double> reduced;
     std::vector<std::pair<Node, Node>> place;  // row and position in its list
     if (first.empty()) reduced.reserve(lists.total()), place.reserve(lists.total());
     for (std::size_t i = 0; i < n; ++i)
-        for (std::size_t k = 0; supply[i] > 0 && k < lists.length(i); ++k) {
+        for (std::size_t k = 0; shipping.supply[i] > 0 && k < lists.length(i); ++k) {
             const Node j = lists.cols(i)[k];
-            if (demand[j] == 0) continue;
+            if (shipping.demand[j] == 0) continue;
             reduced.push_back((lists.costs(i)[k] - v[j]) - u[i]);
             place.emplace_back(static_cast<Node>(i), static_cast<Node>(k));
         }
@@ -203,14 +196,14 @@ std::vector<BasicArc> greedy(const Arcs& arcs, std::vector<Flow> supply, std::ve
     sorting.sort(reduced.data(), sorted.data(), [] { return false; });
     for (const std::uint64_t at : sorting.take_order()) {
         const auto [i, k] = place[at];
-        send(i, lists.cols(i)[k], lists.costs(i)[k]);
+        shipping.send(i, lists.cols(i)[k], lists.costs(i)[k]);
     }
 
     std::vector<Node> open;
     for (std::size_t j = 0; j < m; ++j)
-        if (demand[j] > 0) open.push_back(static_cast<Node>(j));
+        if (shipping.demand[j] > 0) open.push_back(static_cast<Node>(j));
     for (std::size_t i = 0; i < n; ++i) {
-        while (supply[i] > 0) {
+        while (shipping.supply[i] > 0) {
             std::size_t best = open.size() - 1;
             double least = infinity, best_cost = infinity;
             if (!monitor.check())
@@ -224,15 +217,15 @@ std::vector<BasicArc> greedy(const Arcs& arcs, std::vector<Flow> supply, std::ve
                 }
             const Node j = open[best];
             if (least == infinity) best_cost = arcs.cost(i, j);
-            send(static_cast<Node>(i), j, best_cost);
+            shipping.send(static_cast<Node>(i), j, best_cost);
             if (least < infinity && !lists.contains(i, j)) lists.add(i, j, best_cost);
-            if (demand[j] == 0) {
+            if (shipping.demand[j] == 0) {
                 open[best] = open.back();
                 open.pop_back();
             }
         }
     }
-    return forest;
+    return std::move(shipping.forest);
 }
 
 /// Arcs in an order in which each is, when its turn comes, the last one left at one of its ends. Sending along a forest in

@@ -14,10 +14,6 @@
 
 namespace monge {
 
-// An arc enters if its reduced cost is below -entering_tolerance times the largest cost on a tree arc, or a hundredth of the
-// largest potential. Potentials are sums of such costs along a path, each addition off by 1e-16.
-constexpr double entering_tolerance = 1e-12;
-
 // Room in a row's list. Sweeps add at most 24 arcs to a row, and a full list keeps its better half.
 constexpr std::size_t list_capacity = 96;
 

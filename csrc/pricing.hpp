@@ -18,8 +18,6 @@
 
 namespace monge {
 
-constexpr double infinity = std::numeric_limits<double>::infinity();
-
 // Rows per chunk of work: enough to hide the hand-out, few enough that a core that falls behind holds nobody up.
 constexpr std::size_t chunk_entries = std::size_t(1) << 17;
 

@@ -7,11 +7,7 @@
 namespace monge {
 namespace {
 
-constexpr double infinity = HUGE_VAL;
 constexpr Node none = -1;
-
-// As in network_simplex.hpp.
-constexpr double entering_tolerance = 1e-12;
 
 // Rows that are priced for one pivot, which takes the worst arc of all.
 constexpr std::size_t rows_per_pivot = 2;
@@ -76,25 +72,18 @@ void SmallSimplex::start_potentials(const Masses& masses, const std::vector<doub
 /// row sends what is left to its cheapest columns that are still open. Sets u_i = min_j c_ij - v_j.
 void SmallSimplex::greedy(const Masses& masses) {
     const double* const y = potential_.data() + first_col_;
-    supply_ = masses.supply;
-    demand_ = masses.demand;
-    forest_.clear();
-    auto send = [this](std::size_t i, std::size_t j) {
-        const Flow flow = std::min(supply_[i], demand_[j]);
-        if (flow == 0) return;
-        forest_.push_back({static_cast<Node>(i), static_cast<Node>(j), flow, 0.0});
-        supply_[i] -= flow;
-        demand_[j] -= flow;
-    };
-    for (std::size_t j = 0; j < cols_; ++j) send(static_cast<std::size_t>(arg_[j]), j);
-    for (std::size_t j = 0; j < stride_; ++j) open_[j] = j < cols_ && demand_[j] > 0 ? y[j] : infinity;
+    shipping_.supply = masses.supply;
+    shipping_.demand = masses.demand;
+    shipping_.forest.clear();
+    for (std::size_t j = 0; j < cols_; ++j) shipping_.send(static_cast<Node>(arg_[j]), static_cast<Node>(j), 0.0);
+    for (std::size_t j = 0; j < stride_; ++j) open_[j] = j < cols_ && shipping_.demand[j] > 0 ? y[j] : infinity;
     transform_rows();
     for (std::size_t i = 0; i < rows_; ++i)
-        while (supply_[i] > 0) {
+        while (shipping_.supply[i] > 0) {
             double least;
             const std::size_t j = kernels_.cheapest(row(i), open_.data(), stride_, &least);
-            send(i, j);
-            if (demand_[j] == 0) open_[j] = infinity;
+            shipping_.send(static_cast<Node>(i), static_cast<Node>(j), 0.0);
+            if (shipping_.demand[j] == 0) open_[j] = infinity;
         }
 }
 
@@ -219,7 +208,7 @@ void SmallSimplex::solve(const Masses& masses, const std::vector<double>& v, Mon
         Stopwatch watch(counters.seconds_start);
         start_potentials(masses, v);
         greedy(masses);
-        hang(forest_);
+        hang(shipping_.forest);
     }
     Stopwatch watch(counters.seconds_pivots);
     std::size_t cursor = 0, clean = 0, priced = 0;  // rows

@@ -37,7 +37,7 @@ public:
             const auto* c = arcs.row(i, reinterpret_cast<typename Arcs::Scalar*>(scratch_.data()));
             double* to = row(i);
             for (std::size_t j = 0; j < cols_; ++j) to[j] = static_cast<double>(c[j]);
-            for (std::size_t j = cols_; j < stride_; ++j) to[j] = HUGE_VAL;
+            for (std::size_t j = cols_; j < stride_; ++j) to[j] = infinity;
         }
     }
 
@@ -98,8 +98,7 @@ private:
     std::vector<Node> parent_, first_arc_, next_arc_, order_;
     Path row_path_, col_path_;
     std::vector<Word> below_;        // (places, words): the place itself and all below it
-    std::vector<Flow> supply_, demand_;
-    std::vector<BasicArc> forest_;  // of the start
+    Shipping shipping_;             // of the start; its costs are not filled in
 };
 
 }  // namespace monge

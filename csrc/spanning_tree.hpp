@@ -26,11 +26,30 @@
 
 namespace monge {
 
+// An arc enters if its reduced cost is below -entering_tolerance times the largest cost on a tree arc, or a hundredth of the
+// largest potential. Potentials are sums of such costs along a path, each addition off by 1e-16.
+constexpr double entering_tolerance = 1e-12;
+
 /// A tree arc of the initial basis.
 struct BasicArc {
     Node row, col;  // col as a column index, 0..m-1
     Flow flow;
     double cost;
+};
+
+/// A plan in the making: what sources can still send and sinks receive, and the forest of arcs that was sent over.
+struct Shipping {
+    std::vector<Flow> supply, demand;
+    std::vector<BasicArc> forest;
+
+    /// As much as both ends allow.
+    void send(Node row, Node col, double cost) {
+        const Flow flow = std::min(supply[row], demand[col]);
+        if (flow == 0) return;
+        forest.push_back({row, col, flow, cost});
+        supply[row] -= flow;
+        demand[col] -= flow;
+    }
 };
 
 class SpanningTree {

@@ -193,27 +193,19 @@ private:
         std::vector<double> sorted(reduced.size());
         Sorting sorting(reduced.size());
         sorting.sort(reduced.data(), sorted.data(), [] { return false; });
-        std::vector<Flow> supply = supply_, demand = demand_;
-        std::vector<BasicArc> forest;
-        auto send = [&](Node i, Node j, double cost) {
-            const Flow flow = std::min(supply[i], demand[j]);
-            if (flow == 0) return;
-            forest.push_back({i, j, flow, cost});
-            supply[i] -= flow;
-            demand[j] -= flow;
-        };
-        for (const auto& [i, j] : first) send(i, j, arcs_.cost(i, j));
+        Shipping shipping{supply_, demand_, {}};
+        for (const auto& [i, j] : first) shipping.send(i, j, arcs_.cost(i, j));
         const Node* col = arcs_.cols(0);
         const double* cost = arcs_.costs(0);
-        for (const auto k : sorting.take_order()) send(row[k], col[k], cost[k]);
+        for (const auto k : sorting.take_order()) shipping.send(row[k], col[k], cost[k]);
         const Node d = static_cast<Node>(n_), D = static_cast<Node>(m_);
         for (Node i = 0; i < d; ++i)
-            if (supply[i] > 0) forest.push_back({i, D, supply[i], price_});
+            if (shipping.supply[i] > 0) shipping.forest.push_back({i, D, shipping.supply[i], price_});
         for (Node j = 0; j < D; ++j)
-            if (demand[j] > 0) forest.push_back({d, j, demand[j], price_});
+            if (shipping.demand[j] > 0) shipping.forest.push_back({d, j, shipping.demand[j], price_});
         // One unit more than is left over keeps the arc from slack to slack in the tree, where its flow grows.
-        forest.push_back({d, D, 1, 0.0});
-        tree_.build(forest, u_);
+        shipping.forest.push_back({d, D, 1, 0.0});
+        tree_.build(shipping.forest, u_);
     }
 
     void optimise(SpanningTree& tree) {

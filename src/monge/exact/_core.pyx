@@ -110,6 +110,17 @@ cdef cbool _poll(void* context, const Progress& progress) noexcept with gil:
     return False
 
 
+cdef Options _options(int threads, double time_limit, _Watch watch, report) except *:
+    """`watch` is to live as long as the solve."""
+    cdef Options options
+    watch.report = report
+    options.threads = threads
+    options.time_limit = time_limit
+    options.poll = _poll
+    options.context = <void*> watch
+    return options
+
+
 cdef _filled(out, const void* data):
     """`out`, a new array, with the data in it. The buffer protocol, since a memoryview takes longer than a small array
     takes to fill."""
@@ -181,14 +192,9 @@ ctypedef fused AnyProblem:
 
 
 cdef _solved(const AnyProblem& problem, int threads, double time_limit, report):
-    cdef Options options
     cdef Solution solution
     cdef _Watch watch = _Watch()
-    watch.report = report
-    options.threads = threads
-    options.time_limit = time_limit
-    options.poll = _poll
-    options.context = <void*> watch
+    cdef Options options = _options(threads, time_limit, watch, report)
     with nogil:
         solution = solve(problem, options)
     if watch.error is not None:
@@ -239,17 +245,12 @@ cdef vector[Solution] _solve_all(list costs, list a, list b, double rounding, in
                                  report) except *:
     cdef vector[Problem] problems = vector[Problem](len(costs))
     cdef vector[Solution] solutions
-    cdef Options options
     cdef _Watch watch = _Watch()
+    cdef Options options = _options(threads, time_limit, watch, report)
     cdef size_t k
     for k in range(problems.size()):
         problems[k] = _problem(costs[k], a[k], b[k])
         problems[k].rounding = rounding
-    watch.report = report
-    options.threads = threads
-    options.time_limit = time_limit
-    options.poll = _poll
-    options.context = <void*> watch
     with nogil:
         solutions = solve_all(problems, options)
     if watch.error is not None:
