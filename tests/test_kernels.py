@@ -15,7 +15,7 @@ from cases import sample
 
 import monge
 from monge.entropic import iteration
-from monge.entropic.kernels import cpu, exp2
+from monge.entropic.kernels import exp2, loop, passes, small
 from monge.entropic.kernels.cpu import CpuKernel
 from monge.entropic.kernels.reference import ReferenceKernel
 from monge.entropic.marginals import KL, TV, Balanced
@@ -120,12 +120,12 @@ class TestExp2:
         # process of its own, which compiles: code from the disk cannot be looked at.
         code = (
             "import numpy as np\n"
-            "from monge.entropic.kernels import cpu\n"
+            "from monge.entropic.kernels import passes\n"
             f"dtype = np.dtype({dtype!r})\n"
             "x, y, none, out = (np.zeros(shape, dtype=dtype) for shape in ((1, 2), (2, 64), (0, 0), 64))\n"
-            "cost = (none, x, y, cpu.EUCLIDEAN, 2.0)\n"
-            "cpu.exponentiate(cost, 0, dtype.type(1), out, dtype.type(1), out.copy())\n"
-            "print(*cpu.exponentiate.inspect_asm().values())\n"
+            "cost = (none, x, y, passes.EUCLIDEAN, 2.0)\n"
+            "passes.exponentiate(cost, 0, dtype.type(1), out, dtype.type(1), out.copy())\n"
+            "print(*passes.exponentiate.inspect_asm().values())\n"
         )
         result = run(code, NUMBA_CACHE_DIR=str(tmp_path))
         if "xmm" not in result.stdout:
@@ -176,7 +176,7 @@ class TestCompiled:
         # Numba looks at the date of one file; the names under which code is kept tell the contents of all.
         from monge.entropic.kernels import jit
 
-        for function in (cpu.rows, cpu.iterate, cpu.solve, exp2._exp2_single):
+        for function in (passes.rows, loop.iterate, small.solve, exp2._exp2_single):
             assert jit._DIGEST in function.py_func.__qualname__
         sources = {path.name for path in Path(jit.__file__).parent.glob("*.py")}
         assert {"cpu.py", "exp2.py", "jit.py"} <= sources

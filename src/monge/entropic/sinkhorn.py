@@ -192,7 +192,7 @@ def _solve(
     start_eps = eps if init is not None else None
     prepared = time.perf_counter()
     if n * m <= _SMALL and not isinstance(problem, Grid) and not progress and kernel is choose:
-        from monge.entropic.kernels.cpu import solve_small
+        from monge.entropic.kernels.small import solve_small
 
         solve_small(problem, inner_a, inner_b, demands, eps, start_eps, tol, max_iter, f, g, s, history, outcome)
     else:

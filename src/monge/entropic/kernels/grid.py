@@ -17,8 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.entropic.kernels.cpu import iterate
 from monge.entropic.kernels.jit import EXACT, jit
+from monge.entropic.kernels.loop import iterate
 from monge.entropic.marginals import Marginal
 from monge.problem.arrays import available_threads
 from monge.problem.costs import Grid
