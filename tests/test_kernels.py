@@ -15,7 +15,7 @@ from cases import sample
 
 import monge
 from monge.entropic import iteration
-from monge.entropic.kernels import exp2, loop, passes, small
+from monge.entropic.kernels import exp2, loop, passes
 from monge.entropic.kernels.cpu import CpuKernel
 from monge.entropic.kernels.reference import ReferenceKernel
 from monge.entropic.marginals import KL, TV, Balanced
@@ -84,18 +84,21 @@ class TestSweep:
 
     @pytest.mark.parametrize("marginals", [(Balanced(), Balanced()), (KL(0.3), KL(0.3)), (TV(0.2), KL(0.5))], ids=str)
     def test_whole_solve_agrees_with_the_reference(self, marginals):
-        # The same loop, run by Python over the reference, and compiled with the kernels in it.
+        # The same loop, run over the reference and over compiled passes; and the core's, which takes fewer of them.
         p = sample("gaussians_plane", 24)
         eps = 0.05 * p.cost.mean()
         C = monge.CostMatrix(p.cost)
         args = (C, None, None, marginals, eps, 1e-9, 500, None, 1, False)
         plain = _solve(*args, kernel=lambda cost, a, b, rows, threads: ReferenceKernel(cost, a, b, rows))
-        fast = _solve(*args)
-        assert plain.converged
-        assert fast.converged
-        assert fast.value == pytest.approx(plain.value, abs=1e-9)
-        assert abs(plain.iterations - fast.iterations) <= 3
-        assert np.abs(plain.plan.toarray() - fast.plan.toarray()).sum() < 1e-7
+        compiled = _solve(*args, kernel=CpuKernel)
+        small = _solve(*args)
+        for t in (plain, compiled, small):
+            assert t.converged
+            assert t.value == pytest.approx(plain.value, abs=1e-9)
+            assert np.abs(plain.plan.toarray() - t.plan.toarray()).sum() < 1e-7
+        # Single precision comes first, and is then waited for to get no better.
+        assert compiled.iterations <= plain.iterations + 15
+        assert small.iterations <= plain.iterations
 
 
 class TestExp2:
@@ -136,11 +139,8 @@ class TestExp2:
 
 
 class TestCompiled:
-    def test_importing_monge_does_not_import_the_compiler(self):
-        code = (
-            "import sys, monge; before = 'numba' in sys.modules; monge.sinkhorn([[0.0]], eps=1)\n"
-            "assert (before, 'numba' in sys.modules) == (False, True)"
-        )
+    def test_small_problems_do_not_import_the_compiler(self):
+        code = "import sys, monge; monge.sinkhorn([[0.0, 1.0]] * 9, eps=1); assert 'numba' not in sys.modules"
         assert run(code).returncode == 0
 
     def test_without_a_place_to_keep_code(self):
@@ -164,19 +164,11 @@ class TestCompiled:
         assert first.stdout.split() == ["8.0", "0"], first.stderr
         assert second.stdout.split() == ["8.0", "1"], second.stderr
 
-    @pytest.mark.slow
-    def test_small_problems_compile_with_code_from_the_disk(self, tmp_path):
-        # What a large problem compiled, and another process kept, is used when a small one is first compiled.
-        for size in (300, 16, 300, 16):
-            code = f"import numpy, monge; assert monge.sinkhorn(numpy.eye({size}), eps=0.1).converged"
-            result = run(code, NUMBA_CACHE_DIR=str(tmp_path))
-            assert result.returncode == 0, result.stderr
-
     def test_code_of_other_sources_is_not_used(self):
         # Numba looks at the date of one file; the names under which code is kept tell the contents of all.
         from monge.entropic.kernels import jit
 
-        for function in (passes.rows, loop.iterate, small.solve, exp2._exp2_single):
+        for function in (passes.rows, loop.iterate, exp2._exp2_single):
             assert jit._DIGEST in function.py_func.__qualname__
         sources = {path.name for path in Path(jit.__file__).parent.glob("*.py")}
         assert {"cpu.py", "exp2.py", "jit.py"} <= sources

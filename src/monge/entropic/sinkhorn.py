@@ -2,8 +2,9 @@
 
 minimise  <P, C> + eps KL(P | a x b)  subject to  P 1 = a,  P' 1 = b          (Cuturi 2013)
 
-or with penalties in place of the constraints. The algorithm is in `iteration`, the passes in `kernels`; here are the
-checks, the scales, and the way from potentials to a `Transport`.
+or with penalties in place of the constraints. Small problems are solved whole in the C++ core, others by the loop in
+`iteration` over the passes in `kernels`; `task` has the checks, the scales, and the way from potentials to a
+`Transport`.
 """
 
 from __future__ import annotations
@@ -21,25 +22,23 @@ from monge.entropic import iteration
 from monge.entropic.answer import EntropicTransport
 from monge.entropic.blocks import cost_block, row_blocks
 from monge.entropic.kernels.select import check_device, choose
+from monge.entropic.kernels.small import is_small, solve_small
 from monge.entropic.marginals import Marginal, as_marginals
+from monge.entropic.task import Outcome, Task
 from monge.exact.batch import is_batch, naming, one_each
-from monge.exact.emd import emd
-from monge.problem.arrays import available_threads, real_array, real_number
+from monge.problem.arrays import available_threads, real_number
 from monge.problem.costs import Cost, CostMatrix, Grid, PointCloud, as_cost
-from monge.problem.measures import Weights, check_weights, total_mass
 from monge.problem.progress import count_bar, pass_bar
-from monge.problem.transport import ConvergenceWarning, InfeasibleError, Status, Transport
+from monge.problem.transport import ConvergenceWarning, Transport
 
 __all__ = ["sinkhorn"]
 
 Array = NDArray[np.float64]
 
-# Pairs up to which the whole solve is one compiled call.
-_SMALL = 2**16
 # Passes whose error is kept.
 _HISTORY = 10_000
-# The ratio of costs to eps beyond which their quotients overflow.
-_LARGEST_RATIO = 1e300
+# Problems of a batch that are prepared and solved together.
+_CHUNK = 1024
 
 
 def sinkhorn(
@@ -111,8 +110,9 @@ def sinkhorn(
 
     Notes
     -----
-    Cuturi 2013, "Sinkhorn distances"; Chizat, Peyre, Schmitzer and Vialard 2018 for penalties. The first call compiles,
-    for some seconds; what is compiled is kept on disk.
+    Cuturi 2013, "Sinkhorn distances"; Chizat, Peyre, Schmitzer and Vialard 2018 for penalties. Problems of up to 65,536
+    pairs are solved in the C++ core. The first call with a larger one compiles, for some seconds; what is compiled is
+    kept on disk.
 
     Examples
     --------
@@ -156,161 +156,78 @@ def _solve_all(
 ) -> list[EntropicTransport]:  # fmt: skip
     """Every problem on one thread, `workers` of them at a time."""
     weights_a, weights_b = one_each(a, "a", len(cost)), one_each(b, "b", len(cost))
-
-    def one(k: int) -> EntropicTransport:
-        with naming("problem", k):
-            return _solve(as_cost(cost[k]), weights_a[k], weights_b[k], demands, eps, tol, max_iter, None, 1, False)
-
-    answers = []
-    with count_bar(progress, len(cost), "sinkhorn", "problems") as show, ThreadPoolExecutor(workers) as pool:
-        for answer in map(one, range(len(cost))) if workers == 1 else pool.map(one, range(len(cost))):
-            answers.append(answer)
+    answers: list[EntropicTransport] = []
+    with count_bar(progress, len(cost), "sinkhorn", "problems") as show:
+        for first in range(0, len(cost), _CHUNK):
+            answers += _solve_some(cost, weights_a, weights_b, first, demands, eps, tol, max_iter, workers)
             if show is not None:
                 show(len(answers))
     return answers
 
 
+def _solve_some(
+    cost: Any, a: Any, b: Any, first: int, demands: tuple[Marginal, Marginal], eps: float, tol: float, max_iter: int,
+    workers: int,
+) -> list[EntropicTransport]:  # fmt: skip
+    """The problems from `first` on, `_CHUNK` of them: small ones in one call, the others side by side."""
+    tasks = []
+    with naming("problem", 0) as at:
+        for at.index in range(first, min(first + _CHUNK, len(cost))):
+            tasks.append(Task(as_cost(cost[at.index]), a[at.index], b[at.index], demands, eps, None))
+    small = [k for k, task in enumerate(tasks) if is_small(task.cost)]
+    outcomes = dict(zip(small, solve_small([tasks[k] for k in small], tol, max_iter, workers), strict=True))
+
+    def one(k: int) -> EntropicTransport:
+        with naming("problem", first + k):
+            return tasks[k].answer(
+                outcomes[k] if k in outcomes else _iterate(tasks[k], tol, max_iter, 1, False, choose)
+            )
+
+    if workers == 1 or len(small) == len(tasks):
+        return [one(k) for k in range(len(tasks))]
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(one, range(len(tasks))))
+
+
 def _solve(
-    problem: Cost, a: Any, b: Any, demands: tuple[Marginal, Marginal], eps: float, tol: float, max_iter: int, init: Any,
+    cost: Cost, a: Any, b: Any, demands: tuple[Marginal, Marginal], eps: float, tol: float, max_iter: int, init: Any,
     workers: int, progress: bool, kernel: Any = choose,
 ) -> EntropicTransport:  # fmt: skip
-    """One problem, its weights normalised, solved and turned into a Transport."""
+    """One problem, turned into a Transport."""
+    task = Task(cost, a, b, demands, eps, init)
+    if kernel is choose and not progress and is_small(cost):
+        return task.answer(solve_small([task], tol, max_iter, 1)[0])
+    return task.answer(_iterate(task, tol, max_iter, workers, progress, kernel))
+
+
+def _iterate(task: Task, tol: float, max_iter: int, workers: int, progress: bool, kernel: Any) -> Outcome:
+    """The loop over the passes of a kernel."""
     began = time.perf_counter()
-    n, m = problem.shape
-    a, b = _weights(a, b, n, m, demands)
-    forbidden = _check_costs(problem, eps)
-    inner_a, inner_b = a, b
-    if forbidden is not None:
-        inner_a, inner_b = _reachable(forbidden, a, b, demands)
-    # P / M has weights a / M and b / M, and potentials that add up to eps log M more.
-    balanced = demands[0].fixed and demands[1].fixed
-    M = total_mass(a) if balanced else 1.0
-    inner_a, inner_b = inner_a / M, inner_b / M
-
-    f, g, s = np.zeros(n), _start(init, n, m), np.empty(m)
+    f, g, s = task.f, task.g, np.empty(len(task.g))
     history, outcome = np.empty(min(max_iter, _HISTORY)), np.zeros(5)
-    start_eps = eps if init is not None else None
-    prepared = time.perf_counter()
-    if n * m <= _SMALL and not isinstance(problem, Grid) and not progress and kernel is choose:
-        from monge.entropic.kernels.small import solve_small
-
-        solve_small(problem, inner_a, inner_b, demands, eps, start_eps, tol, max_iter, f, g, s, history, outcome)
-    else:
-        with kernel(problem, inner_a, inner_b, demands[0], workers) as passes, pass_bar(progress) as report:
-            rows, columns = demands
-            first = passes.scale if start_eps is None else start_eps
-            for now, single in passes.iterate(
-                inner_a, inner_b, rows.kl, rows.cap, columns.kl, columns.cap, eps, first,
-                tol, max_iter, passes.noise, f, g, s, history, outcome,
-            ):  # fmt: skip
-                passes.sweep(g, now, single, f, s)
-                if report is not None:
-                    report(int(outcome[iteration.PASSES]), now, float(outcome[iteration.ERROR]))
-    solved = time.perf_counter()
-
-    count = int(outcome[iteration.PASSES])
-    status = Status.CONVERGED if outcome[iteration.STATUS] == iteration.CONVERGED else Status.MAX_ITER
-    if forbidden is not None:
-        if status is Status.MAX_ITER and balanced:
-            emd(np.where(forbidden, np.inf, 0.0), a, b)  # says so if there is no plan
-        _leave_out(f, inner_a, a, demands[0])
-        _leave_out(g, inner_b, b, demands[1])
-    f -= eps * math.log(M)
-    _fill_in(problem, a, b, f, g, demands[1], eps)
-    value = M * float(outcome[iteration.DUAL]) + eps * (float(a.sum()) * float(b.sum()) - M * math.log(M))
-    for weights, kept, side in ((a, inner_a, demands[0]), (b, inner_b, demands[1])):
-        if forbidden is not None and not side.fixed:
-            value += min(side.kl, side.cap) * float(weights[kept == 0.0].sum())
-    finished = time.perf_counter()
-    return EntropicTransport(
-        problem,
-        (a, b),
-        demands,
-        eps,
-        f,
-        g,
-        value=value,
-        status=status,
-        iterations=count,
-        stats={
-            "passes": count,
-            "pairs": count * n * m,
-            "error": float(outcome[iteration.ERROR]),
-            "errors": history[: min(count, len(history))].copy(),
-            "seconds_setup": prepared - began,
-            "seconds_passes": solved - prepared,
-            "seconds_total": finished - began,
-        },
-    )
-
-
-def _weights(a: Any, b: Any, n: int, m: int, demands: tuple[Marginal, Marginal]) -> tuple[Array, Array]:
-    """Both weights as arrays: uniform ones with the total of the other side, one total where both sides are fixed."""
-    weights_a: Weights | None
-    weights_b: Weights | None
-    balanced = demands[0].fixed and demands[1].fixed
-    if balanced:
-        weights_a, weights_b = check_weights(a, b, n, m)
-    else:
-        weights_a, weights_b = check_weights(a, None, n, m)[0], check_weights(None, b, n, m)[1]
-    total_a = total_mass(weights_a if weights_a is not None else weights_b)
-    total_b = total_mass(weights_b) if weights_b is not None else total_a
-    if weights_a is None:
-        weights_a = np.full(n, total_a / n)
-    if weights_b is None:
-        weights_b = np.full(m, total_b / m)
-    elif balanced and total_a != total_b:
-        weights_b *= total_a / total_b
-    return weights_a, weights_b
-
-
-def _check_costs(problem: Cost, eps: float) -> NDArray[np.bool_] | None:
-    """Which arcs are forbidden; None for none of them."""
-    if not isinstance(problem, CostMatrix):
-        return None
-    C = problem.C
-    with np.errstate(over="ignore", invalid="ignore"):
-        total = float(C.sum())
-    forbidden = None
-    if not math.isfinite(total):
-        forbidden = np.isposinf(C)
-        bad = ~(np.isfinite(C) | forbidden)
-        if bad.any():
-            i, j = (int(k) for k in np.argwhere(bad)[0])
-            raise ValueError(
-                "cost should hold numbers, or +inf for a forbidden arc, but not NaN or -inf; "
-                f"cost[{i}, {j}] = {C[i, j]}."
-            )
-        if not forbidden.any():
-            forbidden = None
-    largest = abs(total) / C.size if forbidden is None else float(np.abs(C[~forbidden]).max(initial=0.0))
-    if largest / _LARGEST_RATIO >= eps:
-        raise ValueError(f"eps = {eps!r} is too small for costs of {largest:.3g}; use monge.emd, which is its limit.")
-    return forbidden
-
-
-def _reachable(
-    forbidden: NDArray[np.bool_], a: Array, b: Array, demands: tuple[Marginal, Marginal]
-) -> tuple[Array, Array]:
-    """The weights without those that no arc leads away from; InfeasibleError if they must be moved."""
-    out = []
-    for weights, reach, side, place in (
-        (a, ~forbidden[:, b > 0.0].all(axis=1), demands[0], "row"),
-        (b, ~forbidden[a > 0.0].all(axis=0), demands[1], "column"),
+    with (
+        kernel(task.cost, task.inner_a, task.inner_b, task.demands[0], workers) as passes,
+        pass_bar(progress) as report,
     ):
-        stuck = (weights > 0.0) & ~reach
-        if side.fixed and stuck.any():
-            raise InfeasibleError(
-                f"no plan avoids the forbidden arcs (cost +inf): all those of {place} {int(np.argmax(stuck))} are "
-                "forbidden, and it has mass. Give them a large finite cost, or let masses differ with marginals=."
-            )
-        out.append(np.where(reach, weights, 0.0))
-    return out[0], out[1]
-
-
-def _leave_out(potential: Array, kept: Array, weights: Array, side: Marginal) -> None:
-    """Potentials of places whose mass stays: the bound of TV, and for KL where exp(-f / rho) is nothing."""
-    potential[(kept == 0.0) & (weights > 0.0)] = min(side.cap, 750.0 * side.kl)
+        rows, columns = task.demands
+        for now, single in passes.iterate(
+            task.inner_a, task.inner_b, rows.kl, rows.cap, columns.kl, columns.cap, task.eps,
+            task.first if task.first > 0.0 else passes.scale, tol, max_iter, passes.noise, f, g, s, history, outcome,
+        ):  # fmt: skip
+            passes.sweep(g, now, single, f, s)
+            if report is not None:
+                report(int(outcome[iteration.PASSES]), now, float(outcome[iteration.ERROR]))
+    _fill_in(task.cost, task.inner_a, task.inner_b, f, g, task.demands[1], task.eps)
+    count = int(outcome[iteration.PASSES])
+    return Outcome(
+        bool(outcome[iteration.STATUS] == iteration.CONVERGED),
+        count,
+        0,
+        float(outcome[iteration.ERROR]),
+        float(outcome[iteration.DUAL]),
+        history[: min(count, len(history))].copy(),
+        time.perf_counter() - began,
+    )
 
 
 def _fill_in(problem: Cost, a: Array, b: Array, f: Array, g: Array, columns: Marginal, eps: float) -> None:
@@ -340,22 +257,6 @@ def _fill_in(problem: Cost, a: Array, b: Array, f: Array, g: Array, columns: Mar
         with np.errstate(divide="ignore"):
             softmin = -eps * (top + np.log(np.exp(exponents - top[:, np.newaxis]).sum(axis=1)))
         g[empty[block]] = np.where(reached, columns.potential(softmin, eps), 0.0)
-
-
-def _start(init: Any, n: int, m: int) -> Array:
-    """The first g."""
-    if init is None:
-        return np.zeros(m)
-    pair = (init.f, init.g) if isinstance(init, Transport) else init
-    if not isinstance(pair, tuple | list) or len(pair) != 2:
-        raise TypeError(f"init should be a Transport or a pair of potentials (f, g); got {type(init).__name__}.")
-    for values, name, size in ((pair[0], "f", n), (pair[1], "g", m)):
-        array = real_array(values, f"init's {name}", None, f"potentials of shape ({size},)")
-        if array.shape != (size,):
-            raise ValueError(f"init's {name} should have shape ({size},); got {array.shape}.")
-        if not np.isfinite(array).all():
-            raise ValueError(f"init's {name} should be finite; drop init= to start afresh.")
-    return np.array(pair[1], dtype=np.float64)
 
 
 def _positive(value: Any, name: str) -> float:

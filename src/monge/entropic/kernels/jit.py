@@ -27,18 +27,14 @@ _DIGEST = hashlib.sha256(
 ).hexdigest()[:12]
 
 
-def jit(fastmath: frozenset[str] = FAST, keep: bool = True) -> Callable[[Callable[..., Any]], Any]:
-    """Compiles a function at its first call, lets go of the interpreter while it runs, and keeps the machine code.
-
-    A generator that compiled code iterates over must not be kept: Numba cannot compile a caller of one that it has
-    loaded.
-    """
+def jit(fastmath: frozenset[str] = FAST) -> Callable[[Callable[..., Any]], Any]:
+    """Compiles a function at its first call, lets go of the interpreter while it runs, and keeps the machine code."""
 
     def decorate(function: Callable[..., Any]) -> Any:
         function.__qualname__ = f"{function.__name__}_{_DIGEST}"
         options: Any = {"nogil": True, "error_model": "numpy", "fastmath": set(fastmath)}
         try:
-            return njit(cache=keep, **options)(function)
+            return njit(cache=True, **options)(function)
         except RuntimeError:  # no directory can be written to
             return njit(**options)(function)
 

@@ -8,17 +8,15 @@ from typing import Any
 from monge.entropic import iteration
 from monge.entropic.kernels.jit import jit
 
-__all__ = ["inlined", "iterate"]
+__all__ = ["iterate"]
 
 
-def _compiled(names: tuple[str, ...], using: dict[str, Any], keep: bool = True) -> dict[str, Any]:
+def _compiled(names: tuple[str, ...], using: dict[str, Any]) -> dict[str, Any]:
     """The functions of `iteration`, compiled; each may call those in `using`."""
     namespace = {**vars(iteration), **using}
-    return {name: jit(keep=keep)(FunctionType(getattr(iteration, name).__code__, namespace, name)) for name in names}
+    return {name: jit()(FunctionType(getattr(iteration, name).__code__, namespace, name)) for name in names}
 
 
 _steps = _compiled(("measure", "noise_floor", "translation", "extrapolate"), {})
 _steps |= _compiled(("plain_step",), _steps)
 iterate = _compiled(("iterate",), _steps)["iterate"]
-# Numba cannot compile a caller of a generator that was loaded from the disk; `solve` is kept with this one in it.
-inlined = _compiled(("iterate",), _steps, keep=False)["iterate"]

@@ -1,65 +1,51 @@
-"""A whole solve of a small problem in one call of compiled code."""
+"""Small problems, solved whole in the C++ core: no pass of theirs is worth a call of its own, nor they a compiler."""
 
 from __future__ import annotations
 
-import math
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from monge.entropic import iteration
-from monge.entropic.kernels.forms import compiled_cost, cost_scale
-from monge.entropic.kernels.jit import jit
-from monge.entropic.kernels.loop import inlined
-from monge.entropic.kernels.passes import prepare, reduce_columns, rows
-from monge.entropic.marginals import Marginal
-from monge.problem.costs import CostMatrix, PointCloud
+from monge.entropic import _small
+from monge.entropic.task import Outcome, Task
+from monge.problem.costs import Cost, CostMatrix, PointCloud
 
-__all__ = ["solve_small"]
+if TYPE_CHECKING:
+    from monge.entropic._small import Problem
 
-Array = NDArray[np.float64]
+__all__ = ["is_small", "solve_small"]
 
-_LN2 = math.log(2.0)
-
-
-@jit()
-def solve(form, like, per_unit, a, b, log_a, log_b, demands, steps, f, g, s, history, outcome):  # type: ignore[no-untyped-def]
-    """A whole solve of a small problem in the precision of `like`, compiled: `iterate` over one chunk of rows."""
-    kl_a, cap_a, kl_b, cap_b = demands
-    eps_last, eps_first, tol, max_iter, noise = steps
-    n = len(a)
-    shift, sums, first = np.zeros(n), np.empty((1, len(b))), n - n
-    for eps, _ in inlined(
-        a, b, kl_a, cap_a, kl_b, cap_b, eps_last, eps_first, tol, max_iter, noise, f, g, s, history, outcome
-    ):
-        unit = eps * _LN2
-        for i in range(n):
-            f[i] /= unit
-            shift[i] /= unit
-        beta, reference, lift = prepare(unit, log_a, log_b, g, shift, f, like)
-        damp, factor = 1.0 / (1.0 + eps / kl_a), per_unit / unit
-        rows(form, factor, beta, reference, log_a, damp, cap_a / unit, lift, first, n, shift, f, sums[first])
-        reduce_columns(form, factor, unit, beta, reference, log_a, log_b, lift, f, g, sums, like, s)
-        for i in range(n):
-            f[i] *= unit
-            shift[i] *= unit
+# Pairs up to which a kernel matrix stays in cache, where two products with it are sooner done than exponentials.
+_SMALL = 2**16
+# As the core numbers them.
+_STORED, _GROUNDS = 0, {"euclidean": 1, "cityblock": 2, "cosine": 3}
 
 
-def solve_small(
-    cost: CostMatrix | PointCloud, a: Array, b: Array, demands: tuple[Marginal, Marginal], eps: float,
-    eps_first: float | None, tol: float, max_iter: int, f: Array, g: Array, s: Array, history: Array, outcome: Array,
-) -> None:  # fmt: skip
-    """`iterate` for a problem that is over before a thread would start, in one precision throughout."""
-    scale, noise = cost_scale(cost)
-    single = tol > iteration.noise_floor(noise, eps) * 2.0
-    dtype: Any = np.float32 if single else np.float64
-    form, per_unit = compiled_cost(cost, dtype)
-    with np.errstate(divide="ignore"):
-        log_a, log_b = np.log2(a), np.log2(b)
-    side, other = demands
-    solve(
-        form, np.empty(0, dtype=dtype), per_unit, a, b, log_a, log_b, (side.kl, side.cap, other.kl, other.cap),
-        (eps, scale if eps_first is None else eps_first, tol, max_iter, noise if single else np.inf), f, g, s, history,
-        outcome,
-    )  # fmt: skip
+def is_small(cost: Cost) -> bool:
+    """Whether the core solves it."""
+    n, m = cost.shape
+    return n * m <= _SMALL and isinstance(cost, CostMatrix | PointCloud)
+
+
+def solve_small(tasks: Sequence[Task], tol: float, max_iter: int, threads: int) -> list[Outcome]:
+    """All tasks, which differ in costs, weights and start alone; each on one thread."""
+    if not tasks:
+        return []
+    rows, columns = tasks[0].demands
+    demands = rows.kl, rows.cap, columns.kl, columns.cap
+    most = min(max_iter, np.iinfo(np.int64).max)
+    outcomes = _small.solve(
+        [_problem(task) for task in tasks], demands, tasks[0].eps, tasks[0].first, tol, most, threads
+    )
+    return [Outcome(*outcome) for outcome in outcomes]
+
+
+def _problem(task: Task) -> Problem:
+    cost = task.cost
+    if isinstance(cost, CostMatrix):
+        matrix = np.ascontiguousarray(cost.C, dtype=np.float64)
+        return _STORED, matrix, None, 1.0, task.inner_a, task.inner_b, task.f, task.g
+    assert isinstance(cost, PointCloud)
+    x, y = (np.ascontiguousarray(points, dtype=np.float64) for points in (cost.x, cost.y))
+    return _GROUNDS[cost.distance], x, y, cost.power, task.inner_a, task.inner_b, task.f, task.g

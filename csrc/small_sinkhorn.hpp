@@ -1,0 +1,54 @@
+// Entropic optimal transport for small problems, whose kernel matrix stays in cache.
+//
+// maximise  phi_a(f) + phi_b(g) - eps sum_ij a_i b_j exp((f_i + g_j - C_ij) / eps)
+//
+// in double precision, from the costs to the potentials. For each eps the exponentials are computed once, relative to
+// potentials that are absorbed into them (Schmitzer 2019, "Stabilized sparse scaling algorithms for entropy regularized
+// transport problems", section 3.1); a pass is then two products with that matrix, until the potentials have moved so
+// far that it must be made anew. So no eps leads to overflow.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace monge {
+
+enum class Ground : int { stored, euclidean, cityblock, cosine };
+
+/// A problem, and where its answer goes. Where both sides must be met exactly, their weights add up to one.
+struct SmallProblem {
+    std::size_t n, m;
+    Ground ground;
+    const double* x;   // stored: the costs (n, m); else points (n, d)
+    const double* y;   // points (m, d)
+    std::size_t d;
+    double power;      // to which the distance is raised
+    const double* a;   // (n,)
+    const double* b;   // (m,)
+    double kl[2], cap[2];  // the demands on the rows and the columns: see marginals.py
+    double eps, first;     // the eps to start from; zero for the scale of the costs
+    double tol;
+    std::int64_t max_iter;
+    double* f;         // (n,)
+    double* g;         // (m,); both hold the start
+};
+
+struct SmallOutcome {
+    bool converged;
+    std::int64_t passes, steps;  // steps of Newton's method
+    double error, dual, seconds;
+    std::vector<double> errors;  // after each pass, the first ones
+};
+
+struct SmallOptions {
+    int threads = 1;
+    /// Called now and then on the calling thread; true stops all solves where they are.
+    bool (*poll)(void*) = nullptr;
+    void* context = nullptr;
+};
+
+/// Solves `count` problems, each on one thread. False if there is no memory.
+bool solve_small(const SmallProblem* problems, SmallOutcome* outcomes, std::size_t count, const SmallOptions& options);
+
+}  // namespace monge

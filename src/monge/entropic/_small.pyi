@@ -1,0 +1,28 @@
+from numpy import float64
+from numpy.typing import NDArray
+
+# The kind of cost, the matrix or the points (n, d) and (m, d), the power of the distance, a, b, and f and g: they hold
+# the start, and get the answer.
+Problem = tuple[
+    int,
+    NDArray[float64],
+    NDArray[float64] | None,
+    float,
+    NDArray[float64],
+    NDArray[float64],
+    NDArray[float64],
+    NDArray[float64],
+]
+# Whether it converged, passes, steps of Newton's method, the marginal error, the dual value, the errors of all passes,
+# seconds.
+Outcome = tuple[bool, int, int, float, float, NDArray[float64], float]
+
+def solve(
+    problems: list[Problem],
+    demands: tuple[float, float, float, float],
+    eps: float,
+    first: float,
+    tol: float,
+    max_iter: int,
+    threads: int,
+) -> list[Outcome]: ...

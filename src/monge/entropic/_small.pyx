@@ -1,0 +1,107 @@
+# distutils: language = c++
+# cython: language_level=3, boundscheck=False, wraparound=False, embedsignature=False
+"""The binding of csrc/small_sinkhorn.hpp: convert, drop the GIL, map the outcome. Nothing else."""
+
+from cpython.exc cimport PyErr_CheckSignals
+from libc.stdint cimport int64_t
+from libcpp cimport bool as cbool
+from libcpp.vector cimport vector
+
+import numpy as np
+
+
+cdef extern from "small_sinkhorn.hpp" namespace "monge" nogil:
+    cdef enum class Ground(int):
+        stored
+
+    cdef struct SmallProblem:
+        size_t n, m
+        Ground ground
+        const double* x
+        const double* y
+        size_t d
+        double power
+        const double* a
+        const double* b
+        double kl[2]
+        double cap[2]
+        double eps, first, tol
+        int64_t max_iter
+        double* f
+        double* g
+
+    cdef cppclass SmallOutcome:
+        cbool converged
+        int64_t passes, steps
+        double error, dual, seconds
+        vector[double] errors
+
+    cdef cppclass SmallOptions:
+        int threads
+        cbool (*poll)(void*) noexcept nogil
+        void* context
+
+    cbool solve_small(const SmallProblem*, SmallOutcome*, size_t, const SmallOptions&)
+
+
+cdef class _Watch:
+    """The exception that stopped the solve."""
+    cdef object error
+
+
+cdef cbool _poll(void* context) noexcept with gil:
+    try:
+        PyErr_CheckSignals()
+    except BaseException as error:
+        (<_Watch> context).error = error
+        return True
+    return False
+
+
+cdef void _convert(tuple problem, tuple demands, double eps, double first, double tol, int64_t max_iter,
+                   SmallProblem* out) except *:
+    cdef const double[:, ::1] x, y
+    cdef const double[::1] a, b
+    cdef double[::1] f, g
+    ground, x, y, power, a, b, f, g = problem
+    out.n, out.m = f.shape[0], g.shape[0]
+    out.ground = <Ground> <int> ground
+    out.x = &x[0, 0] if x.shape[1] > 0 else NULL
+    if y is not None:
+        out.y, out.d = (&y[0, 0] if y.shape[1] > 0 else NULL), y.shape[1]
+    out.power = power
+    out.a, out.b, out.f, out.g = &a[0], &b[0], &f[0], &g[0]
+    out.kl[0], out.cap[0], out.kl[1], out.cap[1] = demands
+    out.eps, out.first, out.tol, out.max_iter = eps, first, tol, max_iter
+
+
+cdef tuple _answer(const SmallOutcome& out):
+    cdef double[::1] errors
+    cdef size_t k
+    kept = np.empty(out.errors.size())
+    if out.errors.size() > 0:
+        errors = kept
+        for k in range(out.errors.size()):
+            errors[k] = out.errors[k]
+    return out.converged, out.passes, out.steps, out.error, out.dual, kept, out.seconds
+
+
+def solve(list problems, tuple demands, double eps, double first, double tol, int64_t max_iter, int threads):
+    cdef vector[SmallProblem] converted
+    cdef vector[SmallOutcome] outcomes
+    cdef SmallOptions options
+    cdef _Watch watch = _Watch()
+    cdef size_t k, count = len(problems)
+    cdef cbool enough
+    converted.resize(count)
+    outcomes.resize(count)
+    for k in range(count):
+        _convert(problems[k], demands, eps, first, tol, max_iter, &converted[k])
+    options.threads, options.poll, options.context = threads, _poll, <void*> watch
+    with nogil:
+        enough = solve_small(converted.data(), outcomes.data(), count, options)
+    if watch.error is not None:
+        raise watch.error
+    if not enough:
+        raise MemoryError("no memory for the costs of small problems; solve fewer at once, on fewer threads.")
+    return [_answer(outcomes[k]) for k in range(count)]

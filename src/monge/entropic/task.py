@@ -1,0 +1,198 @@
+"""One entropic problem: its checks, the scales it is solved in, and the way from potentials to a `Transport`."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monge.entropic.answer import EntropicTransport
+from monge.entropic.marginals import Marginal
+from monge.exact.emd import emd
+from monge.problem.arrays import real_array
+from monge.problem.costs import Cost, CostMatrix
+from monge.problem.measures import Weights, check_weights, total_mass
+from monge.problem.transport import InfeasibleError, Status, Transport
+
+__all__ = ["Outcome", "Task"]
+
+Array = NDArray[np.float64]
+
+# The ratio of costs to eps beyond which their quotients overflow.
+_LARGEST_RATIO = 1e300
+
+
+class Outcome(NamedTuple):
+    """What a solver says of a task, beside the potentials that it leaves there."""
+
+    converged: bool
+    passes: int
+    newton_steps: int  # of the passes
+    error: float  # in the marginals
+    dual: float  # value, for weights of total one
+    errors: Array  # after each of the first passes
+    seconds: float
+
+
+class Task:
+    """A problem that has been checked, with its weights normalised.
+
+    Attributes
+    ----------
+    inner_a, inner_b : ndarray (n,), (m,)
+        Weights for the iteration: without those that no arc leads away from, of total one if both sides are fixed.
+    f, g : ndarray (n,), (m,)
+        The start, and later the potentials.
+    first : float
+        The eps to start from; zero for the scale of the costs.
+    """
+
+    def __init__(self, cost: Cost, a: Any, b: Any, demands: tuple[Marginal, Marginal], eps: float, init: Any) -> None:
+        self.began = time.perf_counter()
+        self.cost, self.demands, self.eps = cost, demands, eps
+        n, m = cost.shape
+        self.balanced = demands[0].fixed and demands[1].fixed
+        # P / M has weights a / M and b / M, and potentials that add up to eps log M more.
+        self.a, self.b, self.M = _weights(a, b, n, m, self.balanced)
+        self.forbidden = _check_costs(cost, eps)
+        self.inner_a, self.inner_b = self.a, self.b
+        if self.forbidden is not None:
+            self.inner_a, self.inner_b = _reachable(self.forbidden, self.a, self.b, demands)
+        if self.M != 1.0:
+            self.inner_a, self.inner_b = self.inner_a / self.M, self.inner_b / self.M
+        self.f, self.g = _start(init, n, m)
+        self.first = eps if init is not None else 0.0
+        self.prepared = time.perf_counter()
+
+    def answer(self, outcome: Outcome) -> EntropicTransport:
+        """The Transport, from potentials that were found."""
+        a, b, f, g, M, eps, forbidden = self.a, self.b, self.f, self.g, self.M, self.eps, self.forbidden
+        converged, passes, steps, error, dual, errors, seconds = outcome
+        status = Status.CONVERGED if converged else Status.MAX_ITER
+        if forbidden is not None:
+            if not converged and self.balanced:
+                emd(np.where(forbidden, np.inf, 0.0), a, b)  # says so if there is no plan
+            _leave_out(f, self.inner_a, a, self.demands[0])
+            _leave_out(g, self.inner_b, b, self.demands[1])
+        product = M * M if self.balanced else float(a.sum()) * float(b.sum())
+        value = M * dual + eps * (product - M * math.log(M))
+        if M != 1.0:
+            f -= eps * math.log(M)
+        if forbidden is not None:
+            for weights, kept, side in zip((a, b), (self.inner_a, self.inner_b), self.demands, strict=True):
+                if not side.fixed:
+                    value += min(side.kl, side.cap) * float(weights[kept == 0.0].sum())
+        now = time.perf_counter()
+        return EntropicTransport(
+            self.cost,
+            (a, b),
+            self.demands,
+            eps,
+            f,
+            g,
+            value=value,
+            status=status,
+            iterations=passes,
+            stats={
+                "passes": passes,
+                "newton_steps": steps,
+                "pairs": passes * len(a) * len(b),
+                "error": error,
+                "errors": errors,
+                "seconds_setup": self.prepared - self.began,
+                "seconds_passes": seconds,
+                "seconds_total": now - self.began,
+            },
+        )
+
+
+def _weights(a: Any, b: Any, n: int, m: int, balanced: bool) -> tuple[Array, Array, float]:
+    """Both weights as arrays, and their total, where both sides are fixed; it is one otherwise.
+
+    Uniform weights have the total of the other side.
+    """
+    if a is None and b is None:
+        return np.full(n, 1.0 / n), np.full(m, 1.0 / m), 1.0
+    weights_a: Weights | None
+    weights_b: Weights | None
+    if balanced:
+        weights_a, weights_b = check_weights(a, b, n, m)
+    else:
+        weights_a, weights_b = check_weights(a, None, n, m)[0], check_weights(None, b, n, m)[1]
+    total_a = total_mass(weights_a if weights_a is not None else weights_b)
+    total_b = total_mass(weights_b) if weights_b is not None else total_a
+    if weights_a is None:
+        weights_a = np.full(n, total_a / n)
+    if weights_b is None:
+        weights_b = np.full(m, total_b / m)
+    elif balanced and total_a != total_b:
+        weights_b *= total_a / total_b
+    return weights_a, weights_b, total_a if balanced else 1.0
+
+
+def _check_costs(problem: Cost, eps: float) -> NDArray[np.bool_] | None:
+    """Which arcs are forbidden; None for none of them."""
+    if not isinstance(problem, CostMatrix):
+        return None
+    C = problem.C
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = float(C.sum())
+    forbidden = None
+    if not math.isfinite(total):
+        forbidden = np.isposinf(C)
+        bad = ~(np.isfinite(C) | forbidden)
+        if bad.any():
+            i, j = (int(k) for k in np.argwhere(bad)[0])
+            raise ValueError(
+                "cost should hold numbers, or +inf for a forbidden arc, but not NaN or -inf; "
+                f"cost[{i}, {j}] = {C[i, j]}."
+            )
+        if not forbidden.any():
+            forbidden = None
+    largest = abs(total) / C.size if forbidden is None else float(np.abs(C[~forbidden]).max(initial=0.0))
+    if largest / _LARGEST_RATIO >= eps:
+        raise ValueError(f"eps = {eps!r} is too small for costs of {largest:.3g}; use monge.emd, which is its limit.")
+    return forbidden
+
+
+def _reachable(
+    forbidden: NDArray[np.bool_], a: Array, b: Array, demands: tuple[Marginal, Marginal]
+) -> tuple[Array, Array]:
+    """The weights without those that no arc leads away from; InfeasibleError if they must be moved."""
+    out = []
+    for weights, reach, side, place in (
+        (a, ~forbidden[:, b > 0.0].all(axis=1), demands[0], "row"),
+        (b, ~forbidden[a > 0.0].all(axis=0), demands[1], "column"),
+    ):
+        stuck = (weights > 0.0) & ~reach
+        if side.fixed and stuck.any():
+            raise InfeasibleError(
+                f"no plan avoids the forbidden arcs (cost +inf): all those of {place} {int(np.argmax(stuck))} are "
+                "forbidden, and it has mass. Give them a large finite cost, or let masses differ with marginals=."
+            )
+        out.append(np.where(reach, weights, 0.0))
+    return out[0], out[1]
+
+
+def _leave_out(potential: Array, kept: Array, weights: Array, side: Marginal) -> None:
+    """Potentials of places whose mass stays: the bound of TV, and for KL where exp(-f / rho) is nothing."""
+    potential[(kept == 0.0) & (weights > 0.0)] = min(side.cap, 750.0 * side.kl)
+
+
+def _start(init: Any, n: int, m: int) -> tuple[Array, Array]:
+    """The first f and g."""
+    if init is None:
+        return np.zeros(n), np.zeros(m)
+    pair = (init.f, init.g) if isinstance(init, Transport) else init
+    if not isinstance(pair, tuple | list) or len(pair) != 2:
+        raise TypeError(f"init should be a Transport or a pair of potentials (f, g); got {type(init).__name__}.")
+    for values, name, size in ((pair[0], "f", n), (pair[1], "g", m)):
+        array = real_array(values, f"init's {name}", None, f"potentials of shape ({size},)")
+        if array.shape != (size,):
+            raise ValueError(f"init's {name} should have shape ({size},); got {array.shape}.")
+        if not np.isfinite(array).all():
+            raise ValueError(f"init's {name} should be finite; drop init= to start afresh.")
+    return np.array(pair[0], dtype=np.float64), np.array(pair[1], dtype=np.float64)
