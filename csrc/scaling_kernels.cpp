@@ -117,12 +117,13 @@ void summary(const double* c, size_t size, double* least, double* total, double*
     *count = sum(number);
 }
 
-void products(const double* K, size_t rows, size_t stride, const double* v, double* out) {
+void products(const double* K, size_t rows, size_t stride, size_t size, const double* v, double* out) {
+    const size_t whole = size / width * width;
     size_t i = 0;
     for (; i + 4 <= rows; i += 4) {  // four sums hide the latency of an addition
         const double* row = K + i * stride;
         Vector s0 = {}, s1 = {}, s2 = {}, s3 = {};
-        for (size_t j = 0; j < stride; j += width) {
+        for (size_t j = 0; j < whole; j += width) {
             const Vector factor = load(v + j);
             s0 += load(row + j) * factor;
             s1 += load(row + stride + j) * factor;
@@ -136,23 +137,30 @@ void products(const double* K, size_t rows, size_t stride, const double* v, doub
     }
     for (; i < rows; ++i) {
         Vector s = {};
-        for (size_t j = 0; j < stride; j += width) s += load(K + i * stride + j) * load(v + j);
+        for (size_t j = 0; j < whole; j += width) s += load(K + i * stride + j) * load(v + j);
         out[i] = sum(s);
     }
+    if (whole < size)
+        for (i = 0; i < rows; ++i)
+            for (size_t j = whole; j < size; ++j) out[i] += K[i * stride + j] * v[j];
 }
 
-void accumulate(const double* K, size_t rows, size_t stride, const double* w, double* out) {
+void accumulate(const double* K, size_t rows, size_t stride, size_t size, const double* w, double* out) {
+    const size_t whole = size / width * width;
     size_t i = 0;
     for (; i + 4 <= rows; i += 4) {
         const double* row = K + i * stride;
         const Vector w0 = spread(w[i]), w1 = spread(w[i + 1]), w2 = spread(w[i + 2]), w3 = spread(w[i + 3]);
-        for (size_t j = 0; j < stride; j += width)
+        for (size_t j = 0; j < whole; j += width)
             store(out + j, load(out + j) + ((w0 * load(row + j) + w1 * load(row + stride + j)) +
                                             (w2 * load(row + 2 * stride + j) + w3 * load(row + 3 * stride + j))));
     }
     for (; i < rows; ++i)
-        for (size_t j = 0; j < stride; j += width)
+        for (size_t j = 0; j < whole; j += width)
             store(out + j, load(out + j) + spread(w[i]) * load(K + i * stride + j));
+    if (whole < size)
+        for (i = 0; i < rows; ++i)
+            for (size_t j = whole; j < size; ++j) out[j] += w[i] * K[i * stride + j];
 }
 
 void exp2_all(const double* x, size_t size, double* out) {

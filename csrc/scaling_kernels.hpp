@@ -2,8 +2,8 @@
 // method needs.
 //
 // They are written once, in scaling_kernels.cpp, and built once per instruction set, like row_kernels.hpp; other than
-// there, sums are rounded differently in each. All arrays are in double precision, and all rows are filled up to a
-// multiple of eight numbers, by what adds nothing to a sum.
+// there, sums are rounded differently in each. All arrays are in double precision. A `stride` is that of the rows of a
+// matrix; it and a `size` are multiples of eight where nothing else is said, and rows filled up by what adds nothing.
 #pragma once
 
 #include <cstddef>
@@ -18,11 +18,12 @@ struct ScalingKernels {
     /// The least number among c_j, the sum of the finite ones and their number.
     void (*summary)(const double* c, std::size_t size, double* least, double* total, double* count);
 
-    /// out_i = sum_j K_ij v_j for some rows of K, of `stride` numbers each.
-    void (*products)(const double* K, std::size_t rows, std::size_t stride, const double* v, double* out);
+    /// out_i = sum_j K_ij v_j over j < size, any number.
+    void (*products)(const double* K, std::size_t rows, std::size_t stride, std::size_t size, const double* v, double* out);
 
-    /// out_j += sum_i w_i K_ij.
-    void (*accumulate)(const double* K, std::size_t rows, std::size_t stride, const double* w, double* out);
+    /// out_j += sum_i w_i K_ij for j < size, any number.
+    void (*accumulate)(const double* K, std::size_t rows, std::size_t stride, std::size_t size, const double* w,
+                       double* out);
 
     /// out_k = 2^x_k, for -1022 <= x_k <= 1000; zero for smaller ones.
     void (*exp2)(const double* x, std::size_t size, double* out);

@@ -13,6 +13,7 @@
 
 #include "emd.hpp"
 #include "scaling_kernels.hpp"
+#include "sinkhorn_steps.hpp"
 #include "workers.hpp"
 
 namespace monge {
@@ -22,7 +23,7 @@ using std::int64_t;
 using std::size_t;
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
-constexpr double ln2 = 0.69314718055994530942;
+constexpr double ln2 = 0.69314718055994530942, eps_ = 1.0 / ln2;
 
 // Factor between values of eps.
 constexpr double anneal = 4.0;
@@ -32,10 +33,6 @@ constexpr double anneal = 4.0;
 constexpr double coarse = 0.03, stage_error = 0.1, least_stage_error = 0.003;
 // Steps that acceleration looks back on.
 constexpr size_t depth = 8;
-// In log2 units: changes beyond which one pass tells little, and how far acceleration may go beyond the plain step.
-constexpr double trusted_residual = 15.0, longest_step = 60.0;
-// Added to the unit diagonal of the least squares problem: in its directions below this there is only noise.
-constexpr double ridge = 1e-13;
 // How far, in log2 units, potentials may move from those that are absorbed: what was cut off then still counts for
 // nothing, and no row or column sum overflows.
 constexpr double farthest = 200.0;
@@ -100,9 +97,8 @@ private:
         logarithms(a_, log_a_);
         logarithms(b_, log_b_);
         const int side = turned_ ? 1 : 0;
-        kl_a_ = p.kl[side], cap_a_ = p.cap[side], kl_b_ = p.kl[1 - side], cap_b_ = p.cap[1 - side];
-        translate_ = (kl_a_ < infinity || kl_b_ < infinity) && cap_a_ == infinity && cap_b_ == infinity;
-        balanced_rows_ = kl_a_ == infinity && cap_a_ == infinity;
+        balanced_rows_ = p.kl[side] == infinity && p.cap[side] == infinity;
+        balanced_ = balanced_rows_ && p.kl[1 - side] == infinity && p.cap[1 - side] == infinity;
         memory_.resize((2 * depth + 3) * stride_);
         load_costs();
     }
@@ -173,9 +169,14 @@ private:
 
     // --- Passes ---
 
-    /// Potentials in log2 units of this eps; what is absorbed is of another one.
+    /// From here on potentials and demands are in log2 units of this eps, which is `eps_` itself.
     void enter(double eps) {
+        const SmallProblem& p = *p_;
+        const int side = turned_ ? 1 : 0;
         unit_ = eps * ln2;
+        sides_ = {n_, m_, a_.data(), b_.data(), p.kl[side] / unit_, p.cap[side] / unit_, p.kl[1 - side] / unit_,
+                  p.cap[1 - side] / unit_};
+        translate_ = sides_.translate();
         absorbed_ = false;
         taken_ = 0;
     }
@@ -205,11 +206,11 @@ private:
         std::fill(column_.begin(), column_.end(), 0.0);
         // As many rows at a time as stay in the first cache between the two products.
         const size_t block = std::max<size_t>(8, 2048 / stride_ / 8 * 8);
-        const double damp = 1.0 / (1.0 + unit_ / ln2 / kl_a_), cap = cap_a_ / unit_;
+        const double damp = 1.0 / (1.0 + eps_ / sides_.kl_a), cap = sides_.cap_a;
         for (size_t first = 0; first < n_; first += block) {
             const size_t rows = std::min(block, n_ - first), all = filled(rows);
             const double* K = &K_[first * stride_];
-            kernels_.products(K, rows, stride_, v_.data(), &r_[first]);
+            kernels_.products(K, rows, stride_, stride_, v_.data(), &r_[first]);
             for (size_t i = first; i < first + all; ++i) r_[i] = r_[i] > 0.0 ? r_[i] : 1.0;  // no column in reach
             kernels_.log2(&r_[first], all, &log_r_[first]);
             if (balanced_rows_) {
@@ -226,7 +227,7 @@ private:
                 kernels_.exp2(&w_[first], all, &w_[first]);
                 for (size_t i = first; i < first + all; ++i) w_[i] *= a_[i] / r_[i];
             }
-            kernels_.accumulate(K, rows, stride_, &w_[first], column_.data());
+            kernels_.accumulate(K, rows, stride_, stride_, &w_[first], column_.data());
         }
         for (size_t j = 0; j < stride_; ++j) {
             column_[j] *= v_[j];
@@ -260,112 +261,22 @@ private:
         return -top - std::log2(total);
     }
 
-    /// The column sums that beta calls for, the marginal error, and the dual value in units of this eps.
+    /// The column sums that beta calls for, the marginal error, and the dual value.
     void measure() {
-        const double eps = unit_ / ln2, cap_b = cap_b_ / unit_;
-        double error = 0.0, value = 0.0, other = 0.0;
-        mass_ = 0.0;
-        for (size_t i = 0; i < n_; ++i)
-            if (a_[i] > 0.0)
-                value += a_[i] * (kl_a_ < infinity ? -kl_a_ / unit_ * std::expm1(-alpha_[i] * unit_ / kl_a_) : alpha_[i]);
-        for (size_t j = 0; j < m_; ++j) {
-            wanted_[j] = kl_b_ < infinity ? b_[j] * std::exp(-beta_[j] * unit_ / kl_b_) : b_[j];
-            if (!(b_[j] > 0.0)) continue;
-            mass_ += column_[j];
-            if (!(held(j, cap_b))) error += std::fabs(column_[j] - wanted_[j]);
-            other += b_[j] * (kl_b_ < infinity ? -kl_b_ / unit_ * std::expm1(-beta_[j] * unit_ / kl_b_) : beta_[j]);
-        }
-        error_ = mass_ > 0.0 ? error / mass_ : 0.0;
-        dual_ = unit_ * (value + other) - eps * mass_;
-        size_ = unit_ * (std::fabs(value) + std::fabs(other)) + eps * mass_;
+        const Measured plan = monge::measure(sides_, alpha_.data(), beta_.data(), column_.data(), wanted_.data());
+        mass_ = plan.mass;
+        error_ = plan.error;
+        dual_ = unit_ * (plan.value_a + plan.value_b - eps_ * plan.mass);
+        size_ = unit_ * (std::fabs(plan.value_a) + std::fabs(plan.value_b) + eps_ * plan.mass);
         if (out_->errors.size() < most_errors) out_->errors.push_back(error_);
         out_->error = error_;
         out_->dual = dual_;
     }
 
-    /// Whether beta_j is at TV's bound, and the plan would have it go beyond.
-    bool held(size_t j, double cap) const {
-        return (beta_[j] >= cap && column_[j] <= wanted_[j]) || (beta_[j] <= -cap && column_[j] >= wanted_[j]);
-    }
-
     // --- Steps ---
 
     void plain_step(std::vector<double>& next) {
-        const double damp = 1.0 / (1.0 + unit_ / ln2 / kl_b_), cap = cap_b_ / unit_;
-        const double first = translate_ ? translation(beta_) : 0.0;
-        for (size_t j = 0; j < m_; ++j)
-            next[j] = b_[j] > 0.0 ? std::min(std::max(damp * (softmin_[j] - first), -cap), cap) : 0.0;
-        if (!translate_) return;
-        for (size_t i = 0; i < n_; ++i) alpha_[i] += first;
-        const double second = translation(next);
-        for (size_t j = 0; j < m_; ++j) next[j] -= second;
-    }
-
-    /// The t for which alpha + t, beta - t have the largest dual value.
-    double translation(const std::vector<double>& beta) const {
-        const double per_a = unit_ / kl_a_, per_b = unit_ / kl_b_;
-        double low_a = infinity, low_b = infinity, sum_a = 0.0, sum_b = 0.0;
-        for (size_t i = 0; i < n_; ++i)
-            if (a_[i] > 0.0) low_a = std::min(low_a, alpha_[i]);
-        for (size_t j = 0; j < m_; ++j)
-            if (b_[j] > 0.0) low_b = std::min(low_b, beta[j]);
-        for (size_t i = 0; i < n_; ++i) sum_a += a_[i] * std::exp(std::min(low_a - alpha_[i], 0.0) * per_a);
-        for (size_t j = 0; j < m_; ++j) sum_b += b_[j] * std::exp(std::min(low_b - beta[j], 0.0) * per_b);
-        return (std::log(sum_a / sum_b) - low_a * per_a + low_b * per_b) / (per_a + per_b);
-    }
-
-    /// beta <- Anderson's combination of this and the last plain steps (Walker and Ni 2011, section 2); false if that is
-    /// just the plain one, which `safe_` holds.
-    bool extrapolate() {
-        double* changes = memory_.data();
-        double* residual = changes + (2 * depth) * stride_;
-        double* last_residual = residual + stride_;
-        double* last_plain = last_residual + stride_;
-        const size_t newest = (taken_ + depth - 1) % depth, known = std::min(taken_, depth);
-        for (size_t j = 0; j < stride_; ++j)
-            residual[j] = b_[j] > 0.0 ? std::min(std::max(safe_[j] - beta_[j], -trusted_residual), trusted_residual) : 0.0;
-        if (known > 0)
-            for (size_t j = 0; j < stride_; ++j) {
-                changes[newest * stride_ + j] = residual[j] - last_residual[j];
-                changes[(depth + newest) * stride_ + j] = safe_[j] - last_plain[j];
-            }
-        for (size_t j = 0; j < stride_; ++j) {
-            last_residual[j] = residual[j];
-            last_plain[j] = beta_[j] = safe_[j];
-        }
-        ++taken_;
-        if (known == 0) return false;
-        double weight[depth], product[depth], scaling[depth];
-        for (size_t j = 0; j < stride_; ++j) scratch_[j] = b_[j] * residual[j];
-        kernels_.products(changes, known, stride_, scratch_.data(), weight);
-        for (size_t j = 0; j < stride_; ++j) scratch_[j] = b_[j] * changes[newest * stride_ + j];
-        kernels_.products(changes, known, stride_, scratch_.data(), product);
-        for (size_t q = 0; q < known; ++q) gram_[newest][q] = gram_[q][newest] = product[q];
-        double factor[depth][depth];
-        for (size_t q = 0; q < known; ++q) {
-            if (!(gram_[q][q] > 0.0)) return false;
-            scaling[q] = 1.0 / std::sqrt(gram_[q][q]);
-            for (size_t r = 0; r <= q; ++r) {
-                double entry = r == q ? 1.0 + ridge : gram_[q][r] * scaling[q] * scaling[r];
-                for (size_t s = 0; s < r; ++s) entry -= factor[q][s] * factor[r][s];
-                factor[q][r] = r == q ? 1.0 / std::sqrt(std::max(entry, ridge)) : entry * factor[r][r];
-            }
-            weight[q] *= scaling[q];
-            for (size_t r = 0; r < q; ++r) weight[q] -= factor[q][r] * weight[r];
-            weight[q] *= factor[q][q];
-        }
-        for (size_t q = known; q-- > 0;) {
-            for (size_t r = q + 1; r < known; ++r) weight[q] -= factor[r][q] * weight[r];
-            weight[q] *= factor[q][q];
-        }
-        for (size_t q = 0; q < known; ++q) weight[q] *= -scaling[q];
-        kernels_.accumulate(changes + depth * stride_, known, stride_, weight, beta_.data());
-        const double cap = cap_b_ / unit_;
-        for (size_t j = 0; j < m_; ++j) {
-            const double step = std::min(std::max(beta_[j] - safe_[j], -longest_step), longest_step);
-            beta_[j] = std::min(std::max(safe_[j] + step, -cap), cap);
-        }
-        return true;
+        monge::plain_step(sides_, eps_, translate_, alpha_.data(), beta_.data(), softmin_.data(), next.data());
     }
 
     /// Newton's method for the dual as a function of beta alone, from potentials that a pass was made with, until the
@@ -423,16 +334,16 @@ private:
     /// H, scaled to a unit diagonal, and the gradient at the last pass. The second derivative by g is -H / eps, with
     /// H = diag(column sums, and what the demand adds) - P' diag(1 / (row sums, and ...)) P.
     void curvature() {
-        const double eps = unit_ / ln2, cap_a = cap_a_ / unit_, cap_b = cap_b_ / unit_;
+        const double cap_b = sides_.cap_b;
         for (size_t i = 0; i < n_; ++i) {
-            const double sum = w_[i] * r_[i] * (1.0 + eps / kl_a_);
-            const bool fixed = std::fabs(alpha_[i]) >= cap_a;  // at TV's bound
+            const double sum = w_[i] * r_[i] * (1.0 + eps_ / sides_.kl_a);
+            const bool fixed = std::fabs(alpha_[i]) >= sides_.cap_a;  // at TV's bound
             log_r_[i] = sum > 0.0 && !fixed ? w_[i] * (w_[i] / sum) : 0.0;
         }
         kernels_.gram(K_.data(), n_, stride_, log_r_.data(), H_.data());
         for (size_t j = 0; j < m_; ++j) {
-            const double diagonal = column_[j] + (kl_b_ < infinity ? wanted_[j] * (eps / kl_b_) : 0.0);
-            const bool free = b_[j] > 0.0 && !held(j, cap_b) && diagonal > 0.0;
+            const double diagonal = column_[j] + wanted_[j] * (eps_ / sides_.kl_b);
+            const bool free = b_[j] > 0.0 && !held(beta_[j], cap_b, column_[j], wanted_[j]) && diagonal > 0.0;
             diagonal_[j] = free ? 1.0 / std::sqrt(diagonal) : 0.0;
             right_[j] = free ? wanted_[j] - column_[j] : 0.0;
         }
@@ -446,7 +357,7 @@ private:
 
     /// beta <- base + the step with this damping; the increase of the dual that the gradient promises.
     double newton_step(double damping) {
-        const double cap = cap_b_ / unit_;
+        const double cap = sides_.cap_b;
         ++out_->steps;
         for (size_t j = 0; j < m_; ++j) {
             std::copy(&H_[j * stride_] + j / 8 * 8, &H_[j * stride_] + stride_, &U_[j * stride_] + j / 8 * 8);
@@ -465,11 +376,9 @@ private:
 
     // --- The loop ---
 
-    bool balanced() const { return balanced_rows_ && kl_b_ == infinity && cap_b_ == infinity; }
-
     /// beta <- potentials of the problem without entropy, which those of a small eps are near; false if there are none.
     bool exact_start() {
-        if (!balanced()) return false;
+        if (!balanced_) return false;
         Problem exact;
         exact.cost = C_.data();
         exact.n = n_, exact.m = m_;
@@ -542,7 +451,8 @@ private:
             }
             plain_step(safe_);
             safe_dual = dual_, safe_error = error_;
-            accelerated = extrapolate();
+            accelerated = extrapolate(b_.data(), stride_, sides_.cap_b, eps_, taken_++, safe_.data(), beta_.data(),
+                                      memory_.data(), stride_, gram_, depth);
         }
     }
 
@@ -550,7 +460,7 @@ private:
         const SmallProblem& p = *p_;
         double* rows = turned_ ? p.g : p.f;
         double* columns = turned_ ? p.f : p.g;
-        if (out_->converged && balanced()) {
+        if (out_->converged && balanced_) {
             // Another half step is free, and gives each column what it must have, were that next to nothing. The rows then
             // miss no more in all than the columns did.
             double more = 0.0;
@@ -559,12 +469,12 @@ private:
                     more += b_[j] * (softmin_[j] - beta_[j]);
                     beta_[j] = softmin_[j];
                 }
-            out_->dual += unit_ * more + unit_ / ln2 * (mass_ - 1.0);
+            out_->dual += unit_ * more + unit_ * eps_ * (mass_ - 1.0);
         }
         for (size_t j = 0; j < m_; ++j)
             if (!(b_[j] > 0.0)) {  // the passes leave these out
-                const double softmin = column_softmin(j), cap = cap_b_ / unit_;
-                beta_[j] = softmin < infinity ? std::min(std::max(softmin / (1.0 + unit_ / ln2 / kl_b_), -cap), cap) : 0.0;
+                const double softmin = column_softmin(j), cap = sides_.cap_b;
+                beta_[j] = softmin < infinity ? std::min(std::max(softmin / (1.0 + eps_ / sides_.kl_b), -cap), cap) : 0.0;
             }
         for (size_t i = 0; i < n_; ++i) rows[i] = alpha_[i] < infinity ? alpha_[i] * unit_ : 0.0;
         for (size_t j = 0; j < m_; ++j) columns[j] = beta_[j] * unit_;
@@ -577,11 +487,11 @@ private:
     const SmallOptions* poll_ = nullptr;
     size_t n_ = 0, m_ = 0, stride_ = 0, work_ = 0, taken_ = 0;
     int64_t wait_ = 0;  // passes of an eps before Newton's method
-    bool turned_ = false, translate_ = false, balanced_rows_ = true, absorbed_ = false;
-    double kl_a_ = 0.0, cap_a_ = 0.0, kl_b_ = 0.0, cap_b_ = 0.0;
+    bool turned_ = false, translate_ = false, balanced_ = true, balanced_rows_ = true, absorbed_ = false;
+    Sides sides_{};
     double unit_ = 0.0;  // cost units per log2 unit
     double mass_ = 0.0, error_ = 0.0, dual_ = 0.0, size_ = 0.0;
-    double gram_[depth][depth];
+    double gram_[depth * depth];
     std::vector<double> C_, K_, at_, across_, memory_, H_, U_;
     // By row: weights, their logarithms, potentials, those absorbed, scalings, sums before scaling, their logarithms.
     std::vector<double> a_, log_a_, alpha_, alpha0_, w_, r_, log_r_;

@@ -223,7 +223,7 @@ class TestWarmUp:
     def test_reports_what_it_did(self, capsys):
         assert main(["warm-up"]) == 0
         shown = capsys.readouterr().out
-        for row in ("small: points, sqeuclidean", "large: matrix, float32", "grid", "all", "kept in"):
+        for row in ("points, sqeuclidean", "matrix, float32", "grid", "all", "kept in"):
             assert row in shown
 
     def test_nothing_is_left_to_compile(self):

@@ -14,8 +14,8 @@ import pytest
 from cases import sample
 
 import monge
-from monge.entropic import iteration
-from monge.entropic.kernels import exp2, loop, passes
+from monge.entropic import _steps, iteration
+from monge.entropic.kernels import exp2, passes
 from monge.entropic.kernels.cpu import CpuKernel
 from monge.entropic.kernels.reference import ReferenceKernel
 from monge.entropic.marginals import KL, TV, Balanced
@@ -164,11 +164,26 @@ class TestCompiled:
         assert first.stdout.split() == ["8.0", "0"], first.stderr
         assert second.stdout.split() == ["8.0", "1"], second.stderr
 
+    @pytest.mark.slow
+    @pytest.mark.parametrize("tol", [1e-3, 1e-9])
+    def test_code_that_was_loaded_gives_the_bits_of_code_that_was_compiled(self, tol, tmp_path):
+        code = (
+            "import numpy as np, monge\n"
+            "x, y = np.random.default_rng(0).random((2, 300, 3))\n"
+            "C = ((x[:, None] - y) ** 2).sum(-1)\n"
+            "for cost in (monge.PointCloud(x, y), C, C[:50, :60]):\n"
+            f"    t = monge.sinkhorn(cost, eps=0.01, tol={tol})\n"
+            "    print(t.f.tobytes().hex(), t.g.tobytes().hex())\n"
+        )
+        compiled, loaded = (run(code, NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(2))
+        assert compiled.returncode == 0, compiled.stderr
+        assert compiled.stdout == loaded.stdout
+
     def test_code_of_other_sources_is_not_used(self):
         # Numba looks at the date of one file; the names under which code is kept tell the contents of all.
         from monge.entropic.kernels import jit
 
-        for function in (passes.rows, loop.iterate, exp2._exp2_single):
+        for function in (passes.rows, passes.reduce_columns, exp2._exp2_single):
             assert jit._DIGEST in function.py_func.__qualname__
         sources = {path.name for path in Path(jit.__file__).parent.glob("*.py")}
         assert {"cpu.py", "exp2.py", "jit.py"} <= sources
@@ -205,6 +220,46 @@ class TestConcurrency:
         )
         result = run(code, NUMBA_THREADING_LAYER=layer)
         assert result.stdout.split() == ["0", "True"], result.stderr
+
+
+class TestSteps:
+    """What the loop does between passes, from the C++ core, against the text of the algorithm."""
+
+    DEMANDS = ((np.inf, np.inf), (0.7, np.inf), (np.inf, 0.3))
+
+    @pytest.mark.parametrize("rows", DEMANDS)
+    @pytest.mark.parametrize("columns", DEMANDS)
+    @pytest.mark.parametrize("size", [1, 70])
+    def test_agrees(self, rows, columns, size):
+        rng = np.random.default_rng(0)
+        a, b = rng.dirichlet(np.ones(50)), rng.dirichlet(np.ones(size))
+        f, g, s = rng.normal(size=50), rng.normal(size=size), rng.normal(size=size)
+        b[size // 2] *= size == 1
+        f, g = np.clip(f, -rows[1], rows[1]), np.clip(g, -columns[1], columns[1])
+        (kl_a, cap_a), (kl_b, cap_b) = rows, columns
+        args = (a, b, kl_a, cap_a, kl_b, cap_b, 0.1, f, g, s)
+        np.testing.assert_allclose(_steps.measure(*args), iteration.measure(*args), rtol=1e-13)
+        translate = (kl_a < np.inf or kl_b < np.inf) and cap_a == cap_b == np.inf
+        results = []
+        for module in (_steps, iteration):
+            moved, out = f.copy(), np.empty(size)
+            module.plain_step(a, b, kl_a, kl_b, cap_b, 0.1, translate, moved, g, s, out)
+            results.append(np.concatenate([moved, out]))
+        np.testing.assert_allclose(*results, rtol=1e-13, atol=1e-14)
+
+    def test_extrapolation_agrees(self):
+        rng = np.random.default_rng(0)
+        m, depth = 70, 4
+        b = rng.dirichlet(np.ones(m))
+        b[3] = 0.0
+        steps = rng.normal(size=(7, m))
+        results = []
+        for module in (_steps, iteration):
+            g, memory, gram = np.zeros(m), np.zeros((2 * depth + 3, m)), np.zeros((2 * depth + 2, depth))
+            done = [module.extrapolate(b, 2.0, 0.1, k, plain, g, memory, gram) for k, plain in enumerate(steps)]
+            assert done == [False] + [True] * 6
+            results.append(g)
+        np.testing.assert_allclose(*results, rtol=1e-9, atol=1e-12)
 
 
 class TestIteration:

@@ -129,8 +129,7 @@ def iterate(
 
             slack = eps * mass * (floor + 1e-6) if single else 1e-12 * (abs(value_a) + abs(value_b) + eps * mass)
             if accelerated and not (dual >= safe_dual - slack or error <= 0.5 * safe_error):
-                for j in range(m):
-                    g[j] = safe[j]
+                g[:] = safe
                 taken, accelerated = (
                     np.int64(1),
                     False,

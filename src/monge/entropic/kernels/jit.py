@@ -3,6 +3,10 @@
 Numba keeps machine code beside the source, or in the user's cache directory, or in NUMBA_CACHE_DIR. It looks at one
 file's date only, and would serve code that was compiled with older functions of another file. So the names under which
 code is kept carry a digest of all sources that are compiled.
+
+Each function takes those that it calls into itself. Otherwise every module of machine code has a copy of them, each
+optimised in its own way, and the first to be loaded serves all: a process that compiles and one that loads what was
+compiled would round differently.
 """
 
 from __future__ import annotations
@@ -32,7 +36,7 @@ def jit(fastmath: frozenset[str] = FAST) -> Callable[[Callable[..., Any]], Any]:
 
     def decorate(function: Callable[..., Any]) -> Any:
         function.__qualname__ = f"{function.__name__}_{_DIGEST}"
-        options: Any = {"nogil": True, "error_model": "numpy", "fastmath": set(fastmath)}
+        options: Any = {"nogil": True, "error_model": "numpy", "fastmath": set(fastmath), "forceinline": True}
         try:
             return njit(cache=True, **options)(function)
         except RuntimeError:  # no directory can be written to

@@ -1,22 +1,14 @@
-"""The loop of `iteration`, compiled."""
+"""The loop of `iteration`, with what it does between passes in compiled code: the same functions, from the C++ core."""
 
 from __future__ import annotations
 
 from types import FunctionType
 from typing import Any
 
-from monge.entropic import iteration
-from monge.entropic.kernels.jit import jit
+from monge.entropic import _steps, iteration
 
 __all__ = ["iterate"]
 
+_native = {"measure": _steps.measure, "plain_step": _steps.plain_step, "extrapolate": _steps.extrapolate}
 
-def _compiled(names: tuple[str, ...], using: dict[str, Any]) -> dict[str, Any]:
-    """The functions of `iteration`, compiled; each may call those in `using`."""
-    namespace = {**vars(iteration), **using}
-    return {name: jit()(FunctionType(getattr(iteration, name).__code__, namespace, name)) for name in names}
-
-
-_steps = _compiled(("measure", "noise_floor", "translation", "extrapolate"), {})
-_steps |= _compiled(("plain_step",), _steps)
-iterate = _compiled(("iterate",), _steps)["iterate"]
+iterate: Any = FunctionType(iteration.iterate.__code__, {**vars(iteration), **_native}, "iterate")
