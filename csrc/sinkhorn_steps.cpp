@@ -58,18 +58,40 @@ void column_sums(const double* b, size_t m, double eps, const double* g, const d
 }
 
 Measured measure(const Sides& s, const double* f, const double* g, const double* columns, double* wanted) {
-    double error = 0.0;
     Measured out = {};
-    for (size_t i = 0; i < s.n; ++i)
-        if (s.a[i] > 0.0) out.value_a += s.a[i] * worth(f[i], s.kl_a, s.cap_a);
-    for (size_t j = 0; j < s.m; ++j) {
-        wanted[j] = s.kl_b < infinity ? s.b[j] * std::exp(-g[j] / s.kl_b) : s.b[j];
-        if (!(s.b[j] > 0.0)) continue;
-        out.mass += columns[j];
-        if (!held(g[j], s.cap_b, columns[j], wanted[j])) error += std::fabs(columns[j] - wanted[j]);
-        out.value_b += s.b[j] * worth(g[j], s.kl_b, s.cap_b);
+    if (s.kl_a == infinity && s.cap_a == infinity)
+        scaling_kernels().products(s.a, 1, 0, s.n, f, &out.value_a);
+    else
+        for (size_t i = 0; i < s.n; ++i) out.value_a += s.a[i] * worth(f[i], s.kl_a, s.cap_a);
+    // Several sums each, for the processor to work on side by side.
+    constexpr size_t lanes = 8;
+    double error[lanes] = {}, mass[lanes] = {};
+    if (s.kl_b == infinity && s.cap_b == infinity) {
+        scaling_kernels().products(s.b, 1, 0, s.m, g, &out.value_b);
+        const auto add = [&](size_t j, size_t l) {
+            wanted[j] = s.b[j];
+            mass[l] += columns[j];
+            error[l] += std::fabs(columns[j] - s.b[j]);
+        };
+        size_t j = 0;
+        for (; j + lanes <= s.m; j += lanes)
+            for (size_t l = 0; l < lanes; ++l) add(j + l, l);
+        for (; j < s.m; ++j) add(j, 0);
+    } else {
+        for (size_t j = 0; j < s.m; ++j) {
+            wanted[j] = s.kl_b < infinity ? s.b[j] * std::exp(-g[j] / s.kl_b) : s.b[j];
+            if (!(s.b[j] > 0.0)) continue;
+            mass[0] += columns[j];
+            if (!held(g[j], s.cap_b, columns[j], wanted[j])) error[0] += std::fabs(columns[j] - wanted[j]);
+            out.value_b += s.b[j] * worth(g[j], s.kl_b, s.cap_b);
+        }
     }
-    out.error = out.mass > 0.0 ? error / out.mass : 0.0;
+    double missed = 0.0;
+    for (size_t l = 0; l < lanes; ++l) {
+        out.mass += mass[l];
+        missed += error[l];
+    }
+    out.error = out.mass > 0.0 ? missed / out.mass : missed > 0.0 ? 1.0 : 0.0;
     return out;
 }
 

@@ -193,8 +193,10 @@ private:
             beta0_[j] = beta_[j];
             shift_[j] = log_b_[j] + beta_[j];
         }
-        for (size_t i = 0; i < n_; ++i)
-            alpha0_[i] = -kernels_.softmax(&C_[i * stride_], inverse, shift_.data(), stride_, &K_[i * stride_]);
+        for (size_t i = 0; i < n_; ++i) {
+            const double sum = kernels_.softmax(&C_[i * stride_], inverse, shift_.data(), stride_, &K_[i * stride_]);
+            alpha0_[i] = sum > -infinity ? -sum : 0.0;  // zero with no column in reach
+        }
         absorbed_ = true;
     }
 
@@ -211,7 +213,7 @@ private:
             const size_t rows = std::min(block, n_ - first), all = filled(rows);
             const double* K = &K_[first * stride_];
             kernels_.products(K, rows, stride_, stride_, v_.data(), &r_[first]);
-            for (size_t i = first; i < first + all; ++i) r_[i] = r_[i] > 0.0 ? r_[i] : 1.0;  // no column in reach
+            for (size_t i = first; i < first + all; ++i) r_[i] = r_[i] > 0.0 ? r_[i] : 1.0;
             kernels_.log2(&r_[first], all, &log_r_[first]);
             if (balanced_rows_) {
                 for (size_t i = first; i < first + all; ++i) {
@@ -220,7 +222,7 @@ private:
                 }
             } else {
                 for (size_t i = first; i < first + all; ++i) {
-                    const double softmin = alpha0_[i] < infinity ? alpha0_[i] - log_r_[i] : 0.0;
+                    const double softmin = alpha0_[i] - log_r_[i];
                     alpha_[i] = std::min(std::max(damp * softmin, -cap), cap);
                     w_[i] = alpha_[i] - softmin;
                 }
@@ -401,7 +403,8 @@ private:
         const double first = p.first > 0.0 ? p.first : scale();
         wait_ = m_ <= tiny ? 0 : few_passes + static_cast<int64_t>(m_) / columns_per_pass;
         double eps = p.eps;
-        while (eps * anneal <= first) eps *= anneal;
+        // From a share of the scale: above it the plan is all but the product of the weights, where potentials start.
+        while (eps * anneal * anneal <= first) eps *= anneal;
         const double* start = turned_ ? p.f : p.g;
         for (size_t j = 0; j < m_; ++j) beta_[j] = start[j];
         if (p.first <= 0.0 && p.eps < first * (p.tol < precise ? small_precise : small) && exact_start()) {
@@ -476,7 +479,7 @@ private:
                 const double softmin = column_softmin(j), cap = sides_.cap_b;
                 beta_[j] = softmin < infinity ? std::min(std::max(softmin / (1.0 + eps_ / sides_.kl_b), -cap), cap) : 0.0;
             }
-        for (size_t i = 0; i < n_; ++i) rows[i] = alpha_[i] < infinity ? alpha_[i] * unit_ : 0.0;
+        for (size_t i = 0; i < n_; ++i) rows[i] = alpha_[i] * unit_;
         for (size_t j = 0; j < m_; ++j) columns[j] = beta_[j] * unit_;
     }
 

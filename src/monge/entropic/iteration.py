@@ -169,7 +169,8 @@ def measure(
             if not ((g[j] >= cap_b and column <= wanted) or (g[j] <= -cap_b and column >= wanted)):
                 error += abs(column - wanted)
             value_b += b[j] * (-kl_b * np.expm1(-g[j] / kl_b) if kl_b < np.inf else min(g[j], cap_b))
-    return error / mass if mass > 0.0 else 0.0, mass, value_a, value_b
+    error = error / mass if mass > 0.0 else 1.0 if error > 0.0 else 0.0
+    return error, mass, value_a, value_b
 
 
 def plain_step(

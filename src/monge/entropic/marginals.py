@@ -105,8 +105,13 @@ class TV(Marginal):
         return f"TV({self.cap!r})"
 
 
+_BALANCED = Balanced()
+
+
 def as_marginals(marginals: Any) -> tuple[Marginal, Marginal]:
     """The demands on the rows and on the columns, from one for both sides, a pair, or None for balanced ones."""
+    if marginals is None:
+        return _BALANCED, _BALANCED
     pair = marginals if isinstance(marginals, tuple | list) else (marginals, marginals)
     pair = tuple(Balanced() if side is None else side for side in pair)
     if len(pair) != 2 or not all(isinstance(side, Marginal) for side in pair):

@@ -28,7 +28,11 @@ def real_array(values: Any, name: str, ndim: int | tuple[int, ...] | None, expec
 
     `expected` says in words what the argument should be, for the error text.
     """
-    if type(values) is np.ndarray and values.dtype in _NATIVE and values.ndim == ndim:
+    if (
+        type(values) is np.ndarray
+        and values.dtype in _NATIVE
+        and (values.ndim == ndim or (type(ndim) is tuple and values.ndim in ndim))
+    ):
         return values  # most callers': the checks below take longer than to solve a small problem
     try:
         array = np.asarray(values)

@@ -19,6 +19,9 @@ __all__ = ["Cost", "CostMatrix", "Grid", "PointCloud", "SparseCost", "as_cost", 
 # Beyond this, sums of costs along a path of the solver's tree could overflow.
 LARGEST_COST = 1e290
 
+# The logarithm of a cost that single precision can hold with room to spare.
+_FAR_FROM_OVERFLOW = 80.0
+
 # Name in the API -> distance, and the power it is raised to.
 _GROUND_COSTS = {
     "sqeuclidean": ("euclidean", 2.0),
@@ -137,7 +140,11 @@ class PointCloud:
             return longest * float(np.sqrt(((sides / longest) ** 2).sum()))
 
     def _check_overflow(self) -> None:
-        if self.distance == "cosine" or self.reach == 0.0:
+        if self.distance == "cosine":
+            return
+        # No two points are further apart than this. Most callers' are nowhere near overflow, and the box takes longer.
+        bound = 2.0 * self.x.shape[1] * float(max(np.abs(self.x).max(), np.abs(self.y).max()))
+        if bound == 0.0 or self.power * math.log(bound) < _FAR_FROM_OVERFLOW or self.reach == 0.0:
             return
         largest = min(LARGEST_COST, float(np.finfo(self.dtype).max))
         if self.power * np.log(self.reach) > np.log(largest):

@@ -18,6 +18,8 @@ __all__ = ["is_small", "solve_small"]
 
 # Pairs up to which a kernel matrix stays in cache, where two products with it are sooner done than exponentials.
 _SMALL = 2**16
+# What the core counts with.
+_MOST_PASSES = 2**63 - 1
 # As the core numbers them.
 _STORED, _GROUNDS = 0, {"euclidean": 1, "cityblock": 2, "cosine": 3}
 
@@ -34,7 +36,7 @@ def solve_small(tasks: Sequence[Task], tol: float, max_iter: int, threads: int) 
         return []
     rows, columns = tasks[0].demands
     demands = rows.kl, rows.cap, columns.kl, columns.cap
-    most = min(max_iter, np.iinfo(np.int64).max)
+    most = min(max_iter, _MOST_PASSES)
     outcomes = _small.solve(
         [_problem(task) for task in tasks], demands, tasks[0].eps, tasks[0].first, tol, most, threads
     )
