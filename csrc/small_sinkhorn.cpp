@@ -46,13 +46,15 @@ constexpr double first_damping = 1e-3, least_damping = 1e-14, most_damping = 1e3
 constexpr double uneven_share = 0.05;
 // The share of the promised increase of the dual that a step must bring (Armijo).
 constexpr double armijo = 1e-4;
-// Columns up to which a step of Newton's method costs no more than a few passes; columns up to which it is used at all.
-constexpr size_t tiny = 32, most_for_newton = 512;
+// Columns up to which a step of Newton's method costs no more than a few passes.
+constexpr size_t tiny = 32;
 // Passes before that, and their growth with the number of columns: so does the ratio of a step's price to a pass's.
 constexpr int64_t few_passes = 20, columns_per_pass = 4;
 // Shares of the cost scale below which eps is not annealed: exact potentials are a better start, and from there Newton's
-// method soon is of use. They take longer to find, which pays earlier for a tolerance below `precise`.
+// method soon is of use. They take longer to find, which pays earlier for a tolerance below `precise` if columns are not
+// many.
 constexpr double small = 0.005, small_precise = 0.02, precise = 1e-5;
+constexpr size_t many = 300;
 constexpr int64_t early_passes = 10;
 
 constexpr size_t most_errors = 10000;
@@ -407,7 +409,7 @@ private:
         while (eps * anneal * anneal <= first) eps *= anneal;
         const double* start = turned_ ? p.f : p.g;
         for (size_t j = 0; j < m_; ++j) beta_[j] = start[j];
-        if (p.first <= 0.0 && p.eps < first * (p.tol < precise ? small_precise : small) && exact_start()) {
+        if (p.first <= 0.0 && p.eps < first * (p.tol < precise && m_ <= many ? small_precise : small) && exact_start()) {
             eps = p.eps;
             if (p.tol < precise) wait_ = early_passes;
         }
@@ -437,7 +439,7 @@ private:
         for (int64_t k = 0;; ++k) {
             pass();
             measure();
-            if (error_ > goal && k >= patience && m_ <= most_for_newton) {
+            if (error_ > goal && k >= patience) {
                 newton(goal);
                 patience = 2 * k + wait_ + few_passes;
                 accelerated = false;

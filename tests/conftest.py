@@ -45,3 +45,14 @@ def bars(monkeypatch):
 
     monkeypatch.setattr("monge.problem.progress.progress_bar", Bar)
     return shown
+
+
+@pytest.fixture
+def in_loop(monkeypatch):
+    """Called, sends entropic problems of any size to the loop over passes, as if they were large."""
+
+    def send():
+        monkeypatch.setattr("monge.entropic.kernels.small._SMALL", 0)
+        monkeypatch.setattr("monge.entropic.kernels.small._SMALL_PRECISE", 0)
+
+    return send

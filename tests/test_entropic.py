@@ -99,8 +99,10 @@ class TestAgreesWithThePlainIteration:
     @pytest.mark.parametrize(
         "cost", ["sqeuclidean", "euclidean", "cityblock", "cosine", ("euclidean", 3), ("cityblock", 0.5)]
     )
-    @pytest.mark.parametrize("size", [20, 400])  # the compiled loop, and passes on threads
-    def test_ground_costs(self, cost, size):
+    @pytest.mark.parametrize("size", [20, 400])  # the core, and passes on threads
+    def test_ground_costs(self, cost, size, in_loop):
+        if size == 400:
+            in_loop()
         rng = np.random.default_rng(1)
         x, y = rng.normal(size=(size, 3)) + 5.0, rng.normal(size=(size + 3, 3)) + 5.0
         cloud = monge.PointCloud(x, y, cost)
@@ -118,9 +120,12 @@ class TestAgreesWithThePlainIteration:
             assert_solved(t, tol, C)
             assert t.value == pytest.approx(monge.sinkhorn(C, eps=eps, tol=tol).value, abs=tol * C.mean())
 
+    @pytest.mark.parametrize("loop", [False, True])
     @pytest.mark.parametrize("tol", [1e-2, 1e-3, 1e-5, 1e-7, 1e-9])
     @pytest.mark.parametrize("rel", [0.5, 0.05, 0.01])
-    def test_measured_error_keeps_its_promise(self, tol, rel):
+    def test_measured_error_keeps_its_promise(self, tol, rel, loop, in_loop):
+        if loop:
+            in_loop()
         p = sample("gaussians_plane_weighted", 300)
         for cost in (p.cost, monge.PointCloud(*p.points), p.cost.astype(np.float32), np.asfortranarray(p.cost)):
             t = monge.sinkhorn(cost, p.a, p.b, eps=rel * p.cost.mean(), tol=tol)
@@ -177,7 +182,9 @@ class TestRobust:
         np.testing.assert_allclose(t.plan.sum(axis=0), b, rtol=1e-6)
 
     @pytest.mark.parametrize("size", [16, 300])
-    def test_forbidden_arcs(self, size):
+    def test_forbidden_arcs(self, size, in_loop):
+        if size == 300:
+            in_loop()
         rng = np.random.default_rng(0)
         C = rng.random((size, size))
         C[rng.random(C.shape) < 0.3] = np.inf
@@ -186,8 +193,11 @@ class TestRobust:
         assert (t.plan.toarray()[np.isinf(C)] == 0.0).all()
         assert np.isfinite(t.cost)
 
+    @pytest.mark.parametrize("loop", [False, True])
     @pytest.mark.parametrize("rel", [0.1, 0.01])
-    def test_outliers(self, rel):
+    def test_outliers(self, rel, loop, in_loop):
+        if loop:
+            in_loop()
         rng = np.random.default_rng(0)
         x, y = rng.standard_cauchy((400, 2)), rng.standard_cauchy((350, 2))
         C = ((x[:, None] - y) ** 2).sum(-1)
@@ -238,7 +248,9 @@ class TestStops:
         assert np.isfinite(t.gap)
 
     @pytest.mark.parametrize("size", [20, 400])
-    def test_warm_start(self, size):
+    def test_warm_start(self, size, in_loop):
+        if size == 400:
+            in_loop()
         p = sample("gaussians_plane", size)
         eps = 0.02 * p.cost.mean()
         cold = monge.sinkhorn(p.cost, eps=eps, tol=1e-6)
@@ -294,7 +306,8 @@ class TestStops:
 
 
 class TestThreads:
-    def test_same_bits(self):
+    def test_same_bits(self, in_loop):
+        in_loop()
         p = sample("gaussians_plane_weighted", 500)
         answers = [
             monge.sinkhorn(monge.PointCloud(*p.points), p.a, p.b, eps=0.01 * p.cost.mean(), tol=1e-6, threads=k)

@@ -169,7 +169,7 @@ class TestCompiled:
     def test_code_that_was_loaded_gives_the_bits_of_code_that_was_compiled(self, tol, tmp_path):
         code = (
             "import numpy as np, monge\n"
-            "x, y = np.random.default_rng(0).random((2, 300, 3))\n"
+            "x, y = np.random.default_rng(0).random((2, 600, 3))\n"
             "C = ((x[:, None] - y) ** 2).sum(-1)\n"
             "for cost in (monge.PointCloud(x, y), C, C[:50, :60]):\n"
             f"    t = monge.sinkhorn(cost, eps=0.01, tol={tol})\n"
@@ -191,7 +191,7 @@ class TestCompiled:
 
 class TestConcurrency:
     def test_many_at_once(self):
-        p = sample("gaussians_plane_weighted", 450)
+        p = sample("gaussians_plane_weighted", 600)
         small = sample("iid", 30)
 
         def solve(k):
@@ -209,7 +209,7 @@ class TestConcurrency:
     def test_survives_fork(self, layer):
         code = (
             "import numpy as np, monge, os, signal\n"
-            "C = np.random.default_rng(0).random((450, 450))\n"
+            "C = np.random.default_rng(0).random((600, 600))\n"
             "before = monge.sinkhorn(C, eps=0.05, threads=3).value\n"
             "pid = os.fork()\n"
             "if pid == 0:\n"
@@ -268,7 +268,8 @@ class TestIteration:
         assert iteration.noise_floor(1e-8, 1e-4) > 1e-4
 
     @pytest.mark.parametrize("rel", [0.05, 0.01, 0.001])
-    def test_acceleration_pays(self, rel):
+    def test_acceleration_pays(self, rel, in_loop):
+        in_loop()
         # Plain passes from annealed potentials: 40, 190 and 2000.
         rng = np.random.default_rng(0)
         x, y = rng.random((400, 3)), rng.random((400, 3))

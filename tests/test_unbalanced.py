@@ -92,7 +92,8 @@ def test_tv_leaves_what_is_far():
     assert t.value == pytest.approx(1.0, abs=0.1)
 
 
-def test_translation_saves_passes():
+def test_translation_saves_passes(in_loop):
+    in_loop()
     # Plain iterations take over 1500 passes here.
     rng = np.random.default_rng(0)
     x, y = rng.random((300, 3)), rng.random((300, 3))

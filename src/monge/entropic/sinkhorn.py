@@ -64,7 +64,8 @@ def sinkhorn(
     Parameters
     ----------
     cost : array_like (n, m), CostMatrix, PointCloud or Grid
-        Cost per unit of mass from i to j; +inf forbids it. The costs of a PointCloud or a Grid are never stored.
+        Cost per unit of mass from i to j; +inf forbids it. The costs of a Grid are never stored, those of a
+        PointCloud only where they are few.
         An array (B, n, m), or a list of (n, m) arrays and cost objects of any sizes, is a batch of problems.
     a : array_like (n,), optional
         Weights of the sources, not negative. None for uniform ones. For a batch also (B, n), or a list of one array or
@@ -110,9 +111,9 @@ def sinkhorn(
 
     Notes
     -----
-    Cuturi 2013, "Sinkhorn distances"; Chizat, Peyre, Schmitzer and Vialard 2018 for penalties. Problems of up to 65,536
-    pairs are solved in the C++ core. The first call with a larger one compiles, for some seconds; what is compiled is
-    kept on disk.
+    Cuturi 2013, "Sinkhorn distances"; Chizat, Peyre, Schmitzer and Vialard 2018 for penalties. Problems of up to 512 x
+    512 places, or 1024 x 1024 for a tol below 1e-5, are solved in the C++ core. The first call with a larger one
+    compiles, for some seconds; what is compiled is kept on disk.
 
     Examples
     --------
@@ -174,7 +175,7 @@ def _solve_some(
     with naming("problem", 0) as at:
         for at.index in range(first, min(first + _CHUNK, len(cost))):
             tasks.append(Task(as_cost(cost[at.index]), a[at.index], b[at.index], demands, eps, None))
-    small = [k for k, task in enumerate(tasks) if is_small(task.cost)]
+    small = [k for k, task in enumerate(tasks) if is_small(task.cost, tol)]
     outcomes = dict(zip(small, solve_small([tasks[k] for k in small], tol, max_iter, workers), strict=True))
 
     def one(k: int) -> EntropicTransport:
@@ -195,7 +196,7 @@ def _solve(
 ) -> EntropicTransport:  # fmt: skip
     """One problem, turned into a Transport."""
     task = Task(cost, a, b, demands, eps, init)
-    if kernel is choose and not progress and is_small(cost):
+    if kernel is choose and not progress and is_small(cost, tol):
         return task.answer(solve_small([task], tol, max_iter, 1)[0])
     return task.answer(_iterate(task, tol, max_iter, workers, progress, kernel))
 

@@ -18,7 +18,7 @@ __all__ = ["kept_in", "warm_up"]
 # The first is reached in single precision, the second is not.
 _TOLERANCES = (1e-2, 1e-9)
 # Places on either side: smaller problems need nothing compiled.
-_PLACES = 300
+_PLACES = 1100
 
 
 def warm_up() -> Iterator[tuple[str, float]]:

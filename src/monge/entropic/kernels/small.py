@@ -16,18 +16,19 @@ if TYPE_CHECKING:
 
 __all__ = ["is_small", "solve_small"]
 
-# Pairs up to which a kernel matrix stays in cache, where two products with it are sooner done than exponentials.
-_SMALL = 2**16
+# Pairs up to which products with a stored kernel matrix, on one thread, are sooner done than exponentials on several;
+# and the same for tolerances below `_PRECISE`, which only Newton's method reaches at a small eps.
+_SMALL, _SMALL_PRECISE, _PRECISE = 2**18, 2**20, 1e-5
 # What the core counts with.
 _MOST_PASSES = 2**63 - 1
 # As the core numbers them.
 _STORED, _GROUNDS = 0, {"euclidean": 1, "cityblock": 2, "cosine": 3}
 
 
-def is_small(cost: Cost) -> bool:
+def is_small(cost: Cost, tol: float) -> bool:
     """Whether the core solves it."""
     n, m = cost.shape
-    return n * m <= _SMALL and isinstance(cost, CostMatrix | PointCloud)
+    return n * m <= (_SMALL_PRECISE if tol < _PRECISE else _SMALL) and isinstance(cost, CostMatrix | PointCloud)
 
 
 def solve_small(tasks: Sequence[Task], tol: float, max_iter: int, threads: int) -> list[Outcome]:
