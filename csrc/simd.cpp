@@ -1,9 +1,10 @@
-// Picks, once, the instruction set that the loops of row_kernels.cpp run on.
+// Picks, once, the instruction set that the loops of row_kernels.cpp and sinkhorn_rows.cpp run on.
 #include <cstdlib>
 #include <cstring>
 
 #include "emd.hpp"
 #include "row_kernels.hpp"
+#include "sinkhorn_rows.hpp"
 
 
 namespace monge {
@@ -14,7 +15,8 @@ namespace monge {
     extern const PointKernels<float>* const points_float_##isa; \
     extern const PointKernels<double>* const points_double_##isa; \
     extern const ListKernels* const lists_##isa;                 \
-    extern const PaddedKernels* const padded_##isa;
+    extern const PaddedKernels* const padded_##isa;              \
+    extern const SinkhornKernels* const sinkhorn_##isa;
 
 MONGE_DECLARE(baseline)
 #if defined(MONGE_X86_64)
@@ -32,10 +34,14 @@ struct Choice {
     const PointKernels<double>* points_double;
     const ListKernels* lists;
     const PaddedKernels* padded;
+    const SinkhornKernels* sinkhorn;
 };
 
 #define MONGE_CHOICE(isa) \
-    Choice { #isa, rows_float_##isa, rows_double_##isa, points_float_##isa, points_double_##isa, lists_##isa, padded_##isa }
+    Choice {                                                                                                        \
+        #isa, rows_float_##isa, rows_double_##isa, points_float_##isa, points_double_##isa, lists_##isa, padded_##isa, \
+            sinkhorn_##isa                                                                                          \
+    }
 
 Choice choose() {
 #if defined(MONGE_X86_64)
@@ -77,6 +83,7 @@ const PointKernels<double>& point_kernels<double>() {
 }
 const ListKernels& list_kernels() { return *choice().lists; }
 const PaddedKernels& padded_kernels() { return *choice().padded; }
+const SinkhornKernels& sinkhorn_kernels() { return *choice().sinkhorn; }
 const char* instruction_set() { return choice().name; }
 
 }  // namespace monge

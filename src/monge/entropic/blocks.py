@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from monge.problem.costs import Cost, CostMatrix, Grid, PointCloud
 
-__all__ = ["cost_block", "multiplied_costs", "row_blocks", "sampled_costs"]
+__all__ = ["cost_block", "multiplied_costs", "row_blocks", "sampled_costs", "turned"]
 
 # Numbers in a block: 4 MiB, which stays in cache between the few operations on it.
 _BLOCK = 2**19
@@ -35,6 +35,13 @@ def _grid_block(grid: Grid, rows: slice | NDArray[np.intp]) -> NDArray[np.float6
         along = moves[np.abs(places[:, np.newaxis] - np.arange(len(moves)))]  # (k, side)
         block += along.reshape(len(along), *(len(moves) if other == axis else 1 for other in range(len(grid.sides))))
     return block.reshape(len(block), -1)
+
+
+def turned(cost: CostMatrix | PointCloud) -> CostMatrix | PointCloud:
+    """The cost from the columns to the rows."""
+    if isinstance(cost, CostMatrix):
+        return CostMatrix(cost.C.T)
+    return PointCloud(cost.y, cost.x, cost.cost)
 
 
 def row_blocks(n: int, m: int) -> Iterator[slice]:

@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.entropic.kernels.forms import compiled_cost, cost_scale
+from monge.entropic._rows import sinkhorn_rows
+from monge.entropic.blocks import cost_block, row_blocks, turned
+from monge.entropic.kernels.forms import cost_scale
 from monge.entropic.kernels.loop import iterate
-from monge.entropic.kernels.passes import prepare, reduce_columns, rows
+from monge.entropic.kernels.packed import in_panels, packed_cost
 from monge.entropic.marginals import Marginal
 from monge.problem.costs import CostMatrix, PointCloud
 
@@ -29,6 +31,8 @@ Array = NDArray[np.float64]
 CHUNKS = 16
 # Pairs from which threads pay for their start.
 _PARALLEL = 2**17
+# Column sums, relative to the largest weight, below which too much may have been cut off.
+_LOST = 1e-22
 
 _LN2 = math.log(2.0)
 
@@ -41,7 +45,7 @@ class CpuKernel:
     def __init__(self, cost: CostMatrix | PointCloud, a: Array, b: Array, rows: Marginal, threads: int) -> None:
         self.cost, self.a, self.b, self.rows = cost, a, b, rows
         self.scale, self.noise = cost_scale(cost)
-        self._forms: dict[bool, tuple[Any, float]] = {}
+        self._packed: tuple[bool, Any, float] | None = None
         with np.errstate(divide="ignore"):
             self._log_a, self._log_b = np.log2(a), np.log2(b)
         n, m = cost.shape
@@ -63,22 +67,26 @@ class CpuKernel:
 
     def sweep(self, g: Array, eps: float, single: bool, f: Array, s: Array) -> None:
         """One pass."""
-        if single not in self._forms:
-            self._forms[single] = compiled_cost(self.cost, np.float32 if single else np.float64)
-        form, per_unit = self._forms[single]
-        like = np.empty(0, dtype=np.float32 if single else np.float64)
+        dtype: Any = np.float32 if single else np.float64
+        if self._packed is None or self._packed[0] is not single:
+            self._packed = None  # one at a time, since they may be large
+            self._packed = single, *packed_cost(self.cost, dtype)
+        _, costs, per_unit = self._packed
         unit = eps * _LN2
         f /= unit
         self._shift /= unit
-        beta, reference, lift = prepare(unit, self._log_a, self._log_b, g, self._shift, f, like)
+        weights = self._log_b + g / unit
+        reference = -weights.max()
+        beta = in_panels((weights + reference).astype(dtype), -np.inf)
+        lift = float((self._log_a + (f - self._shift)).max())
         damp, cap = 1.0 / (1.0 + eps / self.rows.kl), self.rows.cap / unit
         n, left = len(f), count()
 
         def work() -> None:
             while (k := next(left)) < self._chunks:
                 first, last = k * n // self._chunks, (k + 1) * n // self._chunks
-                rows(
-                    form, per_unit / unit, beta, reference, self._log_a, damp, cap, lift, first, last, self._shift, f,
+                sinkhorn_rows(
+                    costs, beta, per_unit / unit, reference, self._log_a, damp, cap, lift, first, last, self._shift, f,
                     self._sums[k],
                 )  # fmt: skip
 
@@ -90,8 +98,24 @@ class CpuKernel:
                 next(left)
             for helper in helpers:
                 helper.result()
-        reduce_columns(
-            form, per_unit / unit, unit, beta, reference, self._log_a, self._log_b, lift, f, g, self._sums, like, s
-        )
+        total = self._sums.sum(axis=0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            s[:] = unit * (self._log_b - np.log2(total) - lift) + g
+        weighty = self._log_b > -np.inf
+        s[~weighty] = g[~weighty]
+        lost = np.flatnonzero(weighty & ~((total > _LOST) & (total < np.inf)))
+        if lost.size:
+            s[lost] = unit * self._softmin(lost, self._log_a + f, unit)
         f *= unit
         self._shift *= unit
+
+    def _softmin(self, columns: NDArray[np.intp], weights: Array, unit: float) -> Array:
+        """-log2 sum_i 2^(weights_i - C_ij / unit) for some columns, whatever the numbers."""
+        cost, out = turned(self.cost), np.empty(len(columns))
+        for block in row_blocks(len(columns), len(weights)):
+            exponents = weights - cost_block(cost, columns[block]) / unit
+            top = exponents.max(axis=1, keepdims=True)
+            top[~(top > -np.inf)] = 0.0
+            with np.errstate(divide="ignore", under="ignore"):
+                out[block] = -top[:, 0] - np.log2(np.exp2(exponents - top).sum(axis=1))
+        return out

@@ -1,0 +1,35 @@
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+EUCLIDEAN: int
+CITYBLOCK: int
+PRODUCT: int
+
+def panel_size(dtype: np.dtype[Any]) -> int: ...
+def sinkhorn_rows(
+    costs: tuple[Any, ...],
+    beta: NDArray[Any],
+    inverse: float,
+    reference: float,
+    log_a: NDArray[np.float64],
+    damp: float,
+    cap: float,
+    lift: float,
+    first: int,
+    last: int,
+    shift: NDArray[np.float64],
+    f: NDArray[np.float64],
+    sums: NDArray[np.float64],
+) -> None: ...
+def plan_rows(
+    costs: tuple[Any, ...],
+    inverse: float,
+    row_logs: NDArray[np.float64],
+    column_logs: NDArray[np.float64],
+    first: int,
+    last: int,
+    entries: NDArray[np.float64],
+    prices: NDArray[np.float64] | None,
+) -> None: ...
