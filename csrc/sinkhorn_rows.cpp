@@ -4,6 +4,11 @@
 
 #include <math.h>
 
+#include <type_traits>
+#if defined(__AVX__)
+#include <immintrin.h>
+#endif
+
 #define MONGE_NAME_2(name, isa) name##_##isa
 #define MONGE_NAME_1(name, isa) MONGE_NAME_2(name, isa)
 #define MONGE_NAME(name) MONGE_NAME_1(name, MONGE_ISA)
@@ -22,7 +27,7 @@ constexpr size_t bytes = 16;
 #endif
 
 /// Columns whose powers are added up in the precision of T.
-constexpr size_t tile = 480;
+constexpr size_t tile = 1920;
 /// Rows whose column sums are.
 constexpr size_t flush = 256;
 /// Sums of a row, with the shift of the pass before, that need no better shift.
@@ -91,6 +96,18 @@ template <class T>
 inline Vector<T> spread(T x) {
     return x - Vector<T>{};
 }
+// The second one where the first is not a number. Compilers do not find the instructions for these by themselves.
+#if defined(__AVX512F__)
+inline __m512 smaller(__m512 a, __m512 b) { return _mm512_min_ps(a, b); }
+inline __m512d smaller(__m512d a, __m512d b) { return _mm512_min_pd(a, b); }
+inline __m512 larger(__m512 a, __m512 b) { return _mm512_max_ps(a, b); }
+inline __m512d larger(__m512d a, __m512d b) { return _mm512_max_pd(a, b); }
+#elif defined(__AVX__)
+inline __m256 smaller(__m256 a, __m256 b) { return _mm256_min_ps(a, b); }
+inline __m256d smaller(__m256d a, __m256d b) { return _mm256_min_pd(a, b); }
+inline __m256 larger(__m256 a, __m256 b) { return _mm256_max_ps(a, b); }
+inline __m256d larger(__m256d a, __m256d b) { return _mm256_max_pd(a, b); }
+#else
 template <class V>
 inline V smaller(V a, V b) {
     return a < b ? a : b;
@@ -99,6 +116,7 @@ template <class V>
 inline V larger(V a, V b) {
     return a > b ? a : b;
 }
+#endif
 template <class T>
 inline double sum(Vector<T> x) {
     double total = 0.0;
@@ -124,6 +142,9 @@ inline Vector<T> power(Vector<T> t) {
     return (Vector<T>)((Whole)p + ((Whole)shifted << L::mantissa));
 }
 
+/// Bytes by which a matrix is read before it is needed.
+constexpr size_t ahead = 2048;
+
 /// The costs of a matrix.
 template <class T, class S>
 struct Matrix {
@@ -131,19 +152,26 @@ struct Matrix {
     const S* at;
     size_t stride, m;
 
-    inline Block<T> read(const size_t* i, size_t j) const {
+    typedef const S* Row;
+    inline Row row(size_t i) const { return at + i * stride; }
+
+    inline Block<T> read(const Row* rows, size_t j) const {
         Block<T> c;
         if (j + block<T> <= m) {
 #pragma GCC unroll 4
-            for (size_t k = 0; k < tall; ++k)
+            for (size_t r = 0; r < tall; ++r) {
+                // Four rows at once are more than processors foresee across pages.
+                for (size_t line = 0; line < block<T> * sizeof(S); line += 64)
+                    __builtin_prefetch(reinterpret_cast<const char*>(rows[r] + j) + line + ahead);
 #pragma GCC unroll 3
-                for (size_t v = 0; v < wide; ++v) c.at[k][v] = load<T>(at + i[k] * stride + j + v * width<T>);
+                for (size_t v = 0; v < wide; ++v) c.at[r][v] = load<T>(rows[r] + j + v * width<T>);
+            }
             return c;
         }
-        for (size_t k = 0; k < tall; ++k) {
+        for (size_t r = 0; r < tall; ++r) {
             S rest[block<T>] = {};
-            for (size_t l = 0; j + l < m; ++l) rest[l] = at[i[k] * stride + j + l];
-            for (size_t v = 0; v < wide; ++v) c.at[k][v] = load<T>(rest + v * width<T>);
+            for (size_t l = 0; j + l < m; ++l) rest[l] = rows[r][j + l];
+            for (size_t v = 0; v < wide; ++v) c.at[r][v] = load<T>(rest + v * width<T>);
         }
         return c;
     }
@@ -158,7 +186,10 @@ struct Points {
     size_t d;
     T exponent;
 
-    inline Block<T> read(const size_t* i, size_t j) const {
+    typedef const T* Row;
+    inline Row row(size_t i) const { return x + i * d; }
+
+    inline Block<T> read(const Row* rows, size_t j) const {
         const T* const columns = y + j / panel_size<T> * (d * panel_size<T>) + j % panel_size<T>;
         Block<T> c = {};
         for (size_t k = 0; k < d; ++k) {
@@ -167,13 +198,13 @@ struct Points {
             for (size_t v = 0; v < wide; ++v) at[v] = load<T>(columns + k * panel_size<T> + v * width<T>);
 #pragma GCC unroll 4
             for (size_t r = 0; r < tall; ++r) {
-                const T here = x[i[r] * d + k];
+                const T here = rows[r][k];
 #pragma GCC unroll 3
                 for (size_t v = 0; v < wide; ++v) add(&c.at[r][v], at[v], here);
             }
         }
         if (exponent == T(1)) return c;
-        if (distance == Distance::product) restore(&c, i, columns);
+        if (distance == Distance::product) restore(&c, rows, columns);
         for (size_t r = 0; r < tall; ++r)
             for (size_t v = 0; v < wide; ++v) raise(&c.at[r][v]);
         return c;
@@ -199,12 +230,12 @@ struct Points {
     }
 
     /// Distances anew, from differences, where products lost digits of one of them.
-    void restore(Block<T>* c, const size_t* i, const T* columns) const {
+    void restore(Block<T>* c, const Row* rows, const T* columns) const {
         const size_t true_d = d - 2;
         Vector<T> least = spread<T>(T(1));
         for (size_t r = 0; r < tall; ++r)
             for (size_t v = 0; v < wide; ++v) {
-                const Vector<T> sizes = x[i[r] * d + true_d] + load<T>(columns + (d - 1) * panel_size<T> + v * width<T>);
+                const Vector<T> sizes = rows[r][true_d] + load<T>(columns + (d - 1) * panel_size<T> + v * width<T>);
                 least = smaller(least, c->at[r][v] - T(close) * sizes);
             }
         bool any = false;
@@ -215,7 +246,7 @@ struct Points {
                 Vector<T> total = {};
                 for (size_t k = 0; k < true_d; ++k) {
                     const Vector<T> difference =
-                        load<T>(columns + k * panel_size<T> + v * width<T>) + T(0.5) * x[i[r] * d + k];
+                        load<T>(columns + k * panel_size<T> + v * width<T>) + T(0.5) * rows[r][k];
                     total += difference * difference;
                 }
                 c->at[r][v] = total;
@@ -223,57 +254,74 @@ struct Points {
     }
 };
 
-/// Rows of a group of four that begins with `first`; the last one stands for those after it.
-inline void four_rows(size_t first, size_t last, size_t* i) {
-    for (size_t k = 0; k < tall; ++k) i[k] = first + k < last ? first + k : last - 1;
+/// Some rows from `first` on; the last one stands for those after it.
+template <class Source>
+inline void find_rows(const Source& costs, size_t first, size_t last, size_t count, typename Source::Row* rows) {
+    for (size_t k = 0; k < count; ++k) rows[k] = costs.row(first + k < last ? first + k : last - 1);
 }
 
 template <class T>
 struct Pass {
     const SinkhornRows<T>& in;
-    size_t padded;  // columns in whole panels
+    const size_t padded;  // columns in whole panels
     T guess[most_rows_at_once];
     double total[most_rows_at_once];
+    T scale[most_rows_at_once];  // the factors of the powers in `scratch` that are yet to be added to the columns
 
-    /// powers_kj = 2^(beta_j + guess_k - inverse C_kj), and their sums over each row.
-    template <class Source>
+    T* partial() const { return in.scratch + most_rows_at_once * padded; }
+
+    /// powers_kj = 2^(beta_j + guess_k - inverse C_kj), and their sums over each row. With `add`, those that were there
+    /// are added to the columns first: so they are read as they are replaced, which saves a third of the traffic.
+    template <bool add, class Source>
     void exponentiate(const Source& costs, size_t begin) {
+        constexpr size_t height = Source::rows_at_once;
         const T inverse = static_cast<T>(in.inverse);
+        typename Source::Row rows[height];
+        find_rows(costs, begin, in.last, height, rows);
         for (double& each : total) each = 0.0;
         for (size_t start = 0; start < padded; start += tile) {
-            Vector<T> sums[Source::rows_at_once] = {};
+            Vector<T> sums[height] = {};
             const size_t end = start + tile < padded ? start + tile : padded;
             for (size_t j = start; j < end; j += block<T>)
-                for (size_t k = 0; k < Source::rows_at_once; k += tall) {
-                    size_t i[tall];
-                    four_rows(begin + k < in.last ? begin + k : in.last - 1, in.last, i);
-                    const Block<T> c = costs.read(i, j);
-#pragma GCC unroll 4
-                    for (size_t r = 0; r < tall; ++r)
+                for (size_t k = 0; k < height; k += tall) {
+                    const Block<T> c = costs.read(rows + k, j);
+                    T* const powers = in.scratch + k * padded + j;
 #pragma GCC unroll 3
-                        for (size_t v = 0; v < wide; ++v) {
-                            const size_t at = j + v * width<T>;
+                    for (size_t v = 0; v < wide; ++v) {
+                        const size_t at = v * width<T>;
+                        if (add) add_columns(powers + at, j + at, k);
+#pragma GCC unroll 4
+                        for (size_t r = 0; r < tall; ++r) {
                             const Vector<T> p =
-                                power<T>((load<T>(in.beta + at) + guess[k + r]) - inverse * c.at[r][v]);
-                            store(in.scratch + (k + r) * padded + at, p);
+                                power<T>((load<T>(in.beta + j + at) + guess[k + r]) - inverse * c.at[r][v]);
+                            store(powers + r * padded + at, p);
                             sums[k + r] += p;
                         }
+                    }
                 }
-            for (size_t k = 0; k < Source::rows_at_once; ++k) total[k] += sum<T>(sums[k]);
+            for (size_t k = 0; k < height; ++k) total[k] += sum<T>(sums[k]);
         }
+    }
+
+    /// Four rows of powers, a register of each, to the columns from j on.
+    inline void add_columns(const T* powers, size_t j, size_t k) const {
+        store(partial() + j, load<T>(partial() + j) +
+                                 (scale[k] * load<T>(powers) + scale[k + 1] * load<T>(powers + padded)) +
+                                 (scale[k + 2] * load<T>(powers + 2 * padded) + scale[k + 3] * load<T>(powers + 3 * padded)));
     }
 
     /// guess_k = -max_j beta_j - inverse C_kj; zero where no column is in reach.
     template <class Source>
     void find_peaks(const Source& costs, size_t begin) {
+        constexpr size_t height = Source::rows_at_once;
         const T inverse = static_cast<T>(in.inverse), none = static_cast<T>(-HUGE_VAL);
-        for (size_t k = 0; k < Source::rows_at_once; k += tall) {
-            size_t i[tall];
-            four_rows(begin + k < in.last ? begin + k : in.last - 1, in.last, i);
+        typename Source::Row rows[height];
+        find_rows(costs, begin, in.last, height, rows);
+        for (size_t k = 0; k < height; k += tall) {
             Vector<T> high[tall];
             for (auto& each : high) each = spread<T>(none);
             for (size_t j = 0; j < padded; j += block<T>) {
-                const Block<T> c = costs.read(i, j);
+                const Block<T> c = costs.read(rows + k, j);
                 for (size_t r = 0; r < tall; ++r)
                     for (size_t v = 0; v < wide; ++v)
                         high[r] = larger(load<T>(in.beta + j + v * width<T>) - inverse * c.at[r][v], high[r]);
@@ -289,34 +337,33 @@ struct Pass {
     template <class Source>
     void run(const Source& costs) {
         constexpr size_t height = Source::rows_at_once;
-        T* const partial = in.scratch + most_rows_at_once * padded;
-        for (size_t j = 0; j < padded; ++j) partial[j] = T(0);
+        for (size_t j = 0; j < (most_rows_at_once + 1) * padded; ++j) in.scratch[j] = T(0);
         for (size_t j = 0; j < in.m; ++j) in.sums[j] = 0.0;
         for (size_t begin = in.first; begin < in.last; begin += height) {
             const size_t rows = in.last - begin < height ? in.last - begin : height;
             for (size_t k = 0; k < height; ++k)
                 guess[k] = static_cast<T>(in.shift[begin + (k < rows ? k : rows - 1)] - in.reference);
-            exponentiate(costs, begin);
+            exponentiate<true>(costs, begin);
+            if ((begin - in.first) % flush == 0) flush_columns();
             bool safe = true;
             for (size_t k = 0; k < height; ++k) safe &= total[k] > safe_low && total[k] < safe_high;
             if (!safe) {
                 find_peaks(costs, begin);
-                exponentiate(costs, begin);
+                exponentiate<false>(costs, begin);
             }
-            T scale[height];
             for (size_t k = 0; k < height; ++k) scale[k] = k < rows ? settle(begin + k, k) : T(0);
-            for (size_t k = 0; k < rows; k += tall) {
-                const T* const p = in.scratch + k * padded;
-                for (size_t j = 0; j < padded; j += width<T>)
-                    store(partial + j,
-                          load<T>(partial + j) + (scale[k] * load<T>(p + j) + scale[k + 1] * load<T>(p + padded + j)) +
-                              (scale[k + 2] * load<T>(p + 2 * padded + j) + scale[k + 3] * load<T>(p + 3 * padded + j)));
-            }
-            if ((begin - in.first) % flush == flush - height || begin + height >= in.last)
-                for (size_t j = 0; j < in.m; ++j) {
-                    in.sums[j] += static_cast<double>(partial[j]);
-                    partial[j] = T(0);
-                }
+        }
+        for (size_t k = 0; k < height; k += tall)
+            for (size_t j = 0; j < padded; j += width<T>) add_columns(in.scratch + k * padded + j, j, k);
+        flush_columns();
+    }
+
+    /// The column sums so far, in double precision.
+    void flush_columns() const {
+        T* const columns = partial();
+        for (size_t j = 0; j < in.m; ++j) {
+            in.sums[j] += static_cast<double>(columns[j]);
+            columns[j] = T(0);
         }
     }
 
@@ -357,39 +404,94 @@ inline size_t whole_panels(size_t m) {
 
 template <class T>
 void sinkhorn_rows(const SinkhornRows<T>& in) {
-    Pass<T> pass = {in, whole_panels<T>(in.m), {}, {}};
+    Pass<T> pass = {in, whole_panels<T>(in.m), {}, {}, {}};
     with_source(in.costs, in.m, [&](const auto& source) { pass.run(source); });
 }
 
-void plan_rows(const PlanRows& in) {
-    typedef double T;
-    with_source(in.costs, in.m, [&](const auto& source) {
-        for (size_t begin = in.first; begin < in.last; begin += tall) {
-            size_t i[tall];
-            four_rows(begin, in.last, i);
-            for (size_t j = 0; j < in.m; j += block<T>) {
-                const Block<T> c = source.read(i, j);
-                const size_t columns = in.m - j < block<T> ? in.m - j : block<T>;
-                for (size_t r = 0; r < tall && begin + r < in.last; ++r) {
-                    T entries[block<T>], prices[block<T>];
-                    for (size_t v = 0; v < wide; ++v) {
-                        const size_t at = v * width<T>;
-                        store(entries + at,
-                              power<T>((load<T>(in.columns + j + at) - in.inverse * c.at[r][v]) + in.rows[i[r]]));
-                        store(prices + at, c.at[r][v]);
-                    }
-                    double* const out = in.entries + (begin - in.first + r) * in.m + j;
-                    for (size_t l = 0; l < columns; ++l) out[l] = entries[l];
-                    if (in.prices == nullptr) continue;
-                    double* const paid = in.prices + (begin - in.first + r) * in.m + j;
-                    for (size_t l = 0; l < columns; ++l) paid[l] = prices[l];
-                }
-            }
+/// The first `count` numbers of some registers in a row.
+template <class T>
+inline void store_some(T* out, const Vector<T>* registers, size_t count) {
+    if (count >= block<T>) {
+        for (size_t v = 0; v < wide; ++v) store(out + v * width<T>, registers[v]);
+        return;
+    }
+    T each[block<T>];
+    for (size_t v = 0; v < wide; ++v) store(each + v * width<T>, registers[v]);
+    for (size_t l = 0; l < count; ++l) out[l] = each[l];
+}
+
+/// Calls use(i, j, costs) for four rows from i on and a block of columns from j on, block by block.
+template <class T, class Use>
+inline void for_all_blocks(const Costs<T>& costs, size_t m, size_t first, size_t last, Use use) {
+    with_source(costs, m, [&](const auto& source) {
+        typedef typename std::remove_const_t<std::remove_reference_t<decltype(source)>>::Row Row;
+        for (size_t i = first; i < last; i += tall) {
+            Row rows[tall];
+            find_rows(source, i, last, tall, rows);
+            for (size_t j = 0; j < m; j += block<T>) use(i, j, source.read(rows, j));
         }
     });
 }
 
-const SinkhornKernels kernels = {sinkhorn_rows<float>, sinkhorn_rows<double>, plan_rows};
+template <class T>
+void cost_rows(const CostRows<T>& in) {
+    for_all_blocks(in.costs, in.m, in.first, in.last, [&](size_t i, size_t j, const Block<T>& c) {
+        for (size_t r = 0; r < tall && i + r < in.last; ++r)
+            store_some(in.out + (i - in.first + r) * in.m + j, c.at[r], in.m - j);
+    });
+}
+
+/// An entry of a plan: zero where it is too small for a number.
+inline Vector<double> entry(const PlanRows& plan, size_t i, size_t j, Vector<double> c) {
+    const Vector<double> t = (load<double>(plan.columns + j) - plan.inverse * c) + plan.rows[i];
+    return t < Lanes<double>::low ? Vector<double>{} : power<double>(t);
+}
+
+void plan_entries(const PlanRows& in, double* out, double* prices) {
+    for_all_blocks(in.costs, in.m, in.first, in.last, [&](size_t i, size_t j, const Block<double>& c) {
+        for (size_t r = 0; r < tall && i + r < in.last; ++r) {
+            Vector<double> entries[wide];
+            for (size_t v = 0; v < wide; ++v) entries[v] = entry(in, i + r, j + v * width<double>, c.at[r][v]);
+            const size_t at = (i - in.first + r) * in.m + j;
+            store_some(out + at, entries, in.m - j);
+            if (prices != nullptr) store_some(prices + at, c.at[r], in.m - j);
+        }
+    });
+}
+
+void plan_sums(PlanSums& in) {
+    const PlanRows& plan = in.plan;
+    for (size_t i = plan.first; i < plan.last; ++i) in.sent[i] = 0.0;
+    for (size_t j = 0; j < whole_panels<double>(plan.m); ++j) in.received[j] = 0.0;
+    in.price = 0.0;
+    Vector<double> sent[tall] = {}, price = {};
+    for_all_blocks(plan.costs, plan.m, plan.first, plan.last, [&](size_t i, size_t j, const Block<double>& c) {
+        const size_t rows = plan.last - i < tall ? plan.last - i : tall;
+        for (size_t v = 0; v < wide; ++v) {
+            const size_t at = j + v * width<double>;
+            const Vector<double> weight = load<double>(in.v + at);
+            Vector<double> received = load<double>(in.received + at);
+            for (size_t r = 0; r < rows; ++r) {
+                const Vector<double> p = entry(plan, i + r, at, c.at[r][v]), paid = p * weight;
+                sent[r] += paid;
+                received += in.u[i + r] * p;
+                // An arc without mass costs nothing, even if it is forbidden.
+                price += p > 0.0 ? (in.u[i + r] * paid) * c.at[r][v] : Vector<double>{};
+            }
+            store(in.received + at, received);
+        }
+        if (j + block<double> < plan.m) return;
+        for (size_t r = 0; r < rows; ++r) {
+            in.sent[i + r] = sum<double>(sent[r]);
+            sent[r] = Vector<double>{};
+        }
+        in.price += sum<double>(price);
+        price = Vector<double>{};
+    });
+}
+
+const SinkhornKernels kernels = {sinkhorn_rows<float>, sinkhorn_rows<double>, cost_rows<float>,
+                                 cost_rows<double>,    plan_entries,          plan_sums};
 
 }  // namespace
 

@@ -56,22 +56,41 @@ struct SinkhornRows {
     T* scratch;  // most_rows_at_once + 1 rows of whole panels
 };
 
-/// Entries 2^(rows_i + columns_j - inverse C_ij) of a plan and their costs, for rows from `first` to `last`, both of them
-/// in rows of m numbers. `prices` may be null.
+/// Costs, in rows of m numbers from `first` to `last`.
+template <class T>
+struct CostRows {
+    Costs<T> costs;
+    std::size_t m, first, last;
+    T* out;
+};
+
+/// A part of a plan P_ij = 2^(rows_i + columns_j - inverse C_ij), for rows from `first` to `last`.
 struct PlanRows {
     Costs<double> costs;
     std::size_t m, first, last;
     double inverse;
     const double* rows;
     const double* columns;  // -inf where panels are filled up
-    double* entries;
-    double* prices = nullptr;
+};
+
+/// Its products with vectors: sent_i = sum_j P_ij v_j, received_j = sum_i u_i P_ij, and sum_ij u_i P_ij v_j C_ij.
+struct PlanSums {
+    PlanRows plan;
+    const double* u;
+    const double* v;  // filled up to whole panels
+    double* sent;
+    double* received;  // in whole panels, too
+    double price;
 };
 
 struct SinkhornKernels {
-    void (*floats)(const SinkhornRows<float>&);
-    void (*doubles)(const SinkhornRows<double>&);
-    void (*plan)(const PlanRows&);
+    void (*float_pass)(const SinkhornRows<float>&);
+    void (*double_pass)(const SinkhornRows<double>&);
+    void (*float_costs)(const CostRows<float>&);
+    void (*double_costs)(const CostRows<double>&);
+    /// The entries, in rows of m numbers, and their costs, if `prices` is not null.
+    void (*entries)(const PlanRows&, double* out, double* prices);
+    void (*sums)(PlanSums&);
 };
 
 const SinkhornKernels& sinkhorn_kernels();

@@ -15,7 +15,7 @@ from cases import sample
 
 import monge
 from monge.entropic import iteration
-from monge.entropic.kernels import exp2, loop, passes, small
+from monge.entropic.kernels import exp2, loop, packed, passes, small
 from monge.entropic.kernels.cpu import CpuKernel
 from monge.entropic.kernels.reference import ReferenceKernel
 from monge.entropic.marginals import KL, TV, Balanced
@@ -33,10 +33,12 @@ def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
 class TestSweep:
     @pytest.mark.parametrize("single", [True, False])
     @pytest.mark.parametrize("rows", [Balanced(), KL(0.3), TV(0.1)], ids=str)
+    @pytest.mark.parametrize("d", [3, 21])
     @pytest.mark.parametrize("kind", ["matrix32", "matrix64", "sqeuclidean", "euclidean", "cityblock", "cosine"])
-    def test_agrees_with_the_reference(self, kind, rows, single):
+    def test_agrees_with_the_reference(self, kind, d, rows, single, monkeypatch):
+        monkeypatch.setattr(packed, "_KEPT", 0)  # no matrix in the place of points
         rng = np.random.default_rng(0)
-        x, y = rng.normal(size=(210, 3)) + 2.0, rng.normal(size=(130, 3)) + 2.0
+        x, y = rng.normal(size=(210, d)) + 2.0, rng.normal(size=(130, d)) + 2.0
         matrix = ((x[:, None] - y) ** 2).sum(-1)
         cost = (
             monge.CostMatrix(matrix.astype("f4" if kind == "matrix32" else "f8"))
@@ -57,6 +59,23 @@ class TestSweep:
                     error = (2e-7 if single else 1e-15) * 4 * size
                     np.testing.assert_allclose(f, right_f, atol=error, rtol=0)
                     np.testing.assert_allclose(s, right_s, atol=2 * error, rtol=0)
+
+    @pytest.mark.parametrize("kind", ["euclidean", ("euclidean", 1.5), "sqeuclidean"], ids=str)
+    def test_products_keep_the_digits_of_close_points(self, kind, monkeypatch):
+        # The root of what is left where digits cancel would be off by 3e-4 of the points' size.
+        monkeypatch.setattr(packed, "_KEPT", 0)
+        rng = np.random.default_rng(0)
+        x = np.concatenate([rng.normal(size=(100, 12)), 1e-3 * rng.normal(size=(100, 12)) + 3.0])
+        cost = monge.PointCloud(x, x[::-1] + 1e-6, kind)
+        a = b = np.full(200, 1 / 200)
+        reference = ReferenceKernel(cost, a, b, Balanced())
+        eps = 1e-2 * reference.scale
+        f, s, right_f, right_s = np.zeros((4, 200))
+        reference.sweep(np.zeros(200), eps, True, right_f, right_s)
+        CpuKernel(cost, a, b, Balanced(), 1).sweep(np.zeros(200), eps, True, f, s)
+        error = 1e-6 * reference.C.max()
+        np.testing.assert_allclose(f, right_f, atol=error, rtol=0)
+        np.testing.assert_allclose(s, right_s, atol=error, rtol=0)
 
     def test_lost_columns_are_repaired(self):
         # A column that single precision cannot see: its mass is 1e-40 of what the others get.

@@ -23,13 +23,21 @@ def sinkhorn_rows(
     f: NDArray[np.float64],
     sums: NDArray[np.float64],
 ) -> None: ...
-def plan_rows(
-    costs: tuple[Any, ...],
-    inverse: float,
-    row_logs: NDArray[np.float64],
-    column_logs: NDArray[np.float64],
+def cost_rows(costs: tuple[Any, ...], first: int, last: int, out: NDArray[Any]) -> None: ...
+def plan_entries(
+    plan: tuple[Any, ...],
     first: int,
     last: int,
     entries: NDArray[np.float64],
-    prices: NDArray[np.float64] | None,
+    prices: NDArray[np.float64] | None = None,
 ) -> None: ...
+def plan_sums(
+    plan: tuple[Any, ...],
+    m: int,
+    first: int,
+    last: int,
+    u: NDArray[np.float64],
+    v: NDArray[np.float64],
+    sent: NDArray[np.float64],
+    received: NDArray[np.float64],
+) -> float: ...

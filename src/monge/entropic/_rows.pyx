@@ -38,19 +38,33 @@ cdef extern from "sinkhorn_rows.hpp" namespace "monge" nogil:
         double* sums
         T* scratch
 
+    cdef cppclass CostRows[T]:
+        Costs[T] costs
+        size_t m, first, last
+        T* out
+
     cdef cppclass PlanRows:
         Costs[double] costs
         size_t m, first, last
         double inverse
         const double* rows
         const double* columns
-        double* entries
-        double* prices
+
+    cdef cppclass PlanSums:
+        PlanRows plan
+        const double* u
+        const double* v
+        double* sent
+        double* received
+        double price
 
     cdef struct SinkhornKernels:
-        void (*floats)(const SinkhornRows[float]&) noexcept nogil
-        void (*doubles)(const SinkhornRows[double]&) noexcept nogil
-        void (*plan)(const PlanRows&) noexcept nogil
+        void (*float_pass)(const SinkhornRows[float]&) noexcept nogil
+        void (*double_pass)(const SinkhornRows[double]&) noexcept nogil
+        void (*float_costs)(const CostRows[float]&) noexcept nogil
+        void (*double_costs)(const CostRows[double]&) noexcept nogil
+        void (*entries)(const PlanRows&, double*, double*) noexcept nogil
+        void (*sums)(PlanSums&) noexcept nogil
 
     const SinkhornKernels& sinkhorn_kernels() noexcept
     const size_t most_rows_at_once
@@ -86,6 +100,7 @@ cdef void _convert(tuple costs, Costs[real]* out, real like) except *:
 def sinkhorn_rows(tuple costs, const real[::1] beta, double inverse, double reference, const double[::1] log_a,
                   double damp, double cap, double lift, size_t first, size_t last, double[::1] shift, double[::1] f,
                   double[::1] sums):
+    """Some rows of a pass."""
     cdef SinkhornRows[real] rows
     cdef real[::1] scratch = np.empty((most_rows_at_once + 1) * len(beta), np.asarray(beta).dtype)
     _convert(costs, &rows.costs, <real> 0.0)
@@ -96,19 +111,48 @@ def sinkhorn_rows(tuple costs, const real[::1] beta, double inverse, double refe
     rows.shift, rows.f, rows.sums, rows.scratch = &shift[0], &f[0], &sums[0], &scratch[0]
     with nogil:
         if real is float:
-            sinkhorn_kernels().floats(rows)
+            sinkhorn_kernels().float_pass(rows)
         else:
-            sinkhorn_kernels().doubles(rows)
+            sinkhorn_kernels().double_pass(rows)
 
 
-def plan_rows(tuple costs, double inverse, const double[::1] row_logs, const double[::1] column_logs, size_t first,
-              size_t last, double[:, ::1] entries, double[:, ::1] prices):
-    cdef PlanRows rows
-    _convert(costs, &rows.costs, 0.0)
-    rows.m, rows.first, rows.last = entries.shape[1], first, last
-    rows.inverse, rows.rows, rows.columns = inverse, &row_logs[0], &column_logs[0]
-    rows.entries = &entries[0, 0]
-    if prices is not None:
-        rows.prices = &prices[0, 0]
+def cost_rows(tuple costs, size_t first, size_t last, real[:, ::1] out):
+    """out[:] = the costs of some rows."""
+    cdef CostRows[real] rows
+    _convert(costs, &rows.costs, <real> 0.0)
+    rows.m, rows.first, rows.last, rows.out = out.shape[1], first, last, &out[0, 0]
     with nogil:
-        sinkhorn_kernels().plan(rows)
+        if real is float:
+            sinkhorn_kernels().float_costs(rows)
+        else:
+            sinkhorn_kernels().double_costs(rows)
+
+
+cdef void _plan(tuple plan, size_t m, size_t first, size_t last, PlanRows* out) except *:
+    cdef const double[::1] rows, columns
+    costs, out.inverse, rows, columns = plan
+    _convert(costs, &out.costs, 0.0)
+    out.m, out.first, out.last = m, first, last
+    out.rows, out.columns = &rows[0], &columns[0]
+
+
+def plan_entries(tuple plan, size_t first, size_t last, double[:, ::1] entries, double[:, ::1] prices=None):
+    """The entries of some rows of a plan, and their costs."""
+    cdef PlanRows rows
+    cdef double* paid = NULL
+    _plan(plan, entries.shape[1], first, last, &rows)
+    if prices is not None:
+        paid = &prices[0, 0]
+    with nogil:
+        sinkhorn_kernels().entries(rows, &entries[0, 0], paid)
+
+
+def plan_sums(tuple plan, size_t m, size_t first, size_t last, const double[::1] u, const double[::1] v,
+              double[::1] sent, double[::1] received):
+    """Products of some rows of a plan with u and v, and the price; see the header."""
+    cdef PlanSums sums
+    _plan(plan, m, first, last, &sums.plan)
+    sums.u, sums.v, sums.sent, sums.received = &u[0], &v[0], &sent[0], &received[0]
+    with nogil:
+        sinkhorn_kernels().sums(sums)
+    return sums.price

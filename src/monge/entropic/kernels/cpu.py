@@ -1,25 +1,29 @@
-"""Sinkhorn passes on the CPU, on any number of threads.
+"""Sinkhorn passes on the CPU over matrices and points, on any number of threads.
+
+One exponential per pair serves both half steps: a row is exponentiated with the softmin of the pass before as its
+shift, so that no pass for the maximum is needed; its sum gives the row's potential, and the same numbers, rescaled, are
+added to the column sums (Gauss-Seidel by rows). All is in the log2 domain, in single precision where that will do.
+Where the old shift is so far off that a sum is not safe, or a column gets less than single precision can hold, the
+softmin is computed again with its own maximum. So no potentials lead to NaN.
 
 Rows are cut into chunks by their number alone, and column sums added up in the order of the chunks: any number of
-threads gives the same bits. The threads are Python's: compiled code lets go of the interpreter, and nothing of Numba's
-threading layers is used, so any number of solves may run side by side, and after a fork.
+threads gives the same bits.
 """
 
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
-from itertools import count
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.entropic._rows import sinkhorn_rows
+from monge.entropic._rows import cost_rows, sinkhorn_rows
 from monge.entropic.blocks import cost_block, row_blocks, turned
 from monge.entropic.kernels.forms import cost_scale
 from monge.entropic.kernels.loop import iterate
-from monge.entropic.kernels.packed import in_panels, packed_cost
+from monge.entropic.kernels.packed import in_panels, packed_cost, worth_keeping
+from monge.entropic.kernels.threads import Threads
 from monge.entropic.marginals import Marginal
 from monge.problem.costs import CostMatrix, PointCloud
 
@@ -52,25 +56,21 @@ class CpuKernel:
         self._shift = np.zeros(n)
         self._chunks = max(1, min(CHUNKS, n // 64))
         self._sums = np.empty((self._chunks, m))
-        self._threads = min(threads, self._chunks) if n * m > _PARALLEL else 1
-        self._pool: ThreadPoolExecutor | None = None
+        self._threads = Threads(min(threads, self._chunks) if n * m > _PARALLEL else 1)
 
     def __enter__(self) -> CpuKernel:
-        # Threads of this solve alone: a pool that outlived it would be lost in a fork.
-        if self._threads > 1:
-            self._pool = ThreadPoolExecutor(self._threads - 1)
+        self._threads.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown()
+        self._threads.__exit__()
 
     def sweep(self, g: Array, eps: float, single: bool, f: Array, s: Array) -> None:
         """One pass."""
         dtype: Any = np.float32 if single else np.float64
         if self._packed is None or self._packed[0] is not single:
             self._packed = None  # one at a time, since they may be large
-            self._packed = single, *packed_cost(self.cost, dtype)
+            self._packed = single, *self._pack(dtype)
         _, costs, per_unit = self._packed
         unit = eps * _LN2
         f /= unit
@@ -80,24 +80,14 @@ class CpuKernel:
         beta = in_panels((weights + reference).astype(dtype), -np.inf)
         lift = float((self._log_a + (f - self._shift)).max())
         damp, cap = 1.0 / (1.0 + eps / self.rows.kl), self.rows.cap / unit
-        n, left = len(f), count()
 
-        def work() -> None:
-            while (k := next(left)) < self._chunks:
-                first, last = k * n // self._chunks, (k + 1) * n // self._chunks
-                sinkhorn_rows(
-                    costs, beta, per_unit / unit, reference, self._log_a, damp, cap, lift, first, last, self._shift, f,
-                    self._sums[k],
-                )  # fmt: skip
+        def work(k: int) -> None:
+            sinkhorn_rows(
+                costs, beta, per_unit / unit, reference, self._log_a, damp, cap, lift, *self._rows(k), self._shift, f,
+                self._sums[k],
+            )  # fmt: skip
 
-        helpers = [self._pool.submit(work) for _ in range(self._threads - 1)] if self._pool is not None else []
-        try:
-            work()
-        finally:
-            for _ in range(self._chunks):  # after an interrupt the others stop at their next chunk
-                next(left)
-            for helper in helpers:
-                helper.result()
+        self._threads.share(self._chunks, work)
         total = self._sums.sum(axis=0)
         with np.errstate(divide="ignore", invalid="ignore"):
             s[:] = unit * (self._log_b - np.log2(total) - lift) + g
@@ -108,6 +98,23 @@ class CpuKernel:
             s[lost] = unit * self._softmin(lost, self._log_a + f, unit)
         f *= unit
         self._shift *= unit
+
+    def _rows(self, chunk: int) -> tuple[int, int]:
+        n = len(self._shift)
+        return chunk * n // self._chunks, (chunk + 1) * n // self._chunks
+
+    def _pack(self, dtype: Any) -> tuple[Any, float]:
+        costs, per_unit = packed_cost(self.cost, dtype)
+        if worth_keeping(self.cost, dtype):
+            points, matrix = costs, np.empty(self.cost.shape, dtype=dtype)
+
+            def work(k: int) -> None:
+                first, last = self._rows(k)
+                cost_rows(points, first, last, matrix[first:last])
+
+            self._threads.share(self._chunks, work)
+            costs = (matrix,)
+        return costs, per_unit
 
     def _softmin(self, columns: NDArray[np.intp], weights: Array, unit: float) -> Array:
         """-log2 sum_i 2^(weights_i - C_ij / unit) for some columns, whatever the numbers."""

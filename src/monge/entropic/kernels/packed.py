@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monge.entropic._rows import CITYBLOCK, EUCLIDEAN, PRODUCT, panel_size
-from monge.entropic.blocks import multiplied_costs
 from monge.problem.costs import CostMatrix, PointCloud
 
-__all__ = ["in_panels", "packed_cost", "packed_points"]
+__all__ = ["in_panels", "packed_cost", "packed_points", "worth_keeping"]
 
 # Coordinates from which products are faster than differences.
 _WIDE = 8
@@ -21,16 +20,17 @@ _COSTLY, _KEPT = 16, 2**27
 
 
 def packed_cost(cost: CostMatrix | PointCloud, dtype: Any) -> tuple[Any, float]:
-    """The cost as a matrix or as points, and the factor from its numbers to cost units.
-
-    A matrix of limited size takes the place of points with many coordinates.
-    """
+    """The cost as a matrix or as points, and the factor from its numbers to cost units."""
     if isinstance(cost, CostMatrix):
         return (np.ascontiguousarray(cost.C),), 1.0
-    n, m = cost.shape
-    if cost.x.shape[1] >= _COSTLY and n * m * np.dtype(dtype).itemsize <= _KEPT:
-        return (multiplied_costs(cost, dtype),), 1.0
     return packed_points(cost, dtype)
+
+
+def worth_keeping(cost: CostMatrix | PointCloud, dtype: Any) -> bool:
+    """Whether a matrix is to take the place of points, because that is not too large and saves much."""
+    n, m = cost.shape
+    large = n * m * np.dtype(dtype).itemsize > _KEPT
+    return isinstance(cost, PointCloud) and cost.x.shape[1] >= _COSTLY and not large
 
 
 def packed_points(cost: PointCloud, dtype: Any) -> tuple[Any, float]:
