@@ -447,21 +447,18 @@ inline Vector<double> entry(const PlanRows& plan, size_t i, size_t j, Vector<dou
     return t < Lanes<double>::low ? Vector<double>{} : power<double>(t);
 }
 
-void plan_entries(const PlanRows& in, double* out, double* prices) {
+void plan_entries(const PlanRows& in, double* out) {
     for_all_blocks(in.costs, in.m, in.first, in.last, [&](size_t i, size_t j, const Block<double>& c) {
         for (size_t r = 0; r < tall && i + r < in.last; ++r) {
             Vector<double> entries[wide];
             for (size_t v = 0; v < wide; ++v) entries[v] = entry(in, i + r, j + v * width<double>, c.at[r][v]);
-            const size_t at = (i - in.first + r) * in.m + j;
-            store_some(out + at, entries, in.m - j);
-            if (prices != nullptr) store_some(prices + at, c.at[r], in.m - j);
+            store_some(out + (i - in.first + r) * in.m + j, entries, in.m - j);
         }
     });
 }
 
 void plan_sums(PlanSums& in) {
     const PlanRows& plan = in.plan;
-    for (size_t i = plan.first; i < plan.last; ++i) in.sent[i] = 0.0;
     for (size_t j = 0; j < whole_panels<double>(plan.m); ++j) in.received[j] = 0.0;
     in.price = 0.0;
     Vector<double> sent[tall] = {}, price = {};
@@ -490,8 +487,99 @@ void plan_sums(PlanSums& in) {
     });
 }
 
-const SinkhornKernels kernels = {sinkhorn_rows<float>, sinkhorn_rows<double>, cost_rows<float>,
-                                 cost_rows<double>,    plan_entries,          plan_sums};
+void plan_product(const PlanProduct& in) {
+    const PlanRows& plan = in.plan;
+    constexpr size_t columns = 10 * panel_size<double>;  // whose entries stay in the first cache
+    double entries[tall][columns];
+    with_source(plan.costs, plan.m, [&](const auto& source) {
+        typedef typename std::remove_const_t<std::remove_reference_t<decltype(source)>>::Row Row;
+        for (size_t i = plan.first; i < plan.last; i += tall) {
+            Row rows[tall];
+            find_rows(source, i, plan.last, tall, rows);
+            double* out[tall];
+            for (size_t r = 0; r < tall; ++r) {
+                out[r] = in.out + (i + r < plan.last ? i + r : plan.last - 1) * in.stride;
+                for (size_t c = 0; c < in.stride; ++c) out[r][c] = 0.0;
+            }
+            for (size_t start = 0; start < plan.m; start += columns) {
+                const size_t size = plan.m - start < columns ? plan.m - start : columns;
+                for (size_t j = 0; j < size; j += block<double>) {
+                    const Block<double> c = source.read(rows, start + j);
+                    for (size_t r = 0; r < tall; ++r)
+                        for (size_t v = 0; v < wide; ++v) {
+                            const size_t at = j + v * width<double>, row = i + r < plan.last ? i + r : plan.last - 1;
+                            store(entries[r] + at, entry(plan, row, start + at, c.at[r][v]));
+                        }
+                }
+                for (size_t c = 0; c < in.stride; c += block<double>) {
+                    Block<double> total = {};
+                    for (size_t j = 0; j < size; ++j) {
+                        const double* const V = in.V + (start + j) * in.stride + c;
+#pragma GCC unroll 4
+                        for (size_t r = 0; r < tall; ++r)
+#pragma GCC unroll 3
+                            for (size_t v = 0; v < wide; ++v)
+                                total.at[r][v] += entries[r][j] * load<double>(V + v * width<double>);
+                    }
+                    for (size_t r = 0; r < tall && i + r < plan.last; ++r)
+                        for (size_t v = 0; v < wide; ++v) {
+                            double* const at = out[r] + c + v * width<double>;
+                            store(at, load<double>(at) + total.at[r][v]);
+                        }
+                }
+            }
+        }
+    });
+}
+
+/// log2 x for normal numbers: x = 2^k z with z from sqrt(1/2) to sqrt(2), and log z = 2 artanh s, s = (z - 1) / (z + 1).
+/// Finite for zero.
+inline Vector<double> logarithm(Vector<double> x) {
+    typedef Lanes<double>::Whole Whole;
+    const Whole half = Whole{} + 0x3fe6a09e667f3bcdLL;  // the bits of sqrt(1/2)
+    const Whole k = ((Whole)x - half) >> Lanes<double>::mantissa;
+    const Vector<double> z = (Vector<double>)((Whole)x - (k << Lanes<double>::mantissa));
+    const Vector<double> s = (z - 1.0) / (z + 1.0), square = s * s;
+    Vector<double> p = spread(1.0 / 23.0);
+#pragma GCC unroll 16
+    for (int term = 21; term >= 3; term -= 2) p = 1.0 / term + square * p;
+    const double twice = 2.8853900817779268;  // 2 / log 2
+    return __builtin_convertvector(k, Vector<double>) + twice * (s + s * square * p);
+}
+
+void plan_entropy(PlanEntropy& in) {
+    const PlanRows& plan = in.plan;
+    for (size_t j = 0; j < whole_panels<double>(plan.m); ++j) in.received[j] = 0.0;
+    in.price = in.entropy = 0.0;
+    Vector<double> sent[tall] = {}, price = {}, entropy = {};
+    for_all_blocks(plan.costs, plan.m, plan.first, plan.last, [&](size_t i, size_t j, const Block<double>& c) {
+        const size_t rows = plan.last - i < tall ? plan.last - i : tall;
+        for (size_t v = 0; v < wide; ++v) {
+            const size_t at = j + v * width<double>;
+            const Vector<double> more = load<double>(in.v + at);
+            Vector<double> received = load<double>(in.received + at);
+            for (size_t r = 0; r < rows; ++r) {
+                const Vector<double> mass = entry(plan, i + r, at, c.at[r][v]) + in.u[i + r] * more;
+                sent[r] += mass;
+                received += mass;
+                price += mass > 0.0 ? mass * c.at[r][v] : Vector<double>{};
+                entropy += mass * logarithm(mass);
+            }
+            store(in.received + at, received);
+        }
+        if (j + block<double> < plan.m) return;
+        for (size_t r = 0; r < rows; ++r) {
+            in.sent[i + r] = sum<double>(sent[r]);
+            sent[r] = Vector<double>{};
+        }
+        in.price += sum<double>(price);
+        in.entropy += sum<double>(entropy);
+        price = entropy = Vector<double>{};
+    });
+}
+
+const SinkhornKernels kernels = {sinkhorn_rows<float>, sinkhorn_rows<double>, cost_rows<float>, cost_rows<double>,
+                                 plan_entries,         plan_sums,             plan_product,     plan_entropy};
 
 }  // namespace
 

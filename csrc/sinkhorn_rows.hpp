@@ -83,14 +83,34 @@ struct PlanSums {
     double price;
 };
 
+/// Its product with a matrix: out_ic = sum_j P_ij V_jc.
+struct PlanProduct {
+    PlanRows plan;
+    const double* V;  // rows of `stride` numbers, a multiple of panel_size<double>
+    double* out;      // likewise
+    std::size_t stride;
+};
+
+/// With G = P + u v': the sums of its rows and columns, of G_ij C_ij, and of G_ij log2 G_ij.
+struct PlanEntropy {
+    PlanRows plan;
+    const double* u;
+    const double* v;  // filled up to whole panels by zeros
+    double* sent;
+    double* received;  // in whole panels
+    double price, entropy;
+};
+
 struct SinkhornKernels {
     void (*float_pass)(const SinkhornRows<float>&);
     void (*double_pass)(const SinkhornRows<double>&);
     void (*float_costs)(const CostRows<float>&);
     void (*double_costs)(const CostRows<double>&);
-    /// The entries, in rows of m numbers, and their costs, if `prices` is not null.
-    void (*entries)(const PlanRows&, double* out, double* prices);
+    /// The entries, in rows of m numbers.
+    void (*entries)(const PlanRows&, double* out);
     void (*sums)(PlanSums&);
+    void (*product)(const PlanProduct&);
+    void (*entropy)(PlanEntropy&);
 };
 
 const SinkhornKernels& sinkhorn_kernels();

@@ -24,13 +24,7 @@ def sinkhorn_rows(
     sums: NDArray[np.float64],
 ) -> None: ...
 def cost_rows(costs: tuple[Any, ...], first: int, last: int, out: NDArray[Any]) -> None: ...
-def plan_entries(
-    plan: tuple[Any, ...],
-    first: int,
-    last: int,
-    entries: NDArray[np.float64],
-    prices: NDArray[np.float64] | None = None,
-) -> None: ...
+def plan_entries(plan: tuple[Any, ...], first: int, last: int, entries: NDArray[np.float64]) -> None: ...
 def plan_sums(
     plan: tuple[Any, ...],
     m: int,
@@ -41,3 +35,16 @@ def plan_sums(
     sent: NDArray[np.float64],
     received: NDArray[np.float64],
 ) -> float: ...
+def plan_product(
+    plan: tuple[Any, ...], m: int, first: int, last: int, V: NDArray[np.float64], out: NDArray[np.float64]
+) -> None: ...
+def plan_entropy(
+    plan: tuple[Any, ...],
+    m: int,
+    first: int,
+    last: int,
+    u: NDArray[np.float64],
+    v: NDArray[np.float64],
+    sent: NDArray[np.float64],
+    received: NDArray[np.float64],
+) -> tuple[float, float]: ...

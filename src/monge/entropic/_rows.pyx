@@ -58,13 +58,29 @@ cdef extern from "sinkhorn_rows.hpp" namespace "monge" nogil:
         double* received
         double price
 
+    cdef cppclass PlanProduct:
+        PlanRows plan
+        const double* V
+        double* out
+        size_t stride
+
+    cdef cppclass PlanEntropy:
+        PlanRows plan
+        const double* u
+        const double* v
+        double* sent
+        double* received
+        double price, entropy
+
     cdef struct SinkhornKernels:
         void (*float_pass)(const SinkhornRows[float]&) noexcept nogil
         void (*double_pass)(const SinkhornRows[double]&) noexcept nogil
         void (*float_costs)(const CostRows[float]&) noexcept nogil
         void (*double_costs)(const CostRows[double]&) noexcept nogil
-        void (*entries)(const PlanRows&, double*, double*) noexcept nogil
+        void (*entries)(const PlanRows&, double*) noexcept nogil
         void (*sums)(PlanSums&) noexcept nogil
+        void (*product)(const PlanProduct&) noexcept nogil
+        void (*entropy)(PlanEntropy&) noexcept nogil
 
     const SinkhornKernels& sinkhorn_kernels() noexcept
     const size_t most_rows_at_once
@@ -136,15 +152,12 @@ cdef void _plan(tuple plan, size_t m, size_t first, size_t last, PlanRows* out) 
     out.rows, out.columns = &rows[0], &columns[0]
 
 
-def plan_entries(tuple plan, size_t first, size_t last, double[:, ::1] entries, double[:, ::1] prices=None):
-    """The entries of some rows of a plan, and their costs."""
+def plan_entries(tuple plan, size_t first, size_t last, double[:, ::1] entries):
+    """The entries of some rows of a plan."""
     cdef PlanRows rows
-    cdef double* paid = NULL
     _plan(plan, entries.shape[1], first, last, &rows)
-    if prices is not None:
-        paid = &prices[0, 0]
     with nogil:
-        sinkhorn_kernels().entries(rows, &entries[0, 0], paid)
+        sinkhorn_kernels().entries(rows, &entries[0, 0])
 
 
 def plan_sums(tuple plan, size_t m, size_t first, size_t last, const double[::1] u, const double[::1] v,
@@ -156,3 +169,23 @@ def plan_sums(tuple plan, size_t m, size_t first, size_t last, const double[::1]
     with nogil:
         sinkhorn_kernels().sums(sums)
     return sums.price
+
+
+def plan_product(tuple plan, size_t m, size_t first, size_t last, const double[:, ::1] V, double[:, ::1] out):
+    """The product of some rows of a plan with the matrix V (m, whole panels)."""
+    cdef PlanProduct product
+    _plan(plan, m, first, last, &product.plan)
+    product.V, product.out, product.stride = &V[0, 0], &out[0, 0], V.shape[1]
+    with nogil:
+        sinkhorn_kernels().product(product)
+
+
+def plan_entropy(tuple plan, size_t m, size_t first, size_t last, const double[::1] u, const double[::1] v,
+                 double[::1] sent, double[::1] received):
+    """The price of some rows of P + u v' and the sum of G_ij log2 G_ij; see the header."""
+    cdef PlanEntropy sums
+    _plan(plan, m, first, last, &sums.plan)
+    sums.u, sums.v, sums.sent, sums.received = &u[0], &v[0], &sent[0], &received[0]
+    with nogil:
+        sinkhorn_kernels().entropy(sums)
+    return sums.price, sums.entropy

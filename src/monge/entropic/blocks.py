@@ -44,9 +44,9 @@ def turned(cost: CostMatrix | PointCloud) -> CostMatrix | PointCloud:
     return PointCloud(cost.y, cost.x, cost.cost)
 
 
-def row_blocks(n: int, m: int) -> Iterator[slice]:
-    """Slices that cut n rows of m numbers into blocks."""
-    size = max(1, _BLOCK // m)
+def row_blocks(n: int, m: int, numbers: int = _BLOCK) -> Iterator[slice]:
+    """Slices that cut n rows of m numbers into blocks of so many."""
+    size = max(1, numbers // m)
     for first in range(0, n, size):
         yield slice(first, min(first + size, n))
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.entropic._rows import plan_entries, plan_sums
+from monge.entropic._rows import panel_size, plan_entries, plan_entropy, plan_product, plan_sums
 from monge.entropic.blocks import cost_block, row_blocks, turned
 from monge.entropic.kernels.packed import in_panels, packed_points
 from monge.entropic.kernels.threads import Threads
@@ -29,6 +29,8 @@ Result = TypeVar("Result")
 _CHUNKS = 16
 # Pairs from which threads pay for their start.
 _PARALLEL = 2**19
+# Entries at a time, which stay in cache between the few operations on them.
+_BLOCK = 2**16
 
 _LN2 = math.log(2.0)
 
@@ -75,7 +77,7 @@ class LazyPlan:
 
         def work(chunk: slice) -> None:
             for rows in self._blocks(chunk):
-                out[rows] = self._block(rows)
+                self._block(rows, out[rows])
 
         self._over_chunks(work)
         return out
@@ -97,24 +99,24 @@ class LazyPlan:
         values = self._operand(values, 1)
         if values.ndim == 1:
             return self._products(np.ones(self.shape[0]), values)[0]
-        out = np.empty((self.shape[0], values.shape[1]))
+        n, m = self.shape
+        size = panel_size(np.dtype(np.float64))
+        V = np.zeros((m, -(-values.shape[1] // size) * size))
+        V[:, : values.shape[1]] = values
+        out = np.empty((n, V.shape[1]))
 
         def work(chunk: slice) -> None:
-            for rows in self._blocks(chunk):
-                out[rows] = self._block(rows) @ values
+            for plan, first, last, at in self._parts(chunk):
+                plan_product(plan, m, first, last, V, out[at])
 
         self._over_chunks(work)
-        return out
+        return out[:, : values.shape[1]]
 
     def __rmatmul__(self, values: Any) -> Array:
         values = self._operand(np.transpose(values), 0)
         if values.ndim == 1:
             return self._products(values, np.ones(self.shape[1]))[1]
-
-        def work(chunk: slice) -> Array:
-            return sum(self._block(rows).T @ values[rows] for rows in self._blocks(chunk))  # type: ignore[return-value]
-
-        return np.sum(self._over_chunks(work), axis=0).T  # type: ignore[no-any-return]
+        return (self.T @ values).T
 
     def sum(self, axis: int | None = None) -> Any:
         """The total mass, or the marginal: (m,) for axis 0, (n,) for axis 1."""
@@ -135,8 +137,9 @@ class LazyPlan:
         columns, mass = np.empty((n, k), dtype=np.int64), np.empty((n, k))
 
         def work(chunk: slice) -> None:
+            room = self._room()
             for rows in self._blocks(chunk):
-                entries = self._block(rows)
+                entries = self._block(rows, room)
                 best = np.sort(np.argpartition(entries, m - k, axis=1)[:, m - k :], axis=1)
                 columns[rows], mass[rows] = best, np.take_along_axis(entries, best, axis=1)
 
@@ -155,27 +158,20 @@ class LazyPlan:
             scaled = LazyPlan(self._cost, self._weights[0] * x, self._weights[1] * y, *self._potentials, self._eps)
             log_a, log_b = (np.where(w > 0.0, np.log(w), 0.0) for w in self._weights)
         n, m = self.shape
-        sent, spread = np.empty(n), u.any() and v.any()
+        sent, more = np.empty(n), in_panels(v)
 
         def work(chunk: slice) -> tuple[float, float, Array]:
-            price, entropy, received = 0.0, 0.0, np.zeros(m)
-            for rows in self._blocks(chunk):
-                C = np.empty((rows.stop - rows.start, m))
-                G = scaled._block(rows, C)
-                if spread:
-                    G += np.multiply.outer(u[rows], v)
-                sent[rows] = G.sum(axis=1)
-                received += G.sum(axis=0)
-                if isinstance(self._cost, CostMatrix):  # an arc without mass costs nothing, even if it is forbidden
-                    C[G == 0.0] = 0.0
-                price += float(np.vdot(G, C))
-                entropy += float(np.vdot(G, np.log(G, out=C, where=G > 0.0)))
-            return price, entropy, received
+            price, entropy, received, part = 0.0, 0.0, np.zeros(len(more)), np.empty(len(more))
+            for plan, first, last, at in scaled._parts(chunk):
+                sums = plan_entropy(plan, m, first, last, u[at], more, sent[at], part)
+                price, entropy = price + sums[0], entropy + sums[1]
+                received += part
+            return price, entropy, received[:m]
 
         prices, entropies, parts = zip(*self._over_chunks(work), strict=True)
         received = np.sum(parts, axis=0)
-        entropy = sum(entropies) - float(sent @ log_a) - float(received @ log_b)
-        return sum(prices) + self._eps * entropy, sent, received
+        entropy = _LN2 * sum(entropies) - float(sent @ log_a) - float(received @ log_b)
+        return sum(prices) * scaled._packed[-1] + self._eps * entropy, sent, received
 
     @cached_property
     def _packed(self) -> tuple[Any, Array, Array, float]:
@@ -183,41 +179,43 @@ class LazyPlan:
         costs, per_unit = (None, 1.0) if isinstance(self._cost, CostMatrix) else packed_points(self._cost, np.float64)
         return costs, self._rows / _LN2, in_panels(self._columns / _LN2, -np.inf), per_unit
 
-    def _compiled(self, rows: slice) -> tuple[Any, int, int]:
-        """What the core takes for some rows, and their place in it."""
+    def _parts(self, chunk: slice) -> Iterator[tuple[Any, int, int, slice]]:
+        """A chunk of rows as the core takes it: a plan, the first and last of its rows, and where all of them are."""
         costs, log_rows, log_columns, per_unit = self._packed
         inverse = per_unit / (self._eps * _LN2)
-        if costs is None:  # in any order, and in single or double precision
+        if costs is not None:
+            yield (costs, inverse, log_rows, log_columns), chunk.start, chunk.stop, slice(None)
+            return
+        for rows in self._blocks(chunk):  # a matrix in any order
             block = np.ascontiguousarray(self._cost.C[rows])
-            return ((block,), inverse, log_rows[rows], log_columns), 0, len(block)
-        return (costs, inverse, log_rows, log_columns), rows.start, rows.stop
+            yield ((block,), inverse, log_rows[rows], log_columns), 0, len(block), rows
 
-    def _block(self, rows: slice, prices: Array | None = None) -> Array:
-        """The entries of some rows; their costs go to `prices`."""
+    def _block(self, rows: slice, room: Array) -> Array:
+        """The entries of some rows, in the first rows of `room`."""
+        entries = room[: rows.stop - rows.start]
         if isinstance(self._cost, Grid):
-            C = cost_block(self._cost, rows)
-            if prices is not None:
-                prices[:] = C
-            return self._entries(rows, C)
-        entries = np.empty((rows.stop - rows.start, self.shape[1]))
-        plan_entries(*self._compiled(rows), entries, prices)
-        if prices is not None:
-            prices *= self._packed[-1]
+            entries[:] = self._entries(rows, cost_block(self._cost, rows))
+            return entries
+        for plan, first, last, at in self._parts(rows):
+            out = entries if at == slice(None) else entries[at.start - rows.start : at.stop - rows.start]
+            plan_entries(plan, first, last, out)
         return entries
+
+    def _room(self) -> Array:
+        """For the entries of a block."""
+        n, m = self.shape
+        return np.empty((next(row_blocks(n, m, _BLOCK)).stop, m))
 
     def _products(self, u: Array, v: Array) -> tuple[Array, Array, float]:
         """P v, P' u and the cost of diag(u) P diag(v)."""
         n, m = self.shape
-        sent, weights = np.empty(n), in_panels(v.astype(np.float64))
-        u = np.ascontiguousarray(u, dtype=np.float64)
-        points = not isinstance(self._cost, CostMatrix)
+        u, weights = np.ascontiguousarray(u, dtype=np.float64), in_panels(v.astype(np.float64))
+        sent = np.empty(n)
 
         def work(chunk: slice) -> tuple[Array, float]:
-            received, price = np.zeros(len(weights)), 0.0
-            for rows in [chunk] if points else self._blocks(chunk):
-                part, out = np.empty(len(weights)), np.empty(rows.stop - rows.start)
-                plan, first, last = self._compiled(rows)
-                price += plan_sums(plan, m, first, last, u if points else u[rows], weights, sent if points else sent[rows], part)
+            received, part, price = np.zeros(len(weights)), np.empty(len(weights)), 0.0
+            for plan, first, last, at in self._parts(chunk):
+                price += plan_sums(plan, m, first, last, u[at], weights, sent[at], part)
                 received += part
             return received[:m], price
 
@@ -239,7 +237,7 @@ class LazyPlan:
 
     def _blocks(self, chunk: slice) -> Iterator[slice]:
         """The rows of a chunk, as many at a time as stay in cache with their entries."""
-        for rows in row_blocks(chunk.stop - chunk.start, self.shape[1]):
+        for rows in row_blocks(chunk.stop - chunk.start, self.shape[1], _BLOCK):
             yield slice(chunk.start + rows.start, chunk.start + rows.stop)
 
     def _entries(self, rows: Any, C: Array) -> Array:
