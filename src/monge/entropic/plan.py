@@ -20,7 +20,7 @@ from monge.entropic.kernels.threads import Threads
 from monge.problem.arrays import available_threads, real_array, require_memory
 from monge.problem.costs import Cost, CostMatrix, Grid
 
-__all__ = ["LazyPlan"]
+__all__ = ["LazyPlan", "over_chunks"]
 
 Array = NDArray[np.float64]
 Result = TypeVar("Result")
@@ -33,6 +33,19 @@ _PARALLEL = 2**19
 _BLOCK = 2**16
 
 _LN2 = math.log(2.0)
+
+
+def over_chunks(n: int, m: int, work: Callable[[slice], Result]) -> list[Result]:
+    """work(rows) for all chunks of n rows of m numbers, on all processors; in their order."""
+    chunks = min(_CHUNKS, n)
+    results: list[Any] = [None] * chunks
+
+    def one(k: int) -> None:
+        results[k] = work(slice(k * n // chunks, (k + 1) * n // chunks))
+
+    with Threads(available_threads(None) if n * m > _PARALLEL else 1) as threads:
+        threads.share(chunks, one)
+    return results
 
 
 class LazyPlan:
@@ -79,7 +92,7 @@ class LazyPlan:
             for rows in self._blocks(chunk):
                 self._block(rows, out[rows])
 
-        self._over_chunks(work)
+        over_chunks(*self.shape, work)
         return out
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
@@ -109,7 +122,7 @@ class LazyPlan:
             for plan, first, last, at in self._parts(chunk):
                 plan_product(plan, m, first, last, V, out[at])
 
-        self._over_chunks(work)
+        over_chunks(*self.shape, work)
         return out[:, : values.shape[1]]
 
     def __rmatmul__(self, values: Any) -> Array:
@@ -143,7 +156,7 @@ class LazyPlan:
                 best = np.sort(np.argpartition(entries, m - k, axis=1)[:, m - k :], axis=1)
                 columns[rows], mass[rows] = best, np.take_along_axis(entries, best, axis=1)
 
-        self._over_chunks(work)
+        over_chunks(*self.shape, work)
         return coo_array((mass.ravel(), (np.repeat(np.arange(n), k), columns.ravel())), shape=self.shape)
 
     @cached_property
@@ -154,9 +167,14 @@ class LazyPlan:
     def objective(self, x: Array, y: Array, u: Array, v: Array) -> tuple[float, Array, Array]:
         """<G, C> + eps sum_ij G_ij log(G_ij / (a_i b_j)) for G = diag(x) P diag(y) + u v', and the row and column sums
         of G."""
+        price, entropy, sent, received = self.priced(x, y, u, v)
         with np.errstate(divide="ignore"):
-            scaled = LazyPlan(self._cost, self._weights[0] * x, self._weights[1] * y, *self._potentials, self._eps)
-            log_a, log_b = (np.where(w > 0.0, np.log(w), 0.0) for w in self._weights)
+            log_a, log_b = (np.where(weights > 0.0, np.log(weights), 0.0) for weights in self._weights)
+        return price + self._eps * (entropy - float(sent @ log_a) - float(received @ log_b)), sent, received
+
+    def priced(self, x: Array, y: Array, u: Array, v: Array) -> tuple[float, float, Array, Array]:
+        """<G, C>, sum_ij G_ij log G_ij, and the row and column sums of G = diag(x) P diag(y) + u v'."""
+        scaled = LazyPlan(self._cost, self._weights[0] * x, self._weights[1] * y, *self._potentials, self._eps)
         n, m = self.shape
         sent, more = np.empty(n), in_panels(v)
 
@@ -168,10 +186,9 @@ class LazyPlan:
                 received += part
             return price, entropy, received[:m]
 
-        prices, entropies, parts = zip(*self._over_chunks(work), strict=True)
+        prices, entropies, parts = zip(*over_chunks(*self.shape, work), strict=True)
         received = np.sum(parts, axis=0)
-        entropy = _LN2 * sum(entropies) - float(sent @ log_a) - float(received @ log_b)
-        return sum(prices) * scaled._packed[-1] + self._eps * entropy, sent, received
+        return sum(prices) * scaled._packed[-1], _LN2 * sum(entropies), sent, received
 
     @cached_property
     def _packed(self) -> tuple[Any, Array, Array, float]:
@@ -219,21 +236,8 @@ class LazyPlan:
                 received += part
             return received[:m], price
 
-        parts, prices = zip(*self._over_chunks(work), strict=True)
+        parts, prices = zip(*over_chunks(*self.shape, work), strict=True)
         return sent, np.sum(parts, axis=0), sum(prices) * self._packed[-1]
-
-    def _over_chunks(self, work: Callable[[slice], Result]) -> list[Result]:
-        """work(rows) for all chunks of rows, on all processors; in their order."""
-        n, m = self.shape
-        chunks = min(_CHUNKS, n)
-        results: list[Any] = [None] * chunks
-
-        def one(k: int) -> None:
-            results[k] = work(slice(k * n // chunks, (k + 1) * n // chunks))
-
-        with Threads(available_threads(None) if n * m > _PARALLEL else 1) as threads:
-            threads.share(chunks, one)
-        return results
 
     def _blocks(self, chunk: slice) -> Iterator[slice]:
         """The rows of a chunk, as many at a time as stay in cache with their entries."""
