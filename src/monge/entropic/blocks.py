@@ -10,13 +10,16 @@ from numpy.typing import NDArray
 
 from monge.problem.costs import Cost, CostMatrix, Grid, PointCloud
 
-__all__ = ["cost_block", "multiplied_costs", "row_blocks", "sampled_costs", "turned"]
+__all__ = ["cost_block", "finest_eps", "multiplied_costs", "row_blocks", "sampled_costs", "turned"]
 
 # Numbers in a block: 4 MiB, which stays in cache between the few operations on it.
 _BLOCK = 2**19
 
 # Rows and columns of a sample that tells the scale of the costs.
 _SAMPLE = 64
+
+# A few units in the last place of sums of three numbers.
+_DIGITS = 1e-14
 
 
 def cost_block(cost: Cost, rows: slice | NDArray[np.intp]) -> NDArray[np.float64]:
@@ -75,6 +78,12 @@ def multiplied_costs(cost: PointCloud, dtype: Any) -> NDArray[Any]:
         np.maximum(block, 0.0, out=block)
         out[rows] = block if power == 2.0 else np.sqrt(block) if power == 1.0 else block ** (power / 2.0)
     return out
+
+
+def finest_eps(cost: Cost) -> float:
+    """The smallest eps for which exponents (f + g - C) / eps mean something, because costs have so many digits."""
+    some = np.abs(sampled_costs(cost))
+    return _DIGITS * float(some[np.isfinite(some)].max(initial=0.0))
 
 
 def sampled_costs(cost: Cost) -> NDArray[np.float64]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from monge.entropic import iteration
 from monge.entropic.answer import EntropicTransport
-from monge.entropic.blocks import cost_block, row_blocks
+from monge.entropic.blocks import cost_block, finest_eps, row_blocks
 from monge.entropic.kernels.select import check_device, choose
 from monge.entropic.marginals import Marginal, as_marginals
 from monge.exact.batch import is_batch, naming, one_each
@@ -74,7 +74,7 @@ def sinkhorn(
         Weights of the targets, of the same total unless `marginals` lets it differ; for a batch likewise.
     eps : float
         Strength of the entropy, positive, in the units of the cost. A few percent of the mean cost blurs visibly; below
-        a thousandth, `emd` is often faster.
+        a thousandth, `emd` is often faster. One below the rounding of the costs, 1e-14 of their size, is taken as that.
     marginals : monge.KL, monge.TV, or a pair, optional
         Penalties in place of the constraints, for both sides or for the rows and the columns; None in a pair is a
         constraint.
@@ -179,6 +179,7 @@ def _solve(
     n, m = problem.shape
     a, b = _weights(a, b, n, m, demands)
     forbidden = _check_costs(problem, eps)
+    eps = max(eps, finest_eps(problem))
     inner_a, inner_b = a, b
     if forbidden is not None:
         inner_a, inner_b = _reachable(forbidden, a, b, demands)
