@@ -40,11 +40,11 @@ def _grid_block(grid: Grid, rows: slice | NDArray[np.intp]) -> NDArray[np.float6
     return block.reshape(len(block), -1)
 
 
-def turned(cost: CostMatrix | PointCloud) -> CostMatrix | PointCloud:
+def turned(cost: Cost) -> Cost:
     """The cost from the columns to the rows."""
     if isinstance(cost, CostMatrix):
         return CostMatrix(cost.C.T)
-    return PointCloud(cost.y, cost.x, cost.cost)
+    return PointCloud(cost.y, cost.x, cost.cost) if isinstance(cost, PointCloud) else cost
 
 
 def row_blocks(n: int, m: int, numbers: int = _BLOCK) -> Iterator[slice]:

@@ -18,7 +18,7 @@ from monge.entropic.blocks import cost_block, row_blocks, turned
 from monge.entropic.kernels.packed import in_panels, packed_points
 from monge.entropic.kernels.threads import Threads
 from monge.problem.arrays import available_threads, real_array, require_memory
-from monge.problem.costs import Cost, CostMatrix, Grid
+from monge.problem.costs import Cost, CostMatrix, Grid, PointCloud
 
 __all__ = ["LazyPlan", "over_chunks"]
 
@@ -129,7 +129,7 @@ class LazyPlan:
         values = self._operand(np.transpose(values), 0)
         if values.ndim == 1:
             return self._products(values, np.ones(self.shape[1]))[1]
-        return (self.T @ values).T
+        return np.asarray((self.T @ values).T)
 
     def sum(self, axis: int | None = None) -> Any:
         """The total mass, or the marginal: (m,) for axis 0, (n,) for axis 1."""
@@ -193,8 +193,13 @@ class LazyPlan:
     @cached_property
     def _packed(self) -> tuple[Any, Array, Array, float]:
         """The costs, the logarithms to base 2 of what belongs to rows and columns, and the factor to cost units."""
-        costs, per_unit = (None, 1.0) if isinstance(self._cost, CostMatrix) else packed_points(self._cost, np.float64)
+        costs, per_unit = packed_points(self._cost, np.float64) if isinstance(self._cost, PointCloud) else (None, 1.0)
         return costs, self._rows / _LN2, in_panels(self._columns / _LN2, -np.inf), per_unit
+
+    @property
+    def _matrix(self) -> NDArray[Any]:
+        assert isinstance(self._cost, CostMatrix)
+        return self._cost.C
 
     def _parts(self, chunk: slice) -> Iterator[tuple[Any, int, int, slice]]:
         """A chunk of rows as the core takes it: a plan, the first and last of its rows, and where all of them are."""
@@ -204,7 +209,7 @@ class LazyPlan:
             yield (costs, inverse, log_rows, log_columns), chunk.start, chunk.stop, slice(None)
             return
         for rows in self._blocks(chunk):  # a matrix in any order
-            block = np.ascontiguousarray(self._cost.C[rows])
+            block = np.ascontiguousarray(self._matrix[rows])
             yield ((block,), inverse, log_rows[rows], log_columns), 0, len(block), rows
 
     def _block(self, rows: slice, room: Array) -> Array:
