@@ -77,6 +77,22 @@ class TestSweep:
         np.testing.assert_allclose(f, right_f, atol=error, rtol=0)
         np.testing.assert_allclose(s, right_s, atol=error, rtol=0)
 
+    @pytest.mark.parametrize("kind", ["sqeuclidean", "euclidean", "cityblock"])
+    @pytest.mark.parametrize("single", [True, False])
+    def test_costs_that_are_kept_are_those_that_are_computed(self, kind, single, monkeypatch):
+        rng = np.random.default_rng(0)
+        cost = monge.PointCloud(rng.normal(size=(150, 17)), rng.normal(size=(131, 17)), kind)
+        a, b, found = np.full(150, 1 / 150), np.full(131, 1 / 131), []
+        for kept in (0, 2**27):
+            monkeypatch.setattr(packed, "_KEPT", kept)
+            kernel, f, s = CpuKernel(cost, a, b, Balanced(), 1), np.zeros(150), np.zeros(131)
+            for _ in range(10):
+                kernel.sweep(0.1 * s, 0.3 * kernel.scale, single, f, s)
+            assert len(kernel._packed[1]) == (1 if kept else 4)
+            found.append((f, s))
+        for one, other in zip(*found, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-5 if single else 1e-13, atol=1e-5 if single else 1e-13)
+
     def test_lost_columns_are_repaired(self):
         # A column that single precision cannot see: its mass is 1e-40 of what the others get.
         rng = np.random.default_rng(0)

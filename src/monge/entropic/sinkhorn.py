@@ -65,7 +65,8 @@ def sinkhorn(
     Parameters
     ----------
     cost : array_like (n, m), CostMatrix, PointCloud or Grid
-        Cost per unit of mass from i to j; +inf forbids it. The costs of a PointCloud or a Grid are never stored.
+        Cost per unit of mass from i to j; +inf forbids it. The costs of a Grid are never stored, those of a PointCloud
+        in 16 dimensions or more only where they fit into 128 MiB.
         An array (B, n, m), or a list of (n, m) arrays and cost objects of any sizes, is a batch of problems.
     a : array_like (n,), optional
         Weights of the sources, not negative. None for uniform ones. For a batch also (B, n), or a list of one array or

@@ -35,6 +35,8 @@ Array = NDArray[np.float64]
 CHUNKS = 16
 # Pairs from which threads pay for their start.
 _PARALLEL = 2**17
+# Passes that compute the costs of points anew before these are kept: by then they have cost what keeping them does.
+_RENT = 6
 # Column sums, relative to the largest weight, below which too much may have been cut off.
 _LOST = 1e-22
 
@@ -50,6 +52,7 @@ class CpuKernel:
         self.cost, self.a, self.b, self.rows = cost, a, b, rows
         self.scale, self.noise = cost_scale(cost)
         self._packed: tuple[bool, Any, float] | None = None
+        self._uses = 0
         with np.errstate(divide="ignore"):
             self._log_a, self._log_b = np.log2(a), np.log2(b)
         n, m = cost.shape
@@ -68,10 +71,7 @@ class CpuKernel:
     def sweep(self, g: Array, eps: float, single: bool, f: Array, s: Array) -> None:
         """One pass."""
         dtype: Any = np.float32 if single else np.float64
-        if self._packed is None or self._packed[0] is not single:
-            self._packed = None  # one at a time, since they may be large
-            self._packed = single, *self._pack(dtype)
-        _, costs, per_unit = self._packed
+        costs, per_unit = self._costs(single, dtype)
         unit = eps * _LN2
         f /= unit
         self._shift /= unit
@@ -103,18 +103,23 @@ class CpuKernel:
         n = len(self._shift)
         return chunk * n // self._chunks, (chunk + 1) * n // self._chunks
 
-    def _pack(self, dtype: Any) -> tuple[Any, float]:
-        costs, per_unit = packed_cost(self.cost, dtype)
-        if worth_keeping(self.cost, dtype):
-            points, matrix = costs, np.empty(self.cost.shape, dtype=dtype)
+    def _costs(self, single: bool, dtype: Any) -> tuple[Any, float]:
+        """The costs as the core takes them, in this precision alone: they may be large."""
+        if self._packed is None or self._packed[0] is not single:
+            self._packed, self._uses = None, 0
+            self._packed = single, *packed_cost(self.cost, dtype)
+        _, costs, per_unit = self._packed
+        if self._uses == _RENT and worth_keeping(self.cost, dtype):
+            matrix = np.empty(self.cost.shape, dtype=dtype)
 
             def work(k: int) -> None:
                 first, last = self._rows(k)
-                cost_rows(points, first, last, matrix[first:last])
+                cost_rows(costs, first, last, matrix[first:last])
 
             self._threads.share(self._chunks, work)
-            costs = (matrix,)
-        return costs, per_unit
+            self._packed = single, (matrix,), per_unit
+        self._uses += 1
+        return self._packed[1:]
 
     def _softmin(self, columns: NDArray[np.intp], weights: Array, unit: float) -> Array:
         """-log2 sum_i 2^(weights_i - C_ij / unit) for some columns, whatever the numbers."""
