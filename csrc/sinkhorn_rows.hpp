@@ -29,7 +29,7 @@ struct Costs {
     const float* floats = nullptr;  // the matrix, in one of these; both null for points
     const double* doubles = nullptr;
     std::size_t stride;  // from one row of it to the next
-    // Rows of x (n, d), and panels of y. Lifted points are x -> (-2 x, 0 .. 0, |x|^2, 1), y -> (y, 0 .. 0, 1, |y|^2).
+    // Rows of x (n, d), and panels of y. Lifted points are x -> (-2 x, |x|^2, 1), y -> (y, 1, |y|^2).
     const T* x = nullptr;
     const T* y = nullptr;
     std::size_t d;
