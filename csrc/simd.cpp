@@ -1,10 +1,11 @@
-// Picks, once, the instruction set that the loops of row_kernels.cpp and scaling_kernels.cpp run on.
+// Picks, once, the instruction set that the loops of row_kernels.cpp, scaling_kernels.cpp and sinkhorn_rows.cpp run on.
 #include <cstdlib>
 #include <cstring>
 
 #include "emd.hpp"
 #include "row_kernels.hpp"
 #include "scaling_kernels.hpp"
+#include "sinkhorn_rows.hpp"
 
 
 namespace monge {
@@ -16,7 +17,8 @@ namespace monge {
     extern const PointKernels<double>* const points_double_##isa; \
     extern const ListKernels* const lists_##isa;                 \
     extern const PaddedKernels* const padded_##isa;              \
-    extern const ScalingKernels* const scaling_##isa;
+    extern const ScalingKernels* const scaling_##isa;            \
+    extern const SinkhornKernels* const sinkhorn_##isa;
 
 MONGE_DECLARE(baseline)
 #if defined(MONGE_X86_64)
@@ -35,12 +37,13 @@ struct Choice {
     const ListKernels* lists;
     const PaddedKernels* padded;
     const ScalingKernels* scaling;
+    const SinkhornKernels* sinkhorn;
 };
 
 #define MONGE_CHOICE(isa) \
     Choice {                                                                                                  \
         #isa, rows_float_##isa, rows_double_##isa, points_float_##isa, points_double_##isa, lists_##isa, padded_##isa, \
-            scaling_##isa                                                                                         \
+            scaling_##isa, sinkhorn_##isa                                                                         \
     }
 
 Choice choose() {
@@ -84,6 +87,7 @@ const PointKernels<double>& point_kernels<double>() {
 const ListKernels& list_kernels() { return *choice().lists; }
 const PaddedKernels& padded_kernels() { return *choice().padded; }
 const ScalingKernels& scaling_kernels() { return *choice().scaling; }
+const SinkhornKernels& sinkhorn_kernels() { return *choice().sinkhorn; }
 const char* instruction_set() { return choice().name; }
 
 }  // namespace monge

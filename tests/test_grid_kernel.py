@@ -144,7 +144,7 @@ def test_a_pass_is_two_half_steps(grid, demand):
     kernel = GridKernel(grid, a, b, demand)
     for eps in (1.0, 0.01):
         f, s = np.empty(n), np.empty(n)
-        kernel.sweep(g, eps, True, f, s)
+        kernel.sweep(g, eps, True, True, f, s)
         expected = -eps * logsumexp((g - C) / eps, b=b, axis=1) / (1.0 + eps / demand.kl)
         expected = np.clip(expected, -demand.cap, demand.cap)
         np.testing.assert_allclose(f, expected, rtol=0, atol=1e-13 * (1.0 + C.max()))

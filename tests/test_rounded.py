@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 import monge
+from monge.entropic.answer import EntropicTransport
+from monge.entropic.marginals import Balanced
 from monge.exact.dense import dense
 from monge.problem.costs import as_cost
 
@@ -95,3 +97,48 @@ def test_an_exact_solve_can_start_from_it():
 def test_nothing_to_round_to(marginals):
     with pytest.raises(ValueError, match="marginals that must be met"):
         monge.sinkhorn(np.eye(3), eps=0.1, marginals=marginals).rounded()
+
+
+@pytest.mark.parametrize("share", [0.2, 0.6, 0.85])
+def test_forbidden_arcs_are_avoided(share):
+    rng = np.random.default_rng(0)
+    C = rng.random((25, 30))
+    C[rng.random((25, 30)) < share] = np.inf
+    some = np.isfinite(C)
+    P = np.where(some, rng.random((25, 30)) ** 4, 0.0)  # a plan that exists has weights for which one does
+    a, b = P.sum(axis=1) / P.sum(), P.sum(axis=0) / P.sum()
+    with pytest.warns(monge.ConvergenceWarning):
+        t = monge.sinkhorn(C, a, b, eps=0.05, tol=1e-9, max_iter=3)
+    r = t.rounded()
+    G = r.plan.toarray()
+    assert (G[~some] == 0.0).all()
+    np.testing.assert_allclose(G.sum(axis=1), a, atol=1e-14)
+    np.testing.assert_allclose(G.sum(axis=0), b, atol=1e-14)
+    assert r.cost == pytest.approx(np.where(some, G * np.where(some, C, 0.0), 0.0).sum(), rel=1e-12)
+    optimum = monge.emd(C, a, b).value
+    assert r.cost - r.gap - 1e-12 <= optimum <= r.cost + 1e-12
+    np.testing.assert_allclose(r.plan[3], G[3], atol=1e-15)
+    np.testing.assert_allclose(r.plan.T.toarray(), G.T, atol=1e-15)
+    np.testing.assert_allclose(np.ones(25) @ r.plan, b, atol=1e-14)
+
+
+def test_what_is_missing_cannot_avoid_forbidden_arcs():
+    # The only plan is the diagonal; one pass from a wrong start leaves mass missing at a row and at another column.
+    C = np.array([[0.0, 1.0, np.inf], [np.inf, 0.0, 1.0], [np.inf, np.inf, 0.0]])
+    with pytest.warns(monge.ConvergenceWarning):
+        t = monge.sinkhorn(C, eps=1.0, tol=1e-12, max_iter=1)
+    r = t.rounded()
+    np.testing.assert_allclose(r.plan.toarray(), np.eye(3) / 3, atol=1e-12)
+    assert r.cost == pytest.approx(0.0, abs=1e-12)
+
+
+def test_no_plan_avoids_forbidden_arcs():
+    # No row and no column is without arcs, but two rows share one column.
+    C = np.array([[0.0, np.inf, np.inf], [0.0, np.inf, np.inf], [0.0, 0.0, 0.0]])
+    a = b = np.full(3, 1 / 3)
+    t = EntropicTransport(
+        as_cost(C), (a, b), (Balanced(), Balanced()), 1.0, np.zeros(3), np.zeros(3), value=0.0,
+        status=monge.Status.MAX_ITER, iterations=0, stats={},
+    )  # fmt: skip
+    with pytest.raises(monge.InfeasibleError):
+        t.rounded()

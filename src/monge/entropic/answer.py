@@ -118,13 +118,15 @@ class EntropicTransport(Transport):
         -------
         Transport
             Its ``plan`` is lazy and feasible, ``value`` and ``cost`` are <P, C>, ``f`` and ``g`` are dual feasible, and
-            ``gap`` bounds how far the plan is from the optimum of `emd`. Mass that is forced on a forbidden arc makes
-            both infinite.
+            ``gap`` bounds how far the plan is from the optimum of `emd`. Mass that is missing is sent along a product;
+            where that meets forbidden arcs, as `emd` sends it.
 
         Raises
         ------
         ValueError
             If the marginals need not be met, so that there is nothing to round to.
+        InfeasibleError
+            If the forbidden arcs leave no plan.
 
         Examples
         --------

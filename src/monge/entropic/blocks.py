@@ -10,13 +10,16 @@ from numpy.typing import NDArray
 
 from monge.problem.costs import Cost, CostMatrix, Grid, PointCloud
 
-__all__ = ["cost_block", "multiplied_costs", "row_blocks", "sampled_costs"]
+__all__ = ["cost_block", "finest_eps", "row_blocks", "sampled_costs", "turned"]
 
 # Numbers in a block: 4 MiB, which stays in cache between the few operations on it.
 _BLOCK = 2**19
 
 # Rows and columns of a sample that tells the scale of the costs.
 _SAMPLE = 64
+
+# A few units in the last place of sums of three numbers.
+_DIGITS = 1e-14
 
 
 def cost_block(cost: Cost, rows: slice | NDArray[np.intp]) -> NDArray[np.float64]:
@@ -37,37 +40,24 @@ def _grid_block(grid: Grid, rows: slice | NDArray[np.intp]) -> NDArray[np.float6
     return block.reshape(len(block), -1)
 
 
-def row_blocks(n: int, m: int) -> Iterator[slice]:
-    """Slices that cut n rows of m numbers into blocks."""
-    size = max(1, _BLOCK // m)
+def turned(cost: Cost) -> Cost:
+    """The cost from the columns to the rows."""
+    if isinstance(cost, CostMatrix):
+        return CostMatrix(cost.C.T)
+    return PointCloud(cost.y, cost.x, cost.cost) if isinstance(cost, PointCloud) else cost
+
+
+def row_blocks(n: int, m: int, numbers: int = _BLOCK) -> Iterator[slice]:
+    """Slices that cut n rows of m numbers into blocks of so many."""
+    size = max(1, numbers // m)
     for first in range(0, n, size):
         yield slice(first, min(first + size, n))
 
 
-def multiplied_costs(cost: PointCloud, dtype: Any) -> NDArray[Any]:
-    """All costs (n, m), by matrix products where that helps: sooner in many dimensions, at the price of some digits."""
-    n, m = cost.shape
-    out = np.empty((n, m), dtype=dtype)
-    if cost.distance == "cityblock":
-        for rows in row_blocks(n, m):
-            out[rows] = cost_block(cost, rows)
-        return out
-    x, y = cost.x.astype(np.float64), cost.y.astype(np.float64)
-    power = cost.power
-    if cost.distance == "cosine":  # 1 - <x, y> = |x - y|^2 / 2 on the sphere
-        x, y = (points / np.abs(points).max(axis=1, keepdims=True) for points in (x, y))
-        x, y = (points / np.linalg.norm(points, axis=1, keepdims=True) * 0.5**0.5 for points in (x, y))
-        power = 2.0
-    middle = y.mean(axis=0)
-    x, y = x - middle, y - middle
-    # |x|^2 + |y|^2 - 2 <x, y> as one product.
-    left = np.column_stack([x, (x * x).sum(axis=1), np.ones(n)])
-    right = np.column_stack([-2.0 * y, np.ones(m), (y * y).sum(axis=1)]).T.copy()
-    for rows in row_blocks(n, m):
-        block = left[rows] @ right
-        np.maximum(block, 0.0, out=block)
-        out[rows] = block if power == 2.0 else np.sqrt(block) if power == 1.0 else block ** (power / 2.0)
-    return out
+def finest_eps(cost: Cost) -> float:
+    """The smallest eps for which exponents (f + g - C) / eps mean something, because costs have so many digits."""
+    some = np.abs(sampled_costs(cost))
+    return _DIGITS * float(some[np.isfinite(some)].max(initial=0.0))
 
 
 def sampled_costs(cost: Cost) -> NDArray[np.float64]:

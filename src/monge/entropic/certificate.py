@@ -13,9 +13,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.entropic.blocks import cost_block, row_blocks
+from monge.entropic._rows import cost_rows
+from monge.entropic.blocks import row_blocks
+from monge.entropic.kernels.packed import packed_points
+from monge.entropic.plan import LazyPlan, over_chunks
 from monge.entropic.rounding import Rounding
-from monge.problem.costs import Cost, Grid
+from monge.problem.costs import Cost, CostMatrix, Grid, PointCloud
 
 __all__ = ["Certificate", "certificate"]
 
@@ -31,7 +34,7 @@ class Certificate(NamedTuple):
 
 
 def certificate(cost: Cost, a: Array, b: Array, f: Array, g: Array, eps: float, rounding: Rounding) -> Certificate:
-    """For diag(x) P diag(y) + u v' with P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps), in one pass over the costs.
+    """For diag(x) P diag(y) + u v' with P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps), in two passes over the costs.
 
     Where b is zero, g is not used: it need not say anything there.
     """
@@ -41,17 +44,33 @@ def certificate(cost: Cost, a: Array, b: Array, f: Array, g: Array, eps: float, 
         known = np.where(b > 0.0, g, -np.inf)
     if isinstance(cost, Grid):
         return _on_grid(cost, log_rows, log_cols, known, eps, u, v)
+    price = LazyPlan(cost, a, b, f, g, eps).priced(x, y, u, v)[0]
+    return Certificate(price, *_transforms(cost, known))
+
+
+def _transforms(cost: CostMatrix | PointCloud, g: Array) -> tuple[Array, Array]:
+    """f_i = min_j C_ij - g_j, and then g_j = min_i C_ij - f_i."""
     n, m = cost.shape
-    price, f_feasible, g_feasible = 0.0, np.empty(n), np.full(m, np.inf)
-    with np.errstate(invalid="ignore", under="ignore"):
-        for rows in row_blocks(n, m):
-            C = cost_block(cost, rows)
-            f_feasible[rows] = (C - known).min(axis=1)
-            np.minimum(g_feasible, (C - f_feasible[rows, np.newaxis]).min(axis=0), out=g_feasible)
-            P = np.exp(log_rows[rows, np.newaxis] + log_cols - C / eps) + np.multiply.outer(u[rows], v)
-            # Without mass, an arc costs nothing, whatever its price.
-            price += float(np.where(P > 0.0, P * C, 0.0).sum())
-    return Certificate(price, f_feasible, g_feasible)
+    costs, unit = (None, 1.0) if isinstance(cost, CostMatrix) else packed_points(cost, np.float64)
+    scaled, f = g / unit, np.empty(n)
+
+    def work(chunk: slice) -> Array:
+        lowest = np.full(m, np.inf)
+        parts = [slice(chunk.start + rows.start, chunk.start + rows.stop) for rows in row_blocks(len(f[chunk]), m)]
+        room, more = (np.empty((max(rows.stop - rows.start for rows in parts), m)) for _ in range(2))
+        for rows in parts:
+            C, less = room[: rows.stop - rows.start], more[: rows.stop - rows.start]
+            if costs is None:
+                C[:] = cost.C[rows]  # type: ignore[union-attr]
+            else:
+                cost_rows(costs, rows.start, rows.stop, C)
+            np.subtract(C, scaled, out=less).min(axis=1, out=f[rows])
+            np.minimum(lowest, np.subtract(C, f[rows, np.newaxis], out=less).min(axis=0), out=lowest)
+        return lowest
+
+    with np.errstate(invalid="ignore"):
+        lowest = np.min(over_chunks(n, m, work), axis=0)
+    return f * unit, lowest * unit
 
 
 def _on_grid(grid: Grid, log_rows: Array, log_cols: Array, known: Array, eps: float, u: Array, v: Array) -> Certificate:

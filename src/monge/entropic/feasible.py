@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monge.entropic.certificate import certificate
-from monge.entropic.rounding import RoundedPlan, scalings
+from monge.entropic.plan import LazyPlan
+from monge.entropic.rounding import RoundedPlan, Rounding, scalings
+from monge.exact.emd import emd
 from monge.problem.costs import Cost
-from monge.problem.transport import Status, Transport
+from monge.problem.transport import InfeasibleError, Status, Transport
 
 __all__ = ["FeasibleTransport", "feasible"]
 
@@ -43,18 +45,38 @@ def feasible(
 ) -> FeasibleTransport:
     """The entropic `plan` of these potentials, rounded, with its price and the bound that the potentials give."""
     a, b = weights
-    rounding = scalings(plan, a, b)
+    rounding, missing = scalings(plan, a, b), None
     found = certificate(cost, a, b, f, g, eps, rounding)
+    price = found.price
+    if price == np.inf:  # the product of what is missing has mass on forbidden arcs
+        rounding, missing, price = _around_forbidden(cost, weights, f, g, eps, rounding)
     bound = float(a @ found.f + b @ found.g)
     return FeasibleTransport(
-        RoundedPlan(plan, rounding),
+        RoundedPlan(plan, rounding, missing),
         weights,
-        value=found.price,
-        cost=found.price,
+        value=price,
+        cost=price,
         f=found.f,
         g=found.g,
-        gap=max(found.price - bound, 0.0),
+        gap=max(price - bound, 0.0),
         status=Status.FEASIBLE,
         iterations=iterations,
         stats={},
     )
+
+
+def _around_forbidden(
+    cost: Cost, weights: tuple[Array, Array], f: Array, g: Array, eps: float, rounding: Rounding
+) -> tuple[Rounding, Any, float]:
+    """What is missing, sent by an exact solver; all mass, where what is missing alone cannot avoid forbidden arcs.
+
+    InfeasibleError if no plan can.
+    """
+    x, y, u, v = rounding
+    try:
+        t = emd(cost, u * v.sum(), v * u.sum())
+    except InfeasibleError:
+        t, x, y = emd(cost, *weights), 0.0 * x, 0.0 * y
+    nothing = np.zeros_like(u), np.zeros_like(v)
+    price = LazyPlan(cost, *weights, f, g, eps).priced(x, y, *nothing)[0] + t.cost
+    return Rounding(x, y, *nothing), t.plan.tocsr(), price

@@ -91,15 +91,16 @@ class Rounding(NamedTuple):
 
 
 class RoundedPlan:
-    """The lazy plan diag(x) P diag(y) + u v', for a lazy plan P.
+    """The lazy plan diag(x) P diag(y) + u v', for a lazy plan P; or with a sparse plan in the place of u v'.
 
     It takes part in products, and has ``T``, ``sum(axis)``, rows and ``toarray()``, as P does.
     """
 
     __array_ufunc__ = None  # v @ P is for __rmatmul__
 
-    def __init__(self, P: Any, rounding: Rounding) -> None:
+    def __init__(self, P: Any, rounding: Rounding, missing: Any = None) -> None:
         self.P, self.rounding = P, rounding
+        self._missing = _Product(rounding.u, rounding.v) if missing is None else missing
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -111,13 +112,13 @@ class RoundedPlan:
     def T(self) -> RoundedPlan:
         """The transposed plan (m, n), lazy too."""
         x, y, u, v = self.rounding
-        return RoundedPlan(self.P.T, Rounding(y, x, v, u))
+        return RoundedPlan(self.P.T, Rounding(y, x, v, u), self._missing.T)
 
     def __matmul__(self, other: Any) -> Array:
         """The product with a vector (m,) or a matrix (m, k), without storing the plan."""
-        x, y, u, v = self.rounding
+        x, y, _, _ = self.rounding
         values = np.asarray(other)
-        product: Array = (x * (self.P @ (y * values.T).T).T).T + np.multiply.outer(u, v @ values)
+        product: Array = (x * (self.P @ (y * values.T).T).T).T + self._missing @ values
         return product
 
     def __rmatmul__(self, other: Any) -> Array:
@@ -125,8 +126,10 @@ class RoundedPlan:
 
     def __getitem__(self, rows: Any) -> Array:
         """Rows, as an array: (m,) for an integer, (k, m) for a slice, a mask or a list of integers."""
-        x, y, u, v = self.rounding
-        return np.asarray(np.multiply.outer(x[rows], y) * self.P[rows] + np.multiply.outer(u[rows], v))
+        x, y, _, _ = self.rounding
+        index = np.arange(self.shape[0])[rows]
+        missing = self._missing[np.atleast_1d(index)].toarray()
+        return np.asarray(np.multiply.outer(x[index], y) * self.P[index] + (missing if index.ndim else missing[0]))
 
     def sum(self, axis: int | None = None) -> Any:
         """The mass that is sent (axis 1), received (axis 0), or all of it (None)."""
@@ -137,13 +140,33 @@ class RoundedPlan:
 
     def toarray(self) -> Array:
         """The plan as a dense array (n, m)."""
-        x, y, u, v = self.rounding
-        dense: Array = x[:, np.newaxis] * self.P.toarray() * y + np.outer(u, v)
+        x, y, _, _ = self.rounding
+        dense: Array = x[:, np.newaxis] * self.P.toarray() * y + self._missing.toarray()
         return dense
 
     def __repr__(self) -> str:
         n, m = self.shape
         return f"RoundedPlan({n} x {m})"
+
+
+class _Product:
+    """u v', with as much of what a sparse array does as is needed here."""
+
+    def __init__(self, u: Array, v: Array) -> None:
+        self.u, self.v = u, v
+
+    @property
+    def T(self) -> _Product:
+        return _Product(self.v, self.u)
+
+    def __matmul__(self, values: Array) -> Array:
+        return np.multiply.outer(self.u, self.v @ values)
+
+    def __getitem__(self, rows: Any) -> _Product:
+        return _Product(self.u[rows], self.v)
+
+    def toarray(self) -> Array:
+        return np.multiply.outer(self.u, self.v)
 
 
 def scalings(P: Any, a: Array, b: Array) -> Rounding:

@@ -20,9 +20,11 @@ from numpy.typing import NDArray
 
 from monge.entropic import iteration
 from monge.entropic.answer import EntropicTransport
-from monge.entropic.blocks import cost_block, row_blocks
-from monge.entropic.kernels.select import check_device, choose
+from monge.entropic.blocks import cost_block, finest_eps, row_blocks, turned
+from monge.entropic.drive import drive
+from monge.entropic.kernels.select import check_device, choose, is_low
 from monge.entropic.kernels.small import is_small, solve_small
+from monge.entropic.levels import solve_cloud
 from monge.entropic.marginals import Marginal, as_marginals
 from monge.entropic.task import Outcome, Task
 from monge.exact.batch import is_batch, naming, one_each
@@ -64,8 +66,8 @@ def sinkhorn(
     Parameters
     ----------
     cost : array_like (n, m), CostMatrix, PointCloud or Grid
-        Cost per unit of mass from i to j; +inf forbids it. The costs of a Grid are never stored, those of a
-        PointCloud only where they are few.
+        Cost per unit of mass from i to j; +inf forbids it. The costs of a Grid are never stored, those of a PointCloud
+        only where they are few, or have 16 dimensions or more and fit into 128 MiB.
         An array (B, n, m), or a list of (n, m) arrays and cost objects of any sizes, is a batch of problems.
     a : array_like (n,), optional
         Weights of the sources, not negative. None for uniform ones. For a batch also (B, n), or a list of one array or
@@ -74,7 +76,7 @@ def sinkhorn(
         Weights of the targets, of the same total unless `marginals` lets it differ; for a batch likewise.
     eps : float
         Strength of the entropy, positive, in the units of the cost. A few percent of the mean cost blurs visibly; below
-        a thousandth, `emd` is often faster.
+        a thousandth, `emd` is often faster. One below the rounding of the costs, 1e-14 of their size, is taken as that.
     marginals : monge.KL, monge.TV, or a pair, optional
         Penalties in place of the constraints, for both sides or for the rows and the columns; None in a pair is a
         constraint.
@@ -204,21 +206,22 @@ def _solve(
 def _iterate(task: Task, tol: float, max_iter: int, workers: int, progress: bool, kernel: Any) -> Outcome:
     """The loop over the passes of a kernel."""
     began = time.perf_counter()
-    f, g, s = task.f, task.g, np.empty(len(task.g))
-    history, outcome = np.empty(min(max_iter, _HISTORY)), np.zeros(5)
-    with (
-        kernel(task.cost, task.inner_a, task.inner_b, task.demands[0], workers) as passes,
-        pass_bar(progress) as report,
-    ):
-        rows, columns = task.demands
-        for now, single in passes.iterate(
-            task.inner_a, task.inner_b, rows.kl, rows.cap, columns.kl, columns.cap, task.eps,
-            task.first if task.first > 0.0 else passes.scale, tol, max_iter, passes.noise, f, g, s, history, outcome,
-        ):  # fmt: skip
-            passes.sweep(g, now, single, f, s)
-            if report is not None:
-                report(int(outcome[iteration.PASSES]), now, float(outcome[iteration.ERROR]))
-    _fill_in(task.cost, task.inner_a, task.inner_b, f, g, task.demands[1], task.eps)
+    task.eps = max(task.eps, finest_eps(task.cost))
+    cost, a, b, demands = task.cost, task.inner_a, task.inner_b, task.demands
+    history, outcome = np.empty(min(max_iter, _HISTORY)), np.zeros(6)
+    n, m = cost.shape
+    with pass_bar(progress) as report:
+        if kernel is choose and is_low(cost):
+            pairs, coarse = solve_cloud(task, tol, max_iter, workers, history, outcome, report)
+        else:
+            with kernel(cost, a, b, demands[0], workers) as passes:
+                first = task.first if task.first > 0.0 else passes.scale
+                options = demands, task.eps, first, tol, max_iter
+                drive(passes, a, b, *options, task.f, task.g, history, outcome, report)
+            pairs, coarse = int(outcome[iteration.PASSES]) * n * m, 0
+    _fill_in(cost, a, b, task.f, task.g, demands[1], task.eps)
+    if kernel is choose and is_low(cost):
+        _fill_in(turned(cost), b, a, task.g, task.f, demands[0], task.eps)
     count = int(outcome[iteration.PASSES])
     return Outcome(
         bool(outcome[iteration.STATUS] == iteration.CONVERGED),
@@ -228,6 +231,7 @@ def _iterate(task: Task, tol: float, max_iter: int, workers: int, progress: bool
         float(outcome[iteration.DUAL]),
         history[: min(count, len(history))].copy(),
         time.perf_counter() - began,
+        {"pairs": pairs, "coarse_passes": coarse},
     )
 
 

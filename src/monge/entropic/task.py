@@ -35,6 +35,7 @@ class Outcome(NamedTuple):
     dual: float  # value, for weights of total one
     errors: Array  # after each of the first passes
     seconds: float
+    counters: dict[str, int]  # of a solver's own
 
 
 class Task:
@@ -70,7 +71,7 @@ class Task:
     def answer(self, outcome: Outcome) -> EntropicTransport:
         """The Transport, from potentials that were found."""
         a, b, f, g, M, eps, forbidden = self.a, self.b, self.f, self.g, self.M, self.eps, self.forbidden
-        converged, passes, steps, error, dual, errors, seconds = outcome
+        converged, passes, steps, error, dual, errors, seconds, counters = outcome
         status = Status.CONVERGED if converged else Status.MAX_ITER
         if forbidden is not None:
             if not converged and self.balanced:
@@ -105,6 +106,7 @@ class Task:
                 "seconds_setup": self.prepared - self.began,
                 "seconds_passes": seconds,
                 "seconds_total": now - self.began,
+                **counters,
             },
         )
 

@@ -53,7 +53,7 @@ class GridKernel:
     """
 
     iterate = staticmethod(iterate)
-    noise = math.inf
+    noise, skipped = math.inf, 0.0
 
     def __init__(self, grid: Grid, a: Array, b: Array, rows: Marginal, threads: int | None = None) -> None:
         self.grid, self.rows, self.threads = grid, rows, threads
@@ -70,12 +70,13 @@ class GridKernel:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def sweep(self, g: Array, eps: float, single: bool, f: Array, s: Array) -> None:
+    def sweep(self, g: Array, eps: float, single: bool, sure: bool, f: Array, s: Array) -> bool:
         """One pass; f (n,) and s (n,) are modified in place."""
         sums = GridSums(self.grid, eps, self.threads)
         r = -eps * sums.log_sum(self.log_b + g / eps)
         f[:] = np.clip(r / (1.0 + eps / self.rows.kl), -self.rows.cap, self.rows.cap)
         s[:] = -eps * sums.log_sum(self.log_a + f / eps)
+        return True
 
 
 class GridSums:

@@ -3,7 +3,10 @@
 A kernel holds a cost and the weights of one problem, and offers
 
     iterate                        `iteration.iterate`, compiled or not
-    sweep(g, eps, single, f, s)    one pass; `single` allows it single precision
+    sweep(g, eps, single, sure, f, s)
+                                   one pass; `single` allows it single precision; unless it has to be `sure` it may
+                                   leave out pairs that an earlier pass found not to matter; returns whether it did not
+    skipped                        the marginal error that a pass may leave out even so
     scale                          the size of the costs, where eps starts
     noise                          what single precision adds to the marginal error, times eps; inf if it has none
 
@@ -35,7 +38,7 @@ Array = NDArray[np.float64]
 class ReferenceKernel:
     """Softmins of a whole matrix, by SciPy's logsumexp."""
 
-    noise = np.inf
+    noise, skipped = np.inf, 0.0
     iterate = staticmethod(iterate)
 
     def __init__(self, cost: Any, a: Array, b: Array, rows: Marginal) -> None:
@@ -50,8 +53,9 @@ class ReferenceKernel:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def sweep(self, g: Array, eps: float, single: bool, f: Array, s: Array) -> None:
+    def sweep(self, g: Array, eps: float, single: bool, sure: bool, f: Array, s: Array) -> bool:
         """One pass, as specified above."""
         with np.errstate(divide="ignore"):
             f[:] = self.rows.potential(-eps * logsumexp((g - self.C) / eps, b=self.b, axis=1), eps)
             s[:] = -eps * logsumexp((f[:, np.newaxis] - self.C) / eps, b=self.a[:, np.newaxis], axis=0)
+        return True

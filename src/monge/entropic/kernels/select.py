@@ -5,15 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from monge.entropic.marginals import Marginal
-from monge.problem.costs import Grid
+from monge.problem.costs import Grid, PointCloud
 
-__all__ = ["check_device", "choose"]
+__all__ = ["check_device", "choose", "is_low"]
+
+# Dimensions in which points that are far apart are worth skipping.
+_LOW = 3
 
 
 def check_device(device: Any) -> None:
     """ValueError for a device without kernels."""
     if device not in (None, "cpu"):
         raise ValueError(f"device should be None or 'cpu'; got {device!r}.")
+
+
+def is_low(cost: Any) -> bool:
+    """Whether `levels` solves it, on kernels of its own."""
+    return isinstance(cost, PointCloud) and cost.x.shape[1] <= _LOW
 
 
 def choose(cost: Any, a: Any, b: Any, rows: Marginal, threads: int) -> Any:

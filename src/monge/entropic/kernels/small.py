@@ -41,7 +41,7 @@ def solve_small(tasks: Sequence[Task], tol: float, max_iter: int, threads: int) 
     outcomes = _small.solve(
         [_problem(task) for task in tasks], demands, tasks[0].eps, tasks[0].first, tol, most, threads
     )
-    return [Outcome(*outcome) for outcome in outcomes]
+    return [Outcome(*outcome, {}) for outcome in outcomes]
 
 
 def _problem(task: Task) -> Problem:

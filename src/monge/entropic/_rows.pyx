@@ -1,0 +1,191 @@
+# distutils: language = c++
+# cython: language_level=3, boundscheck=False, wraparound=False, embedsignature=False
+"""The binding of csrc/sinkhorn_rows.hpp: convert, allocate, drop the GIL. Nothing else."""
+
+import numpy as np
+
+ctypedef fused real:
+    float
+    double
+
+
+cdef extern from "sinkhorn_rows.hpp" namespace "monge" nogil:
+    cdef enum class Distance(int):
+        euclidean
+        cityblock
+        product
+
+    cdef cppclass Costs[T]:
+        const float* floats
+        const double* doubles
+        size_t stride
+        const T* x
+        const T* y
+        size_t d
+        Distance distance
+        double exponent
+
+    cdef cppclass SinkhornRows[T]:
+        Costs[T] costs
+        size_t m, first, last
+        double inverse
+        const T* beta
+        double reference
+        const double* log_a
+        double damp, cap, lift
+        double* shift
+        double* f
+        double* sums
+        T* scratch
+
+    cdef cppclass CostRows[T]:
+        Costs[T] costs
+        size_t m, first, last
+        T* out
+
+    cdef cppclass PlanRows:
+        Costs[double] costs
+        size_t m, first, last
+        double inverse
+        const double* rows
+        const double* columns
+
+    cdef cppclass PlanSums:
+        PlanRows plan
+        const double* u
+        const double* v
+        double* sent
+        double* received
+        double price
+
+    cdef cppclass PlanProduct:
+        PlanRows plan
+        const double* V
+        double* out
+        size_t stride
+
+    cdef cppclass PlanEntropy:
+        PlanRows plan
+        const double* u
+        const double* v
+        double* sent
+        double* received
+        double price, entropy
+
+    cdef struct SinkhornKernels:
+        void (*float_pass)(const SinkhornRows[float]&) noexcept nogil
+        void (*double_pass)(const SinkhornRows[double]&) noexcept nogil
+        void (*float_costs)(const CostRows[float]&) noexcept nogil
+        void (*double_costs)(const CostRows[double]&) noexcept nogil
+        void (*entries)(const PlanRows&, double*) noexcept nogil
+        void (*sums)(PlanSums&) noexcept nogil
+        void (*product)(const PlanProduct&) noexcept nogil
+        void (*entropy)(PlanEntropy&) noexcept nogil
+
+    const SinkhornKernels& sinkhorn_kernels() noexcept
+    const size_t most_rows_at_once
+
+EUCLIDEAN, CITYBLOCK, PRODUCT = <int> Distance.euclidean, <int> Distance.cityblock, <int> Distance.product
+cdef size_t _PANEL_BYTES = 192
+
+
+def panel_size(dtype):
+    """Columns in a panel of numbers of this type."""
+    return _PANEL_BYTES // dtype.itemsize
+
+
+cdef void _convert(tuple costs, Costs[real]* out, real like) except *:
+    cdef const float[:, ::1] floats
+    cdef const double[:, ::1] doubles
+    cdef const real[:, ::1] x
+    cdef const real[::1] y
+    if len(costs) == 1:
+        out.stride = costs[0].shape[1]
+        if costs[0].dtype == np.float32:
+            floats = costs[0]
+            out.floats = &floats[0, 0]
+        else:
+            doubles = costs[0]
+            out.doubles = &doubles[0, 0]
+        return
+    x, y, distance, exponent = costs
+    out.x, out.y, out.d = &x[0, 0], &y[0], x.shape[1]
+    out.distance, out.exponent = <Distance> <int> distance, exponent
+
+
+def sinkhorn_rows(tuple costs, const real[::1] beta, double inverse, double reference, const double[::1] log_a,
+                  double damp, double cap, double lift, size_t first, size_t last, double[::1] shift, double[::1] f,
+                  double[::1] sums):
+    """Some rows of a pass."""
+    cdef SinkhornRows[real] rows
+    cdef real[::1] scratch = np.empty((most_rows_at_once + 1) * len(beta), np.asarray(beta).dtype)
+    _convert(costs, &rows.costs, <real> 0.0)
+    rows.m, rows.first, rows.last = len(sums), first, last
+    rows.inverse, rows.reference = inverse, reference
+    rows.beta, rows.log_a = &beta[0], &log_a[0]
+    rows.damp, rows.cap, rows.lift = damp, cap, lift
+    rows.shift, rows.f, rows.sums, rows.scratch = &shift[0], &f[0], &sums[0], &scratch[0]
+    with nogil:
+        if real is float:
+            sinkhorn_kernels().float_pass(rows)
+        else:
+            sinkhorn_kernels().double_pass(rows)
+
+
+def cost_rows(tuple costs, size_t first, size_t last, real[:, ::1] out):
+    """out[:] = the costs of some rows."""
+    cdef CostRows[real] rows
+    _convert(costs, &rows.costs, <real> 0.0)
+    rows.m, rows.first, rows.last, rows.out = out.shape[1], first, last, &out[0, 0]
+    with nogil:
+        if real is float:
+            sinkhorn_kernels().float_costs(rows)
+        else:
+            sinkhorn_kernels().double_costs(rows)
+
+
+cdef void _plan(tuple plan, size_t m, size_t first, size_t last, PlanRows* out) except *:
+    cdef const double[::1] rows, columns
+    costs, out.inverse, rows, columns = plan
+    _convert(costs, &out.costs, 0.0)
+    out.m, out.first, out.last = m, first, last
+    out.rows, out.columns = &rows[0], &columns[0]
+
+
+def plan_entries(tuple plan, size_t first, size_t last, double[:, ::1] entries):
+    """The entries of some rows of a plan."""
+    cdef PlanRows rows
+    _plan(plan, entries.shape[1], first, last, &rows)
+    with nogil:
+        sinkhorn_kernels().entries(rows, &entries[0, 0])
+
+
+def plan_sums(tuple plan, size_t m, size_t first, size_t last, const double[::1] u, const double[::1] v,
+              double[::1] sent, double[::1] received):
+    """Products of some rows of a plan with u and v, and the price; see the header."""
+    cdef PlanSums sums
+    _plan(plan, m, first, last, &sums.plan)
+    sums.u, sums.v, sums.sent, sums.received = &u[0], &v[0], &sent[0], &received[0]
+    with nogil:
+        sinkhorn_kernels().sums(sums)
+    return sums.price
+
+
+def plan_product(tuple plan, size_t m, size_t first, size_t last, const double[:, ::1] V, double[:, ::1] out):
+    """The product of some rows of a plan with the matrix V (m, whole panels)."""
+    cdef PlanProduct product
+    _plan(plan, m, first, last, &product.plan)
+    product.V, product.out, product.stride = &V[0, 0], &out[0, 0], V.shape[1]
+    with nogil:
+        sinkhorn_kernels().product(product)
+
+
+def plan_entropy(tuple plan, size_t m, size_t first, size_t last, const double[::1] u, const double[::1] v,
+                 double[::1] sent, double[::1] received):
+    """The price of some rows of P + u v' and the sum of G_ij log2 G_ij; see the header."""
+    cdef PlanEntropy sums
+    _plan(plan, m, first, last, &sums.plan)
+    sums.u, sums.v, sums.sent, sums.received = &u[0], &v[0], &sent[0], &received[0]
+    with nogil:
+        sinkhorn_kernels().entropy(sums)
+    return sums.price, sums.entropy

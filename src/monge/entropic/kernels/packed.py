@@ -1,0 +1,74 @@
+"""Costs in the form that the core takes; see csrc/sinkhorn_rows.hpp."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monge.entropic._rows import CITYBLOCK, EUCLIDEAN, PRODUCT, panel_size
+from monge.problem.costs import CostMatrix, PointCloud
+
+__all__ = ["in_panels", "packed_cost", "packed_points", "worth_keeping"]
+
+# Coordinates from which products are faster than differences.
+_WIDE = 8
+# From which the costs of points are kept, in a matrix of up to so many bytes: reading it takes a fifth of the time.
+_COSTLY, _KEPT = 16, 2**27
+
+
+def packed_cost(cost: CostMatrix | PointCloud, dtype: Any) -> tuple[Any, float]:
+    """The cost as a matrix or as points, and the factor from its numbers to cost units."""
+    if isinstance(cost, CostMatrix):
+        return (np.ascontiguousarray(cost.C),), 1.0
+    return packed_points(cost, dtype)
+
+
+def worth_keeping(cost: CostMatrix | PointCloud, dtype: Any) -> bool:
+    """Whether a matrix is to take the place of points, because that is not too large and saves much."""
+    n, m = cost.shape
+    large = n * m * np.dtype(dtype).itemsize > _KEPT
+    return isinstance(cost, PointCloud) and cost.x.shape[1] >= _COSTLY and not large
+
+
+def packed_points(cost: PointCloud, dtype: Any) -> tuple[Any, float]:
+    """Points about their middle, scaled by a power of two, so that their differences suit single precision."""
+    x, y = cost.x.astype(np.float64), cost.y.astype(np.float64)
+    distance, power = (CITYBLOCK if cost.distance == "cityblock" else EUCLIDEAN), cost.power
+    if cost.distance == "cosine":  # 1 - <x, y> = |x - y|^2 / 2 on the sphere
+        x, y = (points / np.abs(points).max(axis=1, keepdims=True) for points in (x, y))
+        x, y = (points / np.linalg.norm(points, axis=1, keepdims=True) for points in (x, y))
+        power, per_unit = 2.0, 0.5
+    else:
+        middle = x.mean(axis=0)
+        exponent = math.frexp(cost.reach)[1]
+        x, y = np.ldexp(x - middle, -exponent), np.ldexp(y - middle, -exponent)
+        per_unit = 2.0 ** (exponent * power)
+    if distance == EUCLIDEAN:
+        power *= 0.5
+        if x.shape[1] >= _WIDE:
+            distance = PRODUCT
+            x, y = _lifted(x.astype(dtype)), _lifted(y.astype(dtype))
+            x[:, :-2] *= -2.0
+            y[:, -2:] = y[:, :-3:-1]
+    return (x.astype(dtype), in_panels(y.astype(dtype, copy=False)).ravel(), distance, power), per_unit
+
+
+def _lifted(points: NDArray[Any]) -> NDArray[Any]:
+    """The points (n, d), with their squared length and one as further coordinates."""
+    # The length of what is left after rounding, so that distances are those of points that are near.
+    squares = np.square(points, dtype=np.float64).sum(axis=1)
+    return np.column_stack([points, squares.astype(points.dtype), np.ones(len(points), dtype=points.dtype)])
+
+
+def in_panels(columns: NDArray[Any], fill: float = 0.0) -> NDArray[Any]:
+    """What belongs to columns (m, d), or (m,), in panels (panels, d, size), or (panels * size,), of those."""
+    size = panel_size(columns.dtype)
+    m = len(columns)
+    whole = np.full((-(-m // size) * size, *columns.shape[1:]), fill, dtype=columns.dtype)
+    whole[:m] = columns
+    if columns.ndim == 1:
+        return whole
+    return np.ascontiguousarray(whole.reshape(-1, size, columns.shape[1]).transpose(0, 2, 1))
