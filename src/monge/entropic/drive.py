@@ -16,7 +16,8 @@ __all__ = ["drive"]
 
 Array = NDArray[np.float64]
 
-_WAIT = 50
+# So many passes without this factor of progress are enough.
+_WAIT, _PROGRESS = 50, 0.5
 
 
 def drive(
@@ -26,23 +27,22 @@ def drive(
 ) -> bool:  # fmt: skip
     """From eps = `first` to `eps`; f, g, history and outcome are as `iterate` leaves them.
 
-    Who is impatient stops where the error has not halved for `_WAIT` passes; returns whether that happened.
+    Who is impatient stops where the error does not get smaller; returns whether that happened.
     """
     rows, columns = demands
     s = np.empty(len(g))
-    best, waited = math.inf, 0
+    stage, best, waited = 0.0, math.inf, 0
     for now, single, sure in kernel.iterate(
         a, b, rows.kl, rows.cap, columns.kl, columns.cap, eps, first, tol, max_iter, kernel.noise, kernel.skipped,
         f, g, s, history, outcome,
     ):  # fmt: skip
+        if now != stage:
+            stage, best, waited = now, math.inf, 0
+        elif float(outcome[iteration.ERROR]) < _PROGRESS * best:
+            best, waited = float(outcome[iteration.ERROR]), 0
+        elif (waited := waited + 1) > _WAIT and impatient and best > 2.0 * tol:
+            return True
         outcome[iteration.COMPLETE] = kernel.sweep(g, now, single, sure, f, s)
         if report is not None:
             report(int(outcome[iteration.PASSES]), now, float(outcome[iteration.ERROR]))
-        # The error of the pass before, for this one's is only known to the loop.
-        error = float(outcome[iteration.ERROR])
-        if error < 0.5 * best or now != outcome[iteration.EPS]:
-            best, waited = error, 0
-        waited += 1
-        if impatient and waited > _WAIT:
-            return True
     return False

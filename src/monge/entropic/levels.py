@@ -33,7 +33,7 @@ Array = NDArray[np.float64]
 # Points of a group, and how few points are not grouped.
 _GROUP, _FEW = 4, 2000
 # Mean square radius of the groups, in units that make it a cost, over the smallest eps they serve for.
-_BLUR = 1.0
+_BLUR = 3.0
 # The marginal error to which a coarse problem is solved.
 _ROUGH = 0.005
 # Points of a coarse problem that is solved exactly.
