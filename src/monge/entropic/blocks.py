@@ -54,10 +54,12 @@ def row_blocks(n: int, m: int, numbers: int = _BLOCK) -> Iterator[slice]:
         yield slice(first, min(first + size, n))
 
 
-def finest_eps(cost: Cost) -> float:
-    """The smallest eps for which exponents (f + g - C) / eps mean something, because costs have so many digits."""
+def finest_eps(cost: Cost, eps: float) -> float:
+    """eps, or the smallest for which exponents (f + g - C) / eps mean something, because costs have so many digits."""
+    if isinstance(cost, PointCloud) and cost.bound**cost.power < eps / _DIGITS:  # far from it, soon told
+        return eps
     some = np.abs(sampled_costs(cost))
-    return _DIGITS * float(some[np.isfinite(some)].max(initial=0.0))
+    return max(eps, _DIGITS * float(some[np.isfinite(some)].max(initial=0.0)))
 
 
 def sampled_costs(cost: Cost) -> NDArray[np.float64]:

@@ -106,10 +106,11 @@ def iterate(
             eps = eps_last
         goal = (tol if final else max(_STAGE_ERROR, tol)) - skipped
         floor = noise_floor(noise, eps)
-        # Single precision will do where its noise is no more than half of what is asked for; else for most of the way.
+        # Single precision will do where its noise is no more than half of what is asked for; else for most of the way:
+        # a pass in double precision tells whether it was all of it.
         enough = goal > 2.0 * floor
         single = enough or floor < _NOISY
-        stop = goal - floor if enough else 10.0 * floor
+        stop = goal - floor if enough else max(0.9 * goal, floor)
         taken, accelerated, shorter = 0, False, 0
         safe_dual, safe_error, best, waiting = -np.inf, np.inf, np.inf, 0
         sure, unsure = False, 0

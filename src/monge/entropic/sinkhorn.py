@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from monge.entropic import iteration
 from monge.entropic.answer import EntropicTransport
-from monge.entropic.blocks import cost_block, finest_eps, row_blocks, turned
+from monge.entropic.blocks import cost_block, row_blocks, turned
 from monge.entropic.drive import drive
 from monge.entropic.kernels.select import check_device, choose, is_low
 from monge.entropic.kernels.small import is_small, solve_small
@@ -177,14 +177,13 @@ def _solve_some(
     with naming("problem", 0) as at:
         for at.index in range(first, min(first + _CHUNK, len(cost))):
             tasks.append(Task(as_cost(cost[at.index]), a[at.index], b[at.index], demands, eps, None))
-    small = [k for k, task in enumerate(tasks) if is_small(task.cost, tol)]
+    # Those whose costs have too few digits for this eps have one of their own.
+    small = [k for k, task in enumerate(tasks) if task.eps == eps and is_small(task.cost, tol)]
     outcomes = dict(zip(small, solve_small([tasks[k] for k in small], tol, max_iter, workers), strict=True))
 
     def one(k: int) -> EntropicTransport:
         with naming("problem", first + k):
-            return tasks[k].answer(
-                outcomes[k] if k in outcomes else _iterate(tasks[k], tol, max_iter, 1, False, choose)
-            )
+            return tasks[k].answer(outcomes[k]) if k in outcomes else _run(tasks[k], tol, max_iter, 1, False, choose)
 
     if workers == 1 or len(small) == len(tasks):
         return [one(k) for k in range(len(tasks))]
@@ -197,8 +196,11 @@ def _solve(
     workers: int, progress: bool, kernel: Any = choose,
 ) -> EntropicTransport:  # fmt: skip
     """One problem, turned into a Transport."""
-    task = Task(cost, a, b, demands, eps, init)
-    if kernel is choose and not progress and is_small(cost, tol):
+    return _run(Task(cost, a, b, demands, eps, init), tol, max_iter, workers, progress, kernel)
+
+
+def _run(task: Task, tol: float, max_iter: int, workers: int, progress: bool, kernel: Any) -> EntropicTransport:
+    if kernel is choose and not progress and is_small(task.cost, tol):
         return task.answer(solve_small([task], tol, max_iter, 1)[0])
     return task.answer(_iterate(task, tol, max_iter, workers, progress, kernel))
 
@@ -206,7 +208,6 @@ def _solve(
 def _iterate(task: Task, tol: float, max_iter: int, workers: int, progress: bool, kernel: Any) -> Outcome:
     """The loop over the passes of a kernel."""
     began = time.perf_counter()
-    task.eps = max(task.eps, finest_eps(task.cost))
     cost, a, b, demands = task.cost, task.inner_a, task.inner_b, task.demands
     history, outcome = np.empty(min(max_iter, _HISTORY)), np.zeros(6)
     n, m = cost.shape

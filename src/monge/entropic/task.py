@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monge.entropic.answer import EntropicTransport
+from monge.entropic.blocks import finest_eps
 from monge.entropic.marginals import Marginal
 from monge.exact.emd import emd
 from monge.problem.arrays import real_array
@@ -53,19 +54,20 @@ class Task:
 
     def __init__(self, cost: Cost, a: Any, b: Any, demands: tuple[Marginal, Marginal], eps: float, init: Any) -> None:
         self.began = time.perf_counter()
-        self.cost, self.demands, self.eps = cost, demands, eps
+        self.cost, self.demands = cost, demands
         n, m = cost.shape
         self.balanced = demands[0].fixed and demands[1].fixed
         # P / M has weights a / M and b / M, and potentials that add up to eps log M more.
         self.a, self.b, self.M = _weights(a, b, n, m, self.balanced)
         self.forbidden = _check_costs(cost, eps)
+        self.eps = finest_eps(cost, eps)
         self.inner_a, self.inner_b = self.a, self.b
         if self.forbidden is not None:
             self.inner_a, self.inner_b = _reachable(self.forbidden, self.a, self.b, demands)
         if self.M != 1.0:
             self.inner_a, self.inner_b = self.inner_a / self.M, self.inner_b / self.M
         self.f, self.g = _start(init, n, m)
-        self.first = eps if init is not None else 0.0
+        self.first = self.eps if init is not None else 0.0
         self.prepared = time.perf_counter()
 
     def answer(self, outcome: Outcome) -> EntropicTransport:

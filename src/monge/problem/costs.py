@@ -140,10 +140,11 @@ class PointCloud:
             return longest * float(np.sqrt(((sides / longest) ** 2).sum()))
 
     def _check_overflow(self) -> None:
+        self.bound = 2.0
         if self.distance == "cosine":
             return
         # No two points are further apart than this. Most callers' are nowhere near overflow, and the box takes longer.
-        bound = 2.0 * self.x.shape[1] * float(max(np.abs(self.x).max(), np.abs(self.y).max()))
+        bound = self.bound = 2.0 * self.x.shape[1] * float(max(np.abs(self.x).max(), np.abs(self.y).max()))
         if bound == 0.0 or self.power * math.log(bound) < _FAR_FROM_OVERFLOW or self.reach == 0.0:
             return
         largest = min(LARGEST_COST, float(np.finfo(self.dtype).max))

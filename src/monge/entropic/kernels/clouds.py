@@ -48,8 +48,9 @@ class CloudKernel:
         self, cost: PointCloud, a: Array, b: Array, rows: Marginal, threads: Threads, skipped: float, shift: Array
     ) -> None:
         self.a, self.b, self.rows, self.skipped = a, b, rows, skipped
-        self.scale, _ = cost_scale(cost)
-        self.noise = 1e-9 * self.scale
+        self.scale, noise = cost_scale(cost)
+        # Local coordinates and potentials are small.
+        self.noise = 0.5 * noise
         self._x, self._y, self._metric, self._power, self._per_unit = _form(cost)
         self._log_a, self._log_b = np.log2(a), np.log2(b)
         n, m = cost.shape
