@@ -123,7 +123,7 @@ def iterate(
             if passes <= len(history):
                 history[passes - 1] = error
             outcome[PASSES], outcome[ERROR], outcome[DUAL], outcome[EPS] = passes, error, dual, eps
-            done = error <= (stop if single and enough else goal)
+            done = error <= (stop if single else goal) and (enough or not single)
             if done and unsure > 0 and passes < max_iter:
                 sure = True
                 continue  # the same potentials again, with all pairs

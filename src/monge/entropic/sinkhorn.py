@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monge.entropic import iteration
+from monge.entropic._steps import measure
 from monge.entropic.answer import EntropicTransport
 from monge.entropic.blocks import cost_block, row_blocks, turned
 from monge.entropic.drive import drive
@@ -183,7 +184,9 @@ def _solve_some(
 
     def one(k: int) -> EntropicTransport:
         with naming("problem", first + k):
-            return tasks[k].answer(outcomes[k]) if k in outcomes else _run(tasks[k], tol, max_iter, 1, False, choose)
+            if k in outcomes:
+                return tasks[k].answer(_settled(tasks[k], outcomes[k]))
+            return _run(tasks[k], tol, max_iter, 1, False, choose)
 
     if workers == 1 or len(small) == len(tasks):
         return [one(k) for k in range(len(tasks))]
@@ -201,8 +204,20 @@ def _solve(
 
 def _run(task: Task, tol: float, max_iter: int, workers: int, progress: bool, kernel: Any) -> EntropicTransport:
     if kernel is choose and not progress and is_small(task.cost, tol):
-        return task.answer(solve_small([task], tol, max_iter, 1)[0])
+        return task.answer(_settled(task, solve_small([task], tol, max_iter, 1)[0]))
     return task.answer(_iterate(task, tol, max_iter, workers, progress, kernel))
+
+
+def _settled(task: Task, outcome: Outcome) -> Outcome:
+    """If the core was stopped, perhaps on its way, f is made to be that of g, and both are measured."""
+    if outcome.converged:
+        return outcome
+    (rows, columns), (a, b), (f, g), eps = task.demands, (task.inner_a, task.inner_b), (task.f, task.g), task.eps
+    s = np.empty(len(g))
+    with choose(task.cost, a, b, rows, 1) as kernel:
+        kernel.sweep(g, eps, False, True, f, s)
+    error, mass, value_a, value_b = measure(a, b, rows.kl, rows.cap, columns.kl, columns.cap, eps, f, g, s)
+    return outcome._replace(error=error, dual=value_a + value_b - eps * mass)
 
 
 def _iterate(task: Task, tol: float, max_iter: int, workers: int, progress: bool, kernel: Any) -> Outcome:
