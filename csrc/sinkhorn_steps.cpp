@@ -115,8 +115,8 @@ bool extrapolate(const double* b, size_t m, double cap, double eps, size_t taken
     double* last_plain = last_residual + stride;
     double* residual = last_plain + stride;
     const size_t newest = (taken + depth - 1) % depth, known = std::min(taken, depth);
-    const double reach = trusted_residual * eps, longest = longest_step * eps;
-    for (size_t j = 0; j < m; ++j) residual[j] = b[j] > 0.0 ? clip(plain[j] - g[j], reach) : 0.0;
+    const double longest = longest_step * eps;
+    for (size_t j = 0; j < m; ++j) residual[j] = b[j] > 0.0 ? clip((plain[j] - g[j]) / eps, trusted_residual) : 0.0;
     double* change = memory + newest * stride;
     double* change_plain = memory + (depth + newest) * stride;
     if (known > 0)

@@ -220,7 +220,7 @@ def extrapolate(b: Any, cap_b: float, eps: float, taken: Any, plain: Any, g: Any
     """g (m,) = Anderson's combination of this and the last plain steps; False if it is just the plain one.
 
     `taken` counts the steps since the memory was cleared. The rows of `memory` hold the changes of the residual, those
-    of the plain steps, then the last residual, the last plain step, and the residual. Least squares in the norm of the
+    of the plain steps, then the last residual, the last plain step, and the residual; residuals are in units of eps. Least squares in the norm of the
     weights, by Cholesky's factorisation of the normal equations scaled to a unit diagonal, all in `gram`: products, the
     factor, the scaling, the solution.
     """
@@ -229,9 +229,9 @@ def extrapolate(b: Any, cap_b: float, eps: float, taken: Any, plain: Any, g: Any
     depth = gram.shape[1]
     newest = (taken - 1) % depth
     known = min(taken, depth)
-    reach, longest = _TRUSTED_RESIDUAL * eps, _LONGEST_STEP * eps
+    longest = _LONGEST_STEP * eps
     for j in range(m):
-        residual[j] = min(max(plain[j] - g[j], -reach), reach) if b[j] > 0.0 else 0.0
+        residual[j] = min(max((plain[j] - g[j]) / eps, -_TRUSTED_RESIDUAL), _TRUSTED_RESIDUAL) if b[j] > 0.0 else 0.0
     if known > 0:
         change_residual, change_plain = memory[newest], memory[depth + newest]
         for j in range(m):
