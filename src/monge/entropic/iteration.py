@@ -28,30 +28,34 @@ from typing import Any
 import numpy as np
 
 __all__ = [
-    "CONVERGED", "DUAL", "EPS", "ERROR", "PASSES", "STATUS",
+    "COMPLETE", "CONVERGED", "DUAL", "EPS", "ERROR", "PASSES", "STATUS",
     "extrapolate", "iterate", "measure", "noise_floor", "plain_step", "translation",
 ]  # fmt: skip
 
 # Places in `outcome`.
-STATUS, PASSES, ERROR, DUAL, EPS = range(5)
+STATUS, PASSES, ERROR, DUAL, EPS, COMPLETE = range(6)
 CONVERGED = 1.0
 
 # Factor between values of eps; 8 is as good.
 _ANNEAL = 4.0
 # Marginal error at which an eps that is not the last has done its work.
-_STAGE_ERROR = 0.1
+_STAGE_ERROR = 0.03
 # Steps that acceleration looks back on, and below which tolerance it looks further: more than 8 help only there.
 _MEMORY, _LONG_MEMORY, _PRECISE = 8, 20, 1e-5
 # In units of eps. One pass tells little about changes beyond this, where the plan changes by a factor of 3e4.
 _TRUSTED_RESIDUAL = 10.0
 # How far, in units of eps, acceleration may go beyond the plain step in any column.
 _LONGEST_STEP = 40.0
+# A step that lowers the dual is shortened by this factor, so often.
+_SHORTEN, _SHORTER = 0.25, 3
 # Added to the unit diagonal of the least squares problem: in its directions below this there is only noise.
 _RIDGE = 1e-13
 # Single precision that adds more than this to the error is no help.
 _NOISY = 0.01
 # It is given up after so many passes without progress.
 _PATIENCE = 15
+# Passes that may go by what an earlier one found to matter, before that is looked at anew.
+_REFRESH = 15
 
 
 def iterate(
@@ -66,17 +70,23 @@ def iterate(
     tol: float,
     max_iter: int,
     noise: float,
+    skipped: float,
     f: Any,
     g: Any,
     s: Any,
     history: Any,
     outcome: Any,
-) -> Iterator[tuple[float, bool]]:
-    """Yields (eps, whether single precision will do) when it wants f (n,) and s (m,) filled in for g (m,).
+) -> Iterator[tuple[float, bool, bool]]:
+    """Yields (eps, single, sure) when it wants f (n,) and s (m,) filled in for g (m,).
+
+    `single` says whether single precision will do. If not `sure`, the pass may leave out pairs that mattered little in
+    an earlier one; who runs it then sets outcome[COMPLETE] to zero, else to one. Only the error of a complete pass ends
+    a stage.
 
     At the end f and g are potentials at eps_last and `outcome` holds STATUS, PASSES, ERROR, DUAL; `history` the error
     of each pass, as far as it reaches. Weights a, b are those of the kernel; single precision adds up to about
-    noise / eps to the error. g holds the start; f, g, s, history and outcome are modified in place.
+    noise / eps to the error, and complete passes leave out up to `skipped`. g holds the start; f, g, s, history and
+    outcome are modified in place.
     """
     m = len(b)
     translate = (kl_a < np.inf or kl_b < np.inf) and cap_a == np.inf and cap_b == np.inf
@@ -89,13 +99,13 @@ def iterate(
     while eps * _ANNEAL <= eps_first:
         eps *= _ANNEAL
     passes = 0
-    outcome[STATUS] = 0.0
+    outcome[STATUS], outcome[COMPLETE] = 0.0, 1.0
     while True:
         # The last pass that is allowed is made at the eps that was asked for.
         final = eps <= eps_last or passes + 1 >= max_iter
         if final:
             eps = eps_last
-        goal = tol if final else max(_STAGE_ERROR, tol)
+        goal = (tol if final else max(_STAGE_ERROR, tol)) - skipped
         floor = noise_floor(noise, eps)
         # Single precision will do where its noise is no more than half of what is asked for; else for most of the way.
         enough = goal > 2.0 * floor
@@ -104,15 +114,21 @@ def iterate(
         # Numba would compile again for a literal number that a function is called with.
         taken, accelerated = np.int64(0), False
         safe_dual, safe_error, best, waiting = -np.inf, np.inf, np.inf, 0
+        sure, unsure, shorter = False, 0, 0
         while True:
-            yield eps, single
+            yield eps, single, sure or passes + 1 >= max_iter
             passes += 1
+            unsure = 0 if outcome[COMPLETE] > 0.0 else unsure + 1
             error, mass, value_a, value_b = measure(a, b, kl_a, cap_a, kl_b, cap_b, eps, f, g, s)
             dual = value_a + value_b - eps * mass
             if passes <= len(history):
                 history[passes - 1] = error
             outcome[PASSES], outcome[ERROR], outcome[DUAL], outcome[EPS] = passes, error, dual, eps
             done = error <= (stop if single and enough else goal)
+            if done and unsure > 0:
+                sure = True
+                continue  # the same potentials again, with all pairs
+            sure = unsure >= _REFRESH
             if final and done:
                 outcome[STATUS] = CONVERGED
                 return
@@ -129,13 +145,14 @@ def iterate(
 
             slack = eps * mass * (floor + 1e-6) if single else 1e-12 * (abs(value_a) + abs(value_b) + eps * mass)
             if accelerated and not (dual >= safe_dual - slack or error <= 0.5 * safe_error):
+                shorter += 1
+                accelerated = shorter <= _SHORTER
                 for j in range(m):
-                    g[j] = safe[j]
-                taken, accelerated = (
-                    np.int64(1),
-                    False,
-                )  # the changes are forgotten, but not the step they led away from
+                    g[j] = safe[j] + (_SHORTEN * (g[j] - safe[j]) if accelerated else 0.0)
+                if not accelerated:  # the changes are forgotten, but not the step they led away from
+                    taken, shorter = np.int64(1), 0
                 continue
+            shorter = 0
             plain_step(a, b, kl_a, kl_b, cap_b, eps, translate, f, g, s, safe)
             safe_dual, safe_error = dual, error
             accelerated = extrapolate(b, cap_b, eps, taken, safe, g, memory, gram)

@@ -74,6 +74,9 @@ cdef extern from "emd.hpp" namespace "monge" nogil:
     const char* _instruction_set "monge::instruction_set"()
 
 
+cdef extern from "kd_order.hpp" namespace "monge" nogil:
+    void _kd_order "monge::kd_order"(const double* points, size_t n, size_t d, int64_t* order)
+
 cdef extern from "sparse.hpp" namespace "monge" nogil:
     cdef struct SparseProblem:
         size_t n, m
@@ -292,6 +295,14 @@ def ground_costs(Real[:, ::1] x, Real[:, ::1] y, int ground, double power, int t
                                     &out_double[start, 0])
         PyErr_CheckSignals()
     return out
+
+
+def kd_order(double[:, ::1] points):
+    order = np.empty(points.shape[0], dtype=np.int64)
+    cdef int64_t[::1] out = order
+    with nogil:
+        _kd_order(&points[0, 0], points.shape[0], points.shape[1], &out[0])
+    return order
 
 
 def instruction_set():

@@ -1,0 +1,148 @@
+"""The passes for points in up to three dimensions; see `near` for how, and `reference` for what a kernel offers."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monge.entropic.kernels.forms import cost_scale
+from monge.entropic.kernels.loop import iterate
+from monge.entropic.kernels.near import BLOCK, LARGE_BLOCK, LEVELS, bounds, columns, listed, screened
+from monge.entropic.kernels.threads import Threads
+from monge.entropic.marginals import Marginal
+from monge.problem.costs import PointCloud
+
+__all__ = ["CloudKernel"]
+
+Array = NDArray[np.float64]
+
+# Chunks of rows, each with column sums of its own; a cut finer than the number of threads evens out their speeds.
+CHUNKS = 16
+# Pairs from which threads pay for their start.
+_PARALLEL = 2**17
+# The fraction of all pairs from which passes go over all.
+_MOST = 0.5
+# A column that is short of its weight by more than this, over what may be skipped of it, is summed again.
+_LOST = 100.0
+# Pairs that may be spent on that, as a fraction of those of the pass.
+_REPAIRS = 0.1
+# Largest scale of coordinates in each precision; eps that are smaller are as good as zero.
+_FINEST = (1e17, 1e120)
+
+_LN2 = math.log(2.0)
+
+
+class CloudKernel:
+    """The passes of one problem, whose points are in the order of a k-d tree and whose weights are positive.
+
+    `skipped` bounds the marginal error that passes may leave out. A sweep that is not `sure` may go by the lists of an
+    earlier one; it returns whether it did not.
+    """
+
+    iterate = staticmethod(iterate)
+
+    def __init__(
+        self, cost: PointCloud, a: Array, b: Array, rows: Marginal, threads: Threads, skipped: float, shift: Array
+    ) -> None:
+        self.a, self.b, self.rows, self.skipped = a, b, rows, skipped
+        self.scale, _ = cost_scale(cost)
+        self.noise = 1e-9 * self.scale
+        self._x, self._y, self._metric, self._power, self._per_unit = _form(cost)
+        self._log_a, self._log_b = np.log2(a), np.log2(b)
+        n, m = cost.shape
+        self._shift = shift
+        self._chunks = max(1, min(CHUNKS, n // 1000))
+        self._cuts = [k * (n // BLOCK) // self._chunks * BLOCK for k in range(self._chunks)] + [n]
+        self._sums = np.empty((self._chunks, m))
+        self._threads = threads
+        self._lists: tuple[float, bool, list[Any]] | None = None
+        self._dense = math.inf
+        self._last_pairs = n * m
+        self.pairs = 0
+
+    def restart(self, shift: Array) -> None:
+        """Forgets what it knows of earlier potentials; `shift` (n,) are new ones of the rows."""
+        self._shift, self._lists, self._dense = shift.copy(), None, math.inf
+
+    def sweep(self, g: Array, eps: float, single: bool, sure: bool, f: Array, s: Array) -> bool:
+        """One pass."""
+        like = np.empty(0, dtype=np.float32 if single else np.float64)
+        n, m = len(f), len(g)
+        unit = eps * _LN2
+        scale = min((self._per_unit / unit) ** (1.0 / self._power), _FINEST[0 if single else 1])
+        f /= unit
+        self._shift /= unit
+        beta = g / unit
+        tables = None
+        damp, cap = 1.0 / (1.0 + eps / self.rows.kl), self.rows.cap / unit
+        by_list = not sure and self._lists is not None and self._lists[:2] == (eps, single)
+        whole = not by_list and eps >= self._dense
+        chunks, cuts = self._chunks, self._cuts
+        if not by_list and not whole:
+            linear = len(self._metric) == 1
+            weights = self._log_b + math.log2(m)
+            tables = tuple(bounds(self._y, beta, weights, scale, linear, size) for size in LEVELS)
+        beta += self._log_b
+        pairs, needed, lists = [0] * chunks, [0] * chunks, [None] * chunks
+
+        def work(k: int) -> None:
+            first, last = cuts[k], cuts[k + 1]
+            common = self._x, self._y, scale, beta, self._log_a
+            rest = damp, cap, self._metric, first, last
+            if tables is not None:
+                pairs[k], needed[k], *lists[k] = screened(
+                    *common, self._log_b, *rest, tables, math.log2(self.skipped), self._shift, f, self._sums[k], like
+                )
+                return
+            if whole:
+                blocks = -(-(last - first) // LARGE_BLOCK)
+                starts, runs, rows = np.arange(blocks + 1), np.tile(np.array([[0, m]], dtype=np.int32), (blocks, 1)), LARGE_BLOCK
+            else:
+                (starts, runs), rows = self._lists[2][k], BLOCK
+            pairs[k] = listed(*common, *rest, rows, starts, runs, self._shift, f, self._sums[k], like)
+
+        self._threads.share(chunks, work, worth=self._last_pairs > _PARALLEL)
+        done = sum(pairs)
+        self.pairs += done
+        self._last_pairs = done
+        if tables is not None:
+            self._lists = eps, single, lists
+            if sum(needed) > _MOST * n * m:
+                self._dense, self._lists = eps, None
+        share = 1e-20 if whole else _LOST * self.skipped
+        repairs = max(16, int(_REPAIRS * done / n))
+        columns(
+            self._x, self._y, scale, unit, self._log_a, self._log_b, self._metric, f, g, self._sums, share, repairs, like, s
+        )
+        f *= unit
+        self._shift *= unit
+        return not by_list
+
+
+def _form(cost: PointCloud) -> tuple[Array, Array, Any, float, float]:
+    """Coordinates (3, n) and (3, m) about their middle, the metric as `near.ground` knows it, its power, and the factor
+    from its numbers to cost units."""
+    x, y = cost.x.astype(np.float64), cost.y.astype(np.float64)
+    power = cost.power
+    if cost.distance == "cosine":  # 1 - <x, y> = |x - y|^2 / 2 on the sphere
+        x, y = (points / np.abs(points).max(axis=1, keepdims=True) for points in (x, y))
+        x, y = (points / np.linalg.norm(points, axis=1, keepdims=True) for points in (x, y))
+        power, per_unit = 2.0, 0.5
+    else:
+        middle, exponent = x.mean(axis=0), math.frexp(cost.reach)[1]
+        x, y = np.ldexp(x - middle, -exponent), np.ldexp(y - middle, -exponent)
+        per_unit = 2.0 ** (exponent * power)
+    if cost.distance == "cityblock":
+        length = 3 if power == 1.0 else 5
+    else:
+        length = {2.0: 1, 1.0: 2}.get(power, 4)
+    return _three(x), _three(y), (power,) * length, power, per_unit
+
+
+def _three(points: Array) -> Array:
+    out = np.zeros((3, len(points)))
+    out[: points.shape[1]] = points.T
+    return out
