@@ -1,11 +1,11 @@
-// Picks, once, the instruction set that the loops of row_kernels.cpp and sinkhorn_rows.cpp run on.
+// Picks, once, the instruction set that the loops of row_kernels.cpp, sinkhorn_rows.cpp and near_rows.cpp run on.
 #include <cstdlib>
 #include <cstring>
 
 #include "emd.hpp"
+#include "near_rows.hpp"
 #include "row_kernels.hpp"
 #include "sinkhorn_rows.hpp"
-
 
 namespace monge {
 
@@ -16,7 +16,8 @@ namespace monge {
     extern const PointKernels<double>* const points_double_##isa; \
     extern const ListKernels* const lists_##isa;                 \
     extern const PaddedKernels* const padded_##isa;              \
-    extern const SinkhornKernels* const sinkhorn_##isa;
+    extern const SinkhornKernels* const sinkhorn_##isa;          \
+    extern const NearKernels* const near_##isa;
 
 MONGE_DECLARE(baseline)
 #if defined(MONGE_X86_64)
@@ -35,12 +36,13 @@ struct Choice {
     const ListKernels* lists;
     const PaddedKernels* padded;
     const SinkhornKernels* sinkhorn;
+    const NearKernels* near;
 };
 
-#define MONGE_CHOICE(isa) \
+#define MONGE_CHOICE(isa)                                                                                           \
     Choice {                                                                                                        \
         #isa, rows_float_##isa, rows_double_##isa, points_float_##isa, points_double_##isa, lists_##isa, padded_##isa, \
-            sinkhorn_##isa                                                                                          \
+            sinkhorn_##isa, near_##isa                                                                              \
     }
 
 Choice choose() {
@@ -84,6 +86,7 @@ const PointKernels<double>& point_kernels<double>() {
 const ListKernels& list_kernels() { return *choice().lists; }
 const PaddedKernels& padded_kernels() { return *choice().padded; }
 const SinkhornKernels& sinkhorn_kernels() { return *choice().sinkhorn; }
+const NearKernels& near_kernels() { return *choice().near; }
 const char* instruction_set() { return choice().name; }
 
 }  // namespace monge
