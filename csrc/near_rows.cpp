@@ -11,7 +11,9 @@ namespace monge {
 namespace {
 
 /// Rows that are computed together.
-constexpr size_t tall = 4;
+constexpr size_t tall = 8;
+/// Rows for whose numbers there is room.
+constexpr size_t lanes = width<double> > tall ? width<double> : tall;
 /// Vectors of columns whose powers are added up in the precision of T.
 constexpr size_t tile = 128;
 /// Sums of a row, with the potential of the pass before, that need no better shift.
@@ -117,10 +119,10 @@ struct Block {
     T* partial;
     T* y[3];
     T* beta;
-    T* powers;  // vector after vector of columns, four rows of each
+    T* powers;  // vector after vector of columns, eight rows of each
     double middle[3], reference;
     T x[3][tall], guess[tall], scale[tall];
-    double total[tall];
+    double total[lanes];
 
     Block(const NearPass& pass, const NearBlock& block, M metric, T* scratch) : pass(pass), in(block), metric(metric) {
         size_t columns = 0;
@@ -173,7 +175,7 @@ struct Block {
         memcpy(to, &half, sizeof half);
     }
 
-    /// Four rows from `begin` on; the last row stands for those after it.
+    /// Eight rows from `begin` on; the last row stands for those after it.
     void take(size_t begin) {
         for (size_t k = 0; k < tall; ++k) {
             const size_t i = begin + k < in.last ? begin + k : in.last - 1;
@@ -182,26 +184,24 @@ struct Block {
         }
     }
 
-    inline Vector<T> exponent(size_t j, size_t k, Vector<T> from) const {
-        return metric.below(from, x[0][k] - load<T>(y[0] + j), x[1][k] - load<T>(y[1] + j), x[2][k] - load<T>(y[2] + j));
-    }
-
-    /// Powers of four rows, and their sums. With `add`, those that were there are added to the columns first: so they are
+    /// Powers of eight rows, and their sums. With `add`, those that were there are added to the columns first: so they are
     /// read as they are replaced.
     template <bool add>
     void exponentiate() {
+        // Copies, for all that compilers know, stores may change what is in memory.
+        const Block here = *this;
         for (double& each : total) each = 0.0;
-        for (size_t start = 0; start < size; start += tile * width<T>) {
-            const size_t end = start + tile * width<T> < size ? start + tile * width<T> : size;
+        for (size_t start = 0; start < here.size; start += tile * width<T>) {
+            const size_t end = start + tile * width<T> < here.size ? start + tile * width<T> : here.size;
             Vector<T> sums[tall] = {};
             for (size_t j = start; j < end; j += width<T>) {
-                T* const p = powers + j * tall;
-                if (add) add_columns(j);
-                const Vector<T> weight = load<T>(beta + j);
-#pragma GCC unroll 4
+                if (add) here.add_columns(j);
+                const Vector<T> u = load<T>(here.y[0] + j), v = load<T>(here.y[1] + j), w = load<T>(here.y[2] + j),
+                                weight = load<T>(here.beta + j);
+#pragma GCC unroll 8
                 for (size_t k = 0; k < tall; ++k) {
-                    const Vector<T> one = power<T>(exponent(j, k, weight + guess[k]));
-                    store(p + k * width<T>, one);
+                    const Vector<T> one = rough_power<T>(here.exponent(k, weight + here.guess[k], u, v, w));
+                    store(here.powers + j * tall + k * width<T>, one);
                     sums[k] += one;
                 }
             }
@@ -209,32 +209,35 @@ struct Block {
         }
     }
 
+    inline Vector<T> exponent(size_t k, Vector<T> from, Vector<T> u, Vector<T> v, Vector<T> w) const {
+        return metric.below(from, x[0][k] - u, x[1][k] - v, x[2][k] - w);
+    }
+
     inline void add_columns(size_t j) const {
-        const T* const p = powers + j * tall;
-        store(partial + j, load<T>(partial + j) +
-                               ((scale[0] * load<T>(p) + scale[1] * load<T>(p + width<T>)) +
-                                (scale[2] * load<T>(p + 2 * width<T>) + scale[3] * load<T>(p + 3 * width<T>))));
+        Vector<T> sums = load<T>(partial + j);
+#pragma GCC unroll 8
+        for (size_t k = 0; k < tall; ++k) sums += scale[k] * load<T>(powers + j * tall + k * width<T>);
+        store(partial + j, sums);
     }
 
     /// Guesses with which the largest power is one.
     void find_peaks() {
         for (size_t k = 0; k < tall; ++k) {
             Vector<T> high = spread<T>(T(-HUGE_VAL));
-            for (size_t j = 0; j < size; j += width<T>) high = larger(exponent(j, k, load<T>(beta + j)), high);
+            for (size_t j = 0; j < size; j += width<T>) high = larger(exponent(k, load<T>(beta + j), load<T>(y[0] + j), load<T>(y[1] + j), load<T>(y[2] + j)), high);
             guess[k] = static_cast<T>(-highest<T>(high));
         }
     }
 
     double run() {
         double lift = -HUGE_VAL;
-        for (size_t j = 0; j < size; j += width<T>) {
-            store(partial + j, Vector<T>{});
-            for (size_t k = 0; k < tall; ++k) store(powers + j * tall + k * width<T>, Vector<T>{});
-        }
-        for (T& each : scale) each = T(0);
+        for (size_t j = 0; j < size; j += width<T>) store(partial + j, Vector<T>{});
         for (size_t begin = in.first; begin < in.last; begin += tall) {
             take(begin);
-            exponentiate<true>();
+            if (begin == in.first)
+                exponentiate<false>();
+            else
+                exponentiate<true>();
             bool safe = true;
             for (size_t k = 0; k < tall; ++k) safe &= total[k] > safe_low && total[k] < safe_high;
             if (!safe) {
@@ -247,18 +250,20 @@ struct Block {
         return lift;
     }
 
-    /// The potentials of four rows and the factors of their powers in the column sums; returns the new lift.
+    /// The potentials of eight rows and the factors of their powers in the column sums; returns the new lift.
     double settle(size_t begin, double lift) {
-        double factors[tall], most = -HUGE_VAL;
-        for (double& each : factors) each = -HUGE_VAL;
-        for (size_t k = 0; k < tall && begin + k < in.last; ++k) {
-            const size_t i = begin + k;
-            const double less = log2(total[k]), r = (static_cast<double>(guess[k]) + reference) - less;
-            const double damped = pass.damp * r;
+        const size_t rows = in.last - begin < tall ? in.last - begin : tall;
+        double less[lanes], factors[lanes], most = -HUGE_VAL;
+        for (size_t k = tall; k < lanes; ++k) total[k] = factors[k] = 1.0;
+        for (size_t k = 0; k < lanes; k += width<double>) store(less + k, logarithm(load<double>(total + k)));
+        for (size_t k = 0; k < tall; ++k) {
+            const size_t i = begin + (k < rows ? k : rows - 1);
+            const double r = (static_cast<double>(guess[k]) + reference) - less[k], damped = pass.damp * r;
+            const double f = damped < -pass.cap ? -pass.cap : damped > pass.cap ? pass.cap : damped;
+            const double mass = pass.log_a[i] + (f - r);
             pass.shift[i] = r;
-            pass.f[i] = damped < -pass.cap ? -pass.cap : damped > pass.cap ? pass.cap : damped;
-            const double mass = pass.log_a[i] + (pass.f[i] - r);
-            factors[k] = mass - less;
+            pass.f[i] = f;
+            factors[k] = mass - less[k];
             most = mass > most ? mass : most;
         }
         if (most > lift + largest_rise) {
@@ -266,7 +271,8 @@ struct Block {
             for (size_t j = 0; j < size; j += width<T>) store(partial + j, lower * load<T>(partial + j));
             lift = most;
         }
-        for (size_t k = 0; k < tall; ++k) scale[k] = static_cast<T>(exp2(factors[k] - lift));
+        for (size_t k = 0; k < lanes; k += width<double>) store(factors + k, power<double>(load<double>(factors + k) - lift));
+        for (size_t k = 0; k < tall; ++k) scale[k] = k < rows ? static_cast<T>(factors[k]) : T(0);
         return lift;
     }
 };

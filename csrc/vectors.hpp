@@ -37,6 +37,9 @@ struct Lanes<float> {
     static constexpr int degree = 5;
     static constexpr float p[degree + 1] = {1.0000000754548972f, 0.6931471880262288f, 0.2402210748530834f,
                                             0.05550357114219078f, 0.00967603191832205f, 0.00133908633646712f};
+    // The same for 0 <= r <= 1.
+    static constexpr float q[degree + 1] = {0.9999998983500242f, 0.693154489663234f,   0.2401418182014274f,
+                                            0.0558603370772849f, 0.00894959042329524f, 0.00189375405822031f};
 };
 
 template <>
@@ -51,6 +54,10 @@ struct Lanes<double> {
         1.0, 0.6931471805599453, 0.24022650695910158, 0.055504108664821604, 0.00961812910758734, 0.001333355814641074,
         0.00015403530463664982, 1.5252733838008908e-05, 1.321543255347277e-06, 1.0178058437521037e-07,
         7.074192559576437e-09, 4.45562673806549e-10};
+    static constexpr double q[degree + 1] = {
+        1.0, 0.6931471805599465, 0.24022650695904277, 0.0555041086659012, 0.00961812909724503, 0.00133335587349195,
+        0.0001540350928370369, 1.5253231141364262e-05, 1.320769749209033e-06, 1.0258188854184174e-07,
+        6.538608553499254e-09, 6.301478117433779e-10};
 };
 
 template <class T>
@@ -95,9 +102,15 @@ inline V larger(V a, V b) {
 #endif
 template <class T>
 inline double sum(Vector<T> x) {
-    double total = 0.0;
-    for (size_t l = 0; l < width<T>; ++l) total += static_cast<double>(x[l]);
-    return total;
+    T each[width<T>];
+    store(each, x);
+    Vector<double> sums = load<double>(each);
+    for (size_t l = width<double>; l < width<T>; l += width<double>) sums += load<double>(each + l);
+    double parts[width<double>];
+    store(parts, sums);
+    for (size_t half = width<double> / 2; half > 0; half /= 2)
+        for (size_t l = 0; l < half; ++l) parts[l] += parts[l + half];
+    return parts[0];
 }
 
 inline float root(float x) { return __builtin_sqrtf(x); }
@@ -129,6 +142,29 @@ inline Vector<T> power(Vector<T> t) {
     for (int k = L::degree - 1; k >= 0; --k) p = L::p[k] + r * p;
     typedef typename L::Whole Whole;
     return (Vector<T>)((Whole)p + ((Whole)shifted << L::mantissa));
+}
+
+#if defined(__AVX512F__)
+inline __m512 fraction(__m512 t) { return _mm512_reduce_ps(t, 1 | _MM_FROUND_NO_EXC); }
+inline __m512d fraction(__m512d t) { return _mm512_reduce_pd(t, 1 | _MM_FROUND_NO_EXC); }
+inline __m512 times_power(__m512 p, __m512 t) { return _mm512_scalef_ps(p, t); }
+inline __m512d times_power(__m512d p, __m512d t) { return _mm512_scalef_pd(p, t); }
+#endif
+
+/// 2^t, for callers who do not care what it is beyond the limits of `power`, if it is finite below and large above. Takes
+/// half as long where the instruction set splits off whole powers.
+template <class T>
+inline Vector<T> rough_power(Vector<T> t) {
+#if defined(__AVX512F__)
+    typedef Lanes<T> L;
+    const Vector<T> r = fraction(t);
+    Vector<T> p = spread<T>(L::q[L::degree]);
+#pragma GCC unroll 16
+    for (int k = L::degree - 1; k >= 0; --k) p = L::q[k] + r * p;
+    return times_power(p, t);  // of the whole part of t
+#else
+    return power<T>(t);
+#endif
 }
 
 /// log2 x for normal numbers: x = 2^k z with z from sqrt(1/2) to sqrt(2), and log z = 2 artanh s, s = (z - 1) / (z + 1).
