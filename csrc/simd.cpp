@@ -1,12 +1,12 @@
-// Picks, once, the instruction set that the loops of row_kernels.cpp, scaling_kernels.cpp and sinkhorn_rows.cpp run on.
+// Picks, once, the instruction set that the loops that are compiled several times run on.
 #include <cstdlib>
 #include <cstring>
 
 #include "emd.hpp"
+#include "near_rows.hpp"
 #include "row_kernels.hpp"
 #include "scaling_kernels.hpp"
 #include "sinkhorn_rows.hpp"
-
 
 namespace monge {
 
@@ -18,7 +18,8 @@ namespace monge {
     extern const ListKernels* const lists_##isa;                 \
     extern const PaddedKernels* const padded_##isa;              \
     extern const ScalingKernels* const scaling_##isa;            \
-    extern const SinkhornKernels* const sinkhorn_##isa;
+    extern const SinkhornKernels* const sinkhorn_##isa;          \
+    extern const NearKernels* const near_##isa;
 
 MONGE_DECLARE(baseline)
 #if defined(MONGE_X86_64)
@@ -38,12 +39,13 @@ struct Choice {
     const PaddedKernels* padded;
     const ScalingKernels* scaling;
     const SinkhornKernels* sinkhorn;
+    const NearKernels* near;
 };
 
 #define MONGE_CHOICE(isa) \
     Choice {                                                                                                  \
         #isa, rows_float_##isa, rows_double_##isa, points_float_##isa, points_double_##isa, lists_##isa, padded_##isa, \
-            scaling_##isa, sinkhorn_##isa                                                                         \
+            scaling_##isa, sinkhorn_##isa, near_##isa                                                             \
     }
 
 Choice choose() {
@@ -88,6 +90,7 @@ const ListKernels& list_kernels() { return *choice().lists; }
 const PaddedKernels& padded_kernels() { return *choice().padded; }
 const ScalingKernels& scaling_kernels() { return *choice().scaling; }
 const SinkhornKernels& sinkhorn_kernels() { return *choice().sinkhorn; }
+const NearKernels& near_kernels() { return *choice().near; }
 const char* instruction_set() { return choice().name; }
 
 }  // namespace monge

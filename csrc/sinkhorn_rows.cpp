@@ -5,26 +5,13 @@
 #include <math.h>
 
 #include <type_traits>
-#if defined(__AVX__)
-#include <immintrin.h>
-#endif
 
-#define MONGE_NAME_2(name, isa) name##_##isa
-#define MONGE_NAME_1(name, isa) MONGE_NAME_2(name, isa)
-#define MONGE_NAME(name) MONGE_NAME_1(name, MONGE_ISA)
+#include "vectors.hpp"
 
 namespace monge {
 namespace {
 
 using std::size_t;
-
-#if defined(__AVX512F__)
-constexpr size_t bytes = 64;
-#elif defined(__AVX__)
-constexpr size_t bytes = 32;
-#else
-constexpr size_t bytes = 16;
-#endif
 
 /// Columns whose powers are added up in the precision of T.
 constexpr size_t tile = 1920;
@@ -37,40 +24,6 @@ constexpr double largest_scale = 20.0;
 /// Distances below this times the points' own size, both squared, lost too many digits in products for a root of them.
 constexpr double close = 1.0 / 256;
 
-template <class T>
-struct Lanes;
-
-template <>
-struct Lanes<float> {
-    typedef float Vector __attribute__((vector_size(bytes)));
-    typedef int Whole __attribute__((vector_size(bytes)));
-    static constexpr int mantissa = 23;
-    static constexpr float low = -126.0f, high = 120.0f, round = 12582912.0f;  // 1.5 2^23
-    // 2^r for |r| <= 1/2 by interpolation in Chebyshev's nodes; relative error 1e-7.
-    static constexpr int degree = 5;
-    static constexpr float p[degree + 1] = {1.0000000754548972f, 0.6931471880262288f, 0.2402210748530834f,
-                                            0.05550357114219078f, 0.00967603191832205f, 0.00133908633646712f};
-};
-
-template <>
-struct Lanes<double> {
-    typedef double Vector __attribute__((vector_size(bytes)));
-    typedef long long Whole __attribute__((vector_size(bytes)));
-    static constexpr int mantissa = 52;
-    static constexpr double low = -1022.0, high = 1000.0, round = 6755399441055744.0;  // 1.5 2^52
-    // Relative error 5e-18, before rounding.
-    static constexpr int degree = 11;
-    static constexpr double p[degree + 1] = {
-        1.0, 0.6931471805599453, 0.24022650695910158, 0.055504108664821604, 0.00961812910758734, 0.001333355814641074,
-        0.00015403530463664982, 1.5252733838008908e-05, 1.321543255347277e-06, 1.0178058437521037e-07,
-        7.074192559576437e-09, 4.45562673806549e-10};
-};
-
-template <class T>
-using Vector = typename Lanes<T>::Vector;
-template <class T>
-constexpr size_t width = bytes / sizeof(T);
-
 /// A block: four rows by three registers of columns, whose costs stay in registers until they are exponentiated.
 constexpr size_t tall = 4, wide = 3;
 template <class T>
@@ -81,66 +34,6 @@ template <class T>
 struct Block {
     Vector<T> at[tall][wide];
 };
-
-template <class T, class S>
-inline Vector<T> load(const S* p) {
-    typedef S Packed __attribute__((vector_size(sizeof(S) * width<T>), aligned(alignof(S)), may_alias));
-    return __builtin_convertvector(*reinterpret_cast<const Packed*>(p), Vector<T>);
-}
-template <class T>
-inline void store(T* p, Vector<T> x) {
-    typedef T Packed __attribute__((vector_size(bytes), aligned(alignof(T)), may_alias));
-    *reinterpret_cast<Packed*>(p) = x;
-}
-template <class T>
-inline Vector<T> spread(T x) {
-    return x - Vector<T>{};
-}
-// The second one where the first is not a number. Compilers do not find the instructions for these by themselves.
-#if defined(__AVX512F__)
-inline __m512 smaller(__m512 a, __m512 b) { return _mm512_min_ps(a, b); }
-inline __m512d smaller(__m512d a, __m512d b) { return _mm512_min_pd(a, b); }
-inline __m512 larger(__m512 a, __m512 b) { return _mm512_max_ps(a, b); }
-inline __m512d larger(__m512d a, __m512d b) { return _mm512_max_pd(a, b); }
-#elif defined(__AVX__)
-inline __m256 smaller(__m256 a, __m256 b) { return _mm256_min_ps(a, b); }
-inline __m256d smaller(__m256d a, __m256d b) { return _mm256_min_pd(a, b); }
-inline __m256 larger(__m256 a, __m256 b) { return _mm256_max_ps(a, b); }
-inline __m256d larger(__m256d a, __m256d b) { return _mm256_max_pd(a, b); }
-#else
-template <class V>
-inline V smaller(V a, V b) {
-    return a < b ? a : b;
-}
-template <class V>
-inline V larger(V a, V b) {
-    return a > b ? a : b;
-}
-#endif
-template <class T>
-inline double sum(Vector<T> x) {
-    double total = 0.0;
-    for (size_t l = 0; l < width<T>; ++l) total += static_cast<double>(x[l]);
-    return total;
-}
-
-inline float root(float x) { return __builtin_sqrtf(x); }
-inline double root(double x) { return __builtin_sqrt(x); }
-
-/// 2^t within the limits of the type: t = k + r with k whole; adding `round` leaves no bits for fractions, and k in the
-/// last ones.
-template <class T>
-inline Vector<T> power(Vector<T> t) {
-    typedef Lanes<T> L;
-    t = larger(t, spread<T>(L::low));
-    t = smaller(t, spread<T>(L::high));
-    const Vector<T> shifted = t + L::round, r = t - (shifted - L::round);
-    Vector<T> p = spread<T>(L::p[L::degree]);
-#pragma GCC unroll 16
-    for (int k = L::degree - 1; k >= 0; --k) p = L::p[k] + r * p;
-    typedef typename L::Whole Whole;
-    return (Vector<T>)((Whole)p + ((Whole)shifted << L::mantissa));
-}
 
 /// Bytes by which a matrix is read before it is needed.
 constexpr size_t ahead = 2048;
@@ -530,21 +423,6 @@ void plan_product(const PlanProduct& in) {
             }
         }
     });
-}
-
-/// log2 x for normal numbers: x = 2^k z with z from sqrt(1/2) to sqrt(2), and log z = 2 artanh s, s = (z - 1) / (z + 1).
-/// Finite for zero.
-inline Vector<double> logarithm(Vector<double> x) {
-    typedef Lanes<double>::Whole Whole;
-    const Whole half = Whole{} + 0x3fe6a09e667f3bcdLL;  // the bits of sqrt(1/2)
-    const Whole k = ((Whole)x - half) >> Lanes<double>::mantissa;
-    const Vector<double> z = (Vector<double>)((Whole)x - (k << Lanes<double>::mantissa));
-    const Vector<double> s = (z - 1.0) / (z + 1.0), square = s * s;
-    Vector<double> p = spread(1.0 / 23.0);
-#pragma GCC unroll 16
-    for (int term = 21; term >= 3; term -= 2) p = 1.0 / term + square * p;
-    const double twice = 2.8853900817779268;  // 2 / log 2
-    return __builtin_convertvector(k, Vector<double>) + twice * (s + s * square * p);
 }
 
 void plan_entropy(PlanEntropy& in) {

@@ -1,4 +1,4 @@
-"""The passes for points in up to three dimensions; see `near` for how, and `reference` for what a kernel offers."""
+"""The passes for points in up to three dimensions; see csrc/near.hpp for how, and `reference` for what a kernel offers."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from monge.entropic._near import (
+    BLOCK, CITYBLOCK, CITYBLOCK_POWER, EUCLIDEAN, EUCLIDEAN_POWER, SQUARE, Bounds, Lists, Pass,
+)  # fmt: skip
 from monge.entropic.kernels.forms import cost_scale
 from monge.entropic.kernels.loop import iterate
-from monge.entropic.kernels.near import BLOCK, LARGE_BLOCK, LEVELS, bounds, columns, listed, screened
 from monge.entropic.kernels.threads import Threads
 from monge.entropic.marginals import Marginal
 from monge.problem.costs import PointCloud
@@ -59,7 +61,7 @@ class CloudKernel:
         self._cuts = [k * (n // BLOCK) // self._chunks * BLOCK for k in range(self._chunks)] + [n]
         self._sums = np.empty((self._chunks, m))
         self._threads = threads
-        self._lists: tuple[float, bool, list[Any]] | None = None
+        self._lists: tuple[float, bool, list[Lists | None]] | None = None
         self._dense = math.inf
         self._last_pairs = n * m
         self.pairs = 0
@@ -70,78 +72,51 @@ class CloudKernel:
 
     def sweep(self, g: Array, eps: float, single: bool, sure: bool, f: Array, s: Array) -> bool:
         """One pass."""
-        like = np.empty(0, dtype=np.float32 if single else np.float64)
         n, m = len(f), len(g)
         unit = eps * _LN2
         scale = min((self._per_unit / unit) ** (1.0 / self._power), _FINEST[0 if single else 1])
         f /= unit
         self._shift /= unit
         beta = g / unit
-        tables = None
         damp, cap = 1.0 / (1.0 + eps / self.rows.kl), self.rows.cap / unit
         by_list = not sure and self._lists is not None and self._lists[:2] == (eps, single)
         whole = not by_list and eps >= self._dense
         chunks, cuts = self._chunks, self._cuts
+        bounds = None
         if not by_list and not whole:
-            linear = len(self._metric) == 1
-            weights = self._log_b + math.log2(m)
-            tables = tuple(bounds(self._y, beta, weights, scale, linear, size) for size in LEVELS)
+            bounds = Bounds(self._y, beta, self._log_b + math.log2(m), scale, self._metric[0] == SQUARE)
         beta += self._log_b
-        pairs, needed, lists = [0] * chunks, [0] * chunks, [None] * chunks
+        common = Pass(
+            self._x, self._y, scale, self._metric, beta, self._log_a, self.b, damp, cap, self._shift, f, single
+        )
+        pairs, needed = [0] * chunks, [0] * chunks
+        lists: list[Lists | None] = self._lists[2] if by_list and self._lists is not None else [None] * chunks
 
         def work(k: int) -> None:
-            first, last = cuts[k], cuts[k + 1]
-            common = self._x, self._y, scale, beta, self._log_a
-            rest = damp, cap, self._metric, first, last
-            if tables is not None:
-                pairs[k], needed[k], *lists[k] = screened(
-                    *common, self._log_b, *rest, tables, math.log2(self.skipped), self._shift, f, self._sums[k], like
-                )
-                return
-            if whole:
-                blocks = -(-(last - first) // LARGE_BLOCK)
-                starts, runs, rows = (
-                    np.arange(blocks + 1),
-                    np.tile(np.array([[0, m]], dtype=np.int32), (blocks, 1)),
-                    LARGE_BLOCK,
-                )
+            rows, sums = (cuts[k], cuts[k + 1]), self._sums[k]
+            if bounds is not None:
+                pairs[k], needed[k], lists[k] = common.screened(*rows, bounds, math.log2(self.skipped), sums)
             else:
-                (starts, runs), rows = self._lists[2][k], BLOCK
-            pairs[k] = listed(*common, *rest, rows, starts, runs, self._shift, f, self._sums[k], like)
+                pairs[k] = common.listed(*rows, lists[k], sums)
 
         self._threads.share(chunks, work, worth=self._last_pairs > _PARALLEL)
         done = sum(pairs)
         self.pairs += done
         self._last_pairs = done
-        if tables is not None:
+        if bounds is not None:
             self._lists = eps, single, lists
             if sum(needed) > _MOST * n * m:
                 self._dense, self._lists = eps, None
         share = 1e-20 if whole else _LOST * self.skipped
         repairs = max(16, int(_REPAIRS * done / n))
-        columns(
-            self._x,
-            self._y,
-            scale,
-            unit,
-            self._log_a,
-            self._log_b,
-            self._metric,
-            f,
-            g,
-            self._sums,
-            share,
-            repairs,
-            like,
-            s,
-        )
+        common.columns(self._sums, self._log_b, g, unit, share, repairs, s)
         f *= unit
         self._shift *= unit
         return not by_list
 
 
-def _form(cost: PointCloud) -> tuple[Array, Array, Any, float, float]:
-    """Coordinates (3, n) and (3, m) about their middle, the metric as `near.ground` knows it, its power, and the factor
+def _form(cost: PointCloud) -> tuple[Array, Array, tuple[int, float], float, float]:
+    """Coordinates (3, n) and (3, m) about their middle, the metric as the core knows it, its power, and the factor
     from its numbers to cost units."""
     x, y = cost.x.astype(np.float64), cost.y.astype(np.float64)
     power = cost.power
@@ -154,10 +129,10 @@ def _form(cost: PointCloud) -> tuple[Array, Array, Any, float, float]:
         x, y = np.ldexp(x - middle, -exponent), np.ldexp(y - middle, -exponent)
         per_unit = 2.0 ** (exponent * power)
     if cost.distance == "cityblock":
-        length = 3 if power == 1.0 else 5
+        metric = CITYBLOCK if power == 1.0 else CITYBLOCK_POWER
     else:
-        length = {2.0: 1, 1.0: 2}.get(power, 4)
-    return _three(x), _three(y), (power,) * length, power, per_unit
+        metric = {2.0: SQUARE, 1.0: EUCLIDEAN}.get(power, EUCLIDEAN_POWER)
+    return _three(x), _three(y), (metric, power), power, per_unit
 
 
 def _three(points: Array) -> Array:

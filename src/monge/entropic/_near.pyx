@@ -1,0 +1,131 @@
+# distutils: language = c++
+# cython: language_level=3, boundscheck=False, wraparound=False, embedsignature=False
+"""The binding of csrc/near.hpp: convert, allocate, drop the GIL. Nothing else."""
+
+from libcpp cimport bool as boolean
+
+
+cdef extern from "near.hpp" namespace "monge" nogil:
+    cdef enum class Ground(int):
+        square
+        euclidean
+        cityblock
+        euclidean_power
+        cityblock_power
+
+    cdef struct NearPass:
+        const double* X
+        const double* Y
+        size_t n, m
+        double scale
+        Ground ground
+        double exponent
+        const double* beta
+        const double* log_a
+        const double* b
+        double damp, cap
+        double* shift
+        double* f
+
+    cdef struct NearColumns:
+        const double* chunk_sums
+        size_t chunks
+        const double* log_b
+        const double* g
+        double unit, lost_share
+        size_t repairs
+        double* s
+
+    cdef struct NearKernels:
+        size_t (*columns)(const NearPass&, const NearColumns&) noexcept nogil
+
+    cdef struct NearCount:
+        size_t pairs, needed
+
+    cdef cppclass NearLists:
+        pass
+
+    cdef cppclass NearBounds:
+        NearBounds(const double* Y, size_t m, const double* potentials, const double* log_weights, double scale,
+                   boolean linear) except +
+
+    const size_t near_rows
+    const NearKernels& near_kernels() noexcept
+    NearCount _screened "monge::screened"(const NearPass&, boolean single, size_t first, size_t last,
+                                          const NearBounds& bounds, double log_tau, double* sums,
+                                          NearLists* lists) except +
+    size_t _listed "monge::listed"(const NearPass&, boolean single, size_t first, size_t last, const NearLists* lists,
+                                   double* sums) except +
+
+SQUARE, EUCLIDEAN, CITYBLOCK = <int> Ground.square, <int> Ground.euclidean, <int> Ground.cityblock
+EUCLIDEAN_POWER, CITYBLOCK_POWER = <int> Ground.euclidean_power, <int> Ground.cityblock_power
+BLOCK = near_rows
+
+
+cdef class Bounds:
+    """Bounds of the potentials (m,) of columns Y (3, m), and of their weights."""
+
+    cdef NearBounds* bounds
+
+    def __cinit__(self, const double[:, ::1] Y, const double[::1] potentials, const double[::1] log_weights,
+                  double scale, boolean linear):
+        with nogil:
+            self.bounds = new NearBounds(&Y[0, 0], Y.shape[1], &potentials[0], &log_weights[0], scale, linear)
+
+    def __dealloc__(self):
+        del self.bounds
+
+
+cdef class Lists:
+    """The columns that matter to each block of a chunk of rows."""
+
+    cdef NearLists lists
+
+
+cdef class Pass:
+    """A pass in log2 units; see the header. Fills in shift and f."""
+
+    cdef NearPass at
+    cdef boolean single
+    cdef tuple kept  # what the pointers point to
+
+    def __init__(self, const double[:, ::1] X, const double[:, ::1] Y, double scale, tuple metric, const double[::1] beta,
+                 const double[::1] log_a, const double[::1] b, double damp, double cap, double[::1] shift,
+                 double[::1] f, boolean single):
+        self.kept = X, Y, beta, log_a, b, shift, f
+        self.single = single
+        self.at.X, self.at.Y, self.at.n, self.at.m = &X[0, 0], &Y[0, 0], X.shape[1], Y.shape[1]
+        ground, self.at.exponent = metric
+        self.at.ground = <Ground> <int> ground
+        self.at.scale, self.at.damp, self.at.cap = scale, damp, cap
+        self.at.beta, self.at.log_a, self.at.b = &beta[0], &log_a[0], &b[0]
+        self.at.shift, self.at.f = &shift[0], &f[0]
+
+    def screened(self, size_t first, size_t last, Bounds bounds not None, double log_tau, double[::1] sums):
+        """Rows over all columns that matter, which are listed, too; the pairs gone over, and those that were needed."""
+        cdef Lists lists = Lists()
+        cdef NearCount count
+        with nogil:
+            count = _screened(self.at, self.single, first, last, bounds.bounds[0], log_tau, &sums[0], &lists.lists)
+        return count.pairs, count.needed, lists
+
+    def listed(self, size_t first, size_t last, Lists lists, double[::1] sums):
+        """The same rows over the columns that are listed, or over all; the pairs."""
+        cdef const NearLists* these = NULL
+        cdef size_t pairs
+        if lists is not None:
+            these = &lists.lists
+        with nogil:
+            pairs = _listed(self.at, self.single, first, last, these, &sums[0])
+        return pairs
+
+    def columns(self, const double[:, ::1] chunk_sums, const double[::1] log_b, const double[::1] g, double unit,
+                double lost_share, size_t repairs, double[::1] s):
+        """Softmins s (m,) of the columns from the sums of all chunks; how many were lost."""
+        cdef NearColumns columns
+        cdef size_t lost
+        columns.chunk_sums, columns.chunks, columns.log_b, columns.g = &chunk_sums[0, 0], chunk_sums.shape[0], &log_b[0], &g[0]
+        columns.unit, columns.lost_share, columns.repairs, columns.s = unit, lost_share, repairs, &s[0]
+        with nogil:
+            lost = near_kernels().columns(self.at, columns)
+        return lost
