@@ -220,9 +220,9 @@ def extrapolate(b: Any, cap_b: float, eps: float, taken: Any, plain: Any, g: Any
     """g (m,) = Anderson's combination of this and the last plain steps; False if it is just the plain one.
 
     `taken` counts the steps since the memory was cleared. The rows of `memory` hold the changes of the residual, those
-    of the plain steps, then the last residual, the last plain step, and the residual; residuals are in units of eps. Least squares in the norm of the
-    weights, by Cholesky's factorisation of the normal equations scaled to a unit diagonal, all in `gram`: products, the
-    factor, the scaling, the solution.
+    of the plain steps, then the last residual, the last plain step, and the residual; residuals are in units of eps.
+    Least squares in the norm of the weights, by Cholesky's factorisation of the normal equations scaled to a unit
+    diagonal, all in `gram`: products, the factor, the scaling, the solution.
     """
     m = len(b)
     residual, last_residual, last_plain = memory[-1], memory[-3], memory[-2]

@@ -9,7 +9,6 @@ boxes of a k-d tree.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -49,133 +48,131 @@ class _Side(NamedTuple):
     weights: Array  # (n,)
 
     def grouped(self) -> _Side:
+        """Neighbours as one point."""
         starts = np.arange(0, len(self.points), _GROUP)
         weights = np.add.reduceat(self.weights, starts)
-        return _Side(
-            np.add.reduceat(self.points * self.weights[:, np.newaxis], starts) / weights[:, np.newaxis], weights
-        )
+        moments = np.add.reduceat(self.points * self.weights[:, np.newaxis], starts)
+        return _Side(moments / weights[:, np.newaxis], weights)
+
+    def of_groups(self, values: NDArray[Any]) -> NDArray[Any]:
+        """What is known of groups, for each of their points."""
+        return np.repeat(values, _GROUP, axis=0)[: len(self.points)]
+
+    def spread(self, fine: _Side, power: float) -> float:
+        """The mean cost from a point to its group's."""
+        square = ((fine.points - fine.of_groups(self.points)) ** 2).sum(axis=1)
+        return float(fine.weights @ square ** (0.5 * power) / fine.weights.sum())
+
+
+class _Level:
+    """Both clouds, as fine or coarse."""
+
+    def __init__(self, x: _Side, y: _Side, ground: Any) -> None:
+        self.x, self.y = x, y
+        self.cost = PointCloud(x.points, y.points, ground)
+        self.fewest, self.most = sorted(self.cost.shape)
+
+    def grouped(self) -> _Level:
+        return _Level(self.x.grouped(), self.y.grouped(), self.cost.cost)
+
+
+def _sorted(points: NDArray[Any], weights: Array) -> tuple[_Side, NDArray[np.int64]]:
+    """Points with weight in their order, and which they are."""
+    kept = np.flatnonzero(weights > 0.0)
+    inside = np.ascontiguousarray(points[kept], dtype=np.float64)
+    order = kd_order(inside)
+    return _Side(inside[order], weights[kept[order]]), kept[order]
 
 
 def solve_cloud(
     task: Task, tol: float, max_iter: int, workers: int, history: Array, outcome: Array,
     report: Callable[[int, float, float], None] | None,
 ) -> tuple[int, int]:  # fmt: skip
-    """Leaves potentials in the task, zero where there is no weight; returns pairs and coarse passes."""
-    cost, demands, eps = task.cost, task.demands, task.eps
-    orders = []
-    sides = []
-    for points, weights in ((cost.x, task.inner_a), (cost.y, task.inner_b)):
-        kept = np.flatnonzero(weights > 0.0)
-        inside = points[kept].astype(np.float64)
-        order = kd_order(inside)
-        orders.append(kept[order])
-        sides.append(_Side(inside[order], weights[kept[order]]))
-    levels = [(sides[0], sides[1])]
-    while task.first == 0.0 and min(len(side.points) for side in levels[-1]) > _FEW:
-        x, y = levels[-1]
-        levels.append((x.grouped(), y.grouped()))
+    """Leaves potentials in the task, zero where there is no weight; returns pairs, and passes that were not the last's.
+
+    `history` and `outcome` are those of the finest level.
+    """
+    cost, demands, eps = _euclidean(task.cost), task.demands, task.eps
+    (x, of_rows), (y, of_columns) = _sorted(cost.x, task.inner_a), _sorted(cost.y, task.inner_b)
+    levels = [_Level(x, y, cost.cost)]
+    while task.first == 0.0 and levels[-1].fewest > _FEW:
+        levels.append(levels[-1].grouped())
 
     pairs, coarse_passes, first = 0, 0, task.first
     with Threads(workers) as threads:
-        f = np.zeros(len(levels[-1][0].points))
-        g = np.zeros(len(levels[-1][1].points)) if len(levels) > 1 else task.g[orders[1]]
+        f, g = np.zeros(len(levels[-1].x.weights)), np.zeros(len(levels[-1].y.weights))
+        if len(levels) == 1:
+            g[:] = task.g[of_columns]
         for depth in range(len(levels) - 1, -1, -1):
-            x, y = levels[depth]
-            skipped = _SKIPPED if depth > 0 else min(_SKIPPED, _SKIPPED_OF_TOL * tol)
-            kernel = CloudKernel(
-                PointCloud(x.points, y.points, cost.cost), x.weights, y.weights, demands[0], threads, skipped, f.copy()
-            )
+            level = levels[depth]
+            skipped, goal = _SKIPPED, max(_ROUGH, tol)
+            if depth == 0:
+                skipped, goal = min(_SKIPPED, _SKIPPED_OF_TOL * tol), tol
+            a, b = level.x.weights, level.y.weights
+            kernel = CloudKernel(level.cost, a, b, demands[0], threads, skipped, f.copy())
             first = first or kernel.scale
-            last = eps if depth == 0 else _last(levels[depth - 1], levels[depth], cost, eps, first)
-            goal = tol if depth == 0 else max(_ROUGH, tol)
-            options = x.weights, y.weights, demands, last
-            if drive(kernel, *options, first, goal, max_iter, f, g, history, outcome, report, impatient=task.balanced):
-                if os.environ.get("DBG"):
-                    print(
-                        "stalled",
-                        len(x.points),
-                        "eps",
-                        outcome[iteration.EPS],
-                        "err",
-                        outcome[iteration.ERROR],
-                        outcome[iteration.PASSES],
-                    )
-                first = float(outcome[iteration.EPS])
-                f[:], g[:] = _exact(levels[depth], cost, first, threads)
-                kernel.restart(f)
+            last = eps if depth == 0 else _last(level, levels[depth - 1], eps, first)
+            rest = goal, max_iter, f, g, history, outcome, report
+            if drive(kernel, a, b, demands, last, first, *rest, impatient=task.balanced):
                 coarse_passes += int(outcome[iteration.PASSES])
-                drive(kernel, *options, first, goal, max_iter, f, g, history, outcome, report)
+                first = float(outcome[iteration.EPS])
+                f[:], g[:] = _exact(level, first, threads)
+                kernel.restart(f)
+                drive(kernel, a, b, demands, last, first, *rest)
             pairs += kernel.pairs
-            if os.environ.get("DBG"):
-                print(
-                    "level",
-                    len(x.points),
-                    "eps",
-                    first,
-                    last,
-                    "passes",
-                    outcome[iteration.PASSES],
-                    "err",
-                    outcome[iteration.ERROR],
-                    "pairs/nm",
-                    kernel.pairs / len(x.points) / len(y.points),
-                    history[: int(outcome[iteration.PASSES])].round(5).tolist(),
-                )
             if depth > 0:
                 coarse_passes += int(outcome[iteration.PASSES])
-                f, g = _lift(levels[depth], levels[depth - 1], cost, f, g, demands, last, threads)
+                f, g = _lift(level, levels[depth - 1], f, g, demands[1], last, threads)
                 first = max(last / 4.0, eps)
-    for potential, found, order in ((task.f, f, orders[0]), (task.g, g, orders[1])):
+    for potential, found, order in ((task.f, f, of_rows), (task.g, g, of_columns)):
         potential[:] = 0.0
         potential[order] = found
     return pairs, coarse_passes
 
 
-def _last(fine: Any, coarse: Any, cost: PointCloud, eps: float, first: float) -> float:
+def _euclidean(cost: Any) -> PointCloud:
+    """The cost, or for cosine the squared distance that equals it: means of directions may be at the origin."""
+    assert isinstance(cost, PointCloud)
+    if cost.distance != "cosine":
+        return cost
+    x, y = (points / np.abs(points).max(axis=1, keepdims=True) for points in (cost.x, cost.y))
+    x, y = (points / np.linalg.norm(points.astype(np.float64), axis=1, keepdims=True) for points in (x, y))
+    return PointCloud(0.5**0.5 * x, 0.5**0.5 * y)
+
+
+def _last(coarse: _Level, fine: _Level, eps: float, first: float) -> float:
     """The last eps for which the groups are small enough: eps times a power of four."""
-    blur = 0.0
-    for small, large in zip(fine, coarse, strict=True):
-        parents = np.repeat(np.arange(len(large.points)), _GROUP)[: len(small.points)]
-        square = ((small.points - large.points[parents]) ** 2).sum(axis=1)
-        blur = max(blur, float((small.weights * square ** (cost.power / 2.0)).sum() / small.weights.sum()))
+    blur = max(large.spread(small, coarse.cost.power) for large, small in ((coarse.x, fine.x), (coarse.y, fine.y)))
     last = eps
-    while last < _BLUR * blur and last * 4.0 <= first:
+    while last * _BLUR < blur and last * 4.0 <= first:
         last *= 4.0
     return last
 
 
-def _exact(sides: Any, cost: PointCloud, eps: float, threads: Threads) -> tuple[Array, Array]:
+def _exact(level: _Level, eps: float, threads: Threads) -> tuple[Array, Array]:
     """Potentials from the exact solution of a coarse problem.
 
     Parts of the clouds that are far from each other, on the scale of eps, exchange so little mass that passes take long
     to tell how far their potentials are apart. The exact solver finds that at once.
     """
-    levels = [sides]
-    while max(len(side.points) for side in levels[-1]) > _EXACT:
-        levels.append(tuple(side.grouped() for side in levels[-1]))
-    x, y = levels[-1]
-    t = emd(
-        PointCloud(x.points, y.points, cost.cost),
-        x.weights,
-        y.weights * (x.weights.sum() / y.weights.sum()),
-        threads=threads.number,
-    )
+    levels = [level]
+    while levels[-1].most > _EXACT:
+        levels.append(levels[-1].grouped())
+    a, b = levels[-1].x.weights, levels[-1].y.weights
+    t = emd(levels[-1].cost, a, b * (a.sum() / b.sum()), threads=threads.number)
     f, g = t.f, t.g
-    for fine, coarse in zip(levels[-2::-1], levels[:0:-1], strict=True):
-        f, g = _lift(coarse, fine, cost, f, g, (Balanced(), Balanced()), eps, threads)
+    for coarse, fine in zip(levels[:0:-1], levels[-2::-1], strict=True):
+        f, g = _lift(coarse, fine, f, g, Balanced(), eps, threads)
     return f, g
 
 
 def _lift(
-    coarse: Any, fine: Any, cost: PointCloud, f: Array, g: Array, demands: tuple[Marginal, Marginal], eps: float,
-    threads: Threads,
-) -> tuple[Array, Array]:  # fmt: skip
+    coarse: _Level, fine: _Level, f: Array, g: Array, columns: Marginal, eps: float, threads: Threads
+) -> tuple[Array, Array]:
     """Potentials of the finer level: those of the groups for f, softmins over the coarse rows for g."""
-    x, y = coarse[0], fine[1]
-    guess = np.repeat(g, _GROUP)[: len(y.points)]
-    kernel = CloudKernel(
-        PointCloud(y.points, x.points, cost.cost), y.weights, x.weights, demands[1], threads, _SKIPPED, guess
-    )
+    guess = fine.y.of_groups(g)
+    across = PointCloud(fine.y.points, coarse.x.points, coarse.cost.cost)
+    kernel = CloudKernel(across, fine.y.weights, coarse.x.weights, columns, threads, _SKIPPED, guess)
     lifted = guess.copy()
     kernel.sweep(f, eps, True, True, lifted, np.empty(len(f)))
-    return np.repeat(f, _GROUP)[: len(fine[0].points)], lifted
+    return fine.x.of_groups(f), lifted

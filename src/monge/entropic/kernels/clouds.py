@@ -1,15 +1,22 @@
-"""The passes for points in up to three dimensions; see csrc/near.hpp for how, and `reference` for what a kernel offers."""
+"""The passes for points in up to three dimensions; `csrc/near.hpp` tells how, `reference` what a kernel offers."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monge.entropic._near import (
-    BLOCK, CITYBLOCK, CITYBLOCK_POWER, EUCLIDEAN, EUCLIDEAN_POWER, SQUARE, Bounds, Lists, Pass,
+    BLOCK,
+    CITYBLOCK,
+    CITYBLOCK_POWER,
+    EUCLIDEAN,
+    EUCLIDEAN_POWER,
+    SQUARE,
+    Bounds,
+    Lists,
+    Pass,
 )  # fmt: skip
 from monge.entropic.kernels.forms import cost_scale
 from monge.entropic.kernels.loop import iterate
@@ -120,14 +127,9 @@ def _form(cost: PointCloud) -> tuple[Array, Array, tuple[int, float], float, flo
     from its numbers to cost units."""
     x, y = cost.x.astype(np.float64), cost.y.astype(np.float64)
     power = cost.power
-    if cost.distance == "cosine":  # 1 - <x, y> = |x - y|^2 / 2 on the sphere
-        x, y = (points / np.abs(points).max(axis=1, keepdims=True) for points in (x, y))
-        x, y = (points / np.linalg.norm(points, axis=1, keepdims=True) for points in (x, y))
-        power, per_unit = 2.0, 0.5
-    else:
-        middle, exponent = x.mean(axis=0), math.frexp(cost.reach)[1]
-        x, y = np.ldexp(x - middle, -exponent), np.ldexp(y - middle, -exponent)
-        per_unit = 2.0 ** (exponent * power)
+    middle, exponent = x.mean(axis=0), math.frexp(cost.reach)[1]
+    x, y = np.ldexp(x - middle, -exponent), np.ldexp(y - middle, -exponent)
+    per_unit = 2.0 ** (exponent * power)
     if cost.distance == "cityblock":
         metric = CITYBLOCK if power == 1.0 else CITYBLOCK_POWER
     else:
