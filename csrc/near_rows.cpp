@@ -147,14 +147,13 @@ struct Block {
         size_t at = 0;
         for (size_t k = 0; k < in.count; ++k) {
             const size_t last = static_cast<size_t>(in.runs[k].last);
-            for (size_t j = static_cast<size_t>(in.runs[k].first); j < last; j += width<T>) {
-                const size_t count = last - j < width<T> ? last - j : width<T>;
+            for (size_t j = static_cast<size_t>(in.runs[k].first); j < last; j += width<double>) {
+                const size_t count = last - j < width<double> ? last - j : width<double>;
                 // Beyond the run there is what comes next, which is written over.
-                if (j + width<T> <= pass.m) {
-                    for (size_t l = 0; l < width<T>; l += width<double>) copy(j + l, width<double>, at + l);
-                } else {
-                    for (size_t l = 0; l < count; l += width<double>) copy(j + l, count - l, at + l);
-                }
+                if (j + width<double> <= pass.m)
+                    copy(j, width<double>, at);
+                else
+                    copy(j, count, at);
                 at += count;
             }
         }
@@ -371,10 +370,12 @@ void bounds(const double* Y, size_t m, const double* potentials, const double* l
                        scratch);
 }
 
-/// The largest r_i + g_j - C_ij + the larger one of both weights, over some rows and the columns of a bound.
+/// max_i r_i + g_j - C_ij over rows whose numbers are in the same place of a vector, and the columns of a bound; without
+/// the bound's top.
 template <class M>
-inline double reach(const M& metric, const Bound& bound, const NearRows& rows, double log_weight) {
+inline Vector<double> reach(const M& metric, const Bound& bound, const NearRows& rows) {
     Vector<double> best = spread(-HUGE_VAL);
+#pragma GCC unroll 8
     for (size_t i = 0; i < near_rows; i += width<double>) {
         Vector<double> value = load<double>(rows.shift + i), away[3];
         for (size_t c = 0; c < 3; ++c) {
@@ -387,40 +388,65 @@ inline double reach(const M& metric, const Bound& bound, const NearRows& rows, d
         }
         best = larger(metric.below(value, away[0], away[1], away[2]), best);
     }
-    return highest<double>(best) + bound.top + (bound.log_weight > log_weight ? bound.log_weight : log_weight);
+    return best;
 }
 
 template <class M>
-size_t choose_by(const M& metric, size_t m, const Bound* const* bounds, const NearRows& rows, double log_weight, double least,
-              Run* out) {
-    constexpr size_t leaf = bound_sizes[0], node = bound_sizes[1], large = bound_sizes[2];
-    size_t found = 0, best_leaf = 0;
-    double best = -HUGE_VAL;
-    for (size_t k = 0; k < m; k += large) {
-        if (reach(metric, bounds[2][k / large], rows, log_weight) <= least) continue;
-        for (size_t i = k; i < m && i < k + large; i += node) {
-            if (reach(metric, bounds[1][i / node], rows, log_weight) <= least) continue;
-            for (size_t j = i; j < m && j < i + node; j += leaf) {
-                const double height = reach(metric, bounds[0][j / leaf], rows, log_weight);
-                if (height > best) best = height, best_leaf = j;
-                if (height <= least) continue;
-                const Run run = {static_cast<int32_t>(j), static_cast<int32_t>(j + leaf < m ? j + leaf : m)};
-                if (found > 0 && out[found - 1].last == run.first)
-                    out[found - 1].last = run.last;
-                else
-                    out[found++] = run;
-            }
+struct Choice {
+    const M metric;
+    const size_t m;
+    const Bound* const* bounds;
+    const NearRows& rows;
+    const double log_weight, least;
+    Run* const out;
+    size_t found = 0;
+
+    inline double top(const Bound& bound) const {
+        return bound.top + (bound.log_weight > log_weight ? bound.log_weight : log_weight);
+    }
+
+    void visit(size_t level, size_t first, size_t last) {
+        const size_t size = bound_sizes[level];
+        for (size_t j = first; j < last; j += size) {
+            const Bound& bound = bounds[level][j / size];
+            if (!any_above(reach(metric, bound, rows), spread(least - top(bound)))) continue;
+            const size_t end = j + size < m ? j + size : m;
+            if (level > 0)
+                visit(level - 1, j, end);
+            else if (found > 0 && out[found - 1].last == static_cast<int32_t>(j))
+                out[found - 1].last = static_cast<int32_t>(end);
+            else
+                out[found++] = {static_cast<int32_t>(j), static_cast<int32_t>(end)};
         }
     }
-    if (found == 0)  // all potentials are too low: the row sums of one leaf will say where they are
-        out[found++] = {static_cast<int32_t>(best_leaf), static_cast<int32_t>(best_leaf + leaf < m ? best_leaf + leaf : m)};
-    return found;
-}
+
+    /// A leaf that seems to be among the nearest.
+    void take_best() {
+        size_t first = 0, last = m;
+        for (size_t level = bound_levels; level-- > 0;) {
+            const size_t size = bound_sizes[level];
+            double best = -HUGE_VAL;
+            size_t at = first;
+            for (size_t j = first; j < last; j += size) {
+                const Bound& bound = bounds[level][j / size];
+                const double height = highest<double>(reach(metric, bound, rows)) + top(bound);
+                if (height > best) best = height, at = j;
+            }
+            first = at, last = at + size < m ? at + size : m;
+        }
+        out[found++] = {static_cast<int32_t>(first), static_cast<int32_t>(last)};
+    }
+};
 
 size_t choose(const NearPass& pass, const Bound* const* bounds, const NearRows& rows, double log_weight, double least,
               Run* out) {
-    return with_metric<double>(
-        pass, [&](auto metric) { return choose_by(metric, pass.m, bounds, rows, log_weight, least, out); });
+    return with_metric<double>(pass, [&](auto metric) {
+        Choice<decltype(metric)> choice = {metric, pass.m, bounds, rows, log_weight, least, out};
+        choice.visit(bound_levels - 1, 0, pass.m);
+        // All potentials are too low: the row sums of one leaf will say where they are.
+        if (choice.found == 0) choice.take_best();
+        return choice.found;
+    });
 }
 
 /// log2 sum_i 2^(log_a_i + f_i - C_ij), over all rows.

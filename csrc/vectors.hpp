@@ -6,6 +6,11 @@
 #if defined(__AVX__)
 #include <immintrin.h>
 #endif
+#if defined(__GNUC__) && !defined(__clang__)
+// GCC warns of operands that its own intrinsics leave undefined on purpose.
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#endif
 
 #define MONGE_NAME_2(name, isa) name##_##isa
 #define MONGE_NAME_1(name, isa) MONGE_NAME_2(name, isa)
@@ -126,6 +131,19 @@ template <class V>
 inline V roots(V x) {
     for (size_t l = 0; l < sizeof(V) / sizeof(x[0]); ++l) x[l] = root(x[l]);
     return x;
+}
+#endif
+
+/// Whether any number of x is above that of y.
+#if defined(__AVX512F__)
+inline bool any_above(__m512d x, __m512d y) { return _mm512_cmp_pd_mask(x, y, _CMP_GT_OQ) != 0; }
+#elif defined(__AVX__)
+inline bool any_above(__m256d x, __m256d y) { return _mm256_movemask_pd(_mm256_cmp_pd(x, y, _CMP_GT_OQ)) != 0; }
+#else
+inline bool any_above(Vector<double> x, Vector<double> y) {
+    bool any = false;
+    for (size_t l = 0; l < width<double>; ++l) any |= x[l] > y[l];
+    return any;
 }
 #endif
 
