@@ -1,0 +1,111 @@
+// Passes over near points, against sums over all pairs in plain loops. For the sanitizers: sizes that are no multiples of
+// anything, runs of any length, and lists. See test_core.cpp for how to build it.
+#include "near.hpp"
+
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <random>
+#include <utility>
+#include <vector>
+
+namespace {
+
+using monge::Ground;
+using monge::NearPass;
+using std::size_t;
+
+int failed = 0;
+
+struct Clouds {
+    size_t n, m;
+    std::vector<double> X, Y, beta, log_a, log_b, b, shift, f, sums;
+
+    Clouds(size_t n, size_t m) : n(n), m(m) {
+        std::mt19937 engine(static_cast<unsigned>(n + 1000 * m));
+        const auto uniform = [&] { return (static_cast<double>(engine()) + 0.5) / 4294967296.0; };
+        // On a line, in its order: so columns that are next to each other are near.
+        for (auto [points, size] : {std::pair(&X, n), std::pair(&Y, m)}) {
+            for (size_t i = 0; i < size; ++i) points->push_back(static_cast<double>(i) / static_cast<double>(size));
+            for (size_t i = 0; i < 2 * size; ++i) points->push_back(0.05 * uniform());
+        }
+        log_a.assign(n, -std::log2(static_cast<double>(n)));
+        log_b.assign(m, -std::log2(static_cast<double>(m)));
+        b.assign(m, 1.0 / static_cast<double>(m));
+        beta = log_b;
+        shift.assign(n, 0.0);
+        f.assign(n, 0.0);
+        sums.assign(m, 0.0);
+    }
+
+    NearPass pass(Ground ground) {
+        return {X.data(), Y.data(),     n,        m,   40.0,     ground,       1.5,
+                beta.data(), log_a.data(), b.data(), 1.0, INFINITY, shift.data(), f.data()};
+    }
+
+    double cost(Ground ground, size_t i, size_t j) const {
+        double square = 0.0, sum = 0.0;
+        for (size_t c = 0; c < 3; ++c) {
+            const double away = 40.0 * (X[c * n + i] - Y[c * m + j]);
+            square += away * away;
+            sum += std::fabs(away);
+        }
+        switch (ground) {
+            case Ground::square: return square;
+            case Ground::euclidean: return std::sqrt(square);
+            case Ground::cityblock: return sum;
+            case Ground::euclidean_power: return std::pow(square, 0.75);
+            case Ground::cityblock_power: break;
+        }
+        return std::pow(sum, 1.5);
+    }
+};
+
+void near(double x, double expected, double limit, const char* what, size_t n, size_t m, Ground ground) {
+    if (std::fabs(x - expected) <= limit) return;
+    ++failed;
+    std::printf("%s: %g instead of %g, n = %zu, m = %zu, ground %d\n", what, x, expected, n, m, static_cast<int>(ground));
+}
+
+void check(size_t n, size_t m, Ground ground, bool single) {
+    Clouds all(n, m);
+    const NearPass pass = all.pass(ground);
+    std::vector<double> r(n), s(m, 0.0), g(m, 0.0), softmins(m);
+    for (size_t i = 0; i < n; ++i) {
+        double total = 0.0;
+        for (size_t j = 0; j < m; ++j) total += std::exp2(all.beta[j] - all.cost(ground, i, j));
+        r[i] = -std::log2(total);
+    }
+    for (size_t j = 0; j < m; ++j) {
+        for (size_t i = 0; i < n; ++i) s[j] += std::exp2(all.log_a[i] + r[i] - all.cost(ground, i, j));
+        s[j] = -std::log2(s[j]);
+    }
+    // What is skipped is less than the rounding of single precision.
+    const double limit = single ? 1e-3 : 1e-6;
+    std::vector<double> log_weights(m, 0.0), plain(m, 0.0);
+    const monge::NearBounds bounds(pass.Y, m, plain.data(), log_weights.data(), pass.scale, ground == Ground::square);
+    for (int turn = 0; turn < 3; ++turn) {
+        monge::NearLists lists;
+        if (turn == 0) monge::listed(pass, single, 0, n, nullptr, all.sums.data());
+        if (turn >= 1) {
+            const monge::NearCount count = monge::screened(pass, single, 0, n, bounds, -30.0, all.sums.data(), &lists);
+            if (count.needed > n * m) ++failed, std::printf("too many pairs\n");
+        }
+        if (turn == 2) monge::listed(pass, single, 0, n, &lists, all.sums.data());
+        for (size_t i = 0; i < n; ++i) near(all.f[i], r[i], limit, "row", n, m, ground);
+        monge::near_kernels().columns(
+            pass, {all.sums.data(), 1, all.log_b.data(), g.data(), 1.0, 1e-6, m, softmins.data()});
+        for (size_t j = 0; j < m; ++j) near(softmins[j], s[j], 0.01, "column", n, m, ground);
+    }
+}
+
+}  // namespace
+
+int main() {
+    for (int ground = 0; ground < 5; ++ground)
+        for (bool single : {true, false})
+            for (auto [n, m] : {std::pair<size_t, size_t>{1, 1}, {3, 17}, {16, 16}, {37, 300}, {300, 261}, {20, 4200}})
+                check(n, m, static_cast<Ground>(ground), single);
+    std::printf(failed == 0 ? "all passed\n" : "%d failed\n", failed);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
