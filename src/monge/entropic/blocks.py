@@ -56,8 +56,9 @@ def row_blocks(n: int, m: int, numbers: int = _BLOCK) -> Iterator[slice]:
 
 def finest_eps(cost: Cost, eps: float) -> float:
     """eps, or the smallest for which exponents (f + g - C) / eps mean something, because costs have so many digits."""
-    if isinstance(cost, PointCloud) and cost.bound**cost.power < eps / _DIGITS:  # far from it, soon told
-        return eps
+    with np.errstate(over="ignore"):
+        if isinstance(cost, PointCloud) and np.float64(cost.bound) ** cost.power < eps / _DIGITS:  # far from it
+            return eps
     some = np.abs(sampled_costs(cost))
     return max(eps, _DIGITS * float(some[np.isfinite(some)].max(initial=0.0)))
 
