@@ -181,8 +181,18 @@ class TestSinglePrecision:
     def test_points_so_far_off_that_their_squares_overflow(self):
         assert monge.sinkhorn(monge.PointCloud([1e200], [1e200]), eps=1.0).cost == 0.0
 
+    @pytest.mark.parametrize("scale", [1e-200, 1e-170, 1e170, 1e200])
+    def test_distances_whose_squares_are_out_of_range(self, scale, in_loop):
+        in_loop()
+        x, y = np.random.default_rng(0).random((2, 30, 2))
+        t = monge.sinkhorn(monge.PointCloud(scale * x, scale * y, "euclidean"), eps=0.1 * scale)
+        assert_solved(t, 1e-3)
+        assert t.value / scale == pytest.approx(
+            monge.sinkhorn(monge.PointCloud(x, y, "euclidean"), eps=0.1).value, rel=1e-3
+        )
+
     def test_the_least_tolerance(self, in_loop):
         in_loop()
+        x, y = np.random.default_rng(0).random((2, 9, 2))
         with pytest.warns(monge.ConvergenceWarning):
-            x, y = np.random.default_rng(0).random((2, 9, 2))
             monge.sinkhorn(monge.PointCloud(x, y), eps=0.1, tol=5e-324, max_iter=3)
