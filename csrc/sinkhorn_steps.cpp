@@ -18,6 +18,8 @@ constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr double trusted_residual = 10.0, longest_step = 40.0;
 // Added to the unit diagonal of the least squares problem: in its directions below this there is only noise.
 constexpr double ridge = 1e-13;
+// Masses that agree so far are equal but for rounding, which a large rho would turn into a shift that means nothing.
+constexpr double same_mass = 1e-14;
 
 double clip(double x, double bound) { return std::min(std::max(x, -bound), bound); }
 
@@ -33,7 +35,8 @@ double translation(const Sides& s, const double* f, const double* g) {
         if (s.b[j] > 0.0) low_g = std::min(low_g, g[j]);
     for (size_t i = 0; i < s.n; ++i) sum_a += s.a[i] * std::exp(std::min(low_f - f[i], 0.0) / s.kl_a);
     for (size_t j = 0; j < s.m; ++j) sum_b += s.b[j] * std::exp(std::min(low_g - g[j], 0.0) / s.kl_b);
-    return (std::log(sum_a / sum_b) - low_f / s.kl_a + low_g / s.kl_b) / (1.0 / s.kl_a + 1.0 / s.kl_b);
+    const double difference = std::log(sum_a / sum_b) - low_f / s.kl_a + low_g / s.kl_b;
+    return std::fabs(difference) > same_mass ? difference / (1.0 / s.kl_a + 1.0 / s.kl_b) : 0.0;
 }
 
 }  // namespace
@@ -62,7 +65,8 @@ Measured measure(const Sides& s, const double* f, const double* g, const double*
     if (s.kl_a == infinity && s.cap_a == infinity)
         scaling_kernels().products(s.a, 1, 0, s.n, f, &out.value_a);
     else
-        for (size_t i = 0; i < s.n; ++i) out.value_a += s.a[i] * worth(f[i], s.kl_a, s.cap_a);
+        for (size_t i = 0; i < s.n; ++i)
+            if (s.a[i] > 0.0) out.value_a += s.a[i] * worth(f[i], s.kl_a, s.cap_a);
     // Several sums each, for the processor to work on side by side.
     constexpr size_t lanes = 8;
     double error[lanes] = {}, mass[lanes] = {};

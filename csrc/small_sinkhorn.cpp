@@ -249,11 +249,15 @@ private:
             }
         }
         ++out_->passes;
-        work_ += n_ * stride_;
-        if (work_ > size_t{1} << 26) {
-            work_ = 0;
-            if (poll_ != nullptr && poll_->poll(poll_->context)) stop_ = true;
-        }
+        worked(n_ * stride_);
+    }
+
+    /// Polls from time to time, by the number of products and sums.
+    void worked(size_t more) {
+        work_ += more;
+        if (work_ < size_t{1} << 26) return;
+        work_ = 0;
+        if (poll_ != nullptr && poll_->poll(poll_->context)) stop_ = true;
     }
 
     /// -log2 sum_i 2^(log_a_i + alpha_i - C_ij / unit), whatever the numbers.
@@ -345,6 +349,7 @@ private:
             log_r_[i] = sum > 0.0 && !fixed ? w_[i] * (w_[i] / sum) : 0.0;
         }
         kernels_.gram(K_.data(), n_, stride_, log_r_.data(), H_.data());
+        worked(n_ * stride_ / 2 * m_);
         for (size_t j = 0; j < m_; ++j) {
             const double diagonal = column_[j] + wanted_[j] * (eps_ / sides_.kl_b);
             const bool free = b_[j] > 0.0 && !held(beta_[j], cap_b, column_[j], wanted_[j]) && diagonal > 0.0;
@@ -369,6 +374,7 @@ private:
             step_[j] = right_[j] * diagonal_[j];
         }
         kernels_.factor(U_.data(), m_, stride_, least_pivot);
+        worked(m_ * m_ / 6 * m_);
         kernels_.solve(U_.data(), m_, stride_, step_.data());
         double promised = 0.0;
         for (size_t j = 0; j < m_; ++j) {
@@ -391,7 +397,15 @@ private:
         exact.rounding = 1e-10;
         Options options;
         options.cancelled = &stop_;
+        if (poll_ != nullptr) {
+            options.context = const_cast<SmallOptions*>(poll_);
+            options.poll = [](void* context, const Progress&) {
+                const auto* poll = static_cast<const SmallOptions*>(context);
+                return poll->poll(poll->context);
+            };
+        }
         const Solution solution = monge::solve(exact, options);
+        if (solution.status == Status::interrupted) stop_ = true;
         if (solution.status != Status::optimal) return false;
         std::copy(solution.g.begin(), solution.g.end(), beta_.begin());
         return true;

@@ -155,3 +155,44 @@ class TestBits:
         if n == 1000:  # a box around eight neighbours is small
             boxes = points[order].reshape(-1, 8, 3)
             assert np.median((boxes.max(axis=1) - boxes.min(axis=1)).prod(axis=1)) < 0.02
+
+
+class TestSinglePrecision:
+    """What is known of costs in single precision is not the same for all of them."""
+
+    @pytest.mark.parametrize("cost", [("euclidean", 0.1), ("cityblock", 0.2)], ids=str)
+    def test_small_powers(self, cost, in_loop):
+        in_loop()
+        rng = np.random.default_rng(0)
+        x, y = rng.integers(0, 3, (200, 3)), rng.integers(0, 3, (90, 3))
+        t = monge.sinkhorn(monge.PointCloud(x, y, cost), eps=5e-3, tol=1e-2)
+        assert_solved(t, 1e-2)
+
+    @pytest.mark.parametrize("d", [2, 4, 40])
+    @pytest.mark.parametrize("tol", [1e-3, 1e-11])
+    def test_cosine_of_directions_that_are_close(self, d, tol, in_loop):
+        in_loop()
+        rng = np.random.default_rng(d)
+        x, y = (1.0 + 0.01 * rng.normal(size=(n, d)) for n in (80, 70))
+        cost = monge.PointCloud(x.astype(np.float32), y.astype(np.float32), "cosine")
+        t = monge.sinkhorn(cost, eps=2e-6, tol=tol)
+        assert_solved(t, tol)
+
+    def test_points_so_far_off_that_their_squares_overflow(self):
+        assert monge.sinkhorn(monge.PointCloud([1e200], [1e200]), eps=1.0).cost == 0.0
+
+    @pytest.mark.parametrize("scale", [1e-200, 1e-170, 1e170, 1e200])
+    def test_distances_whose_squares_are_out_of_range(self, scale, in_loop):
+        in_loop()
+        x, y = np.random.default_rng(0).random((2, 30, 2))
+        t = monge.sinkhorn(monge.PointCloud(scale * x, scale * y, "euclidean"), eps=0.1 * scale)
+        assert_solved(t, 1e-3)
+        assert t.value / scale == pytest.approx(
+            monge.sinkhorn(monge.PointCloud(x, y, "euclidean"), eps=0.1).value, rel=1e-3
+        )
+
+    def test_the_least_tolerance(self, in_loop):
+        in_loop()
+        x, y = np.random.default_rng(0).random((2, 9, 2))
+        with pytest.warns(monge.ConvergenceWarning):
+            monge.sinkhorn(monge.PointCloud(x, y), eps=0.1, tol=5e-324, max_iter=3)

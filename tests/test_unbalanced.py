@@ -135,3 +135,30 @@ def test_bad_rho(kind, bad):
         kind(bad)
     with pytest.raises(TypeError):
         kind("1")
+
+
+def test_a_place_without_weight_may_have_any_potential():
+    # exp(-f / rho) is infinite there: the only column is far from all mass, and at the place without any.
+    t = monge.sinkhorn(monge.PointCloud([0.0, 100.0], [100.0]), [1.0, 0.0], [1.0], eps=0.1, marginals=monge.KL(0.01))
+    assert t.marginal_error < 1e-3
+    assert np.isfinite([t.value, t.gap, t.cost]).all()
+
+
+@pytest.mark.parametrize("rho", [1e13, 1e30, 1e100])
+def test_a_rho_that_rounding_would_blow_up(rho, in_loop):
+    in_loop()
+    C = np.random.default_rng(0).random((30, 40))
+    balanced = monge.sinkhorn(C, eps=1e-2, tol=1e-6)
+    for marginals in (monge.KL(rho), (None, monge.KL(rho))):
+        t = monge.sinkhorn(C, eps=1e-2, tol=1e-6, marginals=marginals)
+        assert_solved(t, 1e-5)
+        assert t.value == pytest.approx(balanced.value, rel=1e-5)
+
+
+def test_a_plan_without_mass_is_not_without_error():
+    t = monge.sinkhorn([[1.0]], eps=0.1, marginals=monge.KL(1.0))
+    far = type(t)(
+        t.problem, t.weights, t.marginals, t.eps, t.f - 1e3, t.g, value=t.value, status=t.status, iterations=1, stats={}
+    )
+    assert far.plan.sum() == 0.0
+    assert far.marginal_error == 1.0

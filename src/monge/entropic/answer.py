@@ -86,7 +86,7 @@ class EntropicTransport(Transport):
             )
         )
         mass = float(sent.sum())
-        return error / mass if mass > 0.0 else 0.0
+        return error / mass if mass > 0.0 else 1.0 if error > 0.0 else 0.0
 
     @cached_property
     def gap(self) -> float:  # type: ignore[override]
@@ -150,8 +150,13 @@ class EntropicTransport(Transport):
 
 def _missed(sums: Array, weights: Array, potential: Array, side: Marginal) -> float:
     """|sums - what they should be|_1 on one side."""
-    with np.errstate(over="ignore"):
-        off = sums - (weights * np.exp(-potential / side.kl) if side.kl < np.inf else weights)
+    wanted = weights
+    if side.kl < np.inf:
+        some = weights > 0.0  # the potential of a place without weight may have any size
+        wanted = np.zeros_like(weights)
+        with np.errstate(over="ignore"):
+            wanted[some] = weights[some] * np.exp(-potential[some] / side.kl)
+    off = sums - wanted
     bound = side.cap * (1.0 - _AT_BOUND)
     allowed = ((potential >= bound) & (off <= 0.0)) | ((potential <= -bound) & (off >= 0.0))
     return float(np.abs(off[~allowed]).sum())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from monge.problem.costs import Cost, CostMatrix, Grid, PointCloud
 
-__all__ = ["cost_block", "finest_eps", "row_blocks", "sampled_costs", "turned"]
+__all__ = ["cost_block", "finest_eps", "row_blocks", "sampled_costs", "squares_out_of_range", "turned"]
 
 # Numbers in a block: 4 MiB, which stays in cache between the few operations on it.
 _BLOCK = 2**19
@@ -56,8 +57,9 @@ def row_blocks(n: int, m: int, numbers: int = _BLOCK) -> Iterator[slice]:
 
 def finest_eps(cost: Cost, eps: float) -> float:
     """eps, or the smallest for which exponents (f + g - C) / eps mean something, because costs have so many digits."""
-    if isinstance(cost, PointCloud) and cost.bound**cost.power < eps / _DIGITS:  # far from it, soon told
-        return eps
+    with np.errstate(over="ignore"):
+        if isinstance(cost, PointCloud) and np.float64(cost.bound) ** cost.power < eps / _DIGITS:  # far from it
+            return eps
     some = np.abs(sampled_costs(cost))
     return max(eps, _DIGITS * float(some[np.isfinite(some)].max(initial=0.0)))
 
@@ -72,11 +74,21 @@ def sampled_costs(cost: Cost) -> NDArray[np.float64]:
     return _distances(cost, cost.x[rows], cost.y[columns])
 
 
+def squares_out_of_range(cost: PointCloud) -> bool:
+    """Whether coordinates have to be scaled before they are squared."""
+    return not 1e-140 < cost.bound < 1e140 and cost.reach > 0.0
+
+
 def _distances(cost: PointCloud, x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
     """The costs (k, l) between points (k, d) and (l, d)."""
     from scipy.spatial.distance import cdist
 
     x, y = x.astype(np.float64), y.astype(np.float64)
+    if squares_out_of_range(cost):
+        exponent, origin = math.frexp(cost.reach)[1], cost.x[0].astype(np.float64)
+        near = PointCloud(np.ldexp(x - origin, -exponent), np.ldexp(y - origin, -exponent), cost.cost)
+        with np.errstate(under="ignore"):
+            return np.asarray(_distances(near, near.x, near.y) * 2.0 ** (exponent * cost.power))
     if cost.distance == "euclidean" and cost.power == 2.0:
         return np.asarray(cdist(x, y, "sqeuclidean"))
     block = np.asarray(cdist(x, y, cost.distance))

@@ -55,6 +55,8 @@ _NOISY = 0.01
 _PATIENCE = 15
 # Passes that may go by what an earlier one found to matter, before that is looked at anew.
 _REFRESH = 15
+# Masses that agree so far are equal but for rounding, which a large rho would turn into a shift that means nothing.
+_SAME_MASS = 1e-14
 
 
 def iterate(
@@ -295,4 +297,4 @@ def translation(a: Any, b: Any, f: Any, g: Any, kl_a: float, kl_b: float) -> flo
     for j in range(len(g)):
         sum_b += b[j] * np.exp(min(low_g - g[j], 0.0) / kl_b)
     difference = np.log(sum_a / sum_b) - low_f / kl_a + low_g / kl_b
-    return float(difference / (1.0 / kl_a + 1.0 / kl_b))
+    return float(difference / (1.0 / kl_a + 1.0 / kl_b)) if abs(difference) > _SAME_MASS else 0.0

@@ -9,6 +9,7 @@ boxes of a k-d tree.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from monge.entropic import iteration
 from monge.entropic.drive import drive
 from monge.entropic.kernels.clouds import CloudKernel
+from monge.entropic.kernels.packed import on_sphere
 from monge.entropic.kernels.threads import Threads
 from monge.entropic.marginals import Balanced, Marginal
 from monge.entropic.task import Task
@@ -107,7 +109,7 @@ def solve_cloud(
             level = levels[depth]
             skipped, goal = _SKIPPED, max(_ROUGH, tol)
             if depth == 0:
-                skipped, goal = min(_SKIPPED, _SKIPPED_OF_TOL * tol), tol
+                skipped, goal = max(min(_SKIPPED, _SKIPPED_OF_TOL * tol), sys.float_info.min), tol
             a, b = level.x.weights, level.y.weights
             kernel = CloudKernel(level.cost, a, b, demands[0], threads, skipped, f.copy())
             first = first or kernel.scale
@@ -135,9 +137,7 @@ def _euclidean(cost: Any) -> PointCloud:
     assert isinstance(cost, PointCloud)
     if cost.distance != "cosine":
         return cost
-    x, y = (points / np.abs(points).max(axis=1, keepdims=True) for points in (cost.x, cost.y))
-    x, y = (points / np.linalg.norm(points.astype(np.float64), axis=1, keepdims=True) for points in (x, y))
-    return PointCloud(0.5**0.5 * x, 0.5**0.5 * y)
+    return PointCloud(0.5**0.5 * on_sphere(cost.x), 0.5**0.5 * on_sphere(cost.y))
 
 
 def _last(coarse: _Level, fine: _Level, eps: float, first: float) -> float:

@@ -13,6 +13,8 @@ __all__ = ["cost_scale"]
 _NOISE = 2e-8
 # Costs from here to its inverse keep clear of the ends of single precision's range.
 _HELD = 1e-25
+# Powers below which distances that single precision takes for zero have costs that count.
+_FLAT = 1.0
 
 
 def cost_scale(cost: CostMatrix | PointCloud) -> tuple[float, float]:
@@ -23,5 +25,5 @@ def cost_scale(cost: CostMatrix | PointCloud) -> tuple[float, float]:
         return 0.0, np.inf
     low, mean = float(some.min()), float(some.mean())
     size = float(np.abs(some).max())
-    held = _HELD < size < 1.0 / _HELD or isinstance(cost, PointCloud)
+    held = cost.power >= _FLAT if isinstance(cost, PointCloud) else _HELD < size < 1.0 / _HELD
     return mean - low, _NOISE * size if held else np.inf

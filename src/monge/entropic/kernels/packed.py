@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from monge.entropic._rows import CITYBLOCK, EUCLIDEAN, PRODUCT, panel_size
 from monge.problem.costs import CostMatrix, PointCloud
 
-__all__ = ["in_panels", "packed_cost", "packed_points", "worth_keeping"]
+__all__ = ["in_panels", "on_sphere", "packed_cost", "packed_points", "worth_keeping"]
 
 # Coordinates from which products are faster than differences.
 _WIDE = 8
@@ -35,17 +35,15 @@ def worth_keeping(cost: CostMatrix | PointCloud, dtype: Any) -> bool:
 
 def packed_points(cost: PointCloud, dtype: Any) -> tuple[Any, float]:
     """Points about their middle, scaled by a power of two, so that their differences suit single precision."""
+    if cost.distance == "cosine":  # 1 - <x, y> = |x - y|^2 / 2 on the sphere
+        packed, per_unit = packed_points(PointCloud(on_sphere(cost.x), on_sphere(cost.y)), dtype)
+        return packed, 0.5 * per_unit
     x, y = cost.x.astype(np.float64), cost.y.astype(np.float64)
     distance, power = (CITYBLOCK if cost.distance == "cityblock" else EUCLIDEAN), cost.power
-    if cost.distance == "cosine":  # 1 - <x, y> = |x - y|^2 / 2 on the sphere
-        x, y = (points / np.abs(points).max(axis=1, keepdims=True) for points in (x, y))
-        x, y = (points / np.linalg.norm(points, axis=1, keepdims=True) for points in (x, y))
-        power, per_unit = 2.0, 0.5
-    else:
-        middle = x.mean(axis=0)
-        exponent = math.frexp(cost.reach)[1]
-        x, y = np.ldexp(x - middle, -exponent), np.ldexp(y - middle, -exponent)
-        per_unit = 2.0 ** (exponent * power)
+    middle = x.mean(axis=0)
+    exponent = math.frexp(cost.reach)[1]
+    x, y = np.ldexp(x - middle, -exponent), np.ldexp(y - middle, -exponent)
+    per_unit = 2.0 ** (exponent * power)
     if distance == EUCLIDEAN:
         power *= 0.5
         if x.shape[1] >= _WIDE:
@@ -54,6 +52,13 @@ def packed_points(cost: PointCloud, dtype: Any) -> tuple[Any, float]:
             x[:, :-2] *= -2.0
             y[:, -2:] = y[:, :-3:-1]
     return (x.astype(dtype), in_panels(y.astype(dtype, copy=False)).ravel(), distance, power), per_unit
+
+
+def on_sphere(points: NDArray[Any]) -> NDArray[np.float64]:
+    """Points (n, d) off the origin, each over its length; in double precision, whatever they are stored in."""
+    points = points.astype(np.float64)
+    points /= np.abs(points).max(axis=1, keepdims=True)  # squares of large and small ones are out of range
+    return np.asarray(points / np.linalg.norm(points, axis=1, keepdims=True))
 
 
 def _lifted(points: NDArray[Any]) -> NDArray[Any]:

@@ -11,6 +11,8 @@ __all__ = ["check_device", "choose", "is_low"]
 
 # Dimensions in which points that are far apart are worth skipping.
 _LOW = 3
+# Powers for which coordinates can be scaled so that distances become costs over eps.
+_LEAST_POWER = 0.125
 
 
 def check_device(device: Any) -> None:
@@ -21,7 +23,7 @@ def check_device(device: Any) -> None:
 
 def is_low(cost: Any) -> bool:
     """Whether `levels` solves it, on kernels of its own."""
-    return isinstance(cost, PointCloud) and cost.x.shape[1] <= _LOW
+    return isinstance(cost, PointCloud) and cost.x.shape[1] <= _LOW and cost.power >= _LEAST_POWER
 
 
 def choose(cost: Any, a: Any, b: Any, rows: Marginal, threads: int) -> Any:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from monge.entropic import _small
+from monge.entropic.blocks import cost_block, squares_out_of_range
 from monge.entropic.task import Outcome, Task
 from monge.problem.costs import Cost, CostMatrix, PointCloud
 
@@ -50,5 +51,7 @@ def _problem(task: Task) -> Problem:
         matrix = np.ascontiguousarray(cost.C, dtype=np.float64)
         return _STORED, matrix, None, 1.0, task.inner_a, task.inner_b, task.f, task.g
     assert isinstance(cost, PointCloud)
+    if squares_out_of_range(cost):
+        return _STORED, cost_block(cost, slice(None)), None, 1.0, task.inner_a, task.inner_b, task.f, task.g
     x, y = (np.ascontiguousarray(points, dtype=np.float64) for points in (cost.x, cost.y))
     return _GROUNDS[cost.distance], x, y, cost.power, task.inner_a, task.inner_b, task.f, task.g
