@@ -3,8 +3,8 @@
 minimise  <P, C> + eps KL(P | a x b)  subject to  P 1 = a,  P' 1 = b          (Cuturi 2013)
 
 or with penalties in place of the constraints. Small problems are solved whole in the C++ core, others by the loop in
-`iteration` over the passes in `kernels`; `task` has the checks, the scales, and the way from potentials to a
-`Transport`.
+`iteration` over the passes in `kernels`, clouds in few dimensions from coarse to fine by `levels`; `task` has the
+checks, the scales, and the way from potentials to a `Transport`.
 """
 
 from __future__ import annotations
@@ -115,8 +115,9 @@ def sinkhorn(
     Notes
     -----
     Cuturi 2013, "Sinkhorn distances"; Chizat, Peyre, Schmitzer and Vialard 2018 for penalties. Problems of up to 512 x
-    512 places, or 1024 x 1024 for a tol below 1e-5, are solved in the C++ core. The first call with a larger one
-    compiles, for some seconds; what is compiled is kept on disk.
+    512 places, or 1024 x 1024 for a tol below 1e-5, are solved whole in the C++ core; larger clouds in up to three
+    dimensions from coarse to fine. Only the first call with a Grid compiles, for some seconds; what is compiled is kept
+    on disk.
 
     Examples
     --------
