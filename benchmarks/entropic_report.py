@@ -76,7 +76,7 @@ def markdown(results: dict[str, Any]) -> str:
     if ceiling is not None:
         note += f"; in brackets, of the {ceiling / 1e9:.2g} billion exponentials of a core that does nothing else"
     note += (
-        ". Problems that are solved whole in the core use an exponential many times and take Newton steps beside passes; "
+        ". Problems that are solved whole in the core use an exponential many times and take Newton steps too; "
         "large clouds spend a part on finding the pairs that matter."
     )
     return "\n".join([*table, "", note, "", "```sh", results["command"], "```"])
