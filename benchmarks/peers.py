@@ -6,19 +6,23 @@
     python benchmarks/peers.py small
     python benchmarks/peers.py draws --draws 200 --seed 0
     python benchmarks/peers.py warm --sizes 500,1000,2000,4000
-    python benchmarks/peers.py entropic --sizes 1000,4000 --threads 2
+    python benchmarks/peers.py entropic --sizes 1000,4000 --threads 2 --readme README.md
 
 `exact` prints, for every instance, the median seconds of each solver, the ratio to monge's, the accuracy that was
 reached (monge's certified gap, and how far the peer's value is off, both relative to the value), and monge's counters.
 Solvers take turns, so that a slow spell of the machine falls on all of them. `small` times single calls on tiny
 problems. `draws` looks for the worst case: random families, sizes, weights and scales, against POT. `warm` moves points
 a little at a time and compares monge from its last answer with monge afresh. `entropic` compares `monge.sinkhorn` with
-POT, OTT and GeomLoss, those that are installed, at the same measured marginal error.
+POT, OTT and GeomLoss, those that are installed, at the same measured marginal error; and monge's pairs per second and
+core with the exponentials that a core could take, and do nothing else.
+
+`--readme FILE` puts the table of `exact` or of `entropic` between the marks in that file.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import platform
@@ -32,6 +36,9 @@ TARGETS = ["exact", "small", "draws", "warm", "entropic"]
 # Where it is not said which.
 SIZES = {"entropic": "1000,4000"}
 PEERS = {"entropic": "pot,pot_log,ott,ott_momentum,ott_anderson,geomloss"}
+
+# Who writes the table of the README.
+REPORTS = {"exact": "report", "entropic": "entropic_report"}
 
 
 def sizes(text: str) -> list[tuple[int, int]]:
@@ -52,7 +59,7 @@ def between(text: str) -> tuple[int, int]:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=TARGETS)
-    parser.add_argument("--families", default="main", help="families and groups of problems.py, separated by commas")
+    parser.add_argument("--families", default="main", help="families and groups of problems.py, or of entropic.py")
     parser.add_argument("--sizes", type=sizes, help="n or NxM, separated by commas (default: 1000,2000,4000)")
     parser.add_argument("--set", help="rectangles or large, instead of families and sizes")
     parser.add_argument("--threads", type=int, default=1, help="for monge; exact peers have one (default: 1)")
@@ -83,6 +90,16 @@ def machine() -> str:
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
+
+
+def put_between(path: Path, what: str, table: str) -> None:
+    """Replaces what stands between the marks for this table."""
+    begin, end = f"<!-- {what}:begin -->", f"<!-- {what}:end -->"
+    before, found_begin, rest = path.read_text(encoding="utf-8").partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not found_begin or not found_end:
+        raise SystemExit(f"{path} should contain {begin} and, after it, {end}: the table goes between them.")
+    path.write_text(f"{before}{begin}\n{table}\n{end}{after}", encoding="utf-8")
 
 
 def main() -> None:
@@ -125,10 +142,9 @@ def main() -> None:
     }
     if options.json:
         options.json.write_text(json.dumps(results, indent=1) + "\n")
-    if options.readme and options.what == "exact":
-        import report
-
-        report.write_readme(options.readme, results)
+    if options.readme and options.what in REPORTS:
+        report_of = importlib.import_module(REPORTS[options.what])
+        put_between(options.readme, options.what, report_of.markdown(results))
 
 
 if __name__ == "__main__":

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from contestants import TITLES
 
-BEGIN, END = "<!-- speed:begin -->", "<!-- speed:end -->"
 PEERS = [name for name in TITLES if name != "monge"]
 Row = dict[str, Any]
 
@@ -100,15 +98,6 @@ def markdown(results: dict[str, Any]) -> str:
     differences = [difference for row in rows for difference in row["differences"].values()]
     note += f", and no peer's value differs by more than {max(differences):.0e}." if differences else "."
     return "\n".join([*table, "", note, "", "```sh", results["command"], "```"])
-
-
-def write_readme(path: Path, results: dict[str, Any]) -> None:
-    text = path.read_text(encoding="utf-8")
-    if BEGIN not in text or END not in text:
-        raise SystemExit(f"{path} should contain {BEGIN} and, after it, {END}: the table goes between them.")
-    before, rest = text.split(BEGIN, 1)
-    after = rest.split(END, 1)[1]
-    path.write_text(f"{before}{BEGIN}\n{markdown(results)}\n{END}{after}", encoding="utf-8")
 
 
 def small_table(rows: list[Row]) -> str:

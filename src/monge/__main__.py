@@ -100,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     distance.add_argument("--b", type=Path, metavar="B.npy", help="weights of y (default uniform)")
     _add_threads(distance)
 
-    command("warm-up", _warm_up, "compile the kernels of monge.sinkhorn now, so that no later process waits for it")
+    command("warm-up", _warm_up, "compile what monge.sinkhorn needs for grids now, not at its first call")
     command("info", _info, "versions, and what this machine offers")
     return parser
 
@@ -231,7 +231,7 @@ def _warm_up(options: argparse.Namespace) -> None:
     from monge.entropic.warm_up import kept_in, warm_up
 
     for name, seconds in warm_up():
-        print(f"{name:<28}{seconds:7.2f} s", flush=True)
+        print(f"{name:<24}{seconds:7.2f} s", flush=True)
     _table(
         {
             "all": f"{time.perf_counter() - begin:.2f} s",
@@ -252,10 +252,9 @@ def _info(options: argparse.Namespace) -> None:
             "Python": sys.version.split()[0],
             "NumPy": np.__version__,
             "SciPy": _version("scipy"),
-            "Numba": _version("numba"),
+            "Numba": f"{_version('numba')} (for grids)",
             "instructions": _core.instruction_set(),
             "threads": str(available_threads(None)),
-            "Numba threading": _numba_threading(),
             "CUDA": _cuda(),
             **{name: _version(name) for name in ("tqdm", "matplotlib", "pillow", "scikit-image", "torch")},
         }
@@ -267,23 +266,6 @@ def _version(name: str) -> str:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return "not installed"
-
-
-def _numba_threading() -> str:
-    try:
-        import numba
-
-        # The first parallel kernel chooses the layer; until then there is the order in which they will be tried.
-        config: Any = numba.config
-        for layer in config.THREADING_LAYER_PRIORITY:
-            try:
-                __import__(f"numba.np.ufunc.{layer}pool")
-            except ImportError:
-                continue
-            return str(layer)
-        return "none"
-    except Exception as error:
-        return f"unknown ({error})"
 
 
 def _cuda() -> str:

@@ -3,8 +3,8 @@
 minimise  <P, C> + eps KL(P | a x b)  subject to  P 1 = a,  P' 1 = b          (Cuturi 2013)
 
 or with penalties in place of the constraints. Small problems are solved whole in the C++ core, others by the loop in
-`iteration` over the passes in `kernels`; `task` has the checks, the scales, and the way from potentials to a
-`Transport`.
+`iteration` over the passes in `kernels`, clouds in few dimensions from coarse to fine by `levels`; `task` has the
+checks, the scales, and the way from potentials to a `Transport`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A kernel holds a cost and the weights of one problem, and offers
 
-    iterate                        `iteration.iterate`, compiled or not
+    iterate                        `iteration.iterate`, or that of `loop`, which is the same in compiled code
     sweep(g, eps, single, sure, f, s)
                                    one pass; `single` allows it single precision; unless it has to be `sure` it may
                                    leave out pairs that an earlier pass found not to matter; returns whether it did not

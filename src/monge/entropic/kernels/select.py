@@ -27,7 +27,7 @@ def is_low(cost: Any) -> bool:
 
 
 def choose(cost: Any, a: Any, b: Any, rows: Marginal, threads: int) -> Any:
-    """The kernel for this cost. Imports the compiler, which `import monge` must not."""
+    """The kernel for this cost. That for grids imports the compiler, which `import monge` must not."""
     if isinstance(cost, Grid):
         from monge.entropic.kernels.grid import GridKernel
 
