@@ -33,13 +33,6 @@ inline Vector<T> magnitude(Vector<T> x) {
     return (Vector<T>)((Whole)x & ~(Whole)spread<T>(T(-0.0)));
 }
 
-template <class T>
-inline double highest(Vector<T> x) {
-    T top = x[0];
-    for (size_t l = 1; l < width<T>; ++l) top = x[l] > top ? x[l] : top;
-    return static_cast<double>(top);
-}
-
 /// Some numbers from p, and `rest` where there are fewer than a vector's.
 inline Vector<double> load_some(const double* p, size_t count, double rest) {
     if (count >= width<double>) return load<double>(p);
@@ -49,24 +42,24 @@ inline Vector<double> load_some(const double* p, size_t count, double rest) {
 }
 
 /// Ground costs of differences.
-template <class T, Ground ground>
+template <class T, NearGround ground>
 struct Metric {
     double exponent;
 
     /// t - cost.
     inline Vector<T> below(Vector<T> t, Vector<T> u, Vector<T> v, Vector<T> w) const {
-        if (ground == Ground::square) {
+        if (ground == NearGround::square) {
             t -= u * u;
             t -= v * v;
             t -= w * w;
             return t;
         }
-        if (ground == Ground::cityblock || ground == Ground::cityblock_power) {
+        if (ground == NearGround::cityblock || ground == NearGround::cityblock_power) {
             const Vector<T> sum = magnitude<T>(u) + magnitude<T>(v) + magnitude<T>(w);
-            return t - (ground == Ground::cityblock ? sum : raised(sum, exponent));
+            return t - (ground == NearGround::cityblock ? sum : raised(sum, exponent));
         }
         const Vector<T> square = u * u + v * v + w * w;
-        return t - (ground == Ground::euclidean ? (Vector<T>)roots(square) : raised(square, 0.5 * exponent));
+        return t - (ground == NearGround::euclidean ? (Vector<T>)roots(square) : raised(square, 0.5 * exponent));
     }
 
     /// In double precision: what is left of costs after potentials may be small.
@@ -87,13 +80,13 @@ struct Metric {
 template <class T, class Use>
 inline auto with_metric(const NearPass& pass, Use use) {
     switch (pass.ground) {
-        case Ground::square: return use(Metric<T, Ground::square>{pass.exponent});
-        case Ground::euclidean: return use(Metric<T, Ground::euclidean>{pass.exponent});
-        case Ground::cityblock: return use(Metric<T, Ground::cityblock>{pass.exponent});
-        case Ground::euclidean_power: return use(Metric<T, Ground::euclidean_power>{pass.exponent});
-        case Ground::cityblock_power: break;
+        case NearGround::square: return use(Metric<T, NearGround::square>{pass.exponent});
+        case NearGround::euclidean: return use(Metric<T, NearGround::euclidean>{pass.exponent});
+        case NearGround::cityblock: return use(Metric<T, NearGround::cityblock>{pass.exponent});
+        case NearGround::euclidean_power: return use(Metric<T, NearGround::euclidean_power>{pass.exponent});
+        case NearGround::cityblock_power: break;
     }
-    return use(Metric<T, Ground::cityblock_power>{pass.exponent});
+    return use(Metric<T, NearGround::cityblock_power>{pass.exponent});
 }
 
 /// An odd number of vectors, and some more that the last run may write to: arrays next to each other then do not share

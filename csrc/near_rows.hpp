@@ -10,7 +10,7 @@
 namespace monge {
 
 /// Costs of a difference of two points.
-enum class Ground : int { square, euclidean, cityblock, euclidean_power, cityblock_power };
+enum class NearGround : int { square, euclidean, cityblock, euclidean_power, cityblock_power };
 
 /// A pass, in log2 units: costs and potentials over eps log 2, and coordinates times `scale` give such costs. Points are
 /// (3, n) and (3, m), coordinate by coordinate.
@@ -19,7 +19,7 @@ struct NearPass {
     const double* Y;
     std::size_t n, m;
     double scale;
-    Ground ground;
+    NearGround ground;
     double exponent;  // of a distance that is raised to a power
     const double* beta;  // potentials of the columns, and the logarithms of their weights
     const double* log_a;

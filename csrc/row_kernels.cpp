@@ -8,9 +8,7 @@
 #include <immintrin.h>
 #endif
 
-#define MONGE_NAME_2(name, isa) name##_##isa
-#define MONGE_NAME_1(name, isa) MONGE_NAME_2(name, isa)
-#define MONGE_NAME(name) MONGE_NAME_1(name, MONGE_ISA)
+#include "isa_name.hpp"
 
 namespace monge {
 namespace {

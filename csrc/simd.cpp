@@ -1,4 +1,5 @@
-// Picks, once, the instruction set that the loops that are compiled several times run on.
+// Picks, once, the instruction set that the loops that are compiled several times run on. A library that calls only some
+// of these functions holds only their loops: the linker drops the rest.
 #include <cstdlib>
 #include <cstring>
 
@@ -9,46 +10,11 @@
 #include "sinkhorn_rows.hpp"
 
 namespace monge {
-
-#define MONGE_DECLARE(isa)                                  \
-    extern const RowKernels<float>* const rows_float_##isa;     \
-    extern const RowKernels<double>* const rows_double_##isa;   \
-    extern const PointKernels<float>* const points_float_##isa; \
-    extern const PointKernels<double>* const points_double_##isa; \
-    extern const ListKernels* const lists_##isa;                 \
-    extern const PaddedKernels* const padded_##isa;              \
-    extern const ScalingKernels* const scaling_##isa;            \
-    extern const SinkhornKernels* const sinkhorn_##isa;          \
-    extern const NearKernels* const near_##isa;
-
-MONGE_DECLARE(baseline)
-#if defined(MONGE_X86_64)
-MONGE_DECLARE(avx2)
-MONGE_DECLARE(avx512)
-#endif
-
 namespace {
 
-struct Choice {
-    const char* name;
-    const RowKernels<float>* rows_float;
-    const RowKernels<double>* rows_double;
-    const PointKernels<float>* points_float;
-    const PointKernels<double>* points_double;
-    const ListKernels* lists;
-    const PaddedKernels* padded;
-    const ScalingKernels* scaling;
-    const SinkhornKernels* sinkhorn;
-    const NearKernels* near;
-};
+enum class InstructionSet { baseline, avx2, avx512 };
 
-#define MONGE_CHOICE(isa) \
-    Choice {                                                                                                  \
-        #isa, rows_float_##isa, rows_double_##isa, points_float_##isa, points_double_##isa, lists_##isa, padded_##isa, \
-            scaling_##isa, sinkhorn_##isa, near_##isa                                                             \
-    }
-
-Choice choose() {
+InstructionSet detect() {
 #if defined(MONGE_X86_64)
     // MONGE_SIMD=baseline or avx2 asks for less than the processor has: for tests, and for comparing the paths.
     const char* wish = std::getenv("MONGE_SIMD");
@@ -56,41 +22,53 @@ Choice choose() {
     __builtin_cpu_init();
     if ((any || std::strcmp(wish, "avx512") == 0) && __builtin_cpu_supports("avx512f") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw"))
-        return MONGE_CHOICE(avx512);
+        return InstructionSet::avx512;
     if ((any || std::strcmp(wish, "baseline") != 0) && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        return MONGE_CHOICE(avx2);
+        return InstructionSet::avx2;
 #endif
-    return MONGE_CHOICE(baseline);
+    return InstructionSet::baseline;
 }
 
-const Choice& choice() {
-    static const Choice chosen = choose();
-    return chosen;
+InstructionSet chosen() {
+    static const InstructionSet set = detect();
+    return set;
 }
 
 }  // namespace
 
-template <>
-const RowKernels<float>& row_kernels<float>() {
-    return *choice().rows_float;
+// The table `name` of each instruction set, and a function that returns the one in use.
+#if defined(MONGE_X86_64)
+#define MONGE_CHOICE(Type, name, function)                                                      \
+    extern const Type* const name##_baseline, * const name##_avx2, * const name##_avx512;       \
+    function {                                                                                  \
+        static const Type& table = *(chosen() == InstructionSet::avx512 ? name##_avx512         \
+                                     : chosen() == InstructionSet::avx2 ? name##_avx2           \
+                                                                        : name##_baseline);     \
+        return table;                                                                           \
+    }
+#else
+#define MONGE_CHOICE(Type, name, function)      \
+    extern const Type* const name##_baseline;   \
+    function { return *name##_baseline; }
+#endif
+
+MONGE_CHOICE(RowKernels<float>, rows_float, template <> const RowKernels<float>& row_kernels())
+MONGE_CHOICE(RowKernels<double>, rows_double, template <> const RowKernels<double>& row_kernels())
+MONGE_CHOICE(PointKernels<float>, points_float, template <> const PointKernels<float>& point_kernels())
+MONGE_CHOICE(PointKernels<double>, points_double, template <> const PointKernels<double>& point_kernels())
+MONGE_CHOICE(ListKernels, lists, const ListKernels& list_kernels())
+MONGE_CHOICE(PaddedKernels, padded, const PaddedKernels& padded_kernels())
+MONGE_CHOICE(ScalingKernels, scaling, const ScalingKernels& scaling_kernels())
+MONGE_CHOICE(SinkhornKernels, sinkhorn, const SinkhornKernels& sinkhorn_kernels())
+MONGE_CHOICE(NearKernels, near, const NearKernels& near_kernels())
+
+const char* instruction_set() {
+    switch (chosen()) {
+        case InstructionSet::avx512: return "avx512";
+        case InstructionSet::avx2: return "avx2";
+        case InstructionSet::baseline: break;
+    }
+    return "baseline";
 }
-template <>
-const RowKernels<double>& row_kernels<double>() {
-    return *choice().rows_double;
-}
-template <>
-const PointKernels<float>& point_kernels<float>() {
-    return *choice().points_float;
-}
-template <>
-const PointKernels<double>& point_kernels<double>() {
-    return *choice().points_double;
-}
-const ListKernels& list_kernels() { return *choice().lists; }
-const PaddedKernels& padded_kernels() { return *choice().padded; }
-const ScalingKernels& scaling_kernels() { return *choice().scaling; }
-const SinkhornKernels& sinkhorn_kernels() { return *choice().sinkhorn; }
-const NearKernels& near_kernels() { return *choice().near; }
-const char* instruction_set() { return choice().name; }
 
 }  // namespace monge

@@ -334,10 +334,8 @@ void cost_rows(const CostRows<T>& in) {
     });
 }
 
-/// An entry of a plan: zero where it is too small for a number.
 inline Vector<double> entry(const PlanRows& plan, size_t i, size_t j, Vector<double> c) {
-    const Vector<double> t = (load<double>(plan.columns + j) - plan.inverse * c) + plan.rows[i];
-    return t < Lanes<double>::low ? Vector<double>{} : power<double>(t);
+    return power_or_zero((load<double>(plan.columns + j) - plan.inverse * c) + plan.rows[i]);
 }
 
 void plan_entries(const PlanRows& in, double* out) {
@@ -348,6 +346,13 @@ void plan_entries(const PlanRows& in, double* out) {
             store_some(out + (i - in.first + r) * in.m + j, entries, in.m - j);
         }
     });
+}
+
+/// Adds up lanes, and empties them.
+inline double take(Vector<double>& lanes) {
+    const double total = sum<double>(lanes);
+    lanes = Vector<double>{};
+    return total;
 }
 
 void plan_sums(PlanSums& in) {
@@ -371,12 +376,8 @@ void plan_sums(PlanSums& in) {
             store(in.received + at, received);
         }
         if (j + block<double> < plan.m) return;
-        for (size_t r = 0; r < rows; ++r) {
-            in.sent[i + r] = sum<double>(sent[r]);
-            sent[r] = Vector<double>{};
-        }
-        in.price += sum<double>(price);
-        price = Vector<double>{};
+        for (size_t r = 0; r < rows; ++r) in.sent[i + r] = take(sent[r]);
+        in.price += take(price);
     });
 }
 
@@ -446,13 +447,9 @@ void plan_entropy(PlanEntropy& in) {
             store(in.received + at, received);
         }
         if (j + block<double> < plan.m) return;
-        for (size_t r = 0; r < rows; ++r) {
-            in.sent[i + r] = sum<double>(sent[r]);
-            sent[r] = Vector<double>{};
-        }
-        in.price += sum<double>(price);
-        in.entropy += sum<double>(entropy);
-        price = entropy = Vector<double>{};
+        for (size_t r = 0; r < rows; ++r) in.sent[i + r] = take(sent[r]);
+        in.price += take(price);
+        in.entropy += take(entropy);
     });
 }
 

@@ -12,9 +12,7 @@
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #endif
 
-#define MONGE_NAME_2(name, isa) name##_##isa
-#define MONGE_NAME_1(name, isa) MONGE_NAME_2(name, isa)
-#define MONGE_NAME(name) MONGE_NAME_1(name, MONGE_ISA)
+#include "isa_name.hpp"
 
 namespace monge {
 namespace {
@@ -105,17 +103,34 @@ inline V larger(V a, V b) {
     return a > b ? a : b;
 }
 #endif
+inline double lanes_sum(Vector<double> x) {
+#if defined(__AVX512F__)
+    return _mm512_reduce_add_pd(x);
+#elif defined(__AVX__)
+    const __m128d half = _mm256_castpd256_pd128(x) + _mm256_extractf128_pd(x, 1);
+    return half[0] + half[1];
+#else
+    return x[0] + x[1];
+#endif
+}
 template <class T>
 inline double sum(Vector<T> x) {
     T each[width<T>];
     store(each, x);
     Vector<double> sums = load<double>(each);
     for (size_t l = width<double>; l < width<T>; l += width<double>) sums += load<double>(each + l);
-    double parts[width<double>];
-    store(parts, sums);
-    for (size_t half = width<double> / 2; half > 0; half /= 2)
-        for (size_t l = 0; l < half; ++l) parts[l] += parts[l + half];
-    return parts[0];
+    return lanes_sum(sums);
+}
+template <>
+inline double sum<double>(Vector<double> x) {
+    return lanes_sum(x);
+}
+
+template <class T>
+inline double highest(Vector<T> x) {
+    T top = x[0];
+    for (size_t l = 1; l < width<T>; ++l) top = x[l] > top ? x[l] : top;
+    return static_cast<double>(top);
 }
 
 inline float root(float x) { return __builtin_sqrtf(x); }
@@ -160,6 +175,11 @@ inline Vector<T> power(Vector<T> t) {
     for (int k = L::degree - 1; k >= 0; --k) p = L::p[k] + r * p;
     typedef typename L::Whole Whole;
     return (Vector<T>)((Whole)p + ((Whole)shifted << L::mantissa));
+}
+
+/// 2^t, and zero where that is too small for a number.
+inline Vector<double> power_or_zero(Vector<double> t) {
+    return t < Lanes<double>::low ? Vector<double>{} : power<double>(t);
 }
 
 #if defined(__AVX512F__)

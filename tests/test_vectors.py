@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from monge.entropic import _rows
+from monge.entropic import _near, _rows, _small
 
 pytestmark = pytest.mark.skipif(
     platform.machine().lower() not in ("x86_64", "amd64") or shutil.which("objdump") is None,
@@ -18,25 +18,23 @@ pytestmark = pytest.mark.skipif(
 
 # A power of two gets its exponent by a shift, of 23 bits in single precision and of 52 in double, or by an instruction
 # of its own, which the passes over near points use where there is one.
+SINGLE, DOUBLE = r"vpslld\s+\$0x17,.*%{}", r"vpsllq\s+\$0x34,.*%{}"
 POWERS = {
-    "single precision, AVX2": r"vpslld\s+\$0x17,.*%ymm",
-    "single precision, AVX-512": r"vpslld\s+\$0x17,.*%zmm",
-    "double precision, AVX2": r"vpsllq\s+\$0x34,.*%ymm",
-    "double precision, AVX-512": r"vpsllq\s+\$0x34,.*%zmm",
-    "single precision, near points, AVX-512": r"vscalefps\s.*%zmm",
-    "double precision, near points, AVX-512": r"vscalefpd\s.*%zmm",
+    "matrices": (_rows, [SINGLE.format("ymm"), SINGLE.format("zmm"), DOUBLE.format("ymm"), DOUBLE.format("zmm")]),
+    "near points": (_near, [SINGLE.format("ymm"), r"vscalefps\s.*%zmm", DOUBLE.format("ymm"), r"vscalefpd\s.*%zmm"]),
+    "small problems": (_small, [DOUBLE.format("ymm"), DOUBLE.format("zmm")]),
 }
 
 
-def test_powers_are_vectors():
-    # Every extension has the loops of the whole core, of all instruction sets.
-    missing = {name: re.compile(pattern) for name, pattern in POWERS.items()}
-    command = ["objdump", "--disassemble", "--no-show-raw-insn", _rows.__file__]
+@pytest.mark.parametrize("loops", POWERS)
+def test_powers_are_vectors(loops):
+    # An extension has the loops of all instruction sets.
+    module, patterns = POWERS[loops]
+    missing = {re.compile(pattern) for pattern in patterns}
+    command = ["objdump", "--disassemble", "--no-show-raw-insn", module.__file__]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout:
-            found = [name for name, pattern in missing.items() if pattern.search(line)]
-            for name in found:
-                del missing[name]
+            missing -= {pattern for pattern in missing if pattern.search(line)}
             if not missing:
                 break
         process.kill()

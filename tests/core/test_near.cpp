@@ -11,7 +11,7 @@
 
 namespace {
 
-using monge::Ground;
+using monge::NearGround;
 using monge::NearPass;
 using std::size_t;
 
@@ -38,12 +38,12 @@ struct Clouds {
         sums.assign(m, 0.0);
     }
 
-    NearPass pass(Ground ground) {
+    NearPass pass(NearGround ground) {
         return {X.data(), Y.data(),     n,        m,   40.0,     ground,       1.5,
                 beta.data(), log_a.data(), b.data(), 1.0, INFINITY, shift.data(), f.data()};
     }
 
-    double cost(Ground ground, size_t i, size_t j) const {
+    double cost(NearGround ground, size_t i, size_t j) const {
         double square = 0.0, sum = 0.0;
         for (size_t c = 0; c < 3; ++c) {
             const double away = 40.0 * (X[c * n + i] - Y[c * m + j]);
@@ -51,23 +51,23 @@ struct Clouds {
             sum += std::fabs(away);
         }
         switch (ground) {
-            case Ground::square: return square;
-            case Ground::euclidean: return std::sqrt(square);
-            case Ground::cityblock: return sum;
-            case Ground::euclidean_power: return std::pow(square, 0.75);
-            case Ground::cityblock_power: break;
+            case NearGround::square: return square;
+            case NearGround::euclidean: return std::sqrt(square);
+            case NearGround::cityblock: return sum;
+            case NearGround::euclidean_power: return std::pow(square, 0.75);
+            case NearGround::cityblock_power: break;
         }
         return std::pow(sum, 1.5);
     }
 };
 
-void near(double x, double expected, double limit, const char* what, size_t n, size_t m, Ground ground) {
+void near(double x, double expected, double limit, const char* what, size_t n, size_t m, NearGround ground) {
     if (std::fabs(x - expected) <= limit) return;
     ++failed;
     std::printf("%s: %g instead of %g, n = %zu, m = %zu, ground %d\n", what, x, expected, n, m, static_cast<int>(ground));
 }
 
-void check(size_t n, size_t m, Ground ground, bool single) {
+void check(size_t n, size_t m, NearGround ground, bool single) {
     Clouds all(n, m);
     const NearPass pass = all.pass(ground);
     std::vector<double> r(n), s(m, 0.0), g(m, 0.0), softmins(m);
@@ -83,7 +83,7 @@ void check(size_t n, size_t m, Ground ground, bool single) {
     // What is skipped is less than the rounding of single precision.
     const double limit = single ? 1e-3 : 1e-6;
     std::vector<double> log_weights(m, 0.0), plain(m, 0.0);
-    const monge::NearBounds bounds(pass.Y, m, plain.data(), log_weights.data(), pass.scale, ground == Ground::square);
+    const monge::NearBounds bounds(pass.Y, m, plain.data(), log_weights.data(), pass.scale, ground == NearGround::square);
     for (int turn = 0; turn < 3; ++turn) {
         monge::NearLists lists;
         if (turn == 0) monge::listed(pass, single, 0, n, nullptr, all.sums.data());
@@ -105,7 +105,7 @@ int main() {
     for (int ground = 0; ground < 5; ++ground)
         for (bool single : {true, false})
             for (auto [n, m] : {std::pair<size_t, size_t>{1, 1}, {3, 17}, {16, 16}, {37, 300}, {300, 261}, {20, 4200}})
-                check(n, m, static_cast<Ground>(ground), single);
+                check(n, m, static_cast<NearGround>(ground), single);
     std::printf(failed == 0 ? "all passed\n" : "%d failed\n", failed);
     return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -6,7 +6,7 @@ from libcpp cimport bool as boolean
 
 
 cdef extern from "near.hpp" namespace "monge" nogil:
-    cdef enum class Ground(int):
+    cdef enum class NearGround(int):
         square
         euclidean
         cityblock
@@ -18,7 +18,7 @@ cdef extern from "near.hpp" namespace "monge" nogil:
         const double* Y
         size_t n, m
         double scale
-        Ground ground
+        NearGround ground
         double exponent
         const double* beta
         const double* log_a
@@ -57,8 +57,8 @@ cdef extern from "near.hpp" namespace "monge" nogil:
     size_t _listed "monge::listed"(const NearPass&, boolean single, size_t first, size_t last, const NearLists* lists,
                                    double* sums) except +
 
-SQUARE, EUCLIDEAN, CITYBLOCK = <int> Ground.square, <int> Ground.euclidean, <int> Ground.cityblock
-EUCLIDEAN_POWER, CITYBLOCK_POWER = <int> Ground.euclidean_power, <int> Ground.cityblock_power
+SQUARE, EUCLIDEAN, CITYBLOCK = <int> NearGround.square, <int> NearGround.euclidean, <int> NearGround.cityblock
+EUCLIDEAN_POWER, CITYBLOCK_POWER = <int> NearGround.euclidean_power, <int> NearGround.cityblock_power
 BLOCK = near_rows
 
 
@@ -96,7 +96,7 @@ cdef class Pass:
         self.single = single
         self.at.X, self.at.Y, self.at.n, self.at.m = &X[0, 0], &Y[0, 0], X.shape[1], Y.shape[1]
         ground, self.at.exponent = metric
-        self.at.ground = <Ground> <int> ground
+        self.at.ground = <NearGround> <int> ground
         self.at.scale, self.at.damp, self.at.cap = scale, damp, cap
         self.at.beta, self.at.log_a, self.at.b = &beta[0], &log_a[0], &b[0]
         self.at.shift, self.at.f = &shift[0], &f[0]

@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 
 from monge.problem.costs import Cost, CostMatrix, Grid, PointCloud
 
-__all__ = ["cost_block", "finest_eps", "row_blocks", "sampled_costs", "squares_out_of_range", "turned"]
+__all__ = [
+    "column_softmins",
+    "cost_block",
+    "finest_eps",
+    "row_blocks",
+    "sampled_costs",
+    "squares_out_of_range",
+    "turned",
+]
 
 # Numbers in a block: 4 MiB, which stays in cache between the few operations on it.
 _BLOCK = 2**19
@@ -46,6 +54,27 @@ def turned(cost: Cost) -> Cost:
     if isinstance(cost, CostMatrix):
         return CostMatrix(cost.C.T)
     return PointCloud(cost.y, cost.x, cost.cost) if isinstance(cost, PointCloud) else cost
+
+
+def column_softmins(
+    cost: CostMatrix | PointCloud, weights: NDArray[np.float64], columns: NDArray[np.intp], eps: float
+) -> NDArray[np.float64]:
+    """-eps log sum_i exp(weights_i - C_ij / eps) for some columns j, whatever the numbers; +inf for an empty sum."""
+    out = np.empty(len(columns))
+    for block in row_blocks(len(columns), len(weights)):
+        exponents = weights - _columns(cost, columns[block]) / eps
+        top = exponents.max(axis=1, keepdims=True)
+        top[~(top > -np.inf)] = 0.0
+        with np.errstate(divide="ignore", under="ignore"):
+            out[block] = -eps * (top[:, 0] + np.log(np.exp(exponents - top).sum(axis=1)))
+    return out
+
+
+def _columns(cost: CostMatrix | PointCloud, columns: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Costs (k, n) between some columns and all rows."""
+    if isinstance(cost, CostMatrix):
+        return cost.C[:, columns].T.astype(np.float64)
+    return _distances(cost, cost.y[columns], cost.x)
 
 
 def row_blocks(n: int, m: int, numbers: int = _BLOCK) -> Iterator[slice]:

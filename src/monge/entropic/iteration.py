@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 __all__ = [
-    "COMPLETE", "CONVERGED", "DUAL", "EPS", "ERROR", "PASSES", "STATUS",
+    "ANNEAL", "COMPLETE", "CONVERGED", "DUAL", "EPS", "ERROR", "PASSES", "STATUS",
     "extrapolate", "iterate", "measure", "noise_floor", "plain_step", "translation",
 ]  # fmt: skip
 
@@ -36,7 +36,7 @@ STATUS, PASSES, ERROR, DUAL, EPS, COMPLETE = range(6)
 CONVERGED = 1.0
 
 # Factor between values of eps; 8 is as good.
-_ANNEAL = 4.0
+ANNEAL = 4.0
 # Marginal error at which an eps that is not the last has done its work.
 _STAGE_ERROR = 0.03
 # Steps that acceleration looks back on, and below which tolerance it looks further: more than 8 help only there.
@@ -97,8 +97,8 @@ def iterate(
     safe = np.zeros(m)
 
     eps = eps_last
-    while eps * _ANNEAL <= eps_first:
-        eps *= _ANNEAL
+    while eps * ANNEAL <= eps_first:
+        eps *= ANNEAL
     passes = 0
     outcome[STATUS], outcome[COMPLETE] = 0.0, 1.0
     while True:
@@ -160,7 +160,7 @@ def iterate(
             taken += 1
         # The plain step of the last potentials starts the next eps.
         plain_step(a, b, kl_a, kl_b, cap_b, eps, translate, f, g, s, g)
-        eps = max(eps / _ANNEAL, eps_last)
+        eps = max(eps / ANNEAL, eps_last)
 
 
 def noise_floor(noise: float, eps: float) -> float:

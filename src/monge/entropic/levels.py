@@ -114,18 +114,18 @@ def solve_cloud(
             kernel = CloudKernel(level.cost, a, b, demands[0], threads, skipped, f.copy())
             first = first or kernel.scale
             last = eps if depth == 0 else _last(level, levels[depth - 1], eps, first)
-            rest = goal, max_iter, f, g, history, outcome, report
-            if drive(kernel, a, b, demands, last, first, *rest, impatient=task.balanced):
-                coarse_passes += int(outcome[iteration.PASSES])
-                first = float(outcome[iteration.EPS])
+            start = kernel, a, b, demands, last
+            if drive(*start, first, goal, max_iter, f, g, history, outcome, report, impatient=task.balanced):
+                spent, first = int(outcome[iteration.PASSES]), float(outcome[iteration.EPS])
                 f[:], g[:] = _exact(level, first, threads)
                 kernel.restart(f)
-                drive(kernel, a, b, demands, last, first, *rest)
+                drive(*start, first, goal, max_iter - spent, f, g, history[spent:], outcome, report)
+                outcome[iteration.PASSES] += spent
             pairs += kernel.pairs
             if depth > 0:
                 coarse_passes += int(outcome[iteration.PASSES])
                 f, g = _lift(level, levels[depth - 1], f, g, demands[1], last, threads)
-                first = max(last / 4.0, eps)
+                first = max(last / iteration.ANNEAL, eps)
     for potential, found, order in ((task.f, f, of_rows), (task.g, g, of_columns)):
         potential[:] = 0.0
         potential[order] = found
@@ -141,11 +141,11 @@ def _euclidean(cost: Any) -> PointCloud:
 
 
 def _last(coarse: _Level, fine: _Level, eps: float, first: float) -> float:
-    """The last eps for which the groups are small enough: eps times a power of four."""
+    """The last eps for which the groups are small enough: eps times a power of the factor between stages."""
     blur = max(large.spread(small, coarse.cost.power) for large, small in ((coarse.x, fine.x), (coarse.y, fine.y)))
     last = eps
-    while last * _BLUR < blur and last * 4.0 <= first:
-        last *= 4.0
+    while last * _BLUR < blur and last * iteration.ANNEAL <= first:
+        last *= iteration.ANNEAL
     return last
 
 

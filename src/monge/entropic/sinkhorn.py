@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from monge.entropic import iteration
 from monge.entropic._steps import measure
 from monge.entropic.answer import EntropicTransport
-from monge.entropic.blocks import cost_block, row_blocks, turned
+from monge.entropic.blocks import column_softmins, turned
 from monge.entropic.drive import drive
 from monge.entropic.kernels.select import check_device, choose, is_low
 from monge.entropic.kernels.small import is_small, solve_small
@@ -30,7 +30,7 @@ from monge.entropic.marginals import Marginal, as_marginals
 from monge.entropic.task import Outcome, Task
 from monge.exact.batch import is_batch, naming, one_each
 from monge.problem.arrays import available_threads, real_number
-from monge.problem.costs import Cost, CostMatrix, Grid, PointCloud, as_cost
+from monge.problem.costs import Cost, Grid, as_cost
 from monge.problem.progress import count_bar, pass_bar
 from monge.problem.transport import ConvergenceWarning, Transport
 
@@ -227,8 +227,9 @@ def _iterate(task: Task, tol: float, max_iter: int, workers: int, progress: bool
     cost, a, b, demands = task.cost, task.inner_a, task.inner_b, task.demands
     history, outcome = np.empty(min(max_iter, _HISTORY)), np.zeros(6)
     n, m = cost.shape
+    by_levels = kernel is choose and is_low(cost)
     with pass_bar(progress) as report:
-        if kernel is choose and is_low(cost):
+        if by_levels:
             pairs, coarse = solve_cloud(task, tol, max_iter, workers, history, outcome, report)
         else:
             with kernel(cost, a, b, demands[0], workers) as passes:
@@ -237,7 +238,7 @@ def _iterate(task: Task, tol: float, max_iter: int, workers: int, progress: bool
                 drive(passes, a, b, *options, task.f, task.g, history, outcome, report)
             pairs, coarse = int(outcome[iteration.PASSES]) * n * m, 0
     _fill_in(cost, a, b, task.f, task.g, demands[1], task.eps)
-    if kernel is choose and is_low(cost):
+    if by_levels:
         _fill_in(turned(cost), b, a, task.g, task.f, demands[0], task.eps)
     count = int(outcome[iteration.PASSES])
     return Outcome(
@@ -257,28 +258,17 @@ def _fill_in(problem: Cost, a: Array, b: Array, f: Array, g: Array, columns: Mar
     empty = np.flatnonzero(b == 0.0)
     if not empty.size:
         return
+    weights = np.full(len(a), -np.inf)
+    filled = a > 0.0
+    weights[filled] = f[filled] / eps + np.log(a[filled])
     if isinstance(problem, Grid):
         from monge.entropic.kernels.grid import GridSums
 
-        with np.errstate(divide="ignore"):
-            softmin = -eps * GridSums(problem, eps).log_sum(f / eps + np.log(a))
-        g[empty] = columns.potential(softmin, eps)[empty]
-        return
-    rows = np.flatnonzero(a > 0.0)
-    turned: Cost
-    if isinstance(problem, CostMatrix):
-        turned = CostMatrix(problem.C[np.ix_(rows, empty)].T)
+        softmins = -eps * GridSums(problem, eps).log_sum(weights)[empty]
     else:
-        turned = PointCloud(problem.y[empty], problem.x[rows], problem.cost)
-    weights = f[rows] / eps + np.log(a[rows])
-    for block in row_blocks(len(empty), len(rows)):
-        exponents = weights - cost_block(turned, block) / eps
-        top = exponents.max(axis=1)
-        reached = np.isfinite(top)
-        top = np.where(reached, top, 0.0)
-        with np.errstate(divide="ignore"):
-            softmin = -eps * (top + np.log(np.exp(exponents - top[:, np.newaxis]).sum(axis=1)))
-        g[empty[block]] = np.where(reached, columns.potential(softmin, eps), 0.0)
+        softmins = column_softmins(problem, weights, empty, eps)
+    reached = softmins < math.inf
+    g[empty] = np.where(reached, columns.potential(np.where(reached, softmins, 0.0), eps), 0.0)
 
 
 def _positive(value: Any, name: str) -> float:

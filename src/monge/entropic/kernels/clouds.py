@@ -18,8 +18,9 @@ from monge.entropic._near import (
     Lists,
     Pass,
 )  # fmt: skip
-from monge.entropic.kernels.forms import cost_scale
 from monge.entropic.kernels.loop import iterate
+from monge.entropic.kernels.packed import centred
+from monge.entropic.kernels.scale import cost_scale
 from monge.entropic.kernels.threads import Threads
 from monge.entropic.marginals import Marginal
 from monge.problem.costs import PointCloud
@@ -125,11 +126,8 @@ class CloudKernel:
 def _form(cost: PointCloud) -> tuple[Array, Array, tuple[int, float], float, float]:
     """Coordinates (3, n) and (3, m) about their middle, the metric as the core knows it, its power, and the factor
     from its numbers to cost units."""
-    x, y = cost.x.astype(np.float64), cost.y.astype(np.float64)
+    x, y, per_unit = centred(cost)
     power = cost.power
-    middle, exponent = x.mean(axis=0), math.frexp(cost.reach)[1]
-    x, y = np.ldexp(x - middle, -exponent), np.ldexp(y - middle, -exponent)
-    per_unit = 2.0 ** (exponent * power)
     if cost.distance == "cityblock":
         metric = CITYBLOCK if power == 1.0 else CITYBLOCK_POWER
     else:

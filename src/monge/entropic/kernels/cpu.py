@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monge.entropic._rows import cost_rows, sinkhorn_rows
-from monge.entropic.blocks import cost_block, row_blocks, turned
-from monge.entropic.kernels.forms import cost_scale
+from monge.entropic.blocks import column_softmins
 from monge.entropic.kernels.loop import iterate
 from monge.entropic.kernels.packed import in_panels, packed_cost, worth_keeping
+from monge.entropic.kernels.scale import cost_scale
 from monge.entropic.kernels.threads import Threads
 from monge.entropic.marginals import Marginal
 from monge.problem.costs import CostMatrix, PointCloud
@@ -96,7 +96,7 @@ class CpuKernel:
         s[~weighty] = g[~weighty]
         lost = np.flatnonzero(weighty & ~((total > _LOST) & (total < np.inf)))
         if lost.size:
-            s[lost] = unit * self._softmin(lost, self._log_a + f, unit)
+            s[lost] = column_softmins(self.cost, _LN2 * (self._log_a + f), lost, eps)
         f *= unit
         self._shift *= unit
         return True
@@ -122,14 +122,3 @@ class CpuKernel:
             self._packed = single, (matrix,), per_unit
         self._uses += 1
         return self._packed[1:]
-
-    def _softmin(self, columns: NDArray[np.intp], weights: Array, unit: float) -> Array:
-        """-log2 sum_i 2^(weights_i - C_ij / unit) for some columns, whatever the numbers."""
-        cost, out = turned(self.cost), np.empty(len(columns))
-        for block in row_blocks(len(columns), len(weights)):
-            exponents = weights - cost_block(cost, columns[block]) / unit
-            top = exponents.max(axis=1, keepdims=True)
-            top[~(top > -np.inf)] = 0.0
-            with np.errstate(divide="ignore", under="ignore"):
-                out[block] = -top[:, 0] - np.log2(np.exp2(exponents - top).sum(axis=1))
-        return out

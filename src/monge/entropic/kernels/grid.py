@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.entropic.kernels.jit import EXACT, jit
+from monge.entropic.kernels.jit import jit
 from monge.entropic.kernels.loop import iterate
 from monge.entropic.marginals import Marginal
 from monge.problem.arrays import available_threads
@@ -180,7 +180,7 @@ def axis_log_sum(values: Array, log_kernel: Array) -> Array:
     return out
 
 
-@jit(EXACT)
+@jit
 def _convolve(scaled, kernel, sums):  # type: ignore[no-untyped-def]
     """sums[l, i] += sum_k scaled[l, k] kernel[|i - k|]. Modifies sums in place."""
     lines, h = sums.shape
@@ -203,7 +203,7 @@ def _convolve(scaled, kernel, sums):  # type: ignore[no-untyped-def]
 
 # One product after the other is added to the sum of a cell, so that the sum has the same bits wherever its line is
 # worked on; `contract` makes one instruction of each, and vectors run across the cells.
-@jit(EXACT)
+@jit
 def _add_eight(u, kernel, sums):  # type: ignore[no-untyped-def]
     """sums[i] += sum_q u[q] kernel[i + 7 - q], q < 8: one load and one store of the sum for eight products."""
     u0, u1, u2, u3, u4, u5, u6, u7 = u[0], u[1], u[2], u[3], u[4], u[5], u[6], u[7]
@@ -220,7 +220,7 @@ def _add_eight(u, kernel, sums):  # type: ignore[no-untyped-def]
         )
 
 
-@jit(EXACT)
+@jit
 def _log_sum_again(values, log_kernel, sums, out):  # type: ignore[no-untyped-def]
     """Where sums are not safe, out[l, i] = log sum_k exp(values[l, k] + log_kernel[|i - k|]) about its largest term."""
     lines, h = values.shape
@@ -255,7 +255,7 @@ def grid_transform(grid: Grid, potential: Array) -> Array:
     return x.reshape(-1)
 
 
-@jit(EXACT)
+@jit
 def _axis_min(values, costs, least):  # type: ignore[no-untyped-def]
     """least[l, i] = min_k values[l, k] + costs[|i - k|], which are infinite before. Modifies least in place."""
     lines, h = values.shape

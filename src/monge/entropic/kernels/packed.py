@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from monge.entropic._rows import CITYBLOCK, EUCLIDEAN, PRODUCT, panel_size
 from monge.problem.costs import CostMatrix, PointCloud
 
-__all__ = ["in_panels", "on_sphere", "packed_cost", "packed_points", "worth_keeping"]
+__all__ = ["centred", "in_panels", "on_sphere", "packed_cost", "packed_points", "worth_keeping"]
 
 # Coordinates from which products are faster than differences.
 _WIDE = 8
@@ -34,16 +34,12 @@ def worth_keeping(cost: CostMatrix | PointCloud, dtype: Any) -> bool:
 
 
 def packed_points(cost: PointCloud, dtype: Any) -> tuple[Any, float]:
-    """Points about their middle, scaled by a power of two, so that their differences suit single precision."""
+    """Points as the core takes them, and the factor from the costs between these to cost units."""
     if cost.distance == "cosine":  # 1 - <x, y> = |x - y|^2 / 2 on the sphere
         packed, per_unit = packed_points(PointCloud(on_sphere(cost.x), on_sphere(cost.y)), dtype)
         return packed, 0.5 * per_unit
-    x, y = cost.x.astype(np.float64), cost.y.astype(np.float64)
+    x, y, per_unit = centred(cost)
     distance, power = (CITYBLOCK if cost.distance == "cityblock" else EUCLIDEAN), cost.power
-    middle = x.mean(axis=0)
-    exponent = math.frexp(cost.reach)[1]
-    x, y = np.ldexp(x - middle, -exponent), np.ldexp(y - middle, -exponent)
-    per_unit = 2.0 ** (exponent * power)
     if distance == EUCLIDEAN:
         power *= 0.5
         if x.shape[1] >= _WIDE:
@@ -52,6 +48,15 @@ def packed_points(cost: PointCloud, dtype: Any) -> tuple[Any, float]:
             x[:, :-2] *= -2.0
             y[:, -2:] = y[:, :-3:-1]
     return (x.astype(dtype), in_panels(y.astype(dtype, copy=False)).ravel(), distance, power), per_unit
+
+
+def centred(cost: PointCloud) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """Both clouds about their middle, scaled by a power of two, so that their differences suit single precision; and
+    the factor from the costs between these to cost units."""
+    x, y = cost.x.astype(np.float64), cost.y.astype(np.float64)
+    middle, exponent = x.mean(axis=0), math.frexp(cost.reach)[1]
+    x, y = np.ldexp(x - middle, -exponent), np.ldexp(y - middle, -exponent)
+    return x, y, 2.0 ** (exponent * cost.power)
 
 
 def on_sphere(points: NDArray[Any]) -> NDArray[np.float64]:
