@@ -14,6 +14,8 @@ constexpr std::size_t all_rows = 256;
 constexpr std::int32_t join = 4;
 /// By how much a row's potential may be above that by which its columns were chosen, before they are chosen again.
 constexpr double slack = 0.5;
+/// Bytes of powers that are kept, over all rows: about what a last cache holds. Beyond that, exponentials are faster.
+constexpr double most_kept = 1 << 25;
 /// How often that may happen: more than three times only if potentials are too large to be told apart.
 constexpr int tries = 8;
 
@@ -26,12 +28,6 @@ const BlockKernels<float>& block_kernels<float>() {
 template <>
 const BlockKernels<double>& block_kernels<double>() {
     return near_kernels().doubles;
-}
-
-/// What is not filled in at first: a block touches only what it needs.
-template <class T>
-std::unique_ptr<T[]> unset(std::size_t size) {
-    return std::unique_ptr<T[]>(new T[size]);
 }
 
 std::size_t columns_of(const NearBlock& block) {
@@ -69,9 +65,9 @@ NearCount screen(const NearPass& pass, std::size_t first, std::size_t last, cons
                  double* sums, NearLists* lists) {
     const NearKernels& kernels = near_kernels();
     const BlockKernels<T>& with = block_kernels<T>();
-    const auto scratch = unset<T>(with.scratch(pass.m));
-    const auto chosen = unset<Run>(pass.m / bound_sizes[0] + 1);
-    const auto marks = unset<unsigned char>(pass.m + 16);
+    const auto scratch = aligned<T>(with.scratch(pass.m));
+    const auto chosen = aligned<Run>(pass.m / bound_sizes[0] + 1);
+    const auto marks = aligned<unsigned char>(pass.m + 16);
     std::fill(sums, sums + pass.m, 0.0);
     lists->starts.assign(1, 0);
     lists->runs.clear();
@@ -95,7 +91,7 @@ NearCount screen(const NearPass& pass, std::size_t first, std::size_t last, cons
         for (int turn = 0; again && turn < tries; ++turn) {
             for (std::size_t k = 0; k < size; ++k) rows.shift[k] = pass.shift[start + k] + slack;
             block.count = kernels.choose(pass, bounds.levels(), rows, log_weight, log_tau, chosen.get());
-            lift = with.rows(pass, block, scratch.get());
+            lift = with.rows(pass, block, scratch.get(), nullptr);
             pairs = columns_of(block) * size;
             count.pairs += pairs;
             again = false;
@@ -116,10 +112,57 @@ NearCount screen(const NearPass& pass, std::size_t first, std::size_t last, cons
     return count;
 }
 
+/// Powers of pairs that are listed: where those of a block go.
 template <class T>
-std::size_t go_over(const NearPass& pass, std::size_t first, std::size_t last, const NearLists* lists, double* sums) {
+class Keeper {
+public:
+    Keeper(const NearPass& pass, std::size_t first, std::size_t last, NearLists* lists) : lists_(lists) {
+        if (lists == nullptr) return;
+        const BlockKernels<T>& with = block_kernels<T>();
+        if (lists->kept.empty()) measure(static_cast<double>(last - first) / static_cast<double>(pass.n));
+        if (!fits()) return;
+        moved_ = aligned<T>(pass.m);
+        known_ = lists->powers != nullptr && with.moved(pass.beta, lists->beta.data(), pass.m, moved_.get());
+        if (known_) return;
+        if (lists->powers == nullptr) lists->powers = aligned<unsigned char>(lists->kept.back() * sizeof(T));
+        lists->bases.resize((lists->kept.size() - 1) * near_rows);
+        lists->beta.assign(pass.beta, pass.beta + pass.m);
+    }
+
+    /// The rows of block `number`.
+    double rows(const NearPass& pass, const NearBlock& block, std::size_t number, T* scratch) const {
+        const BlockKernels<T>& with = block_kernels<T>();
+        if (lists_ == nullptr || !fits()) return with.rows(pass, block, scratch, nullptr);
+        const KeptRows<T> kept = {reinterpret_cast<T*>(lists_->powers.get()) + lists_->kept[number],
+                                  lists_->bases.data() + number * near_rows};
+        if (!known_) return with.rows(pass, block, scratch, &kept);
+        const double lift = with.again(pass, block, scratch, kept, moved_.get());
+        return std::isnan(lift) ? with.rows(pass, block, scratch, nullptr) : lift;
+    }
+
+private:
+    /// Where the powers of each block start; nothing but a zero if they are too many, for this share of the rows.
+    void measure(double share) {
+        std::vector<std::size_t>& kept = lists_->kept;
+        kept.assign(1, 0);
+        for (std::size_t number = 0; number + 1 < lists_->starts.size(); ++number) {
+            const std::size_t start = lists_->starts[number];
+            kept.push_back(kept.back() + kept_size(columns_of({0, 0, &lists_->runs[start], lists_->starts[number + 1] - start})));
+        }
+        if (static_cast<double>(kept.back() * sizeof(T)) > most_kept * share) kept.resize(1);
+    }
+    bool fits() const { return lists_->kept.size() > 1; }
+
+    NearLists* lists_;
+    Aligned<T> moved_;
+    bool known_ = false;
+};
+
+template <class T>
+std::size_t go_over(const NearPass& pass, std::size_t first, std::size_t last, NearLists* lists, double* sums) {
     const BlockKernels<T>& with = block_kernels<T>();
-    const auto scratch = unset<T>(with.scratch(pass.m));
+    const auto scratch = aligned<T>(with.scratch(pass.m));
+    const Keeper<T> keeper(pass, first, last, lists);
     const Run all = {0, static_cast<std::int32_t>(pass.m)};
     std::fill(sums, sums + pass.m, 0.0);
     std::size_t pairs = 0, number = 0;
@@ -130,7 +173,7 @@ std::size_t go_over(const NearPass& pass, std::size_t first, std::size_t last, c
             block.runs = lists->runs.data() + lists->starts[number];
             block.count = lists->starts[number + 1] - lists->starts[number];
         }
-        const double lift = with.rows(pass, block, scratch.get());
+        const double lift = keeper.rows(pass, block, number, scratch.get());
         with.scatter(pass, block, scratch.get(), lift, sums, nullptr, nullptr);
         pairs += columns_of(block) * (block.last - block.first);
     }
@@ -141,7 +184,7 @@ std::size_t go_over(const NearPass& pass, std::size_t first, std::size_t last, c
 
 NearBounds::NearBounds(const double* Y, std::size_t m, const double* potentials, const double* log_weights, double scale,
                        bool linear) {
-    const auto scratch = unset<double>(bound_scratch(bound_sizes[bound_levels - 1]));
+    const auto scratch = aligned<double>(bound_scratch(bound_sizes[bound_levels - 1]));
     for (std::size_t level = 0; level < bound_levels; ++level) {
         const std::size_t size = bound_sizes[level];
         bounds_[level].resize((m + size - 1) / size);
@@ -156,7 +199,7 @@ NearCount screened(const NearPass& pass, bool single, std::size_t first, std::si
                   : screen<double>(pass, first, last, bounds, log_tau, sums, lists);
 }
 
-std::size_t listed(const NearPass& pass, bool single, std::size_t first, std::size_t last, const NearLists* lists,
+std::size_t listed(const NearPass& pass, bool single, std::size_t first, std::size_t last, NearLists* lists,
                    double* sums) {
     return single ? go_over<float>(pass, first, last, lists, sums) : go_over<double>(pass, first, last, lists, sums);
 }

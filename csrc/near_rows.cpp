@@ -20,6 +20,9 @@ constexpr size_t tile = 128;
 constexpr double safe_low = 1e-8, safe_high = 1e30;
 /// The logarithm of the mass of rows, over that of those before in their block, from which sums are scaled anew.
 constexpr double largest_rise = 10.0;
+/// Changes of column potentials by which kept powers lose nothing: those that were too small for a number still are next
+/// to the sum of a row that is safe.
+constexpr double farthest_move = 50.0;
 /// Potentials beyond this are as good as infinite; so large is what a column weighs that is none.
 constexpr double largest_potential = 1e30;
 /// Column sums beyond this are not known, as those of a block whose lift is above the largest one.
@@ -101,31 +104,82 @@ size_t scratch_size(size_t m) {
     return (tall + 5) * room<T>(m);
 }
 
+/// What the rows of a block make of the sums of their powers.
+template <class T>
+struct Rows {
+    const NearPass& pass;
+    const NearBlock& in;
+    size_t columns = 0, size;  // the latter in whole vectors
+    T* partial;                // sums over the rows that are done
+    T scale[tall];             // of powers in those
+    double base[tall];         // what was added to the exponents of a row
+    double total[lanes];
+
+    Rows(const NearPass& pass, const NearBlock& block, T* scratch) : pass(pass), in(block), partial(scratch) {
+        for (size_t k = 0; k < in.count; ++k) columns += static_cast<size_t>(in.runs[k].last - in.runs[k].first);
+        size = (columns + width<T> - 1) / width<T> * width<T>;
+        for (size_t j = 0; j < size; j += width<T>) store(partial + j, Vector<T>{});
+    }
+
+    bool safe() const {
+        bool all = true;
+        for (size_t k = 0; k < tall; ++k) all &= total[k] > safe_low && total[k] < safe_high;
+        return all;
+    }
+
+    inline void add_columns(const T* powers, size_t j) const {
+        Vector<T> sums = load<T>(partial + j);
+#pragma GCC unroll 8
+        for (size_t k = 0; k < tall; ++k) sums += scale[k] * load<T>(powers + j * tall + k * width<T>);
+        store(partial + j, sums);
+    }
+
+    /// The potentials of eight rows and the factors of their powers in the column sums; returns the new lift.
+    double settle(size_t begin, double lift) {
+        const size_t rows = in.last - begin < tall ? in.last - begin : tall;
+        double less[lanes], factors[lanes], most = -HUGE_VAL;
+        for (size_t k = tall; k < lanes; ++k) total[k] = factors[k] = 1.0;
+        for (size_t k = 0; k < lanes; k += width<double>) store(less + k, logarithm(load<double>(total + k)));
+        for (size_t k = 0; k < tall; ++k) {
+            const size_t i = begin + (k < rows ? k : rows - 1);
+            const double r = base[k] - less[k], damped = pass.damp * r;
+            const double f = damped < -pass.cap ? -pass.cap : damped > pass.cap ? pass.cap : damped;
+            const double mass = pass.log_a[i] + (f - r);
+            pass.shift[i] = r;
+            pass.f[i] = f;
+            factors[k] = mass - less[k];
+            most = mass > most ? mass : most;
+        }
+        if (most > lift + largest_rise) {
+            const T lower = static_cast<T>(exp2(lift - most > -120.0 ? lift - most : -120.0));
+            for (size_t j = 0; j < size; j += width<T>) store(partial + j, lower * load<T>(partial + j));
+            lift = most;
+        }
+        for (size_t k = 0; k < lanes; k += width<double>) store(factors + k, power<double>(load<double>(factors + k) - lift));
+        for (size_t k = 0; k < tall; ++k) scale[k] = k < rows ? static_cast<T>(factors[k]) : T(0);
+        return lift;
+    }
+};
+
 /// A block's pass over a packed copy of its columns, moved to the middle of the rows, with potentials relative to the
 /// highest one of theirs: what is left of the exponents is small, and single precision loses next to nothing.
 template <class T, class M>
-struct Block {
-    const NearPass& pass;
-    const NearBlock& in;
+struct Block : Rows<T> {
+    using Rows<T>::pass, Rows<T>::in, Rows<T>::size, Rows<T>::base, Rows<T>::total;
     const M metric;
-    size_t size;  // columns in whole vectors
-    T* partial;
     T* y[3];
     T* beta;
     T* powers;  // vector after vector of columns, eight rows of each
+    const T* before;  // those of the eight rows before
     double middle[3], reference;
-    T x[3][tall], guess[tall], scale[tall];
-    double total[lanes];
+    T x[3][tall], guess[tall];
 
-    Block(const NearPass& pass, const NearBlock& block, M metric, T* scratch) : pass(pass), in(block), metric(metric) {
-        size_t columns = 0;
-        for (size_t k = 0; k < in.count; ++k) columns += static_cast<size_t>(in.runs[k].last - in.runs[k].first);
-        const size_t stride = room<T>(columns);
-        size = (columns + width<T> - 1) / width<T> * width<T>;
-        partial = scratch;
+    Block(const NearPass& pass, const NearBlock& block, M metric, T* scratch)
+        : Rows<T>(pass, block, scratch), metric(metric) {
+        const size_t stride = room<T>(this->columns);
         for (size_t c = 0; c < 3; ++c) y[c] = scratch + (c + 1) * stride;
         beta = scratch + 4 * stride;
-        powers = scratch + 5 * stride;
+        before = powers = scratch + 5 * stride;
         for (size_t c = 0; c < 3; ++c) {
             double sum = 0.0;
             for (size_t i = in.first; i < in.last; ++i) sum += pass.X[c * pass.n + i];
@@ -176,8 +230,8 @@ struct Block {
         }
     }
 
-    /// Powers of eight rows, and their sums. With `add`, those that were there are added to the columns first: so they are
-    /// read as they are replaced.
+    /// Powers of eight rows, and their sums. With `add`, those of the rows before are added to the columns first, as they
+    /// may be replaced.
     template <bool add>
     void exponentiate() {
         // Copies, for all that compilers know, stores may change what is in memory.
@@ -187,7 +241,7 @@ struct Block {
             const size_t end = start + tile * width<T> < here.size ? start + tile * width<T> : here.size;
             Vector<T> sums[tall] = {};
             for (size_t j = start; j < end; j += width<T>) {
-                if (add) here.add_columns(j);
+                if (add) here.add_columns(here.before, j);
                 const Vector<T> u = load<T>(here.y[0] + j), v = load<T>(here.y[1] + j), w = load<T>(here.y[2] + j),
                                 weight = load<T>(here.beta + j);
 #pragma GCC unroll 8
@@ -205,13 +259,6 @@ struct Block {
         return metric.below(from, x[0][k] - u, x[1][k] - v, x[2][k] - w);
     }
 
-    inline void add_columns(size_t j) const {
-        Vector<T> sums = load<T>(partial + j);
-#pragma GCC unroll 8
-        for (size_t k = 0; k < tall; ++k) sums += scale[k] * load<T>(powers + j * tall + k * width<T>);
-        store(partial + j, sums);
-    }
-
     /// Guesses with which the largest power is one.
     void find_peaks() {
         for (size_t k = 0; k < tall; ++k) {
@@ -221,57 +268,82 @@ struct Block {
         }
     }
 
-    double run() {
+    double run(const KeptRows<T>* kept) {
         double lift = -HUGE_VAL;
-        for (size_t j = 0; j < size; j += width<T>) store(partial + j, Vector<T>{});
         for (size_t begin = in.first; begin < in.last; begin += tall) {
             take(begin);
+            if (kept != nullptr) powers = kept->powers + (begin - in.first) * size;
             if (begin == in.first)
                 exponentiate<false>();
             else
                 exponentiate<true>();
-            bool safe = true;
-            for (size_t k = 0; k < tall; ++k) safe &= total[k] > safe_low && total[k] < safe_high;
-            if (!safe) {
+            if (!this->safe()) {
                 find_peaks();
                 exponentiate<false>();
             }
-            lift = settle(begin, lift);
+            for (size_t k = 0; k < tall; ++k) base[k] = static_cast<double>(guess[k]) + reference;
+            if (kept != nullptr) memcpy(kept->base + (begin - in.first), base, sizeof base);
+            lift = this->settle(begin, lift);
+            before = powers;
         }
-        for (size_t j = 0; j < size; j += width<T>) add_columns(j);
-        return lift;
-    }
-
-    /// The potentials of eight rows and the factors of their powers in the column sums; returns the new lift.
-    double settle(size_t begin, double lift) {
-        const size_t rows = in.last - begin < tall ? in.last - begin : tall;
-        double less[lanes], factors[lanes], most = -HUGE_VAL;
-        for (size_t k = tall; k < lanes; ++k) total[k] = factors[k] = 1.0;
-        for (size_t k = 0; k < lanes; k += width<double>) store(less + k, logarithm(load<double>(total + k)));
-        for (size_t k = 0; k < tall; ++k) {
-            const size_t i = begin + (k < rows ? k : rows - 1);
-            const double r = (static_cast<double>(guess[k]) + reference) - less[k], damped = pass.damp * r;
-            const double f = damped < -pass.cap ? -pass.cap : damped > pass.cap ? pass.cap : damped;
-            const double mass = pass.log_a[i] + (f - r);
-            pass.shift[i] = r;
-            pass.f[i] = f;
-            factors[k] = mass - less[k];
-            most = mass > most ? mass : most;
-        }
-        if (most > lift + largest_rise) {
-            const T lower = static_cast<T>(exp2(lift - most > -120.0 ? lift - most : -120.0));
-            for (size_t j = 0; j < size; j += width<T>) store(partial + j, lower * load<T>(partial + j));
-            lift = most;
-        }
-        for (size_t k = 0; k < lanes; k += width<double>) store(factors + k, power<double>(load<double>(factors + k) - lift));
-        for (size_t k = 0; k < tall; ++k) scale[k] = k < rows ? static_cast<T>(factors[k]) : T(0);
+        const Rows<T> here = *this;
+        for (size_t j = 0; j < size; j += width<T>) here.add_columns(before, j);
         return lift;
     }
 };
 
 template <class T>
-double block_rows(const NearPass& pass, const NearBlock& block, T* scratch) {
-    return with_metric<T>(pass, [&](auto metric) { return Block<T, decltype(metric)>(pass, block, metric, scratch).run(); });
+double block_rows(const NearPass& pass, const NearBlock& block, T* scratch, const KeptRows<T>* kept) {
+    return with_metric<T>(
+        pass, [&](auto metric) { return Block<T, decltype(metric)>(pass, block, metric, scratch).run(kept); });
+}
+
+template <class T>
+bool moved(const double* now, const double* then, size_t m, T* out) {
+    bool far = false;
+    for (size_t j = 0; j < m; j += width<double>) {
+        const size_t count = m - j;
+        const Vector<double> change = load_some(now + j, count, 0.0) - load_some(then + j, count, 0.0), p = power<double>(change);
+        far |= any_above(change, spread(farthest_move)) || any_above(-change, spread(farthest_move));
+        for (size_t l = 0; l < width<double> && l < count; ++l) out[j + l] = static_cast<T>(p[l]);
+    }
+    return !far;
+}
+
+template <class T>
+double again(const NearPass& pass, const NearBlock& block, T* scratch, const KeptRows<T>& kept, const T* moved) {
+    Rows<T> rows(pass, block, scratch);
+    T* const factors = scratch + room<T>(rows.columns);
+    size_t at = 0;
+    for (size_t k = 0; k < block.count; ++k) {
+        const size_t first = static_cast<size_t>(block.runs[k].first), count = static_cast<size_t>(block.runs[k].last) - first;
+        memcpy(factors + at, moved + first, count * sizeof(T));
+        at += count;
+    }
+    for (; at < rows.size; ++at) factors[at] = T(0);
+    double lift = -HUGE_VAL;
+    for (size_t begin = block.first; begin < block.last; begin += tall) {
+        const T* const powers = kept.powers + (begin - block.first) * rows.size;
+        memcpy(rows.base, kept.base + (begin - block.first), sizeof rows.base);
+        for (double& each : rows.total) each = 0.0;
+        for (size_t start = 0; start < rows.size; start += tile * width<T>) {
+            const size_t end = start + tile * width<T> < rows.size ? start + tile * width<T> : rows.size;
+            Vector<T> sums[tall] = {};
+            for (size_t j = start; j < end; j += width<T>) {
+                const Vector<T> factor = load<T>(factors + j);
+#pragma GCC unroll 8
+                for (size_t k = 0; k < tall; ++k) sums[k] += factor * load<T>(powers + j * tall + k * width<T>);
+            }
+            for (size_t k = 0; k < tall; ++k) rows.total[k] += sum<T>(sums[k]);
+        }
+        if (!rows.safe()) return NAN;
+        lift = rows.settle(begin, lift);
+        const Rows<T> here = rows;
+        for (size_t j = 0; j < here.size; j += width<T>) here.add_columns(powers, j);
+    }
+    for (size_t j = 0; j < rows.size; j += width<T>)
+        store(rows.partial + j, load<T>(rows.partial + j) * load<T>(factors + j));
+    return lift;
 }
 
 template <class T>
@@ -487,8 +559,8 @@ size_t columns(const NearPass& pass, const NearColumns& in) {
     return lost;
 }
 
-const NearKernels kernels = {{scratch_size<float>, block_rows<float>, scatter<float>},
-                             {scratch_size<double>, block_rows<double>, scatter<double>},
+const NearKernels kernels = {{scratch_size<float>, block_rows<float>, again<float>, moved<float>, scatter<float>},
+                             {scratch_size<double>, block_rows<double>, again<double>, moved<double>, scatter<double>},
                              bounds,
                              choose,
                              columns};

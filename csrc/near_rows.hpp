@@ -65,13 +65,28 @@ struct Shares {
     double row, column;
 };
 
+/// Powers 2^(beta_j + base_i - C_ij) of a block of at most `near_rows` rows.
+template <class T>
+struct KeptRows {
+    T* powers;     // kept_size(columns)
+    double* base;  // (near_rows,)
+};
+
+/// Numbers that a block of so many columns has powers of, and some that fill up vectors.
+constexpr std::size_t kept_size(std::size_t columns) { return near_rows * ((columns + 15) / 16 * 16); }
+
 template <class T>
 struct BlockKernels {
     /// Numbers of scratch for up to m columns.
     std::size_t (*scratch)(std::size_t m);
     /// The rows of a block: fills in shift and f, and leaves the sums of P_ij / 2^lift over the rows at the start of
-    /// `scratch`, run after run; returns the lift.
-    double (*rows)(const NearPass&, const NearBlock&, T* scratch);
+    /// `scratch`, run after run; returns the lift. Unless null, `kept` gets the block's powers.
+    double (*rows)(const NearPass&, const NearBlock&, T* scratch, const KeptRows<T>* kept);
+    /// The same from kept powers, where columns have moved since: moved (m,) are powers of two of the change of beta.
+    /// NaN if the rows have moved too far for that, and nothing is known.
+    double (*again)(const NearPass&, const NearBlock&, T* scratch, const KeptRows<T>& kept, const T* moved);
+    /// 2^(now_j - then_j), (m,); false if a number is beyond what kept powers are good for.
+    bool (*moved)(const double* now, const double* then, std::size_t m, T* out);
     /// Adds these sums to those of all columns. With shares, marks_k = 1 where column k of the runs is worth listing.
     /// `marks` has room for 8 more.
     void (*scatter)(const NearPass&, const NearBlock&, const T* scratch, double lift, double* sums, const Shares*,

@@ -69,7 +69,7 @@ def good_start(cost, a, b, eps):
 
 @pytest.mark.parametrize("single", [True, False])
 @pytest.mark.parametrize("ground", GROUNDS, ids=str)
-@pytest.mark.parametrize("lists", [0, 1])
+@pytest.mark.parametrize("lists", [0, 1, 3])
 def test_same_as_reference(ground, single, lists):
     x, y, a, b = clouds(300, 417)
     cost = monge.PointCloud(x, y, ground)
@@ -98,6 +98,41 @@ def test_sizes(d, n, m):
         f, s, _ = passes(cost, a, b, eps, False, g=g, lists=lists)
         assert np.abs(f - f_known).max() < 1e-5 * eps
         assert np.abs(s - s_known).max() < 1e-4 * eps
+
+
+@pytest.mark.parametrize("single", [True, False])
+def test_lists_go_by_the_potentials_of_the_pass(single):
+    # From the second pass on, they read what the first one computed.
+    x, y, a, b = clouds(300, 417)
+    cost = monge.PointCloud(x, y)
+    eps = 0.002 * scale(cost)
+    g = good_start(cost, a, b, eps)
+    f, s = np.zeros(300), np.zeros(417)
+    with Threads(1) as pool:
+        kernel = CloudKernel(cost, a, b, Balanced(), pool, SKIPPED, f.copy())
+        kernel.sweep(g, eps, single, True, f, s)
+        for seed in range(4):
+            moved = g + (seed > 0) * eps * np.random.default_rng(seed).uniform(-1.0, 1.0, 417)
+            assert not kernel.sweep(moved, eps, single, False, f, s)
+            f_known, s_known = reference(cost, a, b, eps, moved)
+            assert np.abs(f - f_known).max() / eps < 3e-5
+            assert np.abs(s - s_known).max() / eps < 1e-4
+
+
+def test_lists_are_left_when_potentials_are_far_from_theirs():
+    x, y, a, b = clouds(1000, 1000)
+    cost = monge.PointCloud(x, y)
+    eps = 0.002 * scale(cost)
+    g = good_start(cost, a, b, eps)
+    f, s = np.zeros(1000), np.zeros(1000)
+    with Threads(1) as pool:
+        kernel = CloudKernel(cost, a, b, Balanced(), pool, 1e-5, f.copy())
+        kernel.sweep(g, eps, True, True, f, s)
+        assert not kernel.sweep(g + 100.0 * eps, eps, True, False, f, s)  # all alike: nothing has changed
+        g[7] -= 40.0 * eps
+        assert kernel.sweep(g, eps, True, False, f, s)
+        assert not kernel.sweep(g, eps, True, False, f, s)
+    assert np.abs(f - reference(cost, a, b, eps, g)[0]).max() < 1e-4 * eps
 
 
 def test_lists_leave_out_pairs_and_little_mass():

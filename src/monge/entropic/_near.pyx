@@ -54,7 +54,7 @@ cdef extern from "near.hpp" namespace "monge" nogil:
     NearCount _screened "monge::screened"(const NearPass&, boolean single, size_t first, size_t last,
                                           const NearBounds& bounds, double log_tau, double* sums,
                                           NearLists* lists) except +
-    size_t _listed "monge::listed"(const NearPass&, boolean single, size_t first, size_t last, const NearLists* lists,
+    size_t _listed "monge::listed"(const NearPass&, boolean single, size_t first, size_t last, NearLists* lists,
                                    double* sums) except +
 
 SQUARE, EUCLIDEAN, CITYBLOCK = <int> NearGround.square, <int> NearGround.euclidean, <int> NearGround.cityblock
@@ -111,7 +111,7 @@ cdef class Pass:
 
     def listed(self, size_t first, size_t last, Lists lists, double[::1] sums):
         """The same rows over the columns that are listed, or over all; the pairs."""
-        cdef const NearLists* these = NULL
+        cdef NearLists* these = NULL
         cdef size_t pairs
         if lists is not None:
             these = &lists.lists

@@ -16,8 +16,8 @@ __all__ = ["drive"]
 
 Array = NDArray[np.float64]
 
-# So many passes without this factor of progress are enough.
-_WAIT, _PROGRESS = 50, 0.5
+# So many passes that did not halve the error are enough; twice so many if it has less than that to go.
+_WAIT = 50
 
 
 def drive(
@@ -38,9 +38,9 @@ def drive(
     ):  # fmt: skip
         if now != stage:
             stage, best, waited = now, math.inf, 0
-        elif float(outcome[iteration.ERROR]) < _PROGRESS * best:
+        elif float(outcome[iteration.ERROR]) < 0.5 * best:
             best, waited = float(outcome[iteration.ERROR]), 0
-        elif (waited := waited + 1) > _WAIT and impatient and best > 2.0 * tol:
+        elif (waited := waited + 1) > (_WAIT if best > 2.0 * tol else 2 * _WAIT) and impatient:
             return True
         outcome[iteration.COMPLETE] = kernel.sweep(g, now, single, sure, f, s)
         if report is not None:

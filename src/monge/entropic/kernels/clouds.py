@@ -35,6 +35,8 @@ CHUNKS = 16
 _PARALLEL = 2**17
 # The fraction of all pairs from which passes go over all.
 _MOST = 0.5
+# By how much, in units of eps, pairs may become more likely before they are listed anew.
+_DRIFT = 16.0
 # A column that is short of its weight by more than this, over what may be skipped of it, is summed again.
 _LOST = 100.0
 # Pairs that may be spent on that, as a fraction of those of the pass.
@@ -70,6 +72,7 @@ class CloudKernel:
         self._sums = np.empty((self._chunks, m))
         self._threads = threads
         self._lists: tuple[float, bool, list[Lists | None]] | None = None
+        self._listed = np.zeros(m)
         self._dense = math.inf
         self._last_pairs = n * m
         self.pairs = 0
@@ -87,7 +90,7 @@ class CloudKernel:
         self._shift /= unit
         beta = g / unit
         damp, cap = 1.0 / (1.0 + eps / self.rows.kl), self.rows.cap / unit
-        by_list = not sure and self._lists is not None and self._lists[:2] == (eps, single)
+        by_list = not sure and self._lists is not None and self._lists[:2] == (eps, single) and self._near(g, eps)
         whole = not by_list and eps >= self._dense
         chunks, cuts = self._chunks, self._cuts
         bounds = None
@@ -112,7 +115,7 @@ class CloudKernel:
         self.pairs += done
         self._last_pairs = done
         if bounds is not None:
-            self._lists = eps, single, lists
+            self._lists, self._listed = (eps, single, lists), g.copy()
             if sum(needed) > _MOST * n * m:
                 self._dense, self._lists = eps, None
         share = 1e-20 if whole else _LOST * self.skipped
@@ -121,6 +124,11 @@ class CloudKernel:
         f *= unit
         self._shift *= unit
         return not by_list
+
+    def _near(self, g: Array, eps: float) -> bool:
+        """Whether pairs that were left out of the lists still do not matter."""
+        moved = g - self._listed  # and the rows by no more than the opposite
+        return float(moved.max() - moved.min()) <= _DRIFT * eps
 
 
 def _form(cost: PointCloud) -> tuple[Array, Array, tuple[int, float], float, float]:
