@@ -18,7 +18,7 @@ constexpr size_t tile = 1920;
 /// Rows whose column sums are.
 constexpr size_t flush = 256;
 /// Sums of a row, with the shift of the pass before, that need no better shift.
-constexpr double safe_low = 1e-8, safe_high = 1e30;
+constexpr double safe_low = 1e-5, safe_high = 1e30;
 /// The logarithm of a row's factor beyond which the lift has not done its work.
 constexpr double largest_scale = 20.0;
 /// Distances below this times the points' own size, both squared, lost too many digits in products for a root of them.

@@ -53,6 +53,7 @@ def in_loop(monkeypatch):
 
     def send():
         monkeypatch.setattr("monge.entropic.kernels.small._SMALL", 0)
+        monkeypatch.setattr("monge.entropic.kernels.small._SMALL_LOW", 0)
         monkeypatch.setattr("monge.entropic.kernels.small._SMALL_PRECISE", 0)
 
     return send

@@ -11,7 +11,7 @@ b exp((g - s) / eps). So the stopping test is free, and it is the truth about th
 `iterate` is a generator: it yields whenever it wants a pass. This keeps the loop apart from kernels, threads and
 progress bars. The functions below it, which say what happens between passes, exist in the C++ core too (`loop`).
 
-- eps is annealed (Kosowsky and Yuille 1994): from the scale of the costs, by factors of four.
+- eps is annealed (Kosowsky and Yuille 1994): from a share of the size of the costs, by factors of four.
 - Anderson acceleration of type II (Walker and Ni 2011, section 2) of the map g -> next g. A step that lowers the dual
   without halving the error is shortened, then taken back.
 - KL demands are translated to the best common shift f + t, g - t after each half step (Sejourne, Vialard and Peyre
@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 __all__ = [
-    "ANNEAL", "COMPLETE", "CONVERGED", "DUAL", "EPS", "ERROR", "PASSES", "STATUS",
+    "ANNEAL", "COMPLETE", "CONVERGED", "DUAL", "EPS", "ERROR", "PASSES", "START", "STATUS",
     "extrapolate", "iterate", "measure", "noise_floor", "plain_step", "translation",
 ]  # fmt: skip
 
@@ -35,8 +35,9 @@ __all__ = [
 STATUS, PASSES, ERROR, DUAL, EPS, COMPLETE = range(6)
 CONVERGED = 1.0
 
-# Factor between values of eps; 8 is as good.
-ANNEAL = 4.0
+# Share of the size of the costs where eps starts: above it the plan is next to the product of the weights. And the
+# factor between values of eps; 8 is as good.
+START, ANNEAL = 1 / 4, 4.0
 # Marginal error at which an eps that is not the last has done its work.
 _STAGE_ERROR = 0.03
 # Steps that acceleration looks back on, and below which tolerance it looks further: more than 8 help only there.

@@ -32,7 +32,7 @@ __all__ = ["solve_cloud"]
 Array = NDArray[np.float64]
 
 # Points of a group, and how few points are not grouped.
-_GROUP, _FEW = 4, 800
+_GROUP, _FEW = 4, 350
 # Mean square radius of the groups, in units that make it a cost, over the smallest eps they serve for.
 _BLUR = 1.0
 # The marginal error to which a coarse problem is solved.

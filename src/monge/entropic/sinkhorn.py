@@ -115,9 +115,9 @@ def sinkhorn(
     Notes
     -----
     Cuturi 2013, "Sinkhorn distances"; Chizat, Peyre, Schmitzer and Vialard 2018 for penalties. Problems of up to 512 x
-    512 places, or 1024 x 1024 for a tol below 1e-5, are solved whole in the C++ core. Points in up to three dimensions
-    are solved from coarse to fine, over those pairs that matter at the eps. The first call with a Grid compiles, for
-    some seconds; what is compiled is kept on disk.
+    512 places, or 1024 x 1024 for a tol below 1e-5, are solved whole in the C++ core. Points in up to three dimensions,
+    if more than 360 x 360, are solved from coarse to fine, over those pairs that matter at the eps. The first call with
+    a Grid compiles, for some seconds; what is compiled is kept on disk.
 
     Examples
     --------
@@ -233,7 +233,7 @@ def _iterate(task: Task, tol: float, max_iter: int, workers: int, progress: bool
             pairs, coarse = solve_cloud(task, tol, max_iter, workers, history, outcome, report)
         else:
             with kernel(cost, a, b, demands[0], workers) as passes:
-                first = task.first if task.first > 0.0 else passes.scale
+                first = task.first if task.first > 0.0 else iteration.START * passes.scale
                 options = demands, task.eps, first, tol, max_iter
                 drive(passes, a, b, *options, task.f, task.g, history, outcome, report)
             pairs, coarse = int(outcome[iteration.PASSES]) * n * m, 0

@@ -49,7 +49,7 @@ class Task:
     f, g : ndarray (n,), (m,)
         The start, and later the potentials.
     first : float
-        The eps to start from; zero for the scale of the costs.
+        The eps to start from; zero for one that suits the size of the costs.
     """
 
     def __init__(self, cost: Cost, a: Any, b: Any, demands: tuple[Marginal, Marginal], eps: float, init: Any) -> None:

@@ -7,7 +7,7 @@ A kernel holds a cost and the weights of one problem, and offers
                                    one pass; `single` allows it single precision; unless it has to be `sure` it may
                                    leave out pairs that an earlier pass found not to matter; returns whether it did not
     skipped                        the marginal error that a pass may leave out even so
-    scale                          the size of the costs, where eps starts
+    scale                          the size of the costs, which tells where eps starts
     noise                          what single precision adds to the marginal error, times eps; inf if it has none
 
 A sweep fills in, for potentials g (m,),

@@ -9,6 +9,7 @@ import numpy as np
 
 from monge.entropic import _small
 from monge.entropic.blocks import cost_block, squares_out_of_range
+from monge.entropic.kernels.select import is_low
 from monge.entropic.task import Outcome, Task
 from monge.problem.costs import Cost, CostMatrix, PointCloud
 
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["is_small", "solve_small"]
 
 # Pairs up to which products with a stored kernel matrix, on one thread, are sooner done than exponentials on several;
-# and the same for tolerances below `_PRECISE`, which only Newton's method reaches at a small eps.
-_SMALL, _SMALL_PRECISE, _PRECISE = 2**18, 2**20, 1e-5
+# the same for points that `levels` solves, which leaves most pairs out; and for tolerances below `_PRECISE`, which only
+# Newton's method reaches at a small eps.
+_SMALL, _SMALL_LOW, _SMALL_PRECISE, _PRECISE = 2**18, 2**17, 2**20, 1e-5
 # What the core counts with.
 _MOST_PASSES = 2**63 - 1
 # As the core numbers them.
@@ -29,7 +31,8 @@ _STORED, _GROUNDS = 0, {"euclidean": 1, "cityblock": 2, "cosine": 3}
 def is_small(cost: Cost, tol: float) -> bool:
     """Whether the core solves it."""
     n, m = cost.shape
-    return n * m <= (_SMALL_PRECISE if tol < _PRECISE else _SMALL) and isinstance(cost, CostMatrix | PointCloud)
+    most = _SMALL_PRECISE if tol < _PRECISE else _SMALL_LOW if is_low(cost) else _SMALL
+    return n * m <= most and isinstance(cost, CostMatrix | PointCloud)
 
 
 def solve_small(tasks: Sequence[Task], tol: float, max_iter: int, threads: int) -> list[Outcome]:
