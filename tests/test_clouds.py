@@ -206,3 +206,16 @@ class TestSinglePrecision:
         x, y = np.random.default_rng(0).random((2, 9, 2))
         with pytest.warns(monge.ConvergenceWarning):
             monge.sinkhorn(monge.PointCloud(x, y), eps=0.1, tol=5e-324, max_iter=3)
+
+    @pytest.mark.parametrize("seed", range(20))
+    def test_noise_is_no_more_than_is_said(self, seed):
+        # Clouds apart, and costs with a large part in common, have exponents that are large where they matter.
+        rng = np.random.default_rng(seed)
+        tol = 10.0 ** rng.uniform(-5.0, -4.0)
+        x, y = rng.random((600, 2)), rng.random((700, 2)) + rng.uniform(1.0, 15.0, 2)
+        b = rng.dirichlet(np.full(700, 0.5))
+        for cost in (monge.PointCloud(x, y), rng.random((600, 700)) + rng.uniform(1.0, 10.0)):
+            mean = cost.mean() if isinstance(cost, np.ndarray) else float(((x[:600] - y[:600]) ** 2).sum(axis=1).mean())
+            t = monge.sinkhorn(cost, None, b, eps=10.0 ** rng.uniform(-3.0, -2.0) * mean, tol=tol)
+            assert t.converged
+            assert t.marginal_error < 1.02 * tol

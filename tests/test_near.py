@@ -35,7 +35,7 @@ def passes(cost, a, b, eps, single, *, rows=None, threads=1, skipped=SKIPPED, g=
     f, s = np.zeros(n), np.zeros(m) if g is None else g.copy()
     guess = np.zeros(n) if guess is None else guess.copy()
     with Threads(threads) as pool:
-        kernel = CloudKernel(cost, a, b, rows or Balanced(), pool, skipped, guess)
+        kernel = CloudKernel(cost, a, b, (rows or Balanced(), Balanced()), pool, skipped, guess)
         start = s.copy()
         for _ in range(sure):
             complete = kernel.sweep(start, eps, single, True, f, s)
@@ -109,7 +109,7 @@ def test_lists_go_by_the_potentials_of_the_pass(single):
     g = good_start(cost, a, b, eps)
     f, s = np.zeros(300), np.zeros(417)
     with Threads(1) as pool:
-        kernel = CloudKernel(cost, a, b, Balanced(), pool, SKIPPED, f.copy())
+        kernel = CloudKernel(cost, a, b, (Balanced(), Balanced()), pool, SKIPPED, f.copy())
         kernel.sweep(g, eps, single, True, f, s)
         for seed in range(4):
             moved = g + (seed > 0) * eps * np.random.default_rng(seed).uniform(-1.0, 1.0, 417)
@@ -126,7 +126,7 @@ def test_lists_are_left_when_potentials_are_far_from_theirs():
     g = good_start(cost, a, b, eps)
     f, s = np.zeros(1000), np.zeros(1000)
     with Threads(1) as pool:
-        kernel = CloudKernel(cost, a, b, Balanced(), pool, 1e-5, f.copy())
+        kernel = CloudKernel(cost, a, b, (Balanced(), Balanced()), pool, 1e-5, f.copy())
         kernel.sweep(g, eps, True, True, f, s)
         assert not kernel.sweep(g + 100.0 * eps, eps, True, False, f, s)  # all alike: nothing has changed
         g[7] -= 40.0 * eps
@@ -142,7 +142,7 @@ def test_lists_leave_out_pairs_and_little_mass():
     g = good_start(cost, a, b, eps)
     f, s = np.zeros(2000), np.zeros(2000)
     with Threads(1) as pool:
-        kernel = CloudKernel(cost, a, b, Balanced(), pool, 1e-5, np.zeros(2000))
+        kernel = CloudKernel(cost, a, b, (Balanced(), Balanced()), pool, 1e-5, np.zeros(2000))
         assert kernel.sweep(g, eps, True, True, f, s)
         before = kernel.pairs
         assert kernel.sweep(g, eps, True, True, f, s)

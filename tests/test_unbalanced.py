@@ -9,6 +9,7 @@ import pytest
 from entropic_cases import assert_solved, objective
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.spatial.distance import cdist
 
 import monge
 
@@ -162,3 +163,50 @@ def test_a_plan_without_mass_is_not_without_error():
     )
     assert far.plan.sum() == 0.0
     assert far.marginal_error == 1.0
+
+
+class TestCloudsOfUnlikeMass:
+    """Plans that hold a small part of the weights, on clouds that are large enough for pairs to be skipped."""
+
+    @staticmethod
+    def clusters(rng, n):
+        return rng.random((6, 3))[rng.integers(6, size=n)] + 0.02 * rng.normal(size=(n, 3))
+
+    @staticmethod
+    def far(rng, n):
+        return rng.random((n, 2)) + 5.0 * rng.random(2)
+
+    @staticmethod
+    def outliers(rng, n):
+        return np.exp(1.5 * rng.normal(size=(n, 2)))
+
+    @pytest.mark.parametrize("seed", [16, 19, 45, 58])
+    @pytest.mark.parametrize("rho", [0.02, 0.06])
+    @pytest.mark.parametrize("ground", ["sqeuclidean", "euclidean"])
+    @pytest.mark.parametrize("draw", ["clusters", "far", "outliers"])
+    def test_same_as_all_pairs(self, draw, ground, rho, seed):
+        rng = np.random.default_rng(seed)
+        x, y = (getattr(self, draw)(rng, n) for n in (500, 400))
+        a, b = rng.dirichlet(np.full(500, 0.5)), rng.dirichlet(np.full(400, 0.5))
+        C = cdist(x, y, ground)
+        eps, marginals = 0.004 * C.mean(), monge.KL(rho * C.mean())
+        t = monge.sinkhorn(monge.PointCloud(x, y, ground), a, b, eps=eps, marginals=marginals, max_iter=600)
+        every = monge.sinkhorn(C, a, b, eps=eps, marginals=marginals, tol=1e-6)
+        assert t.converged
+        assert t.marginal_error < 1e-3
+        assert t.value == pytest.approx(every.value, rel=1e-3)
+        assert t.plan.sum() == pytest.approx(every.plan.sum(), rel=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("seed", "rho", "eps"), [(16, 5.0, 0.006), (19, 2.0, 0.003), (11, 2.0, 0.01), (28, 5.0, 0.003)]
+)
+@pytest.mark.parametrize("points", [True, False])
+def test_steps_that_lead_nowhere_are_not_taken_again(seed, rho, eps, points):
+    # Extrapolation over the bounds of TV can fail from the same potentials for ever.
+    rng = np.random.default_rng(seed)
+    x, y = (rng.integers(0, 6, size=(n, 1)).astype(float) for n in (700, 900))
+    a, b = rng.dirichlet(np.full(700, 0.5)), rng.dirichlet(np.full(900, 0.5))
+    cost = monge.PointCloud(x, y, "cityblock") if points else np.abs(x - y.T)
+    t = monge.sinkhorn(cost, a, b, eps=eps, marginals=monge.TV(rho), max_iter=1000)
+    assert t.converged

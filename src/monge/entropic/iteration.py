@@ -48,6 +48,8 @@ _TRUSTED_RESIDUAL = 10.0
 _LONGEST_STEP = 40.0
 # A step that lowers the dual is shortened by this factor, so often, before it is taken back.
 _SHORTEN, _SHORTER = 0.25, 1
+# One taken back after the other is followed by plain steps, twice as many each time, at most 2 to the power of this.
+_LONGEST_PAUSE = 5
 # Added to the unit diagonal of the least squares problem: in its directions below this there is only noise.
 _RIDGE = 1e-13
 # Single precision that adds more than this to the error is no help.
@@ -114,7 +116,7 @@ def iterate(
         enough = goal > 2.0 * floor
         single = enough or floor < _NOISY
         stop = goal - floor if enough else max(0.9 * goal, floor)
-        taken, accelerated, shorter = 0, False, 0
+        taken, accelerated, shorter, refused, pause = 0, False, 0, 0, 0
         safe_dual, safe_error, best, waiting = -np.inf, np.inf, np.inf, 0
         sure, unsure = False, 0
         while True:
@@ -153,10 +155,16 @@ def iterate(
                 else:  # the changes are forgotten, but not the step they led away from
                     g[:] = safe
                     taken, accelerated, shorter = 1, False, 0
+                    pause = 2 ** min(refused, _LONGEST_PAUSE) - 1
+                    refused += 1
                 continue
+            if accelerated:
+                refused = 0
             shorter = 0
             plain_step(a, b, kl_a, kl_b, cap_b, eps, translate, f, g, s, safe)
             safe_dual, safe_error = dual, error
+            taken = taken if pause == 0 else 0
+            pause = max(pause - 1, 0)
             accelerated = extrapolate(b, cap_b, eps, taken, safe, g, memory, gram)
             taken += 1
         # The plain step of the last potentials starts the next eps.

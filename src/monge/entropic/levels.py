@@ -111,7 +111,7 @@ def solve_cloud(
             if depth == 0:
                 skipped, goal = max(min(_SKIPPED, _SKIPPED_OF_TOL * tol), sys.float_info.min), tol
             a, b = level.x.weights, level.y.weights
-            kernel = CloudKernel(level.cost, a, b, demands[0], threads, skipped, f.copy())
+            kernel = CloudKernel(level.cost, a, b, demands, threads, skipped, f.copy())
             first = first or kernel.scale
             last = eps if depth == 0 else _last(level, levels[depth - 1], eps, first)
             start = kernel, a, b, demands, last
@@ -172,7 +172,7 @@ def _lift(
     """Potentials of the finer level: those of the groups for f, softmins over the coarse rows for g."""
     guess = fine.y.of_groups(g)
     across = PointCloud(fine.y.points, coarse.x.points, coarse.cost.cost)
-    kernel = CloudKernel(across, fine.y.weights, coarse.x.weights, columns, threads, _SKIPPED, guess)
+    kernel = CloudKernel(across, fine.y.weights, coarse.x.weights, (columns, Balanced()), threads, _SKIPPED, guess)
     lifted = guess.copy()
     kernel.sweep(f, eps, True, True, lifted, np.empty(len(f)))
     return fine.x.of_groups(f), lifted

@@ -37,6 +37,10 @@ _PARALLEL = 2**17
 _MOST = 0.5
 # By how much, in units of eps, pairs may become more likely before they are listed anew.
 _DRIFT = 16.0
+# In units of eps, by how much more one row of a block may fall short of its weight than another.
+_UNEVEN = 5.0
+# What columns get that want less, as a share of the mean; and the largest exponent that is taken at its word.
+_LEAST, _FARTHEST = 0.01, 300.0
 # A column that is short of its weight by more than this, over what may be skipped of it, is summed again.
 _LOST = 100.0
 # Pairs that may be spent on that, as a fraction of those of the pass.
@@ -57,12 +61,15 @@ class CloudKernel:
     iterate = staticmethod(iterate)
 
     def __init__(
-        self, cost: PointCloud, a: Array, b: Array, rows: Marginal, threads: Threads, skipped: float, shift: Array
-    ) -> None:
-        self.a, self.b, self.rows, self.skipped = a, b, rows, skipped
-        self.scale, noise = cost_scale(cost)
-        # Local coordinates and potentials are small.
-        self.noise = 0.5 * noise
+        self, cost: PointCloud, a: Array, b: Array, demands: tuple[Marginal, Marginal], threads: Threads,
+        skipped: float, shift: Array,
+    ) -> None:  # fmt: skip
+        self.a, self.b, self.skipped = a, b, skipped
+        self.rows, self.columns = demands
+        scale = cost_scale(cost)
+        self.scale = scale.size
+        # Local coordinates and potentials are small, unless the clouds are apart.
+        self.noise = (0.2 + 0.8 * scale.least / scale.mean) * scale.noise if scale.mean > 0.0 else scale.noise
         self._x, self._y, self._metric, self._power, self._per_unit = _form(cost)
         self._log_a, self._log_b = np.log2(a), np.log2(b)
         n, m = cost.shape
@@ -90,15 +97,17 @@ class CloudKernel:
         self._shift /= unit
         beta = g / unit
         damp, cap = 1.0 / (1.0 + eps / self.rows.kl), self.rows.cap / unit
-        by_list = not sure and self._lists is not None and self._lists[:2] == (eps, single) and self._near(g, eps)
+        wanted = self._wanted(g)
+        by_list = not sure and self._lists is not None and self._lists[:2] == (eps, single) and self._near(g, f, eps)
         whole = not by_list and eps >= self._dense
         chunks, cuts = self._chunks, self._cuts
         bounds = None
         if not by_list and not whole:
-            bounds = Bounds(self._y, beta, self._log_b + math.log2(m), scale, self._metric[0] == SQUARE)
+            heights = beta if wanted is self.b else beta + np.maximum(np.log2(self.b / wanted), 0.0)
+            bounds = Bounds(self._y, heights, self._log_b + math.log2(m), scale, self._metric[0] == SQUARE)
         beta += self._log_b
         common = Pass(
-            self._x, self._y, scale, self._metric, beta, self._log_a, self.b, damp, cap, self._shift, f, single
+            self._x, self._y, scale, self._metric, beta, self._log_a, wanted, damp, cap, self._shift, f, single
         )
         pairs, needed = [0] * chunks, [0] * chunks
         lists: list[Lists | None] = self._lists[2] if by_list and self._lists is not None else [None] * chunks
@@ -125,10 +134,24 @@ class CloudKernel:
         self._shift *= unit
         return not by_list
 
-    def _near(self, g: Array, eps: float) -> bool:
-        """Whether pairs that were left out of the lists still do not matter."""
+    def _wanted(self, g: Array) -> Array:
+        """The column sums that g calls for, or more: what is skipped has to be little beside these."""
+        if math.isinf(self.columns.kl):
+            return self.b
+        factors = np.exp(np.clip(-g / self.columns.kl, -_FARTHEST, _FARTHEST))
+        return self.b * np.maximum(factors, _LEAST * float(self.b @ factors) / float(self.b.sum()))
+
+    def _near(self, g: Array, f: Array, eps: float) -> bool:
+        """Whether pairs that are not listed do not matter, to any row or column."""
         moved = g - self._listed  # and the rows by no more than the opposite
-        return float(moved.max() - moved.min()) <= _DRIFT * eps
+        if float(moved.max() - moved.min()) > _DRIFT * eps:
+            return False
+        if self.rows.fixed:
+            return True
+        # Rows that send next to nothing have no say in what their block lists.
+        short, starts = self._shift - f, np.arange(0, len(f), BLOCK)
+        uneven = np.maximum.reduceat(short, starts) - np.minimum.reduceat(short, starts)
+        return float(uneven.max()) <= _UNEVEN * eps
 
 
 def _form(cost: PointCloud) -> tuple[Array, Array, tuple[int, float], float, float]:

@@ -51,7 +51,8 @@ class CpuKernel:
 
     def __init__(self, cost: CostMatrix | PointCloud, a: Array, b: Array, rows: Marginal, threads: int) -> None:
         self.cost, self.a, self.b, self.rows = cost, a, b, rows
-        self.scale, self.noise = cost_scale(cost)
+        scale = cost_scale(cost)
+        self.scale, self.noise = scale.size, scale.noise
         self._packed: tuple[bool, Any, float] | None = None
         self._uses = 0
         with np.errstate(divide="ignore"):

@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from monge.entropic.blocks import sampled_costs
 from monge.problem.costs import CostMatrix, PointCloud
 
-__all__ = ["cost_scale"]
+__all__ = ["Scale", "cost_scale"]
 
 # Error in the marginals that single precision makes, per largest cost over eps.
-_NOISE = 2e-8
+_NOISE = 5e-8
 # Costs from here to its inverse keep clear of the ends of single precision's range.
 _HELD = 1e-25
 # Powers below which distances that single precision takes for zero have costs that count.
 _FLAT = 1.0
 
 
-def cost_scale(cost: CostMatrix | PointCloud) -> tuple[float, float]:
-    """The mean cost above the least one, roughly; and what single precision adds to the marginal error, times eps."""
+class Scale(NamedTuple):
+    """Of some of the costs."""
+
+    least: float
+    mean: float
+    noise: float  # what single precision adds to the marginal error, times eps; inf if it has none
+
+    @property
+    def size(self) -> float:
+        """The mean above the least: a common part of all costs does not matter."""
+        return self.mean - self.least
+
+
+def cost_scale(cost: CostMatrix | PointCloud) -> Scale:
+    """That of a sample of the costs."""
     some = sampled_costs(cost)
     some = some[np.isfinite(some)]
     if not some.size:
-        return 0.0, np.inf
+        return Scale(0.0, 0.0, np.inf)
     low, mean = float(some.min()), float(some.mean())
     size = float(np.abs(some).max())
     held = cost.power >= _FLAT if isinstance(cost, PointCloud) else _HELD < size < 1.0 / _HELD
-    return mean - low, _NOISE * size if held else np.inf
+    return Scale(low, mean, _NOISE * size if held else np.inf)
