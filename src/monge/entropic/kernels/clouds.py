@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from monge.entropic._near import (
 )  # fmt: skip
 from monge.entropic.kernels.loop import iterate
 from monge.entropic.kernels.packed import centred
-from monge.entropic.kernels.scale import cost_scale
+from monge.entropic.kernels.scale import Scale, cost_scale
 from monge.entropic.kernels.threads import Threads
 from monge.entropic.marginals import Marginal
 from monge.problem.costs import PointCloud
@@ -66,10 +67,7 @@ class CloudKernel:
     ) -> None:  # fmt: skip
         self.a, self.b, self.skipped = a, b, skipped
         self.rows, self.columns = demands
-        scale = cost_scale(cost)
-        self.scale = scale.size
-        # Local coordinates and potentials are small, unless the clouds are apart.
-        self.noise = (0.2 + 0.8 * scale.least / scale.mean) * scale.noise if scale.mean > 0.0 else scale.noise
+        self._cost = cost
         self._x, self._y, self._metric, self._power, self._per_unit = _form(cost)
         self._log_a, self._log_b = np.log2(a), np.log2(b)
         n, m = cost.shape
@@ -83,6 +81,20 @@ class CloudKernel:
         self._dense = math.inf
         self._last_pairs = n * m
         self.pairs = 0
+
+    @cached_property
+    def _cost_scale(self) -> Scale:
+        return cost_scale(self._cost)
+
+    @property
+    def scale(self) -> float:
+        return self._cost_scale.size
+
+    @property
+    def noise(self) -> float:
+        # Local coordinates and potentials are small, unless the clouds are apart.
+        least, mean, noise = self._cost_scale
+        return (0.2 + 0.8 * least / mean) * noise if mean > 0.0 else noise
 
     def restart(self, shift: Array) -> None:
         """Forgets what it knows of earlier potentials; `shift` (n,) are new ones of the rows."""
