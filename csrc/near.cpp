@@ -14,10 +14,10 @@ constexpr std::size_t all_rows = 256;
 constexpr std::int32_t join = 4;
 /// By how much a row's potential may be above that by which its columns were chosen, before they are chosen again.
 constexpr double slack = 0.5;
-/// Bytes of powers that are kept, over all rows: about what a last cache holds. Beyond that, exponentials are faster.
-constexpr double most_kept = 1 << 25;
 /// How often that may happen: more than three times only if potentials are too large to be told apart.
 constexpr int tries = 8;
+/// Bytes of powers that are kept, over all rows: about what a last cache holds. Beyond that, exponentials are faster.
+constexpr double most_kept = 1 << 24;
 
 template <class T>
 const BlockKernels<T>& block_kernels();
@@ -71,6 +71,8 @@ NearCount screen(const NearPass& pass, std::size_t first, std::size_t last, cons
     std::fill(sums, sums + pass.m, 0.0);
     lists->starts.assign(1, 0);
     lists->runs.clear();
+    lists->kept.clear();
+    lists->beta.clear();
     NearCount count = {0, 0};
     for (std::size_t start = first; start < last; start += near_rows) {
         const std::size_t stop = std::min(start + near_rows, last), size = stop - start;
@@ -122,9 +124,15 @@ public:
         if (lists->kept.empty()) measure(static_cast<double>(last - first) / static_cast<double>(pass.n));
         if (!fits()) return;
         moved_ = aligned<T>(pass.m);
-        known_ = lists->powers != nullptr && with.moved(pass.beta, lists->beta.data(), pass.m, moved_.get());
+        known_ = !lists->beta.empty() && with.moved(pass.beta, lists->beta.data(), pass.m, moved_.get());
         if (known_) return;
-        if (lists->powers == nullptr) lists->powers = aligned<unsigned char>(lists->kept.back() * sizeof(T));
+        const std::size_t bytes = lists->kept.back() * sizeof(T);
+        if (lists->room < bytes) {
+            lists->room = 0;
+            lists->powers.reset();  // before there is more
+            lists->powers = aligned<unsigned char>(bytes);
+            lists->room = bytes;
+        }
         lists->bases.resize((lists->kept.size() - 1) * near_rows);
         lists->beta.assign(pass.beta, pass.beta + pass.m);
     }

@@ -23,7 +23,7 @@ struct NearPass {
     double exponent;  // of a distance that is raised to a power
     const double* beta;  // potentials of the columns, and the logarithms of their weights
     const double* log_a;
-    const double* b;
+    const double* b;  // what the columns are to get: the weights, or less, in an unbalanced problem
     double damp, cap;
     double* shift;  // guesses of the rows' undamped potentials, which become those
     double* f;      // the potentials of the rows

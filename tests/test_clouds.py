@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from entropic_cases import assert_solved
+from scipy.spatial.distance import cdist
 
 import monge
 from monge.entropic.kernels.cpu import CpuKernel
@@ -214,8 +215,14 @@ class TestSinglePrecision:
         tol = 10.0 ** rng.uniform(-5.0, -4.0)
         x, y = rng.random((600, 2)), rng.random((700, 2)) + rng.uniform(1.0, 15.0, 2)
         b = rng.dirichlet(np.full(700, 0.5))
-        for cost in (monge.PointCloud(x, y), rng.random((600, 700)) + rng.uniform(1.0, 10.0)):
-            mean = cost.mean() if isinstance(cost, np.ndarray) else float(((x[:600] - y[:600]) ** 2).sum(axis=1).mean())
+        part = x.copy()
+        part[: rng.integers(100, 600), 0] += 30.0  # these alone have far to go
+        for cost in (
+            monge.PointCloud(x, y),
+            monge.PointCloud(part, y),
+            rng.random((600, 700)) + rng.uniform(1.0, 10.0),
+        ):
+            mean = cost.mean() if isinstance(cost, np.ndarray) else float(cdist(cost.x, cost.y, "sqeuclidean").mean())
             t = monge.sinkhorn(cost, None, b, eps=10.0 ** rng.uniform(-3.0, -2.0) * mean, tol=tol)
             assert t.converged
             assert t.marginal_error < 1.02 * tol

@@ -184,9 +184,10 @@ class TestCloudsOfUnlikeMass:
     @pytest.mark.parametrize("rho", [0.02, 0.06])
     @pytest.mark.parametrize("ground", ["sqeuclidean", "euclidean"])
     @pytest.mark.parametrize("draw", ["clusters", "far", "outliers"])
-    def test_same_as_all_pairs(self, draw, ground, rho, seed):
+    @pytest.mark.parametrize("scale", [1.0, 2.0**20])
+    def test_same_as_all_pairs(self, draw, ground, rho, seed, scale):
         rng = np.random.default_rng(seed)
-        x, y = (getattr(self, draw)(rng, n) for n in (500, 400))
+        x, y = (scale * getattr(self, draw)(rng, n) for n in (500, 400))
         a, b = rng.dirichlet(np.full(500, 0.5)), rng.dirichlet(np.full(400, 0.5))
         C = cdist(x, y, ground)
         eps, marginals = 0.004 * C.mean(), monge.KL(rho * C.mean())
@@ -196,6 +197,18 @@ class TestCloudsOfUnlikeMass:
         assert t.marginal_error < 1e-3
         assert t.value == pytest.approx(every.value, rel=1e-3)
         assert t.plan.sum() == pytest.approx(every.plan.sum(), rel=1e-2)
+
+    @pytest.mark.parametrize("scale", [2.0**-20, 2.0**20])
+    def test_units_do_not_matter(self, scale):
+        rng = np.random.default_rng(0)
+        x, y = rng.random((2, 1500, 2))
+
+        def solve(unit):
+            return monge.sinkhorn(monge.PointCloud(unit * x, unit * y), eps=5e-4 * unit**2, marginals=monge.KL(unit**2))
+
+        t, other = solve(1.0), solve(scale)
+        assert t.stats["pairs"] == other.stats["pairs"]
+        assert t.stats["pairs"] < 0.3 * t.iterations * 1500**2
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,12 @@ void check_kept(size_t n, size_t m, NearGround ground, bool single) {
     if (lists.powers == nullptr) ++failed, std::printf("nothing was kept, n = %zu, m = %zu\n", n, m);
     std::mt19937 engine(1);
     for (double far : {0.0, 2.0, 30.0, 49.0, 60.0, 1000.0, 1.0}) {
+        if (far == 30.0) {  // filled in anew, in the same memory
+            all.beta = all.log_b;
+            monge::screened(pass, single, 0, n, bounds, -20.0, sums.data(), &lists);
+            if (!lists.beta.empty()) ++failed, std::printf("old powers are known, n = %zu, m = %zu\n", n, m);
+            monge::listed(pass, single, 0, n, &lists, sums.data());
+        }
         const std::vector<double> from = all.shift;
         for (size_t j = 0; j < m; ++j)
             all.beta[j] = all.log_b[j] - far * static_cast<double>(engine()) / 4294967296.0;

@@ -37,7 +37,13 @@ class Pass:
         single: bool,
     ) -> None: ...
     def screened(
-        self, first: int, last: int, bounds: Bounds, log_tau: float, sums: NDArray[np.float64]
+        self,
+        first: int,
+        last: int,
+        bounds: Bounds,
+        log_tau: float,
+        sums: NDArray[np.float64],
+        old: Lists | None = None,
     ) -> tuple[int, int, Lists]: ...
     def listed(self, first: int, last: int, lists: Lists | None, sums: NDArray[np.float64]) -> int: ...
     def columns(

@@ -101,9 +101,11 @@ cdef class Pass:
         self.at.beta, self.at.log_a, self.at.b = &beta[0], &log_a[0], &b[0]
         self.at.shift, self.at.f = &shift[0], &f[0]
 
-    def screened(self, size_t first, size_t last, Bounds bounds not None, double log_tau, double[::1] sums):
-        """Rows over all columns that matter, which are listed, too; the pairs gone over, and those that were needed."""
-        cdef Lists lists = Lists()
+    def screened(self, size_t first, size_t last, Bounds bounds not None, double log_tau, double[::1] sums,
+                 Lists old=None):
+        """Rows over all columns that matter, which are listed, too; the pairs gone over, those that were needed, and
+        the lists, in the place of old ones."""
+        cdef Lists lists = Lists() if old is None else old
         cdef NearCount count
         with nogil:
             count = _screened(self.at, self.single, first, last, bounds.bounds[0], log_tau, &sums[0], &lists.lists)

@@ -112,7 +112,7 @@ def solve_cloud(
                 skipped, goal = max(min(_SKIPPED, _SKIPPED_OF_TOL * tol), sys.float_info.min), tol
             a, b = level.x.weights, level.y.weights
             kernel = CloudKernel(level.cost, a, b, demands, threads, skipped, f.copy())
-            first = first or kernel.scale
+            first = first or kernel.scale  # all the way: coarse passes cost next to nothing
             last = eps if depth == 0 else _last(level, levels[depth - 1], eps, first)
             start = kernel, a, b, demands, last
             if drive(*start, first, goal, max_iter, f, g, history, outcome, report, impatient=task.balanced):

@@ -115,9 +115,9 @@ def sinkhorn(
     Notes
     -----
     Cuturi 2013, "Sinkhorn distances"; Chizat, Peyre, Schmitzer and Vialard 2018 for penalties. Problems of up to 512 x
-    512 places, or 1024 x 1024 for a tol below 1e-5, are solved whole in the C++ core. Points in up to three dimensions,
-    if more than 360 x 360, are solved from coarse to fine, over those pairs that matter at the eps. The first call with
-    a Grid compiles, for some seconds; what is compiled is kept on disk.
+    512 places (360 x 360 for points in up to three dimensions), or 1024 x 1024 for a tol below 1e-5, are solved whole
+    in the C++ core. Larger clouds in up to three dimensions are solved from coarse to fine, over those pairs that
+    matter at the eps. The first call with a Grid compiles, for some seconds; what is compiled is kept on disk.
 
     Examples
     --------

@@ -92,9 +92,9 @@ class CloudKernel:
 
     @property
     def noise(self) -> float:
-        # Local coordinates and potentials are small, unless the clouds are apart.
-        least, mean, noise = self._cost_scale
-        return (0.2 + 0.8 * least / mean) * noise if mean > 0.0 else noise
+        # Local coordinates and potentials are small, unless mass has far to go.
+        _, mean, nearest, noise = self._cost_scale
+        return (0.2 + 0.8 * nearest / mean) * noise if mean > 0.0 else noise
 
     def restart(self, shift: Array) -> None:
         """Forgets what it knows of earlier potentials; `shift` (n,) are new ones of the rows."""
@@ -105,12 +105,12 @@ class CloudKernel:
         n, m = len(f), len(g)
         unit = eps * _LN2
         scale = min((self._per_unit / unit) ** (1.0 / self._power), _FINEST[0 if single else 1])
+        by_list = not sure and self._lists is not None and self._lists[:2] == (eps, single) and self._near(g, f, eps)
+        wanted = self._wanted(g)
         f /= unit
         self._shift /= unit
         beta = g / unit
         damp, cap = 1.0 / (1.0 + eps / self.rows.kl), self.rows.cap / unit
-        wanted = self._wanted(g)
-        by_list = not sure and self._lists is not None and self._lists[:2] == (eps, single) and self._near(g, f, eps)
         whole = not by_list and eps >= self._dense
         chunks, cuts = self._chunks, self._cuts
         bounds = None
@@ -122,14 +122,14 @@ class CloudKernel:
             self._x, self._y, scale, self._metric, beta, self._log_a, wanted, damp, cap, self._shift, f, single
         )
         pairs, needed = [0] * chunks, [0] * chunks
-        lists: list[Lists | None] = self._lists[2] if by_list and self._lists is not None else [None] * chunks
+        lists: list[Lists | None] = self._lists[2] if self._lists is not None else [None] * chunks
 
         def work(k: int) -> None:
             rows, sums = (cuts[k], cuts[k + 1]), self._sums[k]
             if bounds is not None:
-                pairs[k], needed[k], lists[k] = common.screened(*rows, bounds, math.log2(self.skipped), sums)
+                pairs[k], needed[k], lists[k] = common.screened(*rows, bounds, math.log2(self.skipped), sums, lists[k])
             else:
-                pairs[k] = common.listed(*rows, lists[k], sums)
+                pairs[k] = common.listed(*rows, lists[k] if by_list else None, sums)
 
         self._threads.share(chunks, work, worth=self._last_pairs > _PARALLEL)
         done = sum(pairs)

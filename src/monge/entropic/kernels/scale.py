@@ -24,6 +24,7 @@ class Scale(NamedTuple):
 
     least: float
     mean: float
+    nearest: float  # the mean of what the least costs of the rows are, or of the columns if that is more
     noise: float  # what single precision adds to the marginal error, times eps; inf if it has none
 
     @property
@@ -35,10 +36,11 @@ class Scale(NamedTuple):
 def cost_scale(cost: CostMatrix | PointCloud) -> Scale:
     """That of a sample of the costs."""
     some = sampled_costs(cost)
-    some = some[np.isfinite(some)]
-    if not some.size:
-        return Scale(0.0, 0.0, np.inf)
-    low, mean = float(some.min()), float(some.mean())
-    size = float(np.abs(some).max())
+    finite = some[np.isfinite(some)]
+    if not finite.size:
+        return Scale(0.0, 0.0, 0.0, np.inf)
+    low, mean = float(finite.min()), float(finite.mean())
+    nearest = max(float(least[least < np.inf].mean()) for least in (some.min(axis=0), some.min(axis=1)))
+    size = float(np.abs(finite).max())
     held = cost.power >= _FLAT if isinstance(cost, PointCloud) else _HELD < size < 1.0 / _HELD
-    return Scale(low, mean, _NOISE * size if held else np.inf)
+    return Scale(low, mean, nearest, _NOISE * size if held else np.inf)
