@@ -168,6 +168,18 @@ def test_outliers_do_not_hold_up_the_others(seed):
     assert t.marginal_error < 1e-3
 
 
+@pytest.mark.parametrize("gap", [30.0, 300.0])
+@pytest.mark.parametrize("more", [3, 64])
+def test_a_few_points_far_from_their_targets(gap, more):
+    # What has to cross is so little that passes alone take thousands to find the potentials for it.
+    x, y = np.random.default_rng(0).normal(size=(2, 1500, 2))
+    x[:700, 0] += gap
+    y[: 700 + more, 0] += gap
+    t = monge.sinkhorn(monge.PointCloud(x, y), eps=0.05, max_iter=600)
+    assert_solved(t, 1e-3)
+    assert len(t.stats["errors"]) == t.iterations  # over both starts
+
+
 class TestSinglePrecision:
     """What is known of costs in single precision is not the same for all of them."""
 

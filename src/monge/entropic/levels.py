@@ -37,8 +37,8 @@ _GROUP, _FEW = 4, 350
 _BLUR = 1.0
 # The marginal error to which a coarse problem is solved.
 _ROUGH = 0.005
-# Points of a coarse problem that is solved exactly.
-_EXACT = 1000
+# Points of a problem that is solved exactly; coarser ones know less well how far potentials are apart.
+_EXACT = 4000
 # What passes may skip: of the weights at a coarse level, and of the tolerance at the last.
 _SKIPPED, _SKIPPED_OF_TOL = 1e-5, 0.01
 
