@@ -8,7 +8,7 @@
 #include <immintrin.h>
 #endif
 
-#include "isa_name.hpp"
+#include "isa.hpp"
 
 namespace monge {
 namespace {
@@ -20,13 +20,7 @@ constexpr double infinity = HUGE_VAL;
 
 // One register of doubles of the instruction set that is compiled for. The vector extension of GCC and Clang is used
 // because loops over small arrays of lanes are compiled to stores and loads between the iterations.
-#if defined(__AVX512F__)
-constexpr size_t width = 8;
-#elif defined(__AVX__)
-constexpr size_t width = 4;
-#else
-constexpr size_t width = 2;
-#endif
+constexpr size_t width = vector_bytes / sizeof(double);
 typedef double Vector __attribute__((vector_size(8 * width)));
 typedef long long Mask __attribute__((vector_size(8 * width)));  // all ones where a comparison holds
 

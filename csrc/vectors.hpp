@@ -12,28 +12,20 @@
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #endif
 
-#include "isa_name.hpp"
+#include "isa.hpp"
 
 namespace monge {
 namespace {
 
 using std::size_t;
 
-#if defined(__AVX512F__)
-constexpr size_t bytes = 64;
-#elif defined(__AVX__)
-constexpr size_t bytes = 32;
-#else
-constexpr size_t bytes = 16;
-#endif
-
 template <class T>
 struct Lanes;
 
 template <>
 struct Lanes<float> {
-    typedef float Vector __attribute__((vector_size(bytes)));
-    typedef int Whole __attribute__((vector_size(bytes)));
+    typedef float Vector __attribute__((vector_size(vector_bytes)));
+    typedef int Whole __attribute__((vector_size(vector_bytes)));
     static constexpr int mantissa = 23;
     static constexpr float low = -126.0f, high = 120.0f, round = 12582912.0f;  // 1.5 2^23
     // 2^r for |r| <= 1/2 by interpolation in Chebyshev's nodes; relative error 1e-7.
@@ -47,8 +39,8 @@ struct Lanes<float> {
 
 template <>
 struct Lanes<double> {
-    typedef double Vector __attribute__((vector_size(bytes)));
-    typedef long long Whole __attribute__((vector_size(bytes)));
+    typedef double Vector __attribute__((vector_size(vector_bytes)));
+    typedef long long Whole __attribute__((vector_size(vector_bytes)));
     static constexpr int mantissa = 52;
     static constexpr double low = -1022.0, high = 1000.0, round = 6755399441055744.0;  // 1.5 2^52
     // Relative error 5e-18, before rounding.
@@ -66,7 +58,7 @@ struct Lanes<double> {
 template <class T>
 using Vector = typename Lanes<T>::Vector;
 template <class T>
-constexpr size_t width = bytes / sizeof(T);
+constexpr size_t width = vector_bytes / sizeof(T);
 
 template <class T, class S>
 inline Vector<T> load(const S* p) {
@@ -75,7 +67,7 @@ inline Vector<T> load(const S* p) {
 }
 template <class T>
 inline void store(T* p, Vector<T> x) {
-    typedef T Packed __attribute__((vector_size(bytes), aligned(alignof(T)), may_alias));
+    typedef T Packed __attribute__((vector_size(vector_bytes), aligned(alignof(T)), may_alias));
     *reinterpret_cast<Packed*>(p) = x;
 }
 template <class T>

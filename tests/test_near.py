@@ -67,6 +67,14 @@ def good_start(cost, a, b, eps):
             return s
 
 
+def started(n, m, rel):
+    """The squared distances of clouds, the weights, eps as a share of the mean cost, and a start of the columns."""
+    x, y, a, b = clouds(n, m)
+    cost = monge.PointCloud(x, y)
+    eps = rel * scale(cost)
+    return cost, a, b, eps, good_start(cost, a, b, eps)
+
+
 @pytest.mark.parametrize("single", [True, False])
 @pytest.mark.parametrize("ground", GROUNDS, ids=str)
 @pytest.mark.parametrize("lists", [0, 1, 3])
@@ -103,10 +111,7 @@ def test_sizes(d, n, m):
 @pytest.mark.parametrize("single", [True, False])
 def test_lists_go_by_the_potentials_of_the_pass(single):
     # From the second pass on, they read what the first one computed.
-    x, y, a, b = clouds(300, 417)
-    cost = monge.PointCloud(x, y)
-    eps = 0.002 * scale(cost)
-    g = good_start(cost, a, b, eps)
+    cost, a, b, eps, g = started(300, 417, 0.002)
     f, s = np.zeros(300), np.zeros(417)
     with Threads(1) as pool:
         kernel = CloudKernel(cost, a, b, (Balanced(), Balanced()), pool, SKIPPED, f.copy())
@@ -120,10 +125,7 @@ def test_lists_go_by_the_potentials_of_the_pass(single):
 
 
 def test_lists_are_left_when_potentials_are_far_from_theirs():
-    x, y, a, b = clouds(1000, 1000)
-    cost = monge.PointCloud(x, y)
-    eps = 0.002 * scale(cost)
-    g = good_start(cost, a, b, eps)
+    cost, a, b, eps, g = started(1000, 1000, 0.002)
     f, s = np.zeros(1000), np.zeros(1000)
     with Threads(1) as pool:
         kernel = CloudKernel(cost, a, b, (Balanced(), Balanced()), pool, 1e-5, f.copy())
@@ -136,10 +138,7 @@ def test_lists_are_left_when_potentials_are_far_from_theirs():
 
 
 def test_lists_leave_out_pairs_and_little_mass():
-    x, y, a, b = clouds(2000, 2000)
-    cost = monge.PointCloud(x, y)
-    eps = 0.001 * scale(cost)
-    g = good_start(cost, a, b, eps)
+    cost, a, b, eps, g = started(2000, 2000, 0.001)
     f, s = np.zeros(2000), np.zeros(2000)
     with Threads(1) as pool:
         kernel = CloudKernel(cost, a, b, (Balanced(), Balanced()), pool, 1e-5, np.zeros(2000))

@@ -60,21 +60,14 @@ def column_softmins(
     cost: CostMatrix | PointCloud, weights: NDArray[np.float64], columns: NDArray[np.intp], eps: float
 ) -> NDArray[np.float64]:
     """-eps log sum_i exp(weights_i - C_ij / eps) for some columns j, whatever the numbers; +inf for an empty sum."""
-    out = np.empty(len(columns))
+    across, out = turned(cost), np.empty(len(columns))
     for block in row_blocks(len(columns), len(weights)):
-        exponents = weights - _columns(cost, columns[block]) / eps
+        exponents = weights - cost_block(across, columns[block]) / eps
         top = exponents.max(axis=1, keepdims=True)
         top[~(top > -np.inf)] = 0.0
         with np.errstate(divide="ignore", under="ignore"):
             out[block] = -eps * (top[:, 0] + np.log(np.exp(exponents - top).sum(axis=1)))
     return out
-
-
-def _columns(cost: CostMatrix | PointCloud, columns: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Costs (k, n) between some columns and all rows."""
-    if isinstance(cost, CostMatrix):
-        return cost.C[:, columns].T.astype(np.float64)
-    return _distances(cost, cost.y[columns], cost.x)
 
 
 def row_blocks(n: int, m: int, numbers: int = _BLOCK) -> Iterator[slice]:

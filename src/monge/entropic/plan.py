@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from monge.entropic._rows import panel_size, plan_entries, plan_entropy, plan_product, plan_sums
 from monge.entropic.blocks import cost_block, row_blocks, turned
 from monge.entropic.kernels.packed import in_panels, packed_points
-from monge.entropic.kernels.threads import Threads
+from monge.entropic.kernels.threads import CHUNKS, Threads
 from monge.problem.arrays import available_threads, real_array, require_memory
 from monge.problem.costs import Cost, CostMatrix, Grid, PointCloud
 
@@ -25,8 +25,6 @@ __all__ = ["LazyPlan", "over_chunks"]
 Array = NDArray[np.float64]
 Result = TypeVar("Result")
 
-# Chunks of rows, whose sums are added up in their order: any number of threads gives the same bits.
-_CHUNKS = 16
 # Pairs from which threads pay for their start.
 _PARALLEL = 2**19
 # Entries at a time, which stay in cache between the few operations on them.
@@ -37,7 +35,7 @@ _LN2 = math.log(2.0)
 
 def over_chunks(n: int, m: int, work: Callable[[slice], Result]) -> list[Result]:
     """work(rows) for all chunks of n rows of m numbers, on all processors; in their order."""
-    chunks = min(_CHUNKS, n)
+    chunks = min(CHUNKS, n)
     results: list[Any] = [None] * chunks
 
     def one(k: int) -> None:

@@ -22,7 +22,7 @@ from monge.entropic._near import (
 from monge.entropic.kernels.loop import iterate
 from monge.entropic.kernels.packed import centred
 from monge.entropic.kernels.scale import Scale, cost_scale
-from monge.entropic.kernels.threads import Threads
+from monge.entropic.kernels.threads import CHUNKS, PARALLEL, Threads
 from monge.entropic.marginals import Marginal
 from monge.problem.costs import PointCloud
 
@@ -30,10 +30,6 @@ __all__ = ["CloudKernel"]
 
 Array = NDArray[np.float64]
 
-# Chunks of rows, each with column sums of its own; a cut finer than the number of threads evens out their speeds.
-CHUNKS = 16
-# Pairs from which threads pay for their start.
-_PARALLEL = 2**17
 # The fraction of all pairs from which passes go over all.
 _MOST = 0.5
 # By how much, in units of eps, pairs may become more likely before they are listed anew.
@@ -131,7 +127,7 @@ class CloudKernel:
             else:
                 pairs[k] = common.listed(*rows, lists[k] if by_list else None, sums)
 
-        self._threads.share(chunks, work, worth=self._last_pairs > _PARALLEL)
+        self._threads.share(chunks, work, worth=self._last_pairs > PARALLEL)
         done = sum(pairs)
         self.pairs += done
         self._last_pairs = done

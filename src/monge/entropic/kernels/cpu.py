@@ -23,7 +23,7 @@ from monge.entropic.blocks import column_softmins
 from monge.entropic.kernels.loop import iterate
 from monge.entropic.kernels.packed import in_panels, packed_cost, worth_keeping
 from monge.entropic.kernels.scale import cost_scale
-from monge.entropic.kernels.threads import Threads
+from monge.entropic.kernels.threads import CHUNKS, PARALLEL, Threads
 from monge.entropic.marginals import Marginal
 from monge.problem.costs import CostMatrix, PointCloud
 
@@ -31,10 +31,6 @@ __all__ = ["CpuKernel"]
 
 Array = NDArray[np.float64]
 
-# Chunks of rows, each with column sums of its own; a cut finer than the number of threads evens out their speeds.
-CHUNKS = 16
-# Pairs from which threads pay for their start.
-_PARALLEL = 2**17
 # Passes that compute the costs of points anew before these are kept: by then they have cost what keeping them does.
 _RENT = 6
 # Column sums, relative to the largest weight, below which too much may have been cut off.
@@ -61,7 +57,7 @@ class CpuKernel:
         self._shift = np.zeros(n)
         self._chunks = max(1, min(CHUNKS, n // 64))
         self._sums = np.empty((self._chunks, m))
-        self._threads = Threads(min(threads, self._chunks) if n * m > _PARALLEL else 1)
+        self._threads = Threads(min(threads, self._chunks) if n * m > PARALLEL else 1)
 
     def __enter__(self) -> CpuKernel:
         self._threads.__enter__()

@@ -11,7 +11,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
-__all__ = ["Threads"]
+__all__ = ["CHUNKS", "PARALLEL", "Threads"]
+
+# Chunks of rows, each with column sums of its own; a cut finer than the number of threads evens out their speeds.
+CHUNKS = 16
+# Pairs of a pass from which threads pay for their start.
+PARALLEL = 2**17
 
 
 class Threads:
