@@ -172,4 +172,47 @@ private:
     std::vector<double> p_, q_;
 };
 
+/// Costs less potentials (p, q) that are nearly optimal, c_ij - p_i - q_j. The same plans are optimal for them, and the
+/// costs in use are nearly zero, so that large numbers among them no longer hide small differences: iterative refinement
+/// (Gleixner, Steffy & Wolter 2016, "Iterative refinement for linear programming", section 2). Every difference is
+/// rounded once, from its exact value.
+template <class Base>
+class ReducedArcs {
+public:
+    using Scalar = double;
+
+    ReducedArcs(const Base& base, std::vector<double> p, std::vector<double> q)
+        : base_(base), p_(std::move(p)), q_(std::move(q)) {}
+
+    std::size_t rows() const { return base_.rows(); }
+    std::size_t cols() const { return base_.cols(); }
+    bool slack_row() const { return base_.slack_row(); }
+    bool slack_col() const { return base_.slack_col(); }
+
+    double cost(std::size_t i, std::size_t j) const { return reduced(base_.cost(i, j), p_[i], q_[j]); }
+
+    const double* row(std::size_t i, double* scratch) const {
+        for (std::size_t j = 0; j < cols(); ++j) scratch[j] = cost(i, j);
+        return scratch;
+    }
+
+    /// c - p - q: both differences with their rounding errors (Knuth 1998, "The Art of Computer Programming", volume 2,
+    /// section 4.2.2, theorem B).
+    static double reduced(double c, double p, double q) {
+        double lost_q, lost_p;
+        const double without_q = minus(c, q, lost_q), rest = minus(without_q, p, lost_p);
+        return c < std::numeric_limits<double>::infinity() ? rest + (lost_q + lost_p) : c;
+    }
+
+private:
+    static double minus(double x, double y, double& lost) {
+        const double difference = x - y, taken = difference - x;
+        lost = (x - (difference - taken)) - (y + taken);
+        return difference;
+    }
+
+    const Base& base_;
+    const std::vector<double> p_, q_;
+};
+
 }  // namespace monge

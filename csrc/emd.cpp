@@ -10,6 +10,7 @@
 #include "network_simplex.hpp"
 #include "partial.hpp"
 #include "places.hpp"
+#include "refinement.hpp"
 #include "small_simplex.hpp"
 
 namespace monge {
@@ -78,16 +79,16 @@ void extend(const MatrixArcs<T>& all, const std::vector<Node>& row_map, const st
         }
 }
 
-/// Solves for the rows and columns of `arcs`, all of which have mass. Fills the plan and (u, v).
-template <class Arcs>
-struct Solved {
+/// What a solve for rows and columns that all have mass finds.
+struct Found {
     std::vector<double> u, v;
     std::vector<BasicArc> plan;
     std::vector<std::pair<Node, Node>> promising;
+    std::vector<BasicArc> stranded;  // flow that rounding leaves on forbidden arcs: without it, `plan` is feasible, and no more
 };
 
 template <class Arcs>
-void read_off(NetworkSimplex<Arcs>& simplex, Status status, Solution& solution, Solved<Arcs>& out) {
+void read_off(NetworkSimplex<Arcs>& simplex, Status status, Solution& solution, Found& out) {
     std::tie(out.u, out.v) = simplex.certificate();
     simplex.tree().for_each_arc([&](Node i, Node j, Flow flow, double cost) {
         if (flow > 0) out.plan.push_back({i, j, flow, cost});
@@ -113,7 +114,7 @@ bool cut_off(const Arcs& arcs) {
 
 template <class Arcs>
 Status solve_plain(const Arcs& arcs, double magnitude, const Masses& masses, const WarmStart& warm, Workers& workers,
-                   Monitor& monitor, Solution& solution, Solved<Arcs>& out) {
+                   Monitor& monitor, Solution& solution, Found& out) {
     NetworkSimplex<Arcs> simplex(arcs, masses.supply, masses.demand, workers, monitor, solution.counters);
     if (!warm.v.empty()) simplex.warm_start(warm);
     simplex.start(magnitude, true);
@@ -125,8 +126,8 @@ Status solve_plain(const Arcs& arcs, double magnitude, const Masses& masses, con
 }
 
 template <class Base>
-Status solve_forbidden(const Base& base, double magnitude, const Masses& masses, const WarmStart& warm, Workers& workers,
-                       Monitor& monitor, Solution& solution, Solved<ForbiddenArcs<Base>>& out) {
+Status solve_forbidden(const Base& base, double magnitude, const Masses& masses, double rounding, const WarmStart& warm,
+                       Workers& workers, Monitor& monitor, Solution& solution, Found& out) {
     using Arcs = ForbiddenArcs<Base>;
     if (cut_off(base)) return Status::infeasible;
     Arcs arcs(base);
@@ -134,15 +135,22 @@ Status solve_forbidden(const Base& base, double magnitude, const Masses& masses,
     if (!warm.v.empty()) simplex.warm_start(warm);
     simplex.start(magnitude, false);
     auto forbidden_flow = [&](double forbidden_cost) {
-        bool found = false;
-        simplex.tree().for_each_arc([&](Node, Node, Flow flow, double cost) { found |= flow > 0 && cost == forbidden_cost; });
+        Flow found = 0;
+        simplex.tree().for_each_arc([&](Node, Node, Flow flow, double cost) { found += cost == forbidden_cost ? flow : 0; });
         return found;
     };
-    if (forbidden_flow(infinity)) {
+    if (forbidden_flow(infinity) > 0) {
         arcs.phase_one();
         simplex.reprice();
         simplex.optimise();
-        if (forbidden_flow(1.0)) return monitor.stopped() ? Status::no_plan_yet : Status::infeasible;
+        if (const Flow left = forbidden_flow(1.0)) {
+            if (monitor.stopped()) return monitor.reason() == Status::interrupted ? Status::interrupted : Status::no_plan_yet;
+            if (left > droppable(masses.supply, base.rows() + base.cols(), rounding)) return Status::infeasible;
+            simplex.tree().for_each_arc([&](Node i, Node j, Flow flow, double cost) {
+                if (flow > 0) (cost == 1.0 ? out.stranded : out.plan).push_back({i, j, flow, cost});
+            });
+            return Status::optimal;
+        }
         // Stopped in phase one, (p, q) are not optimal and say nothing; the plan is feasible all the same.
         std::vector<double> p, q;
         if (!monitor.stopped()) {
@@ -161,6 +169,88 @@ Status solve_forbidden(const Base& base, double magnitude, const Masses& masses,
     const double factor = arcs.lift(out.u.data(), out.v.data(), scratch);
     for (std::size_t i = 0; i < out.u.size(); ++i) out.u[i] += factor * arcs.p(i);
     for (std::size_t j = 0; j < out.v.size(); ++j) out.v[j] += factor * arcs.q(j);
+    return status;
+}
+
+/// Of the costs that a solve is for, what has been found out beforehand; and its help.
+struct Means {
+    bool forbidden;    // whether some are +inf
+    double magnitude;  // the largest finite |cost|
+    double rounding;   // of the weights
+    SmallSimplex& small;
+    Workers& workers;
+    Monitor& monitor;
+};
+
+/// By the solver that suits the costs. All of the rows and columns have mass.
+template <class Arcs>
+Status solve_arcs(const Arcs& arcs, const Masses& masses, const WarmStart& warm, Means& means, Solution& solution, Found& out) {
+    if (means.forbidden)
+        return solve_forbidden(arcs, means.magnitude, masses, means.rounding, warm, means.workers, means.monitor, solution, out);
+    if (!SmallSimplex::takes(arcs.rows(), arcs.cols()) || means.monitor.check())
+        return solve_plain(arcs, means.magnitude, masses, warm, means.workers, means.monitor, solution, out);
+    means.small.read(arcs);
+    const auto plan = warm.keep_arcs ? leaves_first(warm.arcs, arcs.rows(), arcs.cols()) : std::vector<std::pair<Node, Node>>();
+    means.small.solve(masses, warm.v, plan, means.monitor, solution.counters);
+    means.small.read_off(out.u, out.v, out.plan);
+    return means.monitor.reason();
+}
+
+/// Solves once more for what the potentials found leave of the costs, from the plan found.
+template <class T>
+Distance refine(const MatrixArcs<T>& arcs, const Masses& masses, Means& means, Solution& solution, Status& status, Found& found) {
+    const ReducedArcs<MatrixArcs<T>> reduced(arcs, found.u, found.v);
+    WarmStart warm;
+    warm.u.assign(arcs.rows(), 0.0);
+    warm.v.assign(arcs.cols(), 0.0);
+    warm.keep_arcs = true;
+    for (const BasicArc& arc : found.plan) warm.arcs.emplace_back(arc.row, arc.col);
+    Found finer;
+    status = solve_arcs(reduced, masses, warm, means, solution, finer);
+    ++solution.counters.refinements;
+    if (status == Status::interrupted) return {};
+    const bool slack = arcs.slack_row() || arcs.slack_col();
+    Distance left{};
+    if (!slack) {
+        const double gap = settle(reduced, masses.supply, masses.demand, finer.plan, finer.u, finer.v);
+        left = distance(finer.plan, finer.u, finer.v, gap);
+    }
+    for (std::size_t i = 0; i < arcs.rows(); ++i) finer.u[i] += found.u[i];
+    for (std::size_t j = 0; j < arcs.cols(); ++j) finer.v[j] += found.v[j];
+    for (BasicArc& arc : finer.plan) arc.cost = arcs.cost(arc.row, arc.col);
+    if (slack) {  // which is known by its cost
+        const double gap = settle(arcs, masses.supply, masses.demand, finer.plan, finer.u, finer.v);
+        left = distance(finer.plan, finer.u, finer.v, gap);
+    }
+    found = std::move(finer);
+    return left;
+}
+
+/// Solves, with refinements where the sizes of the costs ask for them. Sets the gap, in units of flow.
+template <class T>
+Status solve_exactly(const MatrixArcs<T>& arcs, const Masses& masses, const WarmStart& warm, Means& means, Solution& solution,
+                     Found& found) {
+    Status status = solve_arcs(arcs, masses, warm, means, solution, found);
+    if ((status != Status::optimal && status != Status::time_limit) || !found.stranded.empty()) return status;
+    const double gap = settle(arcs, masses.supply, masses.demand, found.plan, found.u, found.v);
+    Distance left = distance(found.plan, found.u, found.v, gap);
+    std::vector<T> scratch;
+    auto least = [&](std::size_t i) {
+        scratch.resize(arcs.cols());
+        const T* c = arcs.row(i, scratch.data());
+        double low = infinity;
+        for (std::size_t j = 0; j < arcs.cols() - arcs.slack_col(); ++j)
+            if (c[j] != T(0)) low = std::min(low, std::fabs(static_cast<double>(c[j])));
+        return low;
+    };
+    for (int k = 0; status == Status::optimal && hides_differences(found.plan, left, least); ++k) {
+        if (k == most_refinements) {
+            if (!is_rounding(found.plan, left.gap)) status = Status::inexact;
+            break;
+        }
+        left = refine(arcs, masses, means, solution, status, found);
+    }
+    solution.gap = left.gap;
     return status;
 }
 
@@ -196,18 +286,35 @@ WarmStart warm_start(const Problem& problem, bool transposed, const CostRange& r
     return warm;
 }
 
-/// Gives a partial problem its row and column of slack, with the mass that stays.
+/// Gives a partial problem of n x m places its row and column of slack, with the mass that stays.
 template <class T>
-void add_slack(MatrixArcs<T>& all, MatrixArcs<T>& arcs, double magnitude, Masses& masses, std::vector<Node>& row_map,
-               std::vector<Node>& col_map) {
+void add_slack(MatrixArcs<T>& arcs, double magnitude, Masses& masses, std::vector<Node>& row_map, std::vector<Node>& col_map,
+               std::size_t n, std::size_t m) {
     auto add = [](Flow stays, std::vector<Flow>& side, std::size_t places, std::vector<Node>& map) {
         if (stays == 0) return;
         side.push_back(stays);
         if (!map.empty()) map.push_back(static_cast<Node>(places));
     };
-    add(masses.lacking, masses.supply, all.rows(), row_map);
-    add(masses.kept, masses.demand, all.cols(), col_map);
-    for (auto* each : {&all, &arcs}) each->add_slack(masses.lacking > 0, masses.kept > 0, slack_corner(magnitude));
+    add(masses.lacking, masses.supply, n, row_map);
+    add(masses.kept, masses.demand, m, col_map);
+    arcs.add_slack(masses.lacking > 0, masses.kept > 0, slack_corner(magnitude));
+}
+
+/// To go on from the arcs of a feasible plan, in the numbering of all places and slack.
+WarmStart resume(const std::vector<std::pair<Node, Node>>& plan, const std::vector<Node>& row_map, const std::vector<Node>& col_map,
+                 std::size_t rows, std::size_t cols, std::size_t n, std::size_t m) {
+    auto places = [](const std::vector<Node>& map, std::size_t size) {
+        std::vector<Node> place(size, -1);
+        for (std::size_t k = 0; k < (map.empty() ? size : map.size()); ++k) place[map.empty() ? k : map[k]] = static_cast<Node>(k);
+        return place;
+    };
+    const std::vector<Node> row_place = places(row_map, n + 1), col_place = places(col_map, m + 1);
+    WarmStart warm;
+    warm.u.assign(rows, 0.0);
+    warm.v.assign(cols, 0.0);
+    warm.keep_arcs = true;
+    for (const auto& [i, j] : plan) warm.arcs.emplace_back(row_place[i], col_place[j]);
+    return warm;
 }
 
 /// Whether to let the columns of the caller's matrix be the solver's rows. Lists and sweeps belong to rows, so the longer
@@ -224,67 +331,65 @@ void solve_typed(const Problem& problem, const Options& options, SmallSimplex& s
     std::size_t n = problem.n, m = problem.m;
     std::ptrdiff_t row_step = problem.row_step, col_step = problem.col_step;
     const bool partial = !(problem.sends_all && problem.fills_all);
-    if (!partial && !valid_weights(problem.a, n, problem.b, m, problem.rounding)) {
+    if (!partial && !valid_weights(problem.a, n, problem.b, m, problem.rounding, problem.check_totals)) {
         solution.status = Status::invalid_weights;
         return;
     }
     Masses masses = partial ? partial_masses(problem.a, n, problem.b, m, problem.mass, problem.sends_all, problem.fills_all)
                             : integer_masses(problem.a, n, problem.b, m);
-    std::vector<Node> row_map = with_mass(masses.supply), col_map = with_mass(masses.demand);
     const double *row_estimate = problem.f, *col_estimate = problem.g;
     const bool transposed = transpose(problem);
     if (transposed) {
         std::swap(n, m);
         std::swap(row_step, col_step);
         std::swap(masses.supply, masses.demand);
-        std::swap(row_map, col_map);
         std::swap(row_estimate, col_estimate);
         std::swap(masses.kept, masses.lacking);
     }
     MatrixArcs<T> all(base, row_step, col_step, n, m);
-    MatrixArcs<T> arcs(base, row_step, col_step, n, m, row_map, col_map);
     // Threads cost more than they bring on small problems.
     Workers workers(n * m < (std::size_t(1) << 20) ? 1 : options.threads);
-    std::vector<double> u, v;
-    std::vector<BasicArc> plan;
-    std::vector<std::pair<Node, Node>> promising;
-    {
-        std::vector<Scratch<T>> scratch(workers.count(), Scratch<T>(m + partial));
-        const CostRange range = scan(all, workers, scratch);
-        if (range.has_invalid) {
-            solution.status = Status::invalid_cost;
-            return;
-        }
-        const WarmStart warm = warm_start(problem, transposed, range, row_estimate, col_estimate, n, m, row_map, col_map);
-        auto take = [&](auto& solved) {
-            u = std::move(solved.u), v = std::move(solved.v);
-            plan = std::move(solved.plan), promising = std::move(solved.promising);
-        };
-        const double magnitude = std::max(std::fabs(range.lowest), std::fabs(range.highest));
-        if (partial) add_slack(all, arcs, magnitude, masses, row_map, col_map);
-        if (range.has_infinity) {
-            Solved<ForbiddenArcs<MatrixArcs<T>>> solved;
-            solution.status = solve_forbidden(arcs, magnitude, masses, warm, workers, monitor, solution, solved);
-            take(solved);
-        } else if (SmallSimplex::takes(arcs.rows(), arcs.cols()) && !monitor.check()) {
-            small.read(arcs);
-            small.solve(masses, warm.v, monitor, solution.counters);
-            solution.status = monitor.reason();
-            small.read_off(u, v, plan);
-        } else {
-            Solved<MatrixArcs<T>> solved;
-            solution.status = solve_plain(arcs, magnitude, masses, warm, workers, monitor, solution, solved);
-            take(solved);
-        }
-        if (solution.status != Status::optimal && solution.status != Status::time_limit) return;
-        solution.gap = settle(arcs, masses.supply, masses.demand, plan, u, v) / masses.per_mass;
-        extend(all, row_map, col_map, u, v, scratch[0].row);
-        u.resize(n), v.resize(m);  // without slack
+    std::vector<Scratch<T>> scratch(workers.count(), Scratch<T>(m + partial));
+    const CostRange range = scan(all, workers, scratch);
+    if (range.has_invalid) {
+        solution.status = Status::invalid_cost;
+        return;
     }
-    write_plan(plan, row_map, col_map, transposed, masses.per_mass, solution);
-    write_listed(promising, row_map, col_map, transposed, solution);
-    solution.f = transposed ? std::move(v) : std::move(u);
-    solution.g = transposed ? std::move(u) : std::move(v);
+    const double magnitude = std::max(std::fabs(range.lowest), std::fabs(range.highest));
+    Means means{range.has_infinity, magnitude, problem.rounding, small, workers, monitor};
+    if (partial) all.add_slack(masses.lacking > 0, masses.kept > 0, slack_corner(magnitude));
+    std::vector<Node> row_map, col_map;
+    Found found;
+    for (std::vector<std::pair<Node, Node>> feasible;;) {
+        Masses inner = masses;
+        row_map = with_mass(inner.supply), col_map = with_mass(inner.demand);
+        MatrixArcs<T> arcs(base, row_step, col_step, n, m, row_map, col_map);
+        WarmStart warm;
+        if (feasible.empty())
+            warm = warm_start(problem, transposed, range, row_estimate, col_estimate, n, m, row_map, col_map);
+        if (partial) add_slack(arcs, magnitude, inner, row_map, col_map, n, m);
+        if (!feasible.empty()) warm = resume(feasible, row_map, col_map, arcs.rows(), arcs.cols(), n, m);
+        found = Found{};
+        solution.status = solve_exactly(arcs, inner, warm, means, solution, found);
+        if (found.stranded.empty()) break;
+        // Without the mass that rounding leaves no way, the plan of the rest is a start.
+        auto number = [](const std::vector<Node>& map, Node k) { return map.empty() ? k : map[k]; };
+        for (const BasicArc& arc : found.stranded) {
+            masses.supply[number(row_map, arc.row)] -= arc.flow;
+            masses.demand[number(col_map, arc.col)] -= arc.flow;
+            solution.counters.dropped += static_cast<double>(arc.flow) / masses.per_mass;
+        }
+        feasible.clear();
+        for (const BasicArc& arc : found.plan) feasible.emplace_back(number(row_map, arc.row), number(col_map, arc.col));
+    }
+    if (!has_plan(solution.status)) return;
+    solution.gap /= masses.per_mass;
+    extend(all, row_map, col_map, found.u, found.v, scratch[0].row);
+    found.u.resize(n), found.v.resize(m);  // without slack
+    write_plan(found.plan, row_map, col_map, transposed, masses.per_mass, solution);
+    write_listed(found.promising, row_map, col_map, transposed, solution);
+    solution.f = std::move(transposed ? found.v : found.u);
+    solution.g = std::move(transposed ? found.u : found.v);
     solution.counters.seconds_total = monitor.seconds();
 }
 
@@ -337,7 +442,7 @@ std::vector<Solution> solve_all(const std::vector<Problem>& problems, const Opti
     if (problems.empty()) return solutions;
     // Bad weights of the last problem should not wait for the others.
     for (std::size_t k = 0; k < problems.size(); ++k)
-        if (!valid_weights(problems[k].a, problems[k].n, problems[k].b, problems[k].m, problems[k].rounding)) {
+        if (!valid_weights(problems[k].a, problems[k].n, problems[k].b, problems[k].m, problems[k].rounding, problems[k].check_totals)) {
             solutions[k].status = Status::invalid_weights;
             return solutions;
         }

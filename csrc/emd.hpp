@@ -21,7 +21,11 @@ enum class Status : int {
     invalid_weights, // negative, NaN, all zero, a total outside [1e-280, 1e280], or totals that differ
     invalid_cost,    // NaN, -inf or a magnitude beyond 1e290 among the costs
     out_of_memory,
+    inexact,         // costs of such different sizes are in use that rounding hides what the plan may lack: see the gap
 };
+
+/// Whether a solve that ends so comes with a plan.
+inline bool has_plan(Status status) { return status == Status::optimal || status == Status::time_limit || status == Status::inexact; }
 
 /// A matrix of costs that the caller owns and weights on its rows and columns.
 struct Problem {
@@ -31,7 +35,8 @@ struct Problem {
     std::ptrdiff_t row_step = 0, col_step = 0;  // in elements
     const double* a = nullptr;  // (n,), null for uniform
     const double* b = nullptr;  // (m,), likewise; of the same total
-    double rounding = 0x1p-52;  // of the numbers that a and b were made from, relative: how far the totals may differ
+    double rounding = 0x1p-52;  // of the numbers that a and b were made from, relative: by how much masses that should agree may not
+    bool check_totals = true;   // false if the caller has compared the totals of a and b
     const double* f = nullptr;  // (n,), an estimate of the potentials to start from, or null
     const double* g = nullptr;  // (m,), likewise; both or neither
     const std::int64_t* plan_rows = nullptr;  // (entries,) with f and g: the arcs of a plan to start from, each once
@@ -71,6 +76,8 @@ struct Counters {
     std::int64_t listed_arcs = 0;        // candidate arcs at the end
     std::int64_t coarse_pivots = 0;      // on the aggregated problems of the start
     std::int64_t coarse_sweeps = 0;      // likewise
+    std::int64_t refinements = 0;        // solves anew for what potentials left of the costs, where costs differ much in size
+    double dropped = 0.0;                // mass left out: forbidden arcs leave it no way, because weights are rounded
     double seconds_start = 0.0, seconds_pivots = 0.0, seconds_sweeps = 0.0, seconds_total = 0.0;
 };
 

@@ -1,7 +1,8 @@
 // Weights as integers, so that flows add up exactly.
 //
 // Sources and sinks are scaled to a common total of about 2^60. Ratio tests of the simplex are then exact, ties are
-// ties, and no rounding can make a feasible problem look infeasible.
+// ties, and no rounding of flows can make a feasible problem look infeasible. That of the weights can, where forbidden arcs
+// ask for the balance of a part of the places: `droppable` says how much mass is not worth a word.
 #pragma once
 
 #include <algorithm>
@@ -28,10 +29,15 @@ struct Masses {
 /// Where null, a or b stands for uniform weights; if both are, the total is 1.
 class IntegerMasses {
 public:
-    /// Whether weights are finite, not negative and not all zero, with totals that differ by rounding alone: each weight is off
-    /// by half a unit in its last place, and so is the sum by which it was normalised, to which a plain loop over float32
-    /// adds about the square root of the number of terms.
-    static bool valid(const double* a, std::size_t n, const double* b, std::size_t m, double rounding) {
+    /// How far sums of weights that should agree may differ, relative to the total: each weight is off by half a unit in its
+    /// last place, and so is the sum by which it was normalised, to which a plain loop over float32 adds about the square root
+    /// of the number of terms.
+    static double unexplained(std::size_t places, double rounding) {
+        return rounding * (8.0 + std::sqrt(static_cast<double>(places)));
+    }
+
+    /// Whether weights are finite, not negative and not all zero, with totals that differ by rounding alone.
+    static bool valid(const double* a, std::size_t n, const double* b, std::size_t m, double rounding, bool check_totals) {
         const double mass_a = total(a, n), mass_b = total(b, m);
         auto possible = [](const double* w, std::size_t size, double mass) {
             if (w == nullptr) return true;
@@ -40,8 +46,8 @@ public:
             return !negative && mass >= smallest_total && mass <= largest_total;
         };
         if (!possible(a, n, mass_a) || !possible(b, m, mass_b)) return false;
-        const double allowed = rounding * (8.0 + std::sqrt(static_cast<double>(n + m)));
-        return a == nullptr || b == nullptr || std::fabs(mass_a - mass_b) <= allowed * std::max(mass_a, mass_b);
+        if (a == nullptr || b == nullptr || !check_totals) return true;
+        return std::fabs(mass_a - mass_b) <= unexplained(n + m, rounding) * std::max(mass_a, mass_b);
     }
 
     /// For valid weights. A difference between the totals is rescaled away on the side of b.
@@ -143,8 +149,17 @@ private:
     }
 };
 
-inline bool valid_weights(const double* a, std::size_t n, const double* b, std::size_t m, double rounding) {
-    return IntegerMasses::valid(a, n, b, m, rounding);
+inline bool valid_weights(const double* a, std::size_t n, const double* b, std::size_t m, double rounding, bool check_totals) {
+    return IntegerMasses::valid(a, n, b, m, rounding, check_totals);
+}
+
+/// The flow that may be left with no way over allowed arcs because of rounding alone: that of the weights, as for their
+/// totals, and that to units, by one per place. Where units are few, for weights that are whole numbers of them, this is none.
+inline Flow droppable(const std::vector<Flow>& supply, std::size_t places, double rounding) {
+    double total = 0.0;
+    for (const Flow units : supply) total += static_cast<double>(units);
+    const double share = IntegerMasses::unexplained(places, rounding) + static_cast<double>(places) / full_mass;
+    return static_cast<Flow>(share * total);
 }
 
 inline Masses integer_masses(const double* a, std::size_t n, const double* b, std::size_t m) {

@@ -28,6 +28,7 @@ struct WarmStart {
     std::vector<double> u, v;
     std::vector<std::pair<Node, Node>> arcs;    // of a plan; may be none
     std::vector<std::pair<Node, Node>> listed;  // to price first; may be none
+    bool keep_arcs = false;                     // the plan is feasible, and to start from even if it is not near
 };
 
 template <class Arcs>
@@ -55,6 +56,7 @@ public:
         for (std::size_t i = 0; i < arcs_.rows(); ++i)
             if (lists_.length(i) > 0) u_[i] = lists_.least(i, v_.data());
         warm_ = true;
+        keep_arcs_ = warm.keep_arcs;
     }
 
     /// Makes the initial basis. `magnitude`: the largest finite |cost|. `averages`: whether costs may be averaged, which
@@ -100,7 +102,7 @@ private:
     std::vector<double> u_, v_;  // potentials: the estimates of the start, then those of the tree at the last sweep
     std::vector<double> row_minimum_;
     std::vector<std::pair<Node, Node>> near_;  // arcs of the plan to start from
-    bool warm_ = false, certified_ = false;
+    bool warm_ = false, keep_arcs_ = false, certified_ = false;
     double tolerance_ = 0.0;
 };
 
@@ -110,7 +112,7 @@ void NetworkSimplex<Arcs>::start(double magnitude, bool averages) {
     if (!near_.empty()) {
         // No polish here: a plan that is near is a better start than what a polish leads to.
         if (lists_.total() == 0) fill(short_list);
-        if (!monitor_.stopped() && !plan_is_near()) forget();
+        if (!monitor_.stopped() && !keep_arcs_ && !plan_is_near()) forget();
     }
     if (!warm_) {
         CoarseProblem coarse;

@@ -68,14 +68,16 @@ void SmallSimplex::start_potentials(const Masses& masses, const std::vector<doub
     transform_columns();
 }
 
-/// A forest of arcs that carry flow, together a feasible plan: every column draws on the row that is its cheapest, then every
-/// row sends what is left to its cheapest columns that are still open. Sets u_i = min_j c_ij - v_j.
-void SmallSimplex::greedy(const Masses& masses) {
+/// A forest of arcs that carry flow, together a feasible plan: as much as fits on the arcs of `plan` or, if it is empty, every
+/// column draws on the row that is its cheapest; then every row sends what is left to its cheapest columns that are still
+/// open. Sets u_i = min_j c_ij - v_j.
+void SmallSimplex::greedy(const Masses& masses, const std::vector<std::pair<Node, Node>>& plan) {
     const double* const y = potential_.data() + first_col_;
     shipping_.supply = masses.supply;
     shipping_.demand = masses.demand;
     shipping_.forest.clear();
-    for (std::size_t j = 0; j < cols_; ++j) shipping_.send(static_cast<Node>(arg_[j]), static_cast<Node>(j), 0.0);
+    for (const auto& [i, j] : plan) shipping_.send(i, j, 0.0);
+    for (std::size_t j = 0; j < cols_ && plan.empty(); ++j) shipping_.send(static_cast<Node>(arg_[j]), static_cast<Node>(j), 0.0);
     for (std::size_t j = 0; j < stride_; ++j) open_[j] = j < cols_ && shipping_.demand[j] > 0 ? y[j] : infinity;
     transform_rows();
     for (std::size_t i = 0; i < rows_; ++i)
@@ -203,11 +205,15 @@ Flow SmallSimplex::pivot(Node row, Node col, double reduced) {
     return flow;
 }
 
-void SmallSimplex::solve(const Masses& masses, const std::vector<double>& v, Monitor& monitor, Counters& counters) {
+void SmallSimplex::solve(const Masses& masses, const std::vector<double>& v, const std::vector<std::pair<Node, Node>>& plan,
+                         Monitor& monitor, Counters& counters) {
     {
         Stopwatch watch(counters.seconds_start);
-        start_potentials(masses, v);
-        greedy(masses);
+        if (plan.empty())
+            start_potentials(masses, v);
+        else
+            for (std::size_t j = 0; j < cols_; ++j) potential_[first_col_ + j] = -v[j];
+        greedy(masses, plan);
         hang(shipping_.forest);
     }
     Stopwatch watch(counters.seconds_pivots);

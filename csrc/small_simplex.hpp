@@ -12,6 +12,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "arcs.hpp"
@@ -42,8 +43,10 @@ public:
     }
 
     /// Solves for the costs that were read and masses that are all positive. `v`: an estimate of the column potentials, or
-    /// empty. When the monitor says stop, the plan is feasible but may not be optimal.
-    void solve(const Masses& masses, const std::vector<double>& v, Monitor& monitor, Counters& counters);
+    /// empty; `plan`: the arcs of a feasible plan to start from, leaves first, or empty. When the monitor says stop, the plan is
+    /// feasible but may not be optimal.
+    void solve(const Masses& masses, const std::vector<double>& v, const std::vector<std::pair<Node, Node>>& plan,
+               Monitor& monitor, Counters& counters);
 
     /// The plan, and potentials (u, v) that are dual feasible whatever the pivots did.
     void read_off(std::vector<double>& u, std::vector<double>& v, std::vector<BasicArc>& plan);
@@ -78,7 +81,7 @@ private:
     void transform_rows();
     void transform_columns();
     void start_potentials(const Masses& masses, const std::vector<double>& v);
-    void greedy(const Masses& masses);
+    void greedy(const Masses& masses, const std::vector<std::pair<Node, Node>>& plan);
     void hang(const std::vector<BasicArc>& forest);
     double recompute_potentials();
     Flow pivot(Node row, Node col, double reduced);

@@ -18,6 +18,7 @@
 #include "masses.hpp"
 #include "network_simplex.hpp"
 #include "places.hpp"
+#include "refinement.hpp"
 #include "sorting.hpp"
 #include "spanning_tree.hpp"
 
@@ -40,6 +41,15 @@ public:
             for (std::int64_t k = begin_[i]; k < begin_[i + 1]; k += segment_length)
                 parts_.push_back({k, std::min<std::int64_t>(begin_[i + 1], k + segment_length), static_cast<Node>(i)});
     }
+    /// The same arcs at their costs less potentials, as ReducedArcs has them.
+    SparseArcs(const SparseArcs& base, const std::vector<double>& p, const std::vector<double>& q)
+        : rows_(base.rows_), begin_(base.begin_), col_(base.col_), zeros_(base.zeros_), parts_(base.parts_) {
+        own_cost_.resize(static_cast<std::size_t>(entries()));
+        for (std::size_t i = 0; i < rows_; ++i)
+            for (std::int64_t k = begin_[i]; k < begin_[i + 1]; ++k)
+                own_cost_[k] = ReducedArcs<MatrixArcs<double>>::reduced(base.cost_[k], p[i], q[col_[k]]);
+        cost_ = own_cost_.data();
+    }
     SparseArcs(const SparseArcs&) = delete;
     SparseArcs& operator=(const SparseArcs&) = delete;
 
@@ -48,6 +58,12 @@ public:
     const double* costs(std::size_t i) const { return cost_ + begin_[i]; }
 
     std::int64_t entries() const { return begin_[rows_]; }
+    double least(std::size_t i) const {
+        double low = infinity;
+        for (std::size_t k = 0; k < length(i); ++k)
+            if (costs(i)[k] != 0.0) low = std::min(low, std::fabs(costs(i)[k]));
+        return low;
+    }
     /// Of an arc that exists.
     double cost(Node i, Node j) const { return costs(i)[std::lower_bound(cols(i), cols(i) + length(i), j) - cols(i)]; }
 
@@ -113,14 +129,18 @@ public:
         build(all ? leaves_first(augmenting.support(), n_, m_) : std::vector<std::pair<Node, Node>>());
     }
 
-    /// Solves; on optimal the slack is empty.
-    Status run(SparseArcs& arcs) {
+    /// Solves; on optimal the slack is empty. Flow of up to `droppable` units that phase one leaves on slack goes to
+    /// `stranded`, in place of a solution.
+    Status run(SparseArcs& arcs, Flow droppable, std::vector<BasicArc>& stranded) {
         if (cut_off()) return Status::infeasible;
         for (bool known = false;;) {
             optimise(tree_);
-            if (!slack(tree_)) return monitor_.reason();
+            if (slack(tree_) == 0) return monitor_.reason();
             if (!known && !monitor_.stopped()) {
-                known = feasible(arcs);
+                const Flow left = phase_one(arcs, stranded);
+                known = left == 0;
+                if (!known && left <= droppable && !monitor_.stopped()) return Status::optimal;
+                stranded.clear();
                 if (!known && !monitor_.stopped()) return Status::infeasible;
             }
             if (monitor_.stopped()) return monitor_.reason() == Status::time_limit ? Status::no_plan_yet : monitor_.reason();
@@ -221,23 +241,26 @@ private:
         }
     }
 
-    /// Whether flow goes from a place to slack, or from slack to a place.
-    bool slack(const SpanningTree& tree) const {
-        bool found = false;
+    /// The flow from places to slack, which is that from slack to places.
+    Flow slack(const SpanningTree& tree) const {
+        Flow found = 0;
         tree.for_each_arc([&](Node i, Node j, Flow flow, double) {
-            found |= flow > 0 && (static_cast<std::size_t>(i) == n_) != (static_cast<std::size_t>(j) == m_);
+            if (static_cast<std::size_t>(j) == m_ && static_cast<std::size_t>(i) != n_) found += flow;
         });
         return found;
     }
 
-    /// Phase one, on a copy of the basis.
-    bool feasible(SparseArcs& arcs) {
+    /// On a copy of the basis: the least flow that goes over slack, and over which arcs.
+    Flow phase_one(SparseArcs& arcs, std::vector<BasicArc>& stranded) {
         SpanningTree tree(tree_);
         tree.reprice([this](Node i, Node j) { return is_slack(i, j) ? slack_cost(i, j, 1.0) : 0.0; });
         arcs.free_of_charge(true);
         optimise(tree);
         arcs.free_of_charge(false);
-        return !slack(tree);
+        tree.for_each_arc([&](Node i, Node j, Flow flow, double cost) {
+            if (flow > 0 && is_slack(i, j) && slack_cost(i, j, 1.0) > 0.0) stranded.push_back({i, j, flow, cost});
+        });
+        return slack(tree);
     }
 
     const SparseArcs& arcs_;
@@ -276,25 +299,83 @@ void extend(const SparseProblem& problem, const std::vector<Node>& row_map, cons
     }
 }
 
+/// Solves once more for what the potentials found leave of the costs.
+Distance refine(const SparseArcs& arcs, const Masses& masses, const Distance& before, Monitor& monitor, Solution& solution,
+                std::vector<BasicArc>& plan) {
+    SparseArcs reduced(arcs, solution.f, solution.g);
+    // The price of slack starts where the plan's costs are now, and grows.
+    double magnitude = 0.0;
+    for (const BasicArc& arc : plan) {
+        const double left = ReducedArcs<MatrixArcs<double>>::reduced(arc.cost, solution.f[arc.row], solution.g[arc.col]);
+        magnitude = std::max(magnitude, std::fabs(left));
+    }
+    SparseSimplex simplex(reduced, masses, magnitude, std::vector<double>(masses.demand.size(), 0.0), monitor, solution.counters);
+    std::vector<BasicArc> finer, stranded;
+    ++solution.counters.refinements;
+    const Status status = simplex.run(reduced, 0, stranded);
+    if (!has_plan(status)) {  // stopped before it had a plan of its own
+        solution.status = status == Status::no_plan_yet ? Status::time_limit : status;
+        return before;
+    }
+    solution.status = status;
+    std::vector<double> u, v;
+    const double gap = simplex.certificate(u, v, finer);
+    const Distance left = distance(finer, u, v, gap);
+    for (std::size_t i = 0; i < u.size(); ++i) solution.f[i] += u[i];
+    for (std::size_t j = 0; j < v.size(); ++j) solution.g[j] += v[j];
+    for (BasicArc& arc : finer) arc.cost = arcs.cost(arc.row, arc.col);
+    plan = std::move(finer);
+    return left;
+}
+
 void solve_sparse(const SparseProblem& problem, const Options& options, Solution& solution) {
     Monitor monitor(options);
     Masses masses = integer_masses(problem.a, problem.n, problem.b, problem.m);
-    const std::vector<Node> row_map = with_mass(masses.supply), col_map = with_mass(masses.demand);
     double magnitude = 0.0;
     for (std::int64_t k = 0; k < problem.begin[problem.n]; ++k) magnitude = std::max(magnitude, std::fabs(problem.cost[k]));
-    SparseArcs arcs(problem, row_map, col_map);
-    std::vector<double> near;
-    for (std::size_t k = 0; k < masses.demand.size() && problem.g != nullptr; ++k)
-        near.push_back(problem.g[col_map.empty() ? k : col_map[k]]);
-    // Estimates that spread much further than the costs would drown these.
-    const double top = near.empty() ? 0.0 : *std::max_element(near.begin(), near.end());
-    for (double& x : near) x = std::max(x - top, -widest_estimate * magnitude);
-    SparseSimplex simplex(arcs, masses, magnitude, near, monitor, solution.counters);
-    solution.status = simplex.run(arcs);
     solution.counters.listed_arcs = problem.begin[problem.n];
-    if (solution.status != Status::optimal && solution.status != Status::time_limit) return;
+    std::vector<Node> row_map, col_map;
     std::vector<BasicArc> plan;
-    solution.gap = simplex.certificate(solution.f, solution.g, plan) / masses.per_mass;
+    for (std::vector<BasicArc> stranded;; stranded.clear()) {
+        Masses inner = masses;
+        row_map = with_mass(inner.supply), col_map = with_mass(inner.demand);
+        SparseArcs arcs(problem, row_map, col_map);
+        std::vector<double> near;
+        for (std::size_t k = 0; k < inner.demand.size() && problem.g != nullptr; ++k)
+            near.push_back(problem.g[col_map.empty() ? k : col_map[k]]);
+        // Estimates that spread much further than the costs would drown these.
+        const double top = near.empty() ? 0.0 : *std::max_element(near.begin(), near.end());
+        for (double& x : near) x = std::max(x - top, -widest_estimate * magnitude);
+        SparseSimplex simplex(arcs, inner, magnitude, near, monitor, solution.counters);
+        const Flow unimportant = droppable(inner.supply, problem.n + problem.m, problem.rounding);
+        solution.status = simplex.run(arcs, unimportant, stranded);
+        if (stranded.empty()) {
+            if (!has_plan(solution.status)) return;
+            const double gap = simplex.certificate(solution.f, solution.g, plan);
+            Distance left = distance(plan, solution.f, solution.g, gap);
+            auto least = [&](std::size_t i) { return arcs.least(i); };
+            for (int k = 0; solution.status == Status::optimal && hides_differences(plan, left, least); ++k) {
+                if (k == most_refinements) {
+                    if (!is_rounding(plan, left.gap)) solution.status = Status::inexact;
+                    break;
+                }
+                left = refine(arcs, inner, left, monitor, solution, plan);
+            }
+            solution.gap = left.gap;
+            break;
+        }
+        // Once more, without the mass that rounding leaves no way.
+        for (const BasicArc& arc : stranded) {
+            const bool row = static_cast<std::size_t>(arc.row) < inner.supply.size();
+            if (row)
+                masses.supply[row_map.empty() ? arc.row : row_map[arc.row]] -= arc.flow;
+            else
+                masses.demand[col_map.empty() ? arc.col : col_map[arc.col]] -= arc.flow;
+            if (row) solution.counters.dropped += static_cast<double>(arc.flow) / masses.per_mass;
+        }
+    }
+    if (!has_plan(solution.status)) return;
+    solution.gap /= masses.per_mass;
     write_plan(plan, row_map, col_map, false, masses.per_mass, solution);
     extend(problem, row_map, col_map, solution.f, solution.g);
     solution.counters.seconds_total = monitor.seconds();

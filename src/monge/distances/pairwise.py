@@ -20,7 +20,7 @@ from monge.exact.dense import EUCLIDEAN, dense
 from monge.exact.univariate import check_power
 from monge.problem.arrays import available_threads, require_memory
 from monge.problem.costs import PointCloud, as_cost, as_points
-from monge.problem.measures import Weights, check_weights, total_mass
+from monge.problem.measures import Weights, check_weights, rounding_of, total_mass
 from monge.problem.progress import count_bar
 
 __all__ = ["pairwise"]
@@ -133,7 +133,7 @@ def _between_histograms(measures: Any, other: Any, C: NDArray[Any], threads: int
     D = np.zeros((len(a), len(b)))
     upper = [range(s + zero if symmetric else 0, len(b)) for s in range(len(a))]
     pairs = (_Pair((s, t), C, a[s], b[t], False, 1.0) for s in range(len(a)) for t in upper[s])
-    _solve(pairs, sum(map(len, upper)), 1.0, D, threads, progress)
+    _solve(pairs, sum(map(len, upper)), 1.0, D, rounding_of(*measures, *targets), threads, progress)
     return _mirrored(D) if symmetric else D
 
 
@@ -176,7 +176,7 @@ def _between_clouds(measures: Any, other: Any, p: float, threads: int, progress:
                     a, b = source.weights, targets[t].weights
                     yield _Pair((s, t), C, a, b, True, total_mass(a if a is not None else b))
 
-    _solve(pairs(), sum(map(len, upper)), 1.0 / p, D, threads, progress)
+    _solve(pairs(), sum(map(len, upper)), 1.0 / p, D, 0.0, threads, progress)  # no arc is forbidden
     D = np.ldexp(D, exponent)
     return _mirrored(D) if other is None else D
 
@@ -192,13 +192,15 @@ def _groups(targets: range, ends: list[int], most: int) -> Iterator[range]:
         yield range(start, targets.stop)
 
 
-def _solve(pairs: Iterable[_Pair], count: int, root: float, D: Array, threads: int, progress: bool) -> None:
+def _solve(
+    pairs: Iterable[_Pair], count: int, root: float, D: Array, rounding: float, threads: int, progress: bool
+) -> None:
     """Writes (<P, C> / mass)^root of each pair into D (s, t), a chunk of pairs at a time. Modifies D in place."""
     with count_bar(progress, count, "pairwise", "pairs") as show:
         done = 0
         for chunk in _chunks(pairs):
             costs, a, b = [pair.C for pair in chunk], [pair.a for pair in chunk], [pair.b for pair in chunk]
-            solved = _core.emd_values(costs, a, b, math.inf, threads, _report(show, done))  # totals: checked
+            solved = _core.emd_values(costs, a, b, rounding, threads, _report(show, done))
             for pair, (code, value) in zip(chunk, solved, strict=True):
                 with naming("pair", pair.at):
                     check_solved(code, pair.C, (pair.a, pair.b))

@@ -12,6 +12,8 @@ class Counters(TypedDict):
     listed_arcs: int
     coarse_pivots: int
     coarse_sweeps: int
+    refinements: int
+    dropped: float
     seconds_start: float
     seconds_pivots: float
     seconds_sweeps: float
@@ -50,6 +52,7 @@ def partial(
     cost: NDArray[Any],
     a: NDArray[float64] | None,
     b: NDArray[float64] | None,
+    rounding: float,
     mass: float,
     sends_all: bool,
     fills_all: bool,
@@ -64,6 +67,7 @@ def sparse(
     cost: NDArray[float64],
     a: NDArray[float64] | None,
     b: NDArray[float64] | None,
+    rounding: float,
     g: NDArray[float64] | None,
     time_limit: float,
     report: Callable[[int, int, float], None] | None,

@@ -29,6 +29,7 @@ cdef extern from "emd.hpp" namespace "monge" nogil:
         const double* a
         const double* b
         double rounding
+        cbool check_totals
         const double* f
         const double* g
         const int64_t* plan_rows
@@ -53,7 +54,8 @@ cdef extern from "emd.hpp" namespace "monge" nogil:
         void* context
 
     cdef struct Counters:
-        int64_t pivots, degenerate_pivots, arcs_priced, sweeps, listed_arcs, coarse_pivots, coarse_sweeps
+        int64_t pivots, degenerate_pivots, arcs_priced, sweeps, listed_arcs, coarse_pivots, coarse_sweeps, refinements
+        double dropped
         double seconds_start, seconds_pivots, seconds_sweeps, seconds_total
 
     cdef cppclass Solution:
@@ -85,6 +87,7 @@ cdef extern from "sparse.hpp" namespace "monge" nogil:
         const double* cost
         const double* a
         const double* b
+        double rounding
         const double* g
 
     Solution solve "monge::solve"(const SparseProblem&, const Options&)
@@ -222,16 +225,17 @@ def emd(cost, a, b, double rounding, f, g, plan_rows, plan_cols, list_rows, list
     return _solved(problem, threads, time_limit, report)
 
 
-def partial(cost, a, b, double mass, bint sends_all, bint fills_all, int threads, double time_limit, report):
+def partial(cost, a, b, double rounding, double mass, bint sends_all, bint fills_all, int threads, double time_limit,
+            report):
     cdef Problem problem = _problem(cost, a, b)
+    problem.rounding = rounding
     problem.mass = mass
-    problem.rounding = HUGE_VAL  # both totals were compared with the mass
     problem.sends_all = sends_all
     problem.fills_all = fills_all
     return _solved(problem, threads, time_limit, report)
 
 
-def sparse(size_t m, begin, col, cost, a, b, g, double time_limit, report):
+def sparse(size_t m, begin, col, cost, a, b, double rounding, g, double time_limit, report):
     cdef SparseProblem problem
     problem.n = len(begin) - 1
     problem.m = m
@@ -240,12 +244,13 @@ def sparse(size_t m, begin, col, cost, a, b, g, double time_limit, report):
     problem.cost = <const double*> _data(cost)
     problem.a = <const double*> _data(a)
     problem.b = <const double*> _data(b)
+    problem.rounding = rounding
     problem.g = <const double*> _data(g)
     return _solved(problem, 1, time_limit, report)
 
 
-cdef vector[Solution] _solve_all(list costs, list a, list b, double rounding, int threads, double time_limit,
-                                 report) except *:
+cdef vector[Solution] _solve_all(list costs, list a, list b, double rounding, bint check_totals, int threads,
+                                 double time_limit, report) except *:
     cdef vector[Problem] problems = vector[Problem](len(costs))
     cdef vector[Solution] solutions
     cdef _Watch watch = _Watch()
@@ -254,6 +259,7 @@ cdef vector[Solution] _solve_all(list costs, list a, list b, double rounding, in
     for k in range(problems.size()):
         problems[k] = _problem(costs[k], a[k], b[k])
         problems[k].rounding = rounding
+        problems[k].check_totals = check_totals
     with nogil:
         solutions = solve_all(problems, options)
     if watch.error is not None:
@@ -262,13 +268,13 @@ cdef vector[Solution] _solve_all(list costs, list a, list b, double rounding, in
 
 
 def emd_all(list costs, list a, list b, double rounding, int threads, double time_limit, report):
-    cdef vector[Solution] solutions = _solve_all(costs, a, b, rounding, threads, time_limit, report)
+    cdef vector[Solution] solutions = _solve_all(costs, a, b, rounding, True, threads, time_limit, report)
     cdef size_t k
     return [_as_tuple(solutions[k]) for k in range(solutions.size())]
 
 
 def emd_values(list costs, list a, list b, double rounding, int threads, report):
-    cdef vector[Solution] solutions = _solve_all(costs, a, b, rounding, threads, HUGE_VAL, report)
+    cdef vector[Solution] solutions = _solve_all(costs, a, b, rounding, False, threads, HUGE_VAL, report)
     cdef size_t k
     return [(<int> solutions[k].status, solutions[k].cost) for k in range(solutions.size())]
 

@@ -29,7 +29,11 @@ Pair: TypeAlias = tuple[Weights | None, Weights | None]
     _INVALID_WEIGHTS,
     _INVALID_COST,
     _OUT_OF_MEMORY,
-) = range(8)
+    _INEXACT,
+) = range(9)
+
+# Those that come with a plan.
+_STATUSES = {_OPTIMAL: Status.OPTIMAL, _TIME_LIMIT: Status.TIME_LIMIT, _INEXACT: Status.INEXACT}
 
 
 _WITHOUT_FORBIDDEN = (
@@ -49,7 +53,7 @@ def transport(
     """The Transport between `weights`, of a part `mass` of them if given, at the costs C, that a solution of the core
     stands for. `infeasible` is what to say if there is no plan."""
     code, value, gap, f, g, rows, cols, flow, listed, counters = solution
-    if code != _OPTIMAL:
+    if code not in _STATUSES:
         check_solved(code, C, weights, infeasible)
     return Transport(
         value=value,
@@ -57,7 +61,7 @@ def transport(
         f=f,
         g=g,
         gap=gap,
-        status=Status.OPTIMAL if code == _OPTIMAL else Status.TIME_LIMIT,
+        status=_STATUSES[code],
         iterations=counters["pivots"],
         stats=counters,
         weights=weights,
@@ -69,7 +73,7 @@ def transport(
 
 def check_solved(code: int, C: Any, weights: Pair, infeasible: str = _WITHOUT_FORBIDDEN) -> None:
     """Raises what a status of the core means, unless it is one that comes with a plan."""
-    if code in (_OPTIMAL, _TIME_LIMIT):
+    if code in _STATUSES:
         return
     if code == _INVALID_WEIGHTS:
         raise weights_error(*weights)

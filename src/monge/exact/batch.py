@@ -65,13 +65,14 @@ def emd_batch(
     with naming("problem", 0) as at:
         for at.index, (solution, C, *weights) in enumerate(zip(solutions, matrices, weights_a, weights_b, strict=True)):
             answers.append(transport(solution, C, (weights[0], weights[1])))
-    late = [t.gap for t in answers if not t.converged]
-    if late:
-        warnings.warn(
-            f"emd: {len(late)} of {len(answers)} problems: {Status.TIME_LIMIT.value} (largest gap {max(late):.3g}).",
-            ConvergenceWarning,
-            stacklevel=3,
-        )
+    for status in (Status.TIME_LIMIT, Status.INEXACT):
+        late = [t.gap for t in answers if t.status is status]
+        if late:
+            warnings.warn(
+                f"emd: {len(late)} of {len(answers)} problems: {status.value} (largest gap {max(late):.3g}).",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
     return answers
 
 

@@ -14,7 +14,7 @@ from monge.exact.answer import transport
 from monge.exact.dense import dense
 from monge.problem.arrays import available_threads, seconds
 from monge.problem.costs import as_cost
-from monge.problem.measures import check_partial
+from monge.problem.measures import check_partial, rounding_of
 from monge.problem.progress import pivot_bar
 from monge.problem.transport import ConvergenceWarning, Transport
 
@@ -70,6 +70,8 @@ def partial(
         Costs, weights or a mass that are not real numbers.
     InfeasibleError
         If the forbidden arcs leave no plan of this mass.
+    TimeoutError
+        If `time_limit` ran out before a plan was found that avoids the forbidden arcs.
     MemoryError
         If a PointCloud's matrix, or the solver's lists, would not fit.
 
@@ -98,7 +100,9 @@ def partial(
     workers, limit = available_threads(threads), seconds(time_limit)
     matrix = dense(problem, workers)
     with pivot_bar(progress) as report:
-        raw = _core.partial(matrix, weights_a, weights_b, moved, sends_all, fills_all, workers, limit, report)
+        raw = _core.partial(
+            matrix, weights_a, weights_b, rounding_of(a, b), moved, sends_all, fills_all, workers, limit, report
+        )
         if report is not None:
             c = raw[-1]
             report(c["pivots"] + c["coarse_pivots"], c["sweeps"] + c["coarse_sweeps"], 0.0)

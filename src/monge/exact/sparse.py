@@ -33,16 +33,20 @@ _INFEASIBLE = (
 def solve_sparse(
     cost: SparseCost,
     weights: tuple[Weights | None, Weights | None],
+    rounding: float,
     g: NDArray[np.float64] | None,
     time_limit: float,
     report: Callable[[int, int, float], None] | None,
 ) -> Transport:
-    """The optimal plan on the stored entries, from column potentials g if given. InfeasibleError if there is none."""
+    """The optimal plan on the stored entries, from column potentials g if given. InfeasibleError if there is none.
+
+    `rounding` is that of the numbers the weights were made from.
+    """
     n, m = cost.shape
     check_places(n, m, len(cost.cost) * _BYTES_PER_ARC)
     _check_reach(np.diff(cost.begin), weights[0], "row", "a")
     _check_reach(np.bincount(cost.col, minlength=m), weights[1], "column", "b")
-    solution = _core.sparse(m, cost.begin, cost.col, cost.cost, *weights, g, time_limit, report)
+    solution = _core.sparse(m, cost.begin, cost.col, cost.cost, *weights, rounding, g, time_limit, report)
     return transport(solution, cost, weights, infeasible=_INFEASIBLE)
 
 

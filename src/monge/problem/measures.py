@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from monge.problem.arrays import real_array, real_number
 
-__all__ = ["Weights", "as_weights", "check_partial", "check_weights", "total_mass", "weights_error"]
+__all__ = ["Weights", "as_weights", "check_partial", "check_weights", "rounding_of", "total_mass", "weights_error"]
 
 # Masses are multiplied by 2**60, and by costs: beyond these totals such products would overflow. The C++ core holds the
 # same bounds.
@@ -56,6 +56,12 @@ def as_weights(values: Any, size: int, name: str, place: str) -> tuple[Weights |
     source = np.asarray(values).dtype
     # A copy: the result measures its marginals against these, whatever becomes of the caller's array.
     return np.array(array, dtype=np.float64, order="C"), float(np.finfo(source).eps) if source.kind == "f" else _EPS
+
+
+def rounding_of(*weights: Any) -> float:
+    """The relative rounding of the types in which weights came, the largest; None stands for uniform ones."""
+    sources = [np.asarray(values).dtype for values in weights if values is not None]
+    return max((float(np.finfo(source).eps) for source in sources if source.kind == "f"), default=_EPS)
 
 
 def check_partial(

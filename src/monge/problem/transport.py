@@ -38,6 +38,10 @@ class Status(enum.Enum):
         "the plan is feasible and its gap says how far it may be from the optimum; a smaller eps makes it smaller, "
         "and emd gives the optimum"
     )
+    INEXACT = (
+        "costs that differ in size by more than the digits of a number are in use: the plan is feasible and its gap "
+        "says how far it may be from the optimum. Write inf, not a large number, for an arc that must not be used"
+    )
     TIME_LIMIT = (
         "time_limit ran out: the plan is feasible and its gap says how far it may be from the optimum. "
         "Raise time_limit, or start from this result with init="
