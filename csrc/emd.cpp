@@ -199,6 +199,11 @@ Status solve_arcs(const Arcs& arcs, const Masses& masses, const WarmStart& warm,
 /// Solves once more for what the potentials found leave of the costs, from the plan found.
 template <class T>
 Distance refine(const MatrixArcs<T>& arcs, const Masses& masses, Means& means, Solution& solution, Status& status, Found& found) {
+    // A constant that both share says nothing, and takes their digits.
+    std::vector<double> sorted(found.v);
+    std::nth_element(sorted.begin(), sorted.begin() + sorted.size() / 2, sorted.end());
+    for (double& v : found.v) v -= sorted[sorted.size() / 2];
+    for (double& u : found.u) u += sorted[sorted.size() / 2];
     const ReducedArcs<MatrixArcs<T>> reduced(arcs, found.u, found.v);
     WarmStart warm;
     warm.u.assign(arcs.rows(), 0.0);

@@ -33,6 +33,8 @@ constexpr double anneal = 4.0;
 constexpr double coarse = 0.03, stage_error = 0.1, least_stage_error = 0.003;
 // Steps that acceleration looks back on.
 constexpr size_t depth = 8;
+// In units of eps, how far potentials may be from their median where an eps starts.
+constexpr double most_digits = 1e11;
 // How far, in log2 units, potentials may move from those that are absorbed: what was cut off then still counts for
 // nothing, and no row or column sum overflows.
 constexpr double farthest = 200.0;
@@ -257,7 +259,7 @@ private:
         work_ += more;
         if (work_ < size_t{1} << 26) return;
         work_ = 0;
-        if (poll_ != nullptr && poll_->poll(poll_->context)) stop_ = true;
+        if (poll_ != nullptr && poll_->poll(poll_->context, out_->passes, unit_ / ln2, error_)) stop_ = true;
     }
 
     /// -log2 sum_i 2^(log_a_i + alpha_i - C_ij / unit), whatever the numbers.
@@ -274,7 +276,7 @@ private:
         const Measured plan = monge::measure(sides_, alpha_.data(), beta_.data(), column_.data(), wanted_.data());
         mass_ = plan.mass;
         error_ = plan.error;
-        dual_ = unit_ * (plan.value_a + plan.value_b - eps_ * plan.mass);
+        dual_ = unit_ * (plan.value_a + plan.value_b + eps_ * (1.0 - plan.mass));
         size_ = unit_ * (std::fabs(plan.value_a) + std::fabs(plan.value_b) + eps_ * plan.mass);
         if (out_->errors.size() < most_errors) out_->errors.push_back(error_);
         out_->error = error_;
@@ -401,16 +403,32 @@ private:
             options.context = const_cast<SmallOptions*>(poll_);
             options.poll = [](void* context, const Progress&) {
                 const auto* poll = static_cast<const SmallOptions*>(context);
-                return poll->poll(poll->context);
+                return poll->poll(poll->context, 0, 0.0, 0.0);
             };
         }
         const Solution solution = monge::solve(exact, options);
         if (solution.status == Status::interrupted) stop_ = true;
         if (solution.status != Status::optimal) return false;
         std::copy(solution.g.begin(), solution.g.end(), beta_.begin());
+        // A constant that f and g share says nothing, and takes their digits.
+        std::vector<double> sorted(solution.g);
+        std::nth_element(sorted.begin(), sorted.begin() + m_ / 2, sorted.end());
+        for (size_t j = 0; j < m_; ++j) beta_[j] -= sorted[m_ / 2];
         return true;
     }
 
+    /// Brings potentials that are too far from the others for eps to count beside them as near as it does: those of outliers
+    /// whose mass goes to each other may be of any size.
+    void keep_digits(double eps) {
+        const auto range = std::minmax_element(beta_.begin(), beta_.begin() + m_);
+        if (!(*range.second - *range.first > most_digits * eps)) return;
+        std::vector<double> known;
+        for (size_t j = 0; j < m_; ++j)
+            if (b_[j] > 0.0) known.push_back(beta_[j]);
+        std::nth_element(known.begin(), known.begin() + known.size() / 2, known.end());
+        const double middle = known[known.size() / 2], most = most_digits * eps;
+        for (size_t j = 0; j < m_; ++j) beta_[j] = std::min(std::max(beta_[j], middle - most), middle + most);
+    }
 
     bool over() const { return out_->passes >= p_->max_iter || stop_; }
 
@@ -433,6 +451,7 @@ private:
             if (last) eps = p.eps;
             const double enough = eps > coarse * first ? stage_error : std::max(1.0 / m_, least_stage_error);
             const double goal = last ? p.tol : std::max(std::min(enough, stage_error), p.tol);
+            keep_digits(eps);
             enter(eps);
             for (size_t j = 0; j < m_; ++j) beta_[j] /= unit_;
             if (stage(goal, last)) {
@@ -524,7 +543,7 @@ private:
 bool solve_small(const SmallProblem* problems, SmallOutcome* outcomes, std::size_t count, const SmallOptions& options) {
     std::atomic<bool> stop{false}, failed{false};
     const auto poll = [&] {
-        if (options.poll != nullptr && options.poll(options.context)) stop = true;
+        if (options.poll != nullptr && options.poll(options.context, 0, 0.0, 0.0)) stop = true;
     };
     try {
         Workers workers(static_cast<int>(std::min<std::size_t>(options.threads < 1 ? 1 : options.threads, count)));

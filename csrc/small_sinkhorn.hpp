@@ -43,8 +43,9 @@ struct SmallOutcome {
 
 struct SmallOptions {
     int threads = 1;
-    /// Called now and then on the calling thread; true stops all solves where they are.
-    bool (*poll)(void*) = nullptr;
+    /// Called now and then on the calling thread, with how far the solve there is: passes, eps and marginal error, or zeros
+    /// where there is none. True stops all solves where they are.
+    bool (*poll)(void* context, std::int64_t passes, double eps, double error) = nullptr;
     void* context = nullptr;
 };
 

@@ -299,10 +299,17 @@ class TestStops:
                 self.n += more
 
         monkeypatch.setattr("monge.problem.progress.progress_bar", Bar)
-        p = sample("gaussians_plane", 30)
-        t = monge.sinkhorn(p.cost, eps=0.05 * p.cost.mean(), progress=True)
-        assert len(seen) == t.iterations
-        assert set(seen[-1]) == {"eps", "marginal error"}
+        for size in (30, 520):  # solved whole in the core, and pass by pass
+            p = sample("gaussians_plane", size)
+            seen.clear()
+            shown, t = (
+                monge.sinkhorn(p.cost, eps=0.05 * p.cost.mean(), progress=progress) for progress in (True, False)
+            )
+            assert len(seen) == 1 if size == 30 else t.iterations
+            assert set(seen[-1]) == {"eps", "marginal error"}
+            assert shown.iterations == t.iterations
+            assert np.array_equal(shown.f, t.f)
+            assert np.array_equal(shown.g, t.g)
 
 
 class TestThreads:

@@ -128,7 +128,7 @@ void check_solve(std::size_t n, std::size_t m, Side rows, Side columns, double e
     expect(error <= 2e-9, "marginals", seed);
 }
 
-bool stop(void*) { return true; }
+bool stop(void*, std::int64_t, double, double) { return true; }
 
 }  // namespace
 

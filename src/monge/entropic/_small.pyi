@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 from numpy import float64
 from numpy.typing import NDArray
 
@@ -25,4 +27,5 @@ def solve(
     tol: float,
     max_iter: int,
     threads: int,
+    report: Callable[[int, float, float], None] | None,
 ) -> list[Outcome]: ...

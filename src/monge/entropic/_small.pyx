@@ -38,22 +38,26 @@ cdef extern from "small_sinkhorn.hpp" namespace "monge" nogil:
 
     cdef cppclass SmallOptions:
         int threads
-        cbool (*poll)(void*) noexcept nogil
+        cbool (*poll)(void*, int64_t, double, double) noexcept nogil
         void* context
 
     cbool solve_small(const SmallProblem*, SmallOutcome*, size_t, const SmallOptions&)
 
 
 cdef class _Watch:
-    """The exception that stopped the solve."""
+    """What a poll needs: the caller's progress function, and the exception that stopped the solve."""
+    cdef object report
     cdef object error
 
 
-cdef cbool _poll(void* context) noexcept with gil:
+cdef cbool _poll(void* context, int64_t passes, double eps, double marginal_error) noexcept with gil:
+    cdef _Watch watch = <_Watch> context
     try:
         PyErr_CheckSignals()
+        if watch.report is not None and passes > 0:
+            watch.report(passes, eps, marginal_error)
     except BaseException as error:
-        (<_Watch> context).error = error
+        watch.error = error
         return True
     return False
 
@@ -86,7 +90,8 @@ cdef tuple _answer(const SmallOutcome& out):
     return out.converged, out.passes, out.steps, out.error, out.dual, kept, out.seconds
 
 
-def solve(list problems, tuple demands, double eps, double first, double tol, int64_t max_iter, int threads):
+def solve(list problems, tuple demands, double eps, double first, double tol, int64_t max_iter, int threads,
+          report):
     cdef vector[SmallProblem] converted
     cdef vector[SmallOutcome] outcomes
     cdef SmallOptions options
@@ -97,6 +102,7 @@ def solve(list problems, tuple demands, double eps, double first, double tol, in
     outcomes.resize(count)
     for k in range(count):
         _convert(problems[k], demands, eps, first, tol, max_iter, &converted[k])
+    watch.report = report
     options.threads, options.poll, options.context = threads, _poll, <void*> watch
     with nogil:
         enough = solve_small(converted.data(), outcomes.data(), count, options)

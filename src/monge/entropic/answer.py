@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import rel_entr
+from scipy.special import rel_entr, xlogy
 
-from monge.entropic.feasible import FeasibleTransport, feasible
+from monge.entropic.blocks import costs_at
+from monge.entropic.feasible import FeasibleTransport, feasible, is_dear, sent_exactly
 from monge.entropic.grid_plan import GridPlan
 from monge.entropic.marginals import Marginal
 from monge.entropic.plan import LazyPlan
-from monge.entropic.rounding import scalings
+from monge.entropic.rounding import Rounding, scalings
 from monge.problem.costs import Cost, Grid
 from monge.problem.transport import Status, Transport
 
@@ -103,6 +104,12 @@ class EntropicTransport(Transport):
             if fixed_b:
                 np.divide(b, received, out=y, where=received > 0.0)
         objective, sums_a, sums_b = plan.objective(x, y, u, v)
+        if (
+            fixed_a
+            and fixed_b
+            and is_dear(self.problem, objective, self.value, lambda: plan.objective(x, y, 0 * u, 0 * v)[0])
+        ):
+            objective, sums_a, sums_b = self._objective_exactly(Rounding(x, y, u, v))
         objective += self.eps * (float(a.sum()) * float(b.sum()) - float(sums_a.sum()))
         for sums, weights, side in ((sums_a, a, self.marginals[0]), (sums_b, b, self.marginals[1])):
             if side.kl < np.inf:
@@ -110,6 +117,19 @@ class EntropicTransport(Transport):
             if side.cap < np.inf:
                 objective += side.cap * float(np.abs(sums - weights).sum())
         return max(objective - self.value, 0.0)
+
+    def _objective_exactly(self, rounding: Rounding) -> tuple[float, Array, Array]:
+        """As `LazyPlan.objective`, for a plan whose missing mass is sent by an exact solver."""
+        (a, b), eps = self.weights, self.eps
+        rounding, more = sent_exactly(self.problem, self.weights, self.plan, rounding)
+        objective, sums_a, sums_b = self.plan.objective(*rounding)
+        i, j, mass = more.plan.row, more.plan.col, more.plan.data
+        C = costs_at(self.problem, i, j)
+        density = rounding.x[i] * rounding.y[j] * np.exp((self.f[i] - C + self.g[j]) / eps)  # by a x b
+        product = a[i] * b[j]
+        denser = density + mass / product
+        objective += float(mass @ C) + eps * float((product * (xlogy(denser, denser) - xlogy(density, density))).sum())
+        return objective, sums_a + np.bincount(i, mass, len(a)), sums_b + np.bincount(j, mass, len(b))
 
     def rounded(self) -> FeasibleTransport:
         """The plan with exact marginals, as `round_plan` makes it, and what it proves about transport without entropy.

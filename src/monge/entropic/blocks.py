@@ -14,7 +14,10 @@ from monge.problem.costs import Cost, CostMatrix, Grid, PointCloud
 __all__ = [
     "column_softmins",
     "cost_block",
+    "cost_bound",
+    "costs_at",
     "finest_eps",
+    "largest_cost",
     "row_blocks",
     "sampled_costs",
     "squares_out_of_range",
@@ -30,6 +33,9 @@ _SAMPLE = 64
 # A few units in the last place of sums of three numbers.
 _DIGITS = 1e-14
 
+# The share of costs of which some carry mass, whatever the size of the others.
+_IN_USE = 0.05
+
 
 def cost_block(cost: Cost, rows: slice | NDArray[np.intp]) -> NDArray[np.float64]:
     """The costs (k, m) of some rows, from differences of coordinates: no digits cancel."""
@@ -38,6 +44,13 @@ def cost_block(cost: Cost, rows: slice | NDArray[np.intp]) -> NDArray[np.float64
     if isinstance(cost, Grid):
         return _grid_block(cost, rows)
     return _distances(cost, cost.x[rows], cost.y)
+
+
+def costs_at(cost: Cost, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float64]:
+    """The costs (k,) of some pairs."""
+    if isinstance(cost, CostMatrix):
+        return cost.C[rows, columns].astype(np.float64)
+    return np.array([cost_block(cost, rows[k : k + 1])[0, j] for k, j in enumerate(columns)])
 
 
 def _grid_block(grid: Grid, rows: slice | NDArray[np.intp]) -> NDArray[np.float64]:
@@ -77,13 +90,34 @@ def row_blocks(n: int, m: int, numbers: int = _BLOCK) -> Iterator[slice]:
         yield slice(first, min(first + size, n))
 
 
-def finest_eps(cost: Cost, eps: float) -> float:
-    """eps, or the smallest for which exponents (f + g - C) / eps mean something, because costs have so many digits."""
-    with np.errstate(over="ignore"):
-        if isinstance(cost, PointCloud) and np.float64(cost.bound) ** cost.power < eps / _DIGITS:  # far from it
-            return eps
+def cost_bound(cost: Cost) -> float:
+    """What no finite |cost| exceeds."""
+    if isinstance(cost, Grid):
+        return float(sum(moves[-1] for moves in cost.axis_costs()))
+    if isinstance(cost, PointCloud):
+        with np.errstate(over="ignore"):
+            return float(np.float64(cost.bound) ** cost.power)
+    return max(abs(float(cost.C.min())), abs(float(cost.C.max())))
+
+
+def largest_cost(cost: Cost, negligible: float) -> float:
+    """About the largest |cost|, or a quick bound on it where that is below what is negligible."""
+    if isinstance(cost, PointCloud):
+        if cost_bound(cost) < negligible or cost.distance == "cosine":
+            return cost_bound(cost)
+        return float(cost.reach**cost.power)
     some = np.abs(sampled_costs(cost))
-    return max(eps, _DIGITS * float(some[np.isfinite(some)].max(initial=0.0)))
+    return float(some[np.isfinite(some)].max(initial=0.0))
+
+
+def finest_eps(cost: Cost) -> float:
+    """The smallest eps for which exponents (f + g - C) / eps mean something, because costs in use have so many digits.
+
+    Few costs may be of any size and not be in use. So the measure is one of the smaller ones, zero left out.
+    """
+    some = np.abs(sampled_costs(cost))
+    some = some[np.isfinite(some) & (some > 0.0)]
+    return _DIGITS * float(np.quantile(some, _IN_USE)) if some.size else 0.0
 
 
 def sampled_costs(cost: Cost) -> NDArray[np.float64]:

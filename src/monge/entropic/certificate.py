@@ -20,7 +20,7 @@ from monge.entropic.plan import LazyPlan, over_chunks
 from monge.entropic.rounding import Rounding
 from monge.problem.costs import Cost, CostMatrix, Grid, PointCloud
 
-__all__ = ["Certificate", "certificate"]
+__all__ = ["Certificate", "certificate", "price", "transforms"]
 
 Array = NDArray[np.float64]
 
@@ -38,18 +38,31 @@ def certificate(cost: Cost, a: Array, b: Array, f: Array, g: Array, eps: float, 
 
     Where b is zero, g is not used: it need not say anything there.
     """
+    known = np.where(b > 0.0, g, -np.inf)
+    return Certificate(price(cost, a, b, f, g, eps, rounding), *transforms(cost, known))
+
+
+def price(cost: Cost, a: Array, b: Array, f: Array, g: Array, eps: float, rounding: Rounding) -> float:
+    """<diag(x) P diag(y) + u v', C>, in one pass over the costs."""
     x, y, u, v = rounding
+    if not isinstance(cost, Grid):
+        return LazyPlan(cost, a, b, f, g, eps).priced(x, y, u, v)[0]
     with np.errstate(divide="ignore", invalid="ignore"):
         log_rows, log_cols = np.log(a * x) + f / eps, np.log(b * y) + g / eps
-        known = np.where(b > 0.0, g, -np.inf)
+    return _price_on_grid(cost, log_rows, log_cols, eps, u, v)
+
+
+def transforms(cost: Cost, g: Array) -> tuple[Array, Array]:
+    """f_i = min_j C_ij - g_j, and then g_j = min_i C_ij - f_i; -inf in g stands for a column that is left out."""
     if isinstance(cost, Grid):
-        return _on_grid(cost, log_rows, log_cols, known, eps, u, v)
-    price = LazyPlan(cost, a, b, f, g, eps).priced(x, y, u, v)[0]
-    return Certificate(price, *_transforms(cost, known))
+        from monge.entropic.kernels.grid import grid_transform  # Numba is slow to import, and needed for grids alone
+
+        f = grid_transform(cost, g)
+        return f, grid_transform(cost, f)
+    return _by_pairs(cost, g)
 
 
-def _transforms(cost: CostMatrix | PointCloud, g: Array) -> tuple[Array, Array]:
-    """f_i = min_j C_ij - g_j, and then g_j = min_i C_ij - f_i."""
+def _by_pairs(cost: CostMatrix | PointCloud, g: Array) -> tuple[Array, Array]:
     n, m = cost.shape
     costs, unit = (None, 1.0) if isinstance(cost, CostMatrix) else packed_points(cost, np.float64)
     scaled, f = g / unit, np.empty(n)
@@ -73,12 +86,10 @@ def _transforms(cost: CostMatrix | PointCloud, g: Array) -> tuple[Array, Array]:
     return f * unit, lowest * unit
 
 
-def _on_grid(grid: Grid, log_rows: Array, log_cols: Array, known: Array, eps: float, u: Array, v: Array) -> Certificate:
-    # Numba is slow to import, and needed for grids alone.
-    from monge.entropic.kernels.grid import GridSums, grid_transform
+def _price_on_grid(grid: Grid, log_rows: Array, log_cols: Array, eps: float, u: Array, v: Array) -> float:
+    from monge.entropic.kernels.grid import GridSums
 
     with np.errstate(divide="ignore", under="ignore"):
         paid = np.exp(log_rows + GridSums(grid, eps).log_cost_sum(log_cols)).sum()
         paid += (u * np.exp(GridSums(grid, np.inf).log_cost_sum(np.log(v)))).sum()
-    f = grid_transform(grid, known)
-    return Certificate(float(paid), f, grid_transform(grid, f))
+    return float(paid)

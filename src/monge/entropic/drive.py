@@ -17,18 +17,34 @@ __all__ = ["drive"]
 Array = NDArray[np.float64]
 
 # So many passes that did not halve the error are enough; twice so many if it has less than that to go.
-_WAIT = 50
+_WAIT = 30
 
 
 def drive(
     kernel: Any, a: Array, b: Array, demands: tuple[Marginal, Marginal], eps: float, first: float, tol: float,
     max_iter: int, f: Array, g: Array, history: Array, outcome: Array,
-    report: Callable[[int, float, float], None] | None = None, impatient: bool = False,
-) -> bool:  # fmt: skip
+    report: Callable[[int, float, float], None] | None = None, restart: Callable[[float], None] | None = None,
+) -> None:  # fmt: skip
     """From eps = `first` to `eps`; f, g, history and outcome are as `iterate` leaves them.
 
-    Who is impatient stops where the error does not get smaller; returns whether that happened.
+    If the error does not get smaller at some eps, `restart` is called with it, once; the loop goes on there with the
+    f and g that it leaves.
     """
+    if _run(kernel, a, b, demands, eps, first, tol, max_iter, f, g, history, outcome, report, restart is not None):
+        assert restart is not None
+        spent, now = int(outcome[iteration.PASSES]), float(outcome[iteration.EPS])
+        restart(now)
+        more = None if report is None else lambda passes, *rest: report(spent + passes, *rest)
+        _run(kernel, a, b, demands, eps, now, tol, max_iter - spent, f, g, history[spent:], outcome, more, False)
+        outcome[iteration.PASSES] += spent
+
+
+def _run(
+    kernel: Any, a: Array, b: Array, demands: tuple[Marginal, Marginal], eps: float, first: float, tol: float,
+    max_iter: int, f: Array, g: Array, history: Array, outcome: Array,
+    report: Callable[[int, float, float], None] | None, impatient: bool,
+) -> bool:  # fmt: skip
+    """Who is impatient stops where the error does not get smaller; returns whether that happened."""
     rows, columns = demands
     s = np.empty(len(g))
     stage, best, waited = 0.0, math.inf, 0

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.entropic.certificate import certificate
-from monge.entropic.plan import LazyPlan
+from monge.entropic.certificate import certificate, price
 from monge.entropic.rounding import RoundedPlan, Rounding, scalings
-from monge.exact.emd import emd
+from monge.exact.dense import solve_rest
+from monge.problem.arrays import available_threads
 from monge.problem.costs import Cost
 from monge.problem.transport import InfeasibleError, Status, Transport
 
-__all__ = ["FeasibleTransport", "feasible"]
+__all__ = ["FeasibleTransport", "feasible", "is_dear", "sent_exactly"]
 
 Array = NDArray[np.float64]
+
+# The pairs up to which an exact solver is asked to send missing mass that costs too much.
+_QUICK = 2**24
+# Mass that the plan gives back for each unit that is missing.
+_ROOM = (10.0, 1e3)
+# How far both sums of the masses of a plan may be apart, beside the total mass.
+_SAME = 1e-9
 
 
 class FeasibleTransport(Transport):
@@ -47,36 +55,53 @@ def feasible(
     a, b = weights
     rounding, missing = scalings(plan, a, b), None
     found = certificate(cost, a, b, f, g, eps, rounding)
-    price = found.price
-    if price == np.inf:  # the product of what is missing has mass on forbidden arcs
-        rounding, missing, price = _around_forbidden(cost, weights, f, g, eps, rounding)
-    bound = float(a @ found.f + b @ found.g)
+    paid, bound = found.price, float(a @ found.f + b @ found.g)
+    nothing = 0.0 * a, 0.0 * b
+    if is_dear(cost, paid, bound, lambda: price(cost, a, b, f, g, eps, Rounding(rounding.x, rounding.y, *nothing))):
+        rounding, more = sent_exactly(cost, weights, plan, rounding)
+        paid = price(cost, a, b, f, g, eps, rounding) + more.cost
+        missing = more.plan.tocsr()
     return FeasibleTransport(
         RoundedPlan(plan, rounding, missing),
         weights,
-        value=price,
-        cost=price,
+        value=paid,
+        cost=paid,
         f=found.f,
         g=found.g,
-        gap=max(price - bound, 0.0),
+        gap=max(paid - bound, 0.0),
         status=Status.FEASIBLE,
         iterations=iterations,
         stats={},
     )
 
 
-def _around_forbidden(
-    cost: Cost, weights: tuple[Array, Array], f: Array, g: Array, eps: float, rounding: Rounding
-) -> tuple[Rounding, Any, float]:
-    """What is missing, sent by an exact solver; all mass, where what is missing alone cannot avoid forbidden arcs.
+def is_dear(cost: Cost, paid: float, bound: float, without: Callable[[], float]) -> bool:
+    """Whether what is missing costs too much as a product: it has mass on forbidden arcs, or on some so dear that the
+    distance of what is `paid` from the bound is due to them. `without` says what the rest costs."""
+    n, m = cost.shape
+    if paid == np.inf:
+        return True
+    return paid - bound > 0.1 * abs(bound) and n * m <= _QUICK and paid - bound > 1.2 * (without() - bound)
 
-    InfeasibleError if no plan can.
+
+def sent_exactly(cost: Cost, weights: tuple[Array, Array], plan: Any, rounding: Rounding) -> tuple[Rounding, Transport]:
+    """What is missing, sent by an exact solver in place of a product.
+
+    That may not be able to avoid forbidden arcs, where the plan has to make room. So it gives back a share of all that
+    it sends, a larger one if need be, which is sent anew together with what is missing. InfeasibleError if no plan can.
     """
-    x, y, u, v = rounding
-    try:
-        t = emd(cost, u * v.sum(), v * u.sum())
-    except InfeasibleError:
-        t, x, y = emd(cost, *weights), 0.0 * x, 0.0 * y
-    nothing = np.zeros_like(u), np.zeros_like(v)
-    price = LazyPlan(cost, *weights, f, g, eps).priced(x, y, *nothing)[0] + t.cost
-    return Rounding(x, y, *nothing), t.plan.tocsr(), price
+    (a, b), (x, y, u, v) = weights, rounding
+    whole, missing, threads = float(a.sum()), float(u.sum() * v.sum()), available_threads(None)
+    sent, received = x * (plan @ y), y * (plan.T @ x)
+    shares = (0.0, *(room * missing / whole for room in _ROOM), 1.0)
+    noise = max(float(np.finfo(np.float64).eps) * whole, abs(float(sent.sum() - received.sum())))
+    if noise > _SAME * whole:  # exponents without digits: the plan is no plan
+        shares = (1.0,)
+    for share in shares:
+        kept = 1.0 - min(share, 1.0)
+        try:
+            rest = np.maximum(a - kept * sent, 0.0), np.maximum(b - kept * received, 0.0)
+            return Rounding(kept * x, y, 0.0 * u, 0.0 * v), solve_rest(cost, *rest, noise, threads)
+        except InfeasibleError as error:
+            infeasible = error
+    raise infeasible

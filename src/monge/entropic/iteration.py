@@ -54,8 +54,13 @@ _LONGEST_PAUSE = 5
 _RIDGE = 1e-13
 # Single precision that adds more than this to the error is no help.
 _NOISY = 0.01
-# It is given up after so many passes without progress.
+# Noise over eps from which single precision will do for the value too: the mass, which enters it times eps, is off by
+# 3e-7, and noise is 5e-8 of the largest cost. So this is where eps is some thirty times as large.
+_SINGLE_MASS = 1.5e-9
+# Single precision is given up after so many passes without progress.
 _PATIENCE = 15
+# In units of eps, how far potentials may be from their median where an eps starts: further ones have too few digits.
+_FARTHEST = 1e11
 # Passes that may go by what an earlier one found to matter, before that is looked at anew.
 _REFRESH = 15
 # Masses that agree so far are equal but for rounding, which a large rho would turn into a shift that means nothing.
@@ -114,8 +119,10 @@ def iterate(
         # Single precision will do where its noise is no more than half of what is asked for; else for most of the way:
         # a pass in double precision tells whether it was all of it.
         enough = goal > 2.0 * floor
-        single = enough or floor < _NOISY
+        single = (enough or floor < _NOISY) and _SINGLE_MASS * eps < noise
+        enough = enough and single
         stop = goal - floor if enough else max(0.9 * goal, floor)
+        _keep_digits(b, eps, g)
         taken, accelerated, shorter, refused, pause = 0, False, 0, 0, 0
         safe_dual, safe_error, best, waiting = -np.inf, np.inf, np.inf, 0
         sure, unsure = False, 0
@@ -124,7 +131,7 @@ def iterate(
             passes += 1
             unsure = 0 if outcome[COMPLETE] > 0.0 else unsure + 1
             error, mass, value_a, value_b = measure(a, b, kl_a, cap_a, kl_b, cap_b, eps, f, g, s)
-            dual = value_a + value_b - eps * mass
+            dual = value_a + value_b + eps * (1.0 - mass)
             if passes <= len(history):
                 history[passes - 1] = error
             outcome[PASSES], outcome[ERROR], outcome[DUAL], outcome[EPS] = passes, error, dual, eps
@@ -170,6 +177,17 @@ def iterate(
         # The plain step of the last potentials starts the next eps.
         plain_step(a, b, kl_a, kl_b, cap_b, eps, translate, f, g, s, g)
         eps = max(eps / ANNEAL, eps_last)
+
+
+def _keep_digits(b: Any, eps: float, g: Any) -> None:
+    """Brings potentials that are too far from the others for eps to count beside them as near as it does.
+
+    That is where mass of an outlier goes to another one: f_i + g_j says how, but f_i and g_j may be of any size.
+    """
+    known = g[b > 0.0]
+    if known.size and known.max() - known.min() > _FARTHEST * eps:
+        middle = np.median(known)
+        np.clip(g, middle - _FARTHEST * eps, middle + _FARTHEST * eps, out=g)
 
 
 def noise_floor(noise: float, eps: float) -> float:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from monge.entropic import iteration
 from monge.entropic.drive import drive
 from monge.entropic.kernels.clouds import CloudKernel
 from monge.entropic.kernels.packed import on_sphere
+from monge.entropic.kernels.scale import cost_scale
 from monge.entropic.kernels.threads import Threads
 from monge.entropic.marginals import Balanced, Marginal
 from monge.entropic.task import Task
@@ -97,10 +99,11 @@ def solve_cloud(
     cost, demands, eps = _euclidean(task.cost), task.demands, task.eps
     (x, of_rows), (y, of_columns) = _sorted(cost.x, task.inner_a), _sorted(cost.y, task.inner_b)
     levels = [_Level(x, y, cost.cost)]
-    while task.first == 0.0 and levels[-1].fewest > _FEW:
+    first = eps if (exact := _starts_exactly(task, levels[0])) else task.first
+    while first == 0.0 and levels[-1].fewest > _FEW:
         levels.append(levels[-1].grouped())
 
-    pairs, coarse_passes, first = 0, 0, task.first
+    pairs, coarse_passes = 0, 0
     with Threads(workers) as threads:
         f, g = np.zeros(len(levels[-1].x.weights)), np.zeros(len(levels[-1].y.weights))
         if len(levels) == 1:
@@ -114,13 +117,11 @@ def solve_cloud(
             kernel = CloudKernel(level.cost, a, b, demands, threads, skipped, f.copy())
             first = first or kernel.scale  # all the way: coarse passes cost next to nothing
             last = eps if depth == 0 else _last(level, levels[depth - 1], eps, first)
-            start = kernel, a, b, demands, last
-            if drive(*start, first, goal, max_iter, f, g, history, outcome, report, impatient=task.balanced):
-                spent, first = int(outcome[iteration.PASSES]), float(outcome[iteration.EPS])
-                f[:], g[:] = _exact(level, first, threads)
-                kernel.restart(f)
-                drive(*start, first, goal, max_iter - spent, f, g, history[spent:], outcome, report)
-                outcome[iteration.PASSES] += spent
+            restart = partial(_restart, level, threads, kernel, f, g) if task.balanced else None
+            if exact and restart is not None:
+                restart(eps)
+                restart = None
+            drive(kernel, a, b, demands, last, first, goal, max_iter, f, g, history, outcome, report, restart)
             pairs += kernel.pairs
             if depth > 0:
                 coarse_passes += int(outcome[iteration.PASSES])
@@ -147,6 +148,19 @@ def _last(coarse: _Level, fine: _Level, eps: float, first: float) -> float:
     while last * _BLUR < blur and last * iteration.ANNEAL <= first:
         last *= iteration.ANNEAL
     return last
+
+
+def _starts_exactly(task: Task, whole: _Level) -> bool:
+    """Whether to start from exact potentials in place of coarse clouds: where tails are heavy, groups of neighbours are
+    wide. If eps is small for most pairs, annealing takes passes by the hundred."""
+    if not task.balanced or task.first > 0.0 or whole.most > _EXACT:
+        return False
+    return task.eps < cost_scale(whole.cost).middle
+
+
+def _restart(level: _Level, threads: Threads, kernel: CloudKernel, f: Array, g: Array, eps: float) -> None:
+    f[:], g[:] = _exact(level, eps, threads)
+    kernel.restart(f)
 
 
 def _exact(level: _Level, eps: float, threads: Threads) -> tuple[Array, Array]:

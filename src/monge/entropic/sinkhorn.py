@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -23,6 +24,7 @@ from monge.entropic._steps import measure
 from monge.entropic.answer import EntropicTransport
 from monge.entropic.blocks import column_softmins, turned
 from monge.entropic.drive import drive
+from monge.entropic.exact_start import exact_columns
 from monge.entropic.kernels.select import check_device, choose, is_low
 from monge.entropic.kernels.small import is_small, solve_small
 from monge.entropic.levels import solve_cloud
@@ -32,7 +34,7 @@ from monge.exact.batch import is_batch, naming, one_each
 from monge.problem.arrays import available_threads, real_number
 from monge.problem.costs import Cost, Grid, as_cost
 from monge.problem.progress import count_bar, pass_bar
-from monge.problem.transport import ConvergenceWarning, Transport
+from monge.problem.transport import ConvergenceWarning, Status, Transport
 
 __all__ = ["sinkhorn"]
 
@@ -77,7 +79,8 @@ def sinkhorn(
         Weights of the targets, of the same total unless `marginals` lets it differ; for a batch likewise.
     eps : float
         Strength of the entropy, positive, in the units of the cost. A few percent of the mean cost blurs visibly; below
-        a thousandth, `emd` is often faster. One below the rounding of the costs, 1e-14 of their size, is taken as that.
+        a thousandth, `emd` is often faster. Below 1e-14 of the costs in use, which is about their rounding, that is
+        taken in its place, with a warning; the result's ``eps`` is what was used.
     marginals : monge.KL, monge.TV, or a pair, optional
         Penalties in place of the constraints, for both sides or for the rows and the columns; None in a pair is a
         constraint.
@@ -145,13 +148,21 @@ def sinkhorn(
         answers = _solve_all(cost, a, b, demands, eps, tol, max_iter, workers, progress)
     else:
         answers = [_solve(as_cost(cost), a, b, demands, eps, tol, max_iter, init, workers, progress)]
-    late = [t for t in answers if not t.converged]
-    if late:
-        worst = max(t.stats["error"] for t in late)
-        which = f"{len(late)} of {len(answers)} problems: " if is_batch(cost) else ""
+    changed = [t.eps for t in answers if t.eps != eps]
+    if changed:
+        which = f" in {len(changed)} of {len(answers)} problems" if is_batch(cost) else ""
         warnings.warn(
-            f"sinkhorn: {which}{late[0].status.value} (marginal error {worst:.3g}).", ConvergenceWarning, stacklevel=2
+            f"sinkhorn: eps = {eps!r} is below the digits of the costs in use{which}; solved with eps = "
+            f"{max(changed):.3g} in its place, which is t.eps. For the limit of a small eps use monge.emd.",
+            ConvergenceWarning,
+            stacklevel=2,
         )
+    for status in (Status.MAX_ITER, Status.ROUNDED):
+        late = [t.stats["error"] for t in answers if t.status is status]
+        if late:
+            which = f"{len(late)} of {len(answers)} problems: " if is_batch(cost) else ""
+            text = f"sinkhorn: {which}{status.value} (marginal error {max(late):.3g})."
+            warnings.warn(text, ConvergenceWarning, stacklevel=2)
     return answers if is_batch(cost) else answers[0]
 
 
@@ -178,7 +189,7 @@ def _solve_some(
     tasks = []
     with naming("problem", 0) as at:
         for at.index in range(first, min(first + _CHUNK, len(cost))):
-            tasks.append(Task(as_cost(cost[at.index]), a[at.index], b[at.index], demands, eps, None))
+            tasks.append(Task(as_cost(cost[at.index]), a[at.index], b[at.index], demands, eps, tol, None))
     # Those whose costs have too few digits for this eps have one of their own.
     small = [k for k, task in enumerate(tasks) if task.eps == eps and is_small(task.cost, tol)]
     outcomes = dict(zip(small, solve_small([tasks[k] for k in small], tol, max_iter, workers), strict=True))
@@ -200,13 +211,18 @@ def _solve(
     workers: int, progress: bool, kernel: Any = choose,
 ) -> EntropicTransport:  # fmt: skip
     """One problem, turned into a Transport."""
-    return _run(Task(cost, a, b, demands, eps, init), tol, max_iter, workers, progress, kernel)
+    return _run(Task(cost, a, b, demands, eps, tol, init), tol, max_iter, workers, progress, kernel)
 
 
 def _run(task: Task, tol: float, max_iter: int, workers: int, progress: bool, kernel: Any) -> EntropicTransport:
-    if kernel is choose and not progress and is_small(task.cost, tol):
-        return task.answer(_settled(task, solve_small([task], tol, max_iter, 1)[0]))
-    return task.answer(_iterate(task, tol, max_iter, workers, progress, kernel))
+    with pass_bar(progress) as report:
+        if kernel is choose and is_small(task.cost, tol):
+            outcome = _settled(task, solve_small([task], tol, max_iter, 1, report)[0])
+            if report is not None:
+                report(outcome.passes, task.eps, outcome.error)
+        else:
+            outcome = _iterate(task, tol, max_iter, workers, report, kernel)
+    return task.answer(outcome)
 
 
 def _settled(task: Task, outcome: Outcome) -> Outcome:
@@ -218,25 +234,36 @@ def _settled(task: Task, outcome: Outcome) -> Outcome:
     with choose(task.cost, a, b, rows, 1) as kernel:
         kernel.sweep(g, eps, False, True, f, s)
     error, mass, value_a, value_b = measure(a, b, rows.kl, rows.cap, columns.kl, columns.cap, eps, f, g, s)
-    return outcome._replace(error=error, dual=value_a + value_b - eps * mass)
+    return outcome._replace(error=error, dual=value_a + value_b + eps * (1.0 - mass))
 
 
-def _iterate(task: Task, tol: float, max_iter: int, workers: int, progress: bool, kernel: Any) -> Outcome:
+def _iterate(
+    task: Task, tol: float, max_iter: int, workers: int, report: Callable[[int, float, float], None] | None, kernel: Any
+) -> Outcome:
     """The loop over the passes of a kernel."""
     began = time.perf_counter()
     cost, a, b, demands = task.cost, task.inner_a, task.inner_b, task.demands
     history, outcome = np.empty(min(max_iter, _HISTORY)), np.zeros(6)
     n, m = cost.shape
     by_levels = kernel is choose and is_low(cost)
-    with pass_bar(progress) as report:
-        if by_levels:
-            pairs, coarse = solve_cloud(task, tol, max_iter, workers, history, outcome, report)
-        else:
-            with kernel(cost, a, b, demands[0], workers) as passes:
-                first = task.first if task.first > 0.0 else iteration.START * passes.scale
-                options = demands, task.eps, first, tol, max_iter
-                drive(passes, a, b, *options, task.f, task.g, history, outcome, report)
-            pairs, coarse = int(outcome[iteration.PASSES]) * n * m, 0
+    if by_levels:
+        pairs, coarse = solve_cloud(task, tol, max_iter, workers, history, outcome, report)
+    else:
+        with kernel(cost, a, b, demands[0], workers) as passes:
+            first = task.first if task.first > 0.0 else iteration.START * passes.scale
+
+            def restart(_: float) -> None:
+                g = exact_columns(cost, a, b, workers)
+                if g is not None:
+                    task.g[:] = g
+
+            when = restart if task.balanced else None
+            if when is not None and task.first == 0.0 and task.eps < passes.exact_below:
+                restart(task.eps)
+                first, when = task.eps, None
+            options = demands, task.eps, first, tol, max_iter
+            drive(passes, a, b, *options, task.f, task.g, history, outcome, report, when)
+        pairs, coarse = int(outcome[iteration.PASSES]) * n * m, 0
     _fill_in(cost, a, b, task.f, task.g, demands[1], task.eps)
     if by_levels:
         _fill_in(turned(cost), b, a, task.g, task.f, demands[0], task.eps)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monge.entropic.answer import EntropicTransport
-from monge.entropic.blocks import finest_eps
+from monge.entropic.blocks import cost_bound, finest_eps, largest_cost
 from monge.entropic.marginals import Marginal
 from monge.exact.emd import emd
 from monge.problem.arrays import real_array
@@ -24,6 +25,14 @@ Array = NDArray[np.float64]
 
 # The ratio of costs to eps beyond which their quotients overflow.
 _LARGEST_RATIO = 1e300
+# Beyond this ratio eps is held against the digits of costs in use.
+_DIGITS = 1e14
+# The ratio of eps to the largest cost beyond which potentials that must meet both marginals are at their limit, but for
+# its inverse: a larger eps would only add to their rounding.
+_FLAT = 1e8
+# What rounding of potentials adds to the marginal error, per largest cost over eps, at most; and the share of the
+# tolerance from which that is measured.
+_ROUNDING, _WORTH_MEASURING = 1e-15, 0.02
 
 
 class Outcome(NamedTuple):
@@ -33,7 +42,7 @@ class Outcome(NamedTuple):
     passes: int
     newton_steps: int  # of the passes
     error: float  # in the marginals
-    dual: float  # value, for weights of total one
+    dual: float  # value, for weights of total one: a.f + b.g + eps (1 - mass) where they must be met
     errors: Array  # after each of the first passes
     seconds: float
     counters: dict[str, int]  # of a solver's own
@@ -48,19 +57,30 @@ class Task:
         Weights for the iteration: without those that no arc leads away from, of total one if both sides are fixed.
     f, g : ndarray (n,), (m,)
         The start, and later the potentials.
+    asked : float
+        The eps of the result: what was asked for, or the smallest that the digits of the costs in use allow.
+    eps : float
+        The eps to solve with: the same, but for one so large that potentials do not depend on it.
     first : float
         The eps to start from; zero for one that suits the size of the costs.
     """
 
-    def __init__(self, cost: Cost, a: Any, b: Any, demands: tuple[Marginal, Marginal], eps: float, init: Any) -> None:
+    def __init__(
+        self, cost: Cost, a: Any, b: Any, demands: tuple[Marginal, Marginal], eps: float, tol: float, init: Any
+    ) -> None:
         self.began = time.perf_counter()
-        self.cost, self.demands = cost, demands
+        self.cost, self.demands, self.tol = cost, demands, tol
         n, m = cost.shape
         self.balanced = demands[0].fixed and demands[1].fixed
         # P / M has weights a / M and b / M, and potentials that add up to eps log M more.
         self.a, self.b, self.M = _weights(a, b, n, m, self.balanced)
         self.forbidden = _check_costs(cost, eps)
-        self.eps = finest_eps(cost, eps)
+        least = _WORTH_MEASURING * tol / _ROUNDING
+        largest = largest_cost(cost, eps * min(least, _DIGITS))
+        self.asked = self.eps = max(eps, finest_eps(cost)) if largest > eps * _DIGITS else eps
+        if self.balanced and self.forbidden is None and eps > _FLAT * (most := cost_bound(cost)):
+            self.eps = max(_FLAT * most, sys.float_info.min)
+        self.coarse = largest > self.asked * least  # whether rounding may keep the marginal error above tol
         self.inner_a, self.inner_b = self.a, self.b
         if self.forbidden is not None:
             self.inner_a, self.inner_b = _reachable(self.forbidden, self.a, self.b, demands)
@@ -72,7 +92,7 @@ class Task:
 
     def answer(self, outcome: Outcome) -> EntropicTransport:
         """The Transport, from potentials that were found."""
-        a, b, f, g, M, eps, forbidden = self.a, self.b, self.f, self.g, self.M, self.eps, self.forbidden
+        a, b, f, g, M, eps, forbidden = self.a, self.b, self.f, self.g, self.M, self.asked, self.forbidden
         converged, passes, steps, error, dual, errors, seconds, counters = outcome
         status = Status.CONVERGED if converged else Status.MAX_ITER
         if forbidden is not None:
@@ -81,7 +101,7 @@ class Task:
             _leave_out(f, self.inner_a, a, self.demands[0])
             _leave_out(g, self.inner_b, b, self.demands[1])
         product = M * M if self.balanced else float(a.sum()) * float(b.sum())
-        value = M * dual + eps * (product - M * math.log(M))
+        value = M * dual + eps * (product - M - M * math.log(M))
         if M != 1.0:
             f -= eps * math.log(M)
         if forbidden is not None:
@@ -89,7 +109,7 @@ class Task:
                 if not side.fixed:
                     value += min(side.kl, side.cap) * float(weights[kept == 0.0].sum())
         now = time.perf_counter()
-        return EntropicTransport(
+        t = EntropicTransport(
             self.cost,
             (a, b),
             self.demands,
@@ -111,6 +131,9 @@ class Task:
                 **counters,
             },
         )
+        if converged and self.coarse and t.marginal_error > self.tol:
+            t.status, t.stats = Status.ROUNDED, {**t.stats, "error": t.marginal_error}
+        return t
 
 
 def _weights(a: Any, b: Any, n: int, m: int, balanced: bool) -> tuple[Array, Array, float]:
@@ -156,7 +179,10 @@ def _check_costs(problem: Cost, eps: float) -> NDArray[np.bool_] | None:
             )
         if not forbidden.any():
             forbidden = None
-    largest = abs(total) / C.size if forbidden is None else float(np.abs(C[~forbidden]).max(initial=0.0))
+    if math.isfinite(total):
+        largest = abs(total) / C.size
+    else:  # some are forbidden, or float32 does not hold the sum
+        largest = float(np.abs(C, where=np.isfinite(C), out=np.zeros_like(C)).max())
     if largest / _LARGEST_RATIO >= eps:
         raise ValueError(f"eps = {eps!r} is too small for costs of {largest:.3g}; use monge.emd, which is its limit.")
     return forbidden

@@ -124,6 +124,11 @@ class PointCloud:
         return len(self.x), len(self.y)
 
     @property
+    def squared(self) -> bool:
+        """Whether the cost is |x - y|^2."""
+        return self.distance == "euclidean" and self.power == 2.0
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """In which the costs are computed: float32 if both sets of points are, else float64."""
         return np.result_type(self.x, self.y)

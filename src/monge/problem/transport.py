@@ -34,6 +34,10 @@ class Status(enum.Enum):
         "max_iter ran out before the marginal error came below tol: marginal_error says how far the plan is from its "
         "weights. Raise max_iter, tol or eps, or go on from this result with init="
     )
+    ROUNDED = (
+        "eps is so small beside the costs that potentials have too few digits for it: marginal_error, which was "
+        "measured, stays above tol. Raise eps or tol, take a common part out of the costs, or use emd"
+    )
     FEASIBLE = (
         "the plan is feasible and its gap says how far it may be from the optimum; a smaller eps makes it smaller, "
         "and emd gives the optimum"

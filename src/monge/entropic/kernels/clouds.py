@@ -21,7 +21,7 @@ from monge.entropic._near import (
 )  # fmt: skip
 from monge.entropic.kernels.loop import iterate
 from monge.entropic.kernels.packed import centred
-from monge.entropic.kernels.scale import Scale, cost_scale
+from monge.entropic.kernels.scale import NOISE, Scale, cost_scale
 from monge.entropic.kernels.threads import CHUNKS, PARALLEL, Threads
 from monge.entropic.marginals import Marginal
 from monge.problem.costs import PointCloud
@@ -44,6 +44,9 @@ _LOST = 100.0
 _REPAIRS = 0.1
 # Largest scale of coordinates in each precision; eps that are smaller are as good as zero.
 _FINEST = (1e17, 1e120)
+
+# The cost from the middle of a block to one of its rows, over eps, whose rounding adds 1e-7 to an exponent.
+_WIDE = 1e9
 
 _LN2 = math.log(2.0)
 
@@ -86,11 +89,12 @@ class CloudKernel:
     def scale(self) -> float:
         return self._cost_scale.size
 
-    @property
+    @cached_property
     def noise(self) -> float:
-        # Local coordinates and potentials are small, unless mass has far to go.
-        _, mean, nearest, noise = self._cost_scale
-        return (0.2 + 0.8 * nearest / mean) * noise if mean > 0.0 else noise
+        # Local coordinates and potentials are small, unless mass has far to go or a block is wide.
+        _, mean, _, _, nearest, noise = self._cost_scale
+        own = self.a @ np.repeat(self._radii, BLOCK)[: len(self.a)] / self.a.sum()
+        return max((0.2 + 0.8 * nearest / mean) * noise if mean > 0.0 else noise, NOISE * float(own))
 
     def restart(self, shift: Array) -> None:
         """Forgets what it knows of earlier potentials; `shift` (n,) are new ones of the rows."""
@@ -114,9 +118,8 @@ class CloudKernel:
             heights = beta if wanted is self.b else beta + np.maximum(np.log2(self.b / wanted), 0.0)
             bounds = Bounds(self._y, heights, self._log_b + math.log2(m), scale, self._metric[0] == SQUARE)
         beta += self._log_b
-        common = Pass(
-            self._x, self._y, scale, self._metric, beta, self._log_a, wanted, damp, cap, self._shift, f, single
-        )
+        metric = self._exact_metric(eps)
+        common = Pass(self._x, self._y, scale, metric, beta, self._log_a, wanted, damp, cap, self._shift, f, single)
         pairs, needed = [0] * chunks, [0] * chunks
         lists: list[Lists | None] = self._lists[2] if self._lists is not None else [None] * chunks
 
@@ -141,6 +144,22 @@ class CloudKernel:
         f *= unit
         self._shift *= unit
         return not by_list
+
+    def _exact_metric(self, eps: float) -> tuple[int, float]:
+        """The metric in a form whose rounding is nothing beside eps. Squares are quickest as products of coordinates
+        about the middle of a block, which hide what is small beside a wide block, such as one with an outlier."""
+        if self._metric[0] == SQUARE and self._radii.max() > _WIDE * eps:
+            return EUCLIDEAN_POWER, 2.0
+        return self._metric
+
+    @cached_property
+    def _radii(self) -> Array:
+        """For each block of rows, the largest cost from its middle to one of them."""
+        starts, n = np.arange(0, len(self.a), BLOCK), len(self.a)
+        sizes = np.diff([*starts, n])
+        middles = np.repeat(np.add.reduceat(self._x, starts, axis=1) / sizes, sizes, axis=1)
+        squares = np.maximum.reduceat(((self._x - middles) ** 2).sum(axis=0), starts)
+        return np.asarray(self._per_unit * squares ** (0.5 * self._power))
 
     def _wanted(self, g: Array) -> Array:
         """The column sums that g calls for, or more: what is skipped has to be little beside these."""

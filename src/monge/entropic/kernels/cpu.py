@@ -22,7 +22,7 @@ from monge.entropic._rows import cost_rows, sinkhorn_rows
 from monge.entropic.blocks import column_softmins
 from monge.entropic.kernels.loop import iterate
 from monge.entropic.kernels.packed import in_panels, packed_cost, worth_keeping
-from monge.entropic.kernels.scale import cost_scale
+from monge.entropic.kernels.scale import NOISE, cost_scale
 from monge.entropic.kernels.threads import CHUNKS, PARALLEL, Threads
 from monge.entropic.marginals import Marginal
 from monge.problem.costs import CostMatrix, PointCloud
@@ -35,6 +35,9 @@ Array = NDArray[np.float64]
 _RENT = 6
 # Column sums, relative to the largest weight, below which too much may have been cut off.
 _LOST = 1e-22
+# The ratio of the largest possible cost of a cloud to that of a sample from which there must be outliers, beside which
+# the coordinates of the others have few digits: boxes around hundreds of dimensions have up to thirty.
+_OUTLYING = 1e3
 
 _LN2 = math.log(2.0)
 
@@ -48,7 +51,11 @@ class CpuKernel:
     def __init__(self, cost: CostMatrix | PointCloud, a: Array, b: Array, rows: Marginal, threads: int) -> None:
         self.cost, self.a, self.b, self.rows = cost, a, b, rows
         scale = cost_scale(cost)
-        self.scale, self.noise = scale.size, scale.noise
+        self.scale, self.noise, self.exact_below = scale.size, scale.noise, scale.exact_below
+        if isinstance(cost, PointCloud) and cost.distance != "cosine":
+            widest = cost.reach**cost.power
+            if NOISE * widest > _OUTLYING * scale.noise:
+                self.noise = NOISE * widest
         self._packed: tuple[bool, Any, float] | None = None
         self._uses = 0
         with np.errstate(divide="ignore"):

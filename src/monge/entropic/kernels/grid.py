@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from monge.entropic.kernels.jit import jit
 from monge.entropic.kernels.loop import iterate
+from monge.entropic.kernels.scale import EXACT_BELOW
 from monge.entropic.marginals import Marginal
 from monge.problem.arrays import available_threads
 from monge.problem.costs import Grid
@@ -63,6 +64,7 @@ class GridKernel:
         self.scale = sum(
             float(2.0 * np.dot(np.arange(len(c), 0, -1), c) - len(c) * c[0]) / len(c) ** 2 for c in grid.axis_costs()
         )
+        self.exact_below = EXACT_BELOW * self.scale
 
     def __enter__(self) -> GridKernel:
         return self

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from monge.entropic._rows import CITYBLOCK, EUCLIDEAN, PRODUCT, panel_size
 from monge.problem.costs import CostMatrix, PointCloud
 
-__all__ = ["centred", "in_panels", "on_sphere", "packed_cost", "packed_points", "worth_keeping"]
+__all__ = ["WIDE", "centred", "in_panels", "on_sphere", "packed_cost", "packed_points", "worth_keeping"]
 
 # Coordinates from which products are faster than differences.
-_WIDE = 8
+WIDE = 8
+# The ratio of the largest squared distance from the middle to the median one from which differences are safer.
+_OUTLYING = 1e4
 # From which the costs of points are kept, in a matrix of up to so many bytes: reading it takes a fifth of the time.
 _COSTLY, _KEPT = 16, 2**27
 
@@ -42,12 +44,18 @@ def packed_points(cost: PointCloud, dtype: Any) -> tuple[Any, float]:
     distance, power = (CITYBLOCK if cost.distance == "cityblock" else EUCLIDEAN), cost.power
     if distance == EUCLIDEAN:
         power *= 0.5
-        if x.shape[1] >= _WIDE:
+        if x.shape[1] >= WIDE and not _has_outliers(x, y):
             distance = PRODUCT
             x, y = _lifted(x.astype(dtype)), _lifted(y.astype(dtype))
             x[:, :-2] *= -2.0
             y[:, -2:] = y[:, :-3:-1]
     return (x.astype(dtype), in_panels(y.astype(dtype, copy=False)).ravel(), distance, power), per_unit
+
+
+def _has_outliers(x: NDArray[np.float64], y: NDArray[np.float64]) -> bool:
+    """Whether some points are so far from the middle that their squared distance from it hides costs of the others."""
+    squares = np.concatenate([np.einsum("ij,ij->i", points, points) for points in (x, y)])
+    return bool(squares.max() > _OUTLYING * np.median(squares))
 
 
 def centred(cost: PointCloud) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:

@@ -8,6 +8,7 @@ A kernel holds a cost and the weights of one problem, and offers
                                    leave out pairs that an earlier pass found not to matter; returns whether it did not
     skipped                        the marginal error that a pass may leave out even so
     scale                          the size of the costs, which tells where eps starts
+    exact_below                    the eps below which potentials of the problem without entropy are the better start
     noise                          what single precision adds to the marginal error, times eps; inf if it has none
 
 A sweep fills in, for potentials g (m,),
@@ -28,6 +29,7 @@ from scipy.special import logsumexp
 
 from monge.entropic.blocks import cost_block
 from monge.entropic.iteration import iterate
+from monge.entropic.kernels.scale import EXACT_BELOW
 from monge.entropic.marginals import Marginal
 
 __all__ = ["ReferenceKernel"]
@@ -46,6 +48,7 @@ class ReferenceKernel:
         self.a, self.b, self.rows = a, b, rows
         finite = self.C[np.isfinite(self.C)]
         self.scale = float(np.mean(finite - finite.min())) if finite.size else 0.0
+        self.exact_below = EXACT_BELOW * self.scale
 
     def __enter__(self) -> ReferenceKernel:
         return self

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from monge.entropic import _small
+from monge.entropic._rows import cost_rows
 from monge.entropic.blocks import cost_block, squares_out_of_range
+from monge.entropic.kernels.packed import WIDE, packed_points
 from monge.entropic.kernels.select import is_low
 from monge.entropic.task import Outcome, Task
 from monge.problem.costs import Cost, CostMatrix, PointCloud
@@ -35,7 +37,10 @@ def is_small(cost: Cost, tol: float) -> bool:
     return n * m <= most and isinstance(cost, CostMatrix | PointCloud)
 
 
-def solve_small(tasks: Sequence[Task], tol: float, max_iter: int, threads: int) -> list[Outcome]:
+def solve_small(
+    tasks: Sequence[Task], tol: float, max_iter: int, threads: int,
+    report: Callable[[int, float, float], None] | None = None,
+) -> list[Outcome]:  # fmt: skip
     """All tasks, which differ in costs, weights and start alone; each on one thread."""
     if not tasks:
         return []
@@ -43,7 +48,7 @@ def solve_small(tasks: Sequence[Task], tol: float, max_iter: int, threads: int) 
     demands = rows.kl, rows.cap, columns.kl, columns.cap
     most = min(max_iter, _MOST_PASSES)
     outcomes = _small.solve(
-        [_problem(task) for task in tasks], demands, tasks[0].eps, tasks[0].first, tol, most, threads
+        [_problem(task) for task in tasks], demands, tasks[0].eps, tasks[0].first, tol, most, threads, report
     )
     return [Outcome(*outcome, {}) for outcome in outcomes]
 
@@ -56,5 +61,11 @@ def _problem(task: Task) -> Problem:
     assert isinstance(cost, PointCloud)
     if squares_out_of_range(cost):
         return _STORED, cost_block(cost, slice(None)), None, 1.0, task.inner_a, task.inner_b, task.f, task.g
+    if cost.x.shape[1] >= WIDE:  # the core goes from pair to pair
+        packed, per_unit = packed_points(cost, np.float64)
+        matrix = np.empty(cost.shape)
+        cost_rows(packed, 0, len(matrix), matrix)
+        matrix *= per_unit
+        return _STORED, matrix, None, 1.0, task.inner_a, task.inner_b, task.f, task.g
     x, y = (np.ascontiguousarray(points, dtype=np.float64) for points in (cost.x, cost.y))
     return _GROUNDS[cost.distance], x, y, cost.power, task.inner_a, task.inner_b, task.f, task.g

@@ -1,0 +1,70 @@
+"""Potentials of the problem without entropy, which those of a small eps are near.
+
+Where eps is a small share of the costs, and parts of the problem exchange little mass on its scale, passes take long to
+tell how far the potentials of these parts are apart. The exact solver finds that at once.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monge.entropic.blocks import cost_block, row_blocks
+from monge.entropic.certificate import transforms
+from monge.exact.emd import emd
+from monge.problem.arrays import available_memory
+from monge.problem.costs import Cost, CostMatrix
+from monge.problem.transport import InfeasibleError
+
+__all__ = ["exact_columns"]
+
+Array = NDArray[np.float64]
+
+# Pairs up to which the whole problem is solved, and the places of a sample that is solved in place of a larger one.
+_WHOLE, _SAMPLE = 10**8, 4096
+
+
+def exact_columns(cost: Cost, a: Array, b: Array, threads: int) -> Array | None:
+    """Potentials g (m,) of an optimal plan, or of one for a sample of the mass if the problem is large; None if the
+    forbidden arcs leave none. Weights have the same total."""
+    rows, columns = _chosen(cost, a, b)
+    try:
+        if rows is None or columns is None:
+            return _centred(emd(cost, a, b * (a.sum() / b.sum()), threads=threads).g)
+        # As many places each, for equal parts of the mass.
+        places, counts_a = np.unique(rows, return_counts=True)
+        targets, counts_b = np.unique(columns, return_counts=True)
+        t = emd(CostMatrix(_between(cost, places, targets)), counts_a, counts_b, threads=threads)
+    except InfeasibleError:
+        return None
+    g = np.full(len(b), -np.inf)
+    g[targets] = t.g
+    return _centred(transforms(cost, g)[1])
+
+
+def _centred(g: Array) -> Array:
+    """About zero: a constant that f and g share says nothing, and takes their digits."""
+    return g - np.median(g)
+
+
+def _chosen(cost: Cost, a: Array, b: Array) -> tuple[NDArray[np.intp] | None, NDArray[np.intp] | None]:
+    """Rows and columns that stand for all, drawn at even steps along the mass; None for all of them."""
+    n, m = cost.shape
+    free = available_memory()
+    size = 0 if isinstance(cost, CostMatrix) else n * m * cost.dtype.itemsize
+    if n * m <= _WHOLE and (free is None or 2 * size < free):
+        return None, None
+    steps = (np.arange(_SAMPLE) + 0.5) / _SAMPLE
+
+    def along(weights: Array) -> NDArray[np.intp]:
+        mass = np.cumsum(weights)
+        return np.asarray(np.searchsorted(mass, steps * mass[-1]))
+
+    return along(a), along(b)
+
+
+def _between(cost: Cost, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Array:
+    C = np.empty((len(rows), len(columns)))
+    for part in row_blocks(len(rows), cost.shape[1]):
+        C[part] = cost_block(cost, rows[part])[:, columns]
+    return C

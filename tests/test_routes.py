@@ -1,0 +1,141 @@
+"""No cliffs: on both sides of every size at which another solver takes over, about as much work is done."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import monge
+from monge.entropic.kernels.select import is_low
+from monge.entropic.kernels.small import is_small
+
+# How many times the work of the one side the other may take; and how many passes are so little that they do not count.
+CLIFF, LITTLE = 4.0, 75
+
+
+def points(kind: str, n: int, d: int, seed: int) -> NDArray[np.float64]:
+    rng = np.random.default_rng(seed)
+    if kind == "heavy tails":
+        return rng.standard_t(1.5, size=(n, d))
+    x = rng.normal(size=(n, d))
+    if kind == "outliers":
+        x[:3] *= 1e4
+    return x
+
+
+def work(t: monge.Transport) -> float:
+    """Passes over all pairs. A step of Newton's method takes as long as m / 16 of them, for m columns."""
+    pairs = t.stats["pairs"] / np.prod(t.shape)
+    return float(pairs + t.stats["newton_steps"] * t.shape[1] / 16)
+
+
+def alike(one: float, other: float) -> bool:
+    low, high = sorted((one, other))
+    return high <= CLIFF * max(low, LITTLE)
+
+
+def scale(cost: Any) -> float:
+    """Of the costs: the mean over some above the least."""
+    C = monge.PointCloud(cost.x[::5], cost.y[::5], cost.cost) if isinstance(cost, monge.PointCloud) else cost[::5, ::5]
+    if isinstance(C, monge.PointCloud):
+        C = ((C.x[:, np.newaxis] - C.y) ** 2).sum(axis=-1)
+    return float(C.mean() - C.min())
+
+
+@pytest.mark.parametrize("share", [1e-2, 1e-3, 1e-5])
+@pytest.mark.parametrize("kind", ["normal", "heavy tails", "outliers"])
+@pytest.mark.parametrize("d", [5, 64])
+def test_points_in_many_dimensions(d: int, kind: str, share: float) -> None:
+    spent = []
+    for n in (512, 513):
+        cost = monge.PointCloud(points(kind, n, d, 0), points(kind, n, d, 1))
+        assert is_small(cost, 1e-3) is (n == 512)
+        t = monge.sinkhorn(cost, eps=share * scale(cost))
+        assert t.converged
+        spent.append(work(t))
+    assert alike(*spent)
+
+
+@pytest.mark.parametrize("share", [1e-2, 1e-3, 1e-5])
+@pytest.mark.parametrize("kind", ["normal", "heavy tails", "outliers"])
+def test_points_in_few_dimensions(kind: str, share: float) -> None:
+    spent = []
+    for n, d in ((362, 3), (363, 3), (513, 3), (513, 4)):
+        cost = monge.PointCloud(points(kind, n, d, 0), points(kind, n, d, 1))
+        assert is_small(cost, 1e-3) is (n == 362)
+        assert is_low(cost) is (d == 3)
+        t = monge.sinkhorn(cost, eps=share * scale(cost))
+        assert t.converged
+        spent.append(work(t))
+    # Pairs that are left out make the passes from coarse to fine cheaper, never dearer.
+    assert spent[1] <= CLIFF * max(spent[0], LITTLE)
+    assert spent[2] <= CLIFF * max(spent[3], LITTLE)
+
+
+@pytest.mark.parametrize("share", [1e-2, 1e-3, 1e-5])
+@pytest.mark.parametrize("marginals", [None, "KL", "TV"])
+def test_stored_costs(marginals: str | None, share: float) -> None:
+    spent = []
+    for n in (512, 513):
+        C = np.random.default_rng(0).random((n, n))
+        demands = {None: None, "KL": monge.KL(0.5), "TV": monge.TV(2.0)}[marginals]
+        t = monge.sinkhorn(C, eps=share * scale(C), marginals=demands)
+        assert t.converged
+        spent.append(work(t))
+    assert alike(*spent)
+
+
+@pytest.mark.parametrize("share", [1e-2, 1e-3])
+def test_tolerances_that_only_newtons_method_reaches(share: float) -> None:
+    spent = []
+    for n in (1024, 1025):
+        C = np.random.default_rng(0).random((n, n))
+        assert is_small(monge.CostMatrix(C), 1e-6) is (n == 1024)
+        t = monge.sinkhorn(C, eps=share * scale(C), tol=1e-6)
+        assert t.converged
+        spent.append(work(t))
+    # Steps of that method are dear here, and passes take the lead; neither may run away.
+    assert max(spent) <= 2 * CLIFF * LITTLE + CLIFF * min(spent)
+
+
+@pytest.mark.parametrize("kind", ["points", "line", "independent", "integers"])
+@pytest.mark.parametrize("shapes", [((374, 374), (375, 375)), ((60, 2000), (60, 2001)), ((255, 900), (257, 900))])
+def test_exact(kind: str, shapes: tuple[tuple[int, int], tuple[int, int]]) -> None:
+    # 140,000 costs or 2060 places are where lists take over from rows; 256 rows where lists are polished.
+    priced = []
+    for n, m in shapes:
+        rng = np.random.default_rng(0)
+        if kind == "points":
+            C: Any = monge.PointCloud(rng.normal(size=(n, 2)), rng.normal(size=(m, 2)))
+        elif kind == "line":
+            C = monge.PointCloud(rng.random((n, 1)), rng.random((m, 1)) ** 2, "euclidean")
+        else:
+            C = rng.random((n, m)) if kind == "independent" else rng.integers(0, 10, (n, m))
+        t = monge.emd(C, rng.dirichlet(np.ones(n)), rng.dirichlet(np.ones(m)))
+        assert t.converged
+        priced.append(t.stats["arcs_priced"] / (n * m))  # passes over all arcs, as it were
+    assert alike(*priced)
+
+
+@pytest.mark.parametrize("n", [40, 600])
+def test_stalled_passes_turn_to_exact_potentials(n: int) -> None:
+    """Two clusters that exchange next to nothing: at this eps, passes alone would take thousands."""
+    for make in (
+        lambda rng: monge.PointCloud(*(np.vstack([rng.random((n, 5)), 30 + rng.random((n, 5))]) for _ in range(2))),
+        lambda rng: rng.random((2 * n, 2 * n)) + 1e3 * (np.arange(2 * n)[:, np.newaxis] // n != np.arange(2 * n) // n),
+    ):
+        cost = make(np.random.default_rng(0))
+        t = monge.sinkhorn(cost, eps=0.01)
+        assert t.converged
+        assert t.iterations < 400
+
+
+def test_a_grid_of_small_eps() -> None:
+    rng = np.random.default_rng(0)
+    u, v = rng.dirichlet(np.full(900, 0.1)), rng.dirichlet(np.full(900, 0.1))
+    t = monge.sinkhorn(monge.Grid((30, 30)), u, v, eps=0.1)
+    assert t.converged
+    assert t.iterations < 600
