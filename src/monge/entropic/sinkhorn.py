@@ -29,7 +29,7 @@ from monge.entropic.levels import solve_cloud
 from monge.entropic.marginals import Marginal, as_marginals
 from monge.entropic.task import Outcome, Task
 from monge.exact.batch import is_batch, naming, one_each
-from monge.problem.arrays import available_threads, real_number
+from monge.problem.arrays import available_threads, items, real_number, shown
 from monge.problem.costs import Cost, Grid, as_cost
 from monge.problem.progress import count_bar, pass_bar
 from monge.problem.transport import ConvergenceWarning, Transport
@@ -69,7 +69,8 @@ def sinkhorn(
     cost : array_like (n, m), CostMatrix, PointCloud or Grid
         Cost per unit of mass from i to j; +inf forbids it. The costs of a Grid are never stored, those of a PointCloud
         only where they are few, or have 16 dimensions or more and fit into 128 MiB.
-        An array (B, n, m), or a list of (n, m) arrays and cost objects of any sizes, is a batch of problems.
+        An array (B, n, m), or a list of (n, m) arrays and cost objects of any sizes, is a batch of problems; an empty
+        one has no answers, [].
     a : array_like (n,), optional
         Weights of the sources, not negative. None for uniform ones. For a batch also (B, n), or a list of one array or
         None per problem; a vector is shared by all problems.
@@ -142,7 +143,8 @@ def sinkhorn(
     if is_batch(cost):
         if init is not None:
             raise ValueError("init= is for a single problem; got a batch. Leave it out, or solve them one by one.")
-        answers = _solve_all(cost, a, b, demands, eps, tol, max_iter, workers, progress)
+        each = items(cost, "cost", "a batch of (n, m) matrices")
+        answers = _solve_all(each, a, b, demands, eps, tol, max_iter, workers, progress)
     else:
         answers = [_solve(as_cost(cost), a, b, demands, eps, tol, max_iter, init, workers, progress)]
     late = [t for t in answers if not t.converged]
@@ -274,11 +276,11 @@ def _fill_in(problem: Cost, a: Array, b: Array, f: Array, g: Array, columns: Mar
 def _positive(value: Any, name: str) -> float:
     number = real_number(value, name, "a positive number")
     if not 0.0 < number < math.inf:
-        raise ValueError(f"{name} should be positive and finite; got {value!r}.")
+        raise ValueError(f"{name} should be positive and finite; got {shown(value)}.")
     return number
 
 
 def _count(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"max_iter should be a positive integer; got {value!r}.")
+        raise ValueError(f"max_iter should be a positive integer; got {shown(value)}.")
     return int(value)
