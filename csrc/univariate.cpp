@@ -7,6 +7,7 @@
 #include "univariate.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <new>
 #include <numeric>
@@ -59,9 +60,9 @@ struct Square {
 /// there: the smallest mass, 10^-18 of all, would cost more than all that moves by the unit.
 struct Power {
     static constexpr double largest = 1e250;
-    double scale, p, knee = std::pow(largest, 1.0 / p);
+    double unit, p, knee = std::pow(largest, 1.0 / p);
     double operator()(double d) const {
-        const double t = std::fabs(d) * scale;
+        const double t = std::fabs(d) / unit;  // one for the unit itself, which a high power of a rounded product is not
         return t <= knee ? std::pow(t, p) : largest * (1.0 + p * (t / knee - 1.0));
     }
     double rise(double d, double e, double) const { return (*this)(e) - (*this)(d); }
@@ -99,13 +100,22 @@ private:
 class Side {
 public:
     /// What `sort` needs is allocated here: it runs in a worker, which must not throw.
-    Side(const double* points, std::size_t n, MassList masses)
-        : at(n), mass(std::move(masses)), points_(points), sorting_(n), room_(mass.equal() ? 0 : n) {}
+    Side(const double* points, const std::uint64_t* order, std::size_t n, MassList masses)
+        : at(n), mass(std::move(masses)), place(order == nullptr ? 0 : n), points_(points), order_(order),
+          sorting_(order == nullptr ? n : 0), room_(mass.equal() ? 0 : n) {}
 
     template <class Stop>
     void sort(Stop&& stop) {
-        sorting_.sort(points_, at.data(), stop);
-        place = sorting_.take_order();
+        if (order_ == nullptr) {
+            sorting_.sort(points_, at.data(), stop);
+            place = sorting_.take_order();
+        } else {
+            for (std::size_t k = 0; k < at.size(); ++k) {
+                if (k % steps_between_polls == 0 && stop()) return;
+                place[k] = order_[k];
+                at[k] = points_[place[k]];
+            }
+        }
         mass.permute(place, room_, stop);
     }
 
@@ -126,6 +136,7 @@ public:
 
 private:
     const double* points_;
+    const std::uint64_t* order_;
     Sorting sorting_;
     std::vector<Flow> room_;
 };
@@ -387,7 +398,8 @@ void solve(const UnivariateProblem& problem, const Options& options, UnivariateP
     double total = 0.0;
     for (std::size_t k = 0; k < problem.n; ++k) total += static_cast<double>(masses.supply[k]);
     solution.mass = total / masses.per_mass;
-    Side x(problem.x, problem.n, std::move(masses.supply)), y(problem.y, problem.m, std::move(masses.demand));
+    Side x(problem.x, problem.x_order, problem.n, std::move(masses.supply));
+    Side y(problem.y, problem.y_order, problem.m, std::move(masses.demand));
     {
         // The longer side first: the calling thread, the only one that polls, then works to the end.
         const bool x_first = problem.n >= problem.m;
@@ -406,7 +418,7 @@ void solve(const UnivariateProblem& problem, const Options& options, UnivariateP
         else if (problem.p == 2.0 && 3.0 * problem.period * scale < 1e120)  // no pair that a shift makes is further apart
             with(Square{scale});
         else
-            with(Power{scale, problem.p});
+            with(Power{problem.unit, problem.p});
     }
     solution.status = monitor.reason();
     solution.seconds_total = monitor.seconds();
@@ -423,6 +435,67 @@ UnivariateSolution solve(const UnivariateProblem& problem, const Options& option
         solution.status = Status::out_of_memory;
     }
     return solution;
+}
+
+Status sort(const double* values, std::size_t n, const Options& options, std::uint64_t* order) {
+    Monitor monitor(options);
+    try {
+        std::vector<double> sorted(n);
+        Sorting sorting(n);
+        sorting.sort(values, sorted.data(), [&] { return monitor.check(); });
+        const std::vector<std::uint64_t> places = sorting.take_order();
+        std::copy(places.begin(), places.end(), order);
+    } catch (const std::bad_alloc&) {
+        return Status::out_of_memory;
+    }
+    return monitor.reason();
+}
+
+namespace {
+
+/// What the threads of `solve_all` share. Only the calling thread polls; the others see `cancelled`.
+struct Many {
+    Monitor& monitor;
+    std::atomic<bool> cancelled{false};
+    std::atomic<std::int64_t> done{0};
+
+    /// True once all should stop. To be called from the calling thread, also from within the problem it solves.
+    bool check() {
+        monitor.progress.pivots = done.load();
+        if (monitor.check()) cancelled = true;
+        return cancelled;
+    }
+};
+
+}  // namespace
+
+Status solve_all(const UnivariateProblem* problems, std::size_t count, const Options& options, UnivariateSolution* solutions) {
+    constexpr std::size_t points_per_run = 1 << 13;  // of problems that are handed out together: some 50 microseconds
+    Monitor monitor(options);
+    Many many{monitor};
+    std::size_t points = 0;
+    for (std::size_t k = 0; k < count; ++k) points += problems[k].n + problems[k].m;
+    const std::size_t run = std::max<std::size_t>(1, points_per_run / (1 + points / std::max<std::size_t>(1, count)));
+    Workers workers(options.threads);
+    workers.run(
+        (count + run - 1) / run,
+        [&](std::size_t chunk, int worker) {
+            const bool calling = worker == 0;
+            Options own;
+            own.threads = 1;
+            own.cancelled = &many.cancelled;
+            own.context = &many;
+            if (calling) own.poll = [](void* context, const Progress&) { return static_cast<Many*>(context)->check(); };
+            for (std::size_t k = chunk * run; k < std::min(count, (chunk + 1) * run); ++k) {
+                if (calling ? many.check() : many.cancelled.load()) return;
+                solutions[k] = solve(problems[k], own, nullptr);
+                ++many.done;
+            }
+        },
+        [&] { many.check(); });
+    for (std::size_t k = 0; k < count && !many.cancelled; ++k)
+        if (solutions[k].status != Status::optimal) return solutions[k].status;
+    return monitor.reason();
 }
 
 }  // namespace monge

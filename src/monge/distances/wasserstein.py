@@ -12,7 +12,7 @@ import numpy as np
 
 from monge.exact.emd import emd
 from monge.exact.univariate import check_power, mean_power
-from monge.problem.costs import PointCloud
+from monge.problem.costs import PointCloud, as_points
 from monge.problem.measures import check_weights, total_mass
 
 __all__ = ["wasserstein", "wasserstein_1d"]
@@ -51,6 +51,9 @@ def wasserstein(x: Any, y: Any, a: Any = None, b: Any = None, *, p: float = 2, t
     5.0
     """
     power = check_power(p)
+    x, y = as_points(x, "x"), as_points(y, "y")
+    if x.shape[1] == y.shape[1] == 1:
+        return wasserstein_1d(x, y, a, b, p=power, threads=threads)
     cloud = PointCloud(x, y, "euclidean")
     a, b = check_weights(a, b, *cloud.shape)
     mass = total_mass(a if a is not None else b)

@@ -1,6 +1,7 @@
+from collections.abc import Callable, Sequence
 from typing import TypedDict
 
-from numpy import float64, int64
+from numpy import float64, int64, uint64
 from numpy.typing import NDArray
 
 class Solution(TypedDict):
@@ -23,6 +24,17 @@ def mean_cost(
     period: float,
     threads: int,
 ) -> tuple[float, float]: ...
+def mean_costs(
+    x: Sequence[tuple[NDArray[float64], NDArray[float64] | None, NDArray[uint64]]],
+    y: Sequence[tuple[NDArray[float64], NDArray[float64] | None, NDArray[uint64]]],
+    rows: NDArray[int64],
+    cols: NDArray[int64],
+    p: float,
+    units: NDArray[float64],
+    threads: int,
+    report: Callable[[int], None] | None,
+) -> tuple[list[float], list[float]]: ...
+def order(values: NDArray[float64]) -> NDArray[uint64]: ...
 def transport(
     x: NDArray[float64],
     y: NDArray[float64],

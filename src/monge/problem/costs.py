@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.problem.arrays import real_array, real_number
+from monge.problem.arrays import real_array, real_number, shown
 
 __all__ = ["Cost", "CostMatrix", "Grid", "PointCloud", "SparseCost", "as_cost", "as_points", "is_sparse"]
 
@@ -150,12 +150,12 @@ class PointCloud:
         largest = min(LARGEST_COST, float(np.finfo(self.dtype).max))
         if self.power * np.log(self.reach) > np.log(largest):
             raise ValueError(
-                f"the cost {self.cost!r} would overflow {self.dtype}: points are up to {self.reach:.3g} apart. "
+                f"the cost {shown(self.cost)} would overflow {self.dtype}: points are up to {self.reach:.3g} apart. "
                 "Rescale the points, or pass them as float64 if they are float32."
             )
 
     def __repr__(self) -> str:
-        return f"PointCloud(shape={self.shape}, d={self.x.shape[1]}, cost={self.cost!r})"
+        return f"PointCloud(shape={self.shape}, d={self.x.shape[1]}, cost={shown(self.cost)})"
 
 
 class SparseCost:
@@ -254,7 +254,7 @@ class Grid:
         each = spacing if isinstance(spacing, tuple | list | np.ndarray) else (spacing,) * len(self.sides)
         if len(each) != len(self.sides):
             raise ValueError(
-                f"spacing should be a number, or one for each of the {len(self.sides)} axes; got {spacing!r}."
+                f"spacing should be a number, or one for each of the {len(self.sides)} axes; got {shown(spacing)}."
             )
         self.spacing = tuple(_positive(s, "the spacing of a grid") for s in each)
         longest = max(s * max(n - 1, 1) for n, s in zip(self.sides, self.spacing, strict=True))
@@ -303,7 +303,7 @@ def as_points(values: Any, name: str) -> NDArray[Any]:
         raise ValueError(f"{name} should hold at least one point of at least one coordinate; got shape {points.shape}.")
     if not np.isfinite(points).all():
         at = tuple(int(k) for k in np.argwhere(~np.isfinite(points))[0])
-        raise ValueError(f"{name} should hold finite coordinates; {name}[{at[0]}, {at[1]}] = {points[at]!r}.")
+        raise ValueError(f"{name} should hold finite coordinates; {name}[{at[0]}, {at[1]}] = {points[at]}.")
     return points
 
 
@@ -312,13 +312,13 @@ def _ground_cost(cost: str | tuple[str, float]) -> tuple[str, float]:
     name = cost[0] if powered else cost
     if not isinstance(name, str) or name not in _GROUND_COSTS:
         raise ValueError(
-            f"cost should be one of {', '.join(map(repr, _GROUND_COSTS))}, or ('euclidean', p); got {cost!r}."
+            f"cost should be one of {', '.join(map(repr, _GROUND_COSTS))}, or ('euclidean', p); got {shown(cost)}."
         )
     distance, default = _GROUND_COSTS[name]
     if not powered:
         return distance, default
     if name not in ("euclidean", "cityblock"):
-        raise ValueError(f"only 'euclidean' and 'cityblock' take a power; got {cost!r}.")
+        raise ValueError(f"only 'euclidean' and 'cityblock' take a power; got {shown(cost)}.")
     return distance, _positive(cost[1], "the power of a ground cost")
 
 
@@ -333,7 +333,7 @@ def _sides(sides: Any) -> tuple[int, ...]:
     each = sides if isinstance(sides, tuple | list | np.ndarray) else (sides,)
     for side in each:
         if isinstance(side, bool) or not isinstance(side, int | np.integer):
-            raise TypeError(f"the sides of a grid should be integers, such as image.shape; got {sides!r}.")
+            raise TypeError(f"the sides of a grid should be integers, such as image.shape; got {shown(sides)}.")
     if not 1 <= len(each) <= 3 or min(each) < 1:
-        raise ValueError(f"a grid should have one to three axes of at least one cell; got {sides!r}.")
+        raise ValueError(f"a grid should have one to three axes of at least one cell; got {shown(sides)}.")
     return tuple(int(side) for side in each)

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.problem.arrays import real_array, real_number
+from monge.problem.arrays import real_array, real_number, shown
 
 __all__ = ["Weights", "as_weights", "check_partial", "check_weights", "total_mass", "weights_error"]
 
@@ -50,7 +50,7 @@ def as_weights(values: Any, size: int, name: str, place: str) -> tuple[Weights |
         return None, 0.0
     if type(values) is np.ndarray and values.dtype is _FLOAT64 and values.shape == (size,):
         return values.copy(), _EPS
-    array = real_array(values, name, 1, f"weights of shape ({size},), one per {place} of the cost,")
+    array = real_array(values, name, 1, f"weights of shape ({size},), one per {place} of the cost")
     if array.shape != (size,):
         raise ValueError(f"{name} should have shape ({size},), one weight per {place} of the cost; got {array.shape}.")
     source = np.asarray(values).dtype
@@ -75,7 +75,7 @@ def check_partial(
     if not _SMALLEST_TOTAL <= moved <= most * (1.0 + allowed):
         raise ValueError(
             f"mass should be positive and at most the smaller total, {most!r} (a.sum() = {total_a!r}, "
-            f"b.sum() = {total_b!r}); got {mass!r}."
+            f"b.sum() = {total_b!r}); got {shown(mass)}."
         )
     return weights_a, weights_b, moved, moved >= total_a * (1.0 - allowed), moved >= total_b * (1.0 - allowed)
 
@@ -103,7 +103,7 @@ def weights_error(a: Weights | None, b: Weights | None) -> ValueError:
         if bad.any():
             at = int(np.argmax(bad))
             return ValueError(
-                f"{name} should hold finite weights that are not negative; {name}[{at}] = {weights[at]!r}."
+                f"{name} should hold finite weights that are not negative; {name}[{at}] = {float(weights[at])}."
             )
         if not weights.any():
             return ValueError(f"{name} should have some mass; all {weights.size} weights are zero.")
