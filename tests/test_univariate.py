@@ -347,3 +347,40 @@ class TestMachine:
         finally:
             timer.join()
             signal.signal(signal.SIGINT, before)
+
+
+class TestHighPowers:
+    """W_p for a p whose powers of distances no float can hold: the largest distance in use is the unit."""
+
+    @pytest.mark.parametrize("p", [16, 60, 1200, 1e6, 1e17, 1e18, 1e300])
+    @pytest.mark.parametrize("period", [None, 1.0, 3.0])
+    def test_one_of_two_points_moves(self, p, period):
+        for far in (0.251, 0.49, 1e-5):  # just above and below powers of two
+            expected = pytest.approx(far * 0.5 ** (1.0 / p), rel=1e-14, abs=1e-15 if period else 0)
+            assert monge.wasserstein_1d([0, far], [0, 0], p=p, period=period) == expected
+        if period is None:
+            assert monge.wasserstein_1d([0, 0.51], [0, 0], p=p) == pytest.approx(0.51 * 0.5 ** (1.0 / p), rel=1e-14)
+            single = np.float32([[0], [1000]]), np.float32([[1], [1000]])
+            assert monge.wasserstein(*single, p=p) == pytest.approx(0.5 ** (1.0 / p), rel=1e-14)
+            assert monge.pairwise([*single], p=p)[0, 1] == pytest.approx(0.5 ** (1.0 / p), rel=1e-14)
+
+    @pytest.mark.parametrize("p", [60, 1200, 1e5])
+    @pytest.mark.parametrize("weighted", [False, True])
+    def test_against_the_sorted_points(self, p, weighted):
+        rng = np.random.default_rng(0)
+        x, y = np.sort(rng.normal(size=(2, 50)))
+        a = rng.dirichlet(np.ones(50)) if weighted else np.full(50, 0.02)
+        d = np.abs(x - y)
+        expected = d.max() * (a @ (d / d.max()) ** p) ** (1.0 / p)
+        plain = monge.wasserstein_1d(x, y, a, a, p=p)
+        assert plain == pytest.approx(expected, rel=1e-13)
+        assert monge.wasserstein(x[:, None], y, a, a, p=p) == plain
+        assert monge.pairwise([(x, a), (y, a)], p=p)[0, 1] == plain
+
+    @pytest.mark.parametrize("p", [60, 1200])
+    def test_on_the_circle_against_all_cuts(self, p):
+        for seed in range(20):
+            x, y = np.sort(np.random.default_rng(seed).random((2, 7)))
+            d = np.stack([distances(x, np.roll(y, k), 1.0).diagonal() for k in range(7)])
+            least = (d.max(axis=1) * np.mean((d / d.max(axis=1, keepdims=True)) ** p, axis=1) ** (1.0 / p)).min()
+            assert monge.wasserstein_1d(x, y, p=p, period=1.0) == pytest.approx(least, rel=1e-13)

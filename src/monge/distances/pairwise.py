@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from monge.distances.wasserstein import smallest_mean, wasserstein
 from monge.exact import _core
 from monge.exact.answer import check_solved
 from monge.exact.batch import naming
 from monge.exact.dense import EUCLIDEAN, dense
-from monge.exact.univariate import check_power, in_order, mean_powers
+from monge.exact.univariate import check_power, check_range, in_order, mean_powers
 from monge.problem.arrays import available_threads, items, require_memory, shown
 from monge.problem.costs import PointCloud, as_cost, as_points
 from monge.problem.measures import Weights, check_weights, total_mass
@@ -185,8 +186,19 @@ def _between_clouds(measures: Any, other: Any, p: float, threads: int, progress:
                     a, b = source.weights, targets[t].weights
                     yield _Pair((s, t), C, a, b, True, total_mass(a if a is not None else b))
 
-    _solve(pairs(), sum(map(len, upper)), 1.0 / p, D, threads, progress)
+    count = sum(map(len, upper))
+    least = smallest_mean(p, dtype)
+    if least < math.inf:
+        _solve(pairs(), count, 1.0 / p, D, threads, progress)
+    lost = [(s, t) for s in range(len(sources)) for t in upper[s] if D[s, t] <= least ** (1.0 / p)]
     D = np.ldexp(D, exponent)
+    with count_bar(progress and least == math.inf, count, "pairwise", "pairs") as show:
+        for done, (s, t) in enumerate(lost, start=1):
+            (own, a, _), (to, b, _) = sources[s], targets[t]
+            with naming("pair", (s, t)):
+                D[s, t] = wasserstein(own, to, a, b, p=p, threads=threads)
+            if show is not None:
+                show(done)
     return _mirrored(D) if other is None else D
 
 
@@ -196,15 +208,19 @@ def _on_the_line(
     """W_p of points with one coordinate, each set of which is sorted once. Modifies D (s, t) in place."""
     x = [in_order(cloud.points[:, 0], cloud.weights) for cloud in sources]
     y = x if same else [in_order(cloud.points[:, 0], cloud.weights) for cloud in targets]
-    rows, cols = np.triu_indices(len(x), 1) if same else (k.ravel() for k in np.indices(D.shape))
-    with count_bar(progress, len(rows), "pairwise", "pairs") as show:
-        for first in range(0, len(rows), _PAIRS):
-            some = slice(first, first + _PAIRS)
+    places = [(s, t) for s in range(len(x)) for t in range(s + 1 if same else 0, len(y))]
+    with count_bar(progress, len(places), "pairwise", "pairs") as show:
+        for first in range(0, len(places), _PAIRS):
+            some = places[first : first + _PAIRS]
+            for s, t in some:
+                with naming("pair", (s, t)):
+                    check_range(min(x[s].low, y[t].low), max(x[s].high, y[t].high))
             report = None if show is None else (lambda done, show=show, first=first: show(first + done))
-            means = mean_powers(x, y, rows[some], cols[some], p, threads, report)
-            D[rows[some], cols[some]] = [unit * mean ** (1.0 / p) for mean, unit in means]
+            means = mean_powers([(x[s], y[t]) for s, t in some], p, threads, report)
+            for at, (mean, unit) in zip(some, means, strict=True):
+                D[at] = unit * mean ** (1.0 / p)
             if show is not None:
-                show(min(first + _PAIRS, len(rows)))
+                show(first + len(some))
 
 
 def _groups(targets: range, ends: list[int], most: int) -> Iterator[range]:

@@ -1,8 +1,16 @@
 from collections.abc import Callable, Sequence
-from typing import TypedDict
+from typing import Protocol, TypedDict
 
 from numpy import float64, int64, uint64
 from numpy.typing import NDArray
+
+class _Sorted(Protocol):
+    @property
+    def points(self) -> NDArray[float64]: ...
+    @property
+    def weights(self) -> NDArray[float64] | None: ...
+    @property
+    def order(self) -> NDArray[uint64]: ...
 
 class Solution(TypedDict):
     status: int
@@ -25,15 +33,12 @@ def mean_cost(
     threads: int,
 ) -> tuple[float, float]: ...
 def mean_costs(
-    x: Sequence[tuple[NDArray[float64], NDArray[float64] | None, NDArray[uint64]]],
-    y: Sequence[tuple[NDArray[float64], NDArray[float64] | None, NDArray[uint64]]],
-    rows: NDArray[int64],
-    cols: NDArray[int64],
+    pairs: Sequence[tuple[_Sorted, _Sorted]],
     p: float,
-    units: NDArray[float64],
+    units: list[float],
     threads: int,
     report: Callable[[int], None] | None,
-) -> tuple[list[float], list[float]]: ...
+) -> list[tuple[float, float]]: ...
 def order(values: NDArray[float64]) -> NDArray[uint64]: ...
 def transport(
     x: NDArray[float64],

@@ -112,26 +112,25 @@ def mean_cost(x, y, a, b, double p, double unit, double period, int threads):
     return solution["cost"] / solution["mass"], solution["reach"]
 
 
-def mean_costs(list x, list y, const int64_t[::1] rows, const int64_t[::1] cols, double p, const double[::1] units,
-               int threads, report):
-    cdef size_t k, count = rows.shape[0], points = 0
+def mean_costs(pairs, double p, units, int threads, report):
+    cdef size_t k, count = len(pairs), points = 0
     cdef vector[UnivariateProblem] problems = vector[UnivariateProblem](count)
     cdef vector[UnivariateSolution] solutions = vector[UnivariateSolution](count)
+    cdef const uint64_t[::1] x_order, y_order
     cdef Status status
     cdef _Watch watch = _Watch()
     cdef Options options = _options(threads, watch)
     watch.report = report
-    cdef const uint64_t[::1] x_order, y_order
     for k in range(count):
-        (points_x, a, order_x), (points_y, b, order_y) = x[rows[k]], y[cols[k]]
-        problems[k] = _problem(points_x, points_y, a, b, p, units[k], 0.0)
-        x_order, y_order = order_x, order_y
+        x, y = pairs[k]
+        problems[k] = _problem(x.points, y.points, x.weights, y.weights, p, units[k], 0.0)
+        x_order, y_order = x.order, y.order
         problems[k].x_order, problems[k].y_order = &x_order[0], &y_order[0]
         points = max(points, problems[k].n + problems[k].m)
     with nogil:
         status = solve_all(problems.data(), count, options, solutions.data())
     _raise(watch, status, points)
-    return ([solutions[k].cost / solutions[k].mass for k in range(count)], [solutions[k].reach for k in range(count)])
+    return [(solutions[k].cost / solutions[k].mass, solutions[k].reach) for k in range(count)]
 
 
 def order(const double[::1] values):

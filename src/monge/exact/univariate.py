@@ -18,12 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monge.exact import _univariate
-from monge.exact.batch import naming
 from monge.problem.arrays import available_threads, real_array, real_number, require_memory, shown
 from monge.problem.measures import check_weights
 from monge.problem.transport import Status, Transport
 
-__all__ = ["SortedPoints", "check_power", "emd_1d", "in_order", "mean_power", "mean_powers"]
+__all__ = ["SortedPoints", "check_power", "check_range", "emd_1d", "in_order", "mean_power", "mean_powers"]
 
 Array = NDArray[np.float64]
 
@@ -190,45 +189,42 @@ class SortedPoints(NamedTuple):
     points: Array  # (n,)
     weights: Array | None  # (n,)
     order: NDArray[np.uint64]  # (n,)
+    low: float
+    high: float
 
 
 def in_order(points: Any, weights: Array | None) -> SortedPoints:
     """Finite points (n,) and their weights, sorted once for all the pairs they are in."""
     points = np.ascontiguousarray(points, dtype=np.float64)
-    return SortedPoints(points, weights, _univariate.order(points))
+    order = _univariate.order(points)
+    return SortedPoints(points, weights, order, float(points[order[0]]), float(points[order[-1]]))
 
 
 def mean_powers(
-    x: list[SortedPoints],
-    y: list[SortedPoints],
-    rows: NDArray[np.int64],
-    cols: NDArray[np.int64],
-    power: float,
-    threads: int,
-    report: Callable[[int], None] | None,
+    pairs: list[tuple[SortedPoints, SortedPoints]], power: float, threads: int, report: Callable[[int], None] | None
 ) -> list[tuple[float, float]]:
-    """What `mean_power` says of each pair x[rows[k]] and y[cols[k]] on the line; `report` is told how many are done."""
+    """What `mean_power` says of each pair on the line; `report` is told how many are done."""
     power = min(power, _LARGEST_POWER)
-    (low_x, high_x), (low_y, high_y) = (np.array([s.points[s.order[[0, -1]]] for s in side]).T for side in (x, y))
-    low, high = np.minimum(low_x[rows], low_y[cols]), np.maximum(high_x[rows], high_y[cols])
-    with np.errstate(over="ignore"):
-        extents = high - low
-    far = ~(extents < math.inf)
-    if far.any():
-        k = int(np.argmax(far))
-        with naming("pair", (int(rows[k]), int(cols[k]))):
-            raise _out_of_range(float(low[k]), float(high[k]))
-    units = np.array([_power_of_two(extent) for extent in extents.tolist()])
-    means, reaches = _univariate.mean_costs(x, y, rows, cols, power, units, threads, report)
-    found = list(zip(means, units.tolist(), strict=True))
-    for k, (mean, unit) in enumerate(found):
-        smaller = _smaller_unit(mean, reaches[k], unit)
-        if smaller is not None:
-            s, t = x[rows[k]], y[cols[k]]
-            found[k] = _mean_power(
-                _Problem(s.points, t.points, s.weights, t.weights, 0.0, 0.0), power, smaller, threads
+    units = [_power_of_two(max(s.high, t.high) - min(s.low, t.low)) for s, t in pairs]
+    found = []
+    for k, (mean, reach) in enumerate(_univariate.mean_costs(pairs, power, units, threads, report)):
+        smaller = _smaller_unit(mean, reach, units[k])
+        if smaller is None:
+            found.append((mean, units[k]))
+        else:
+            s, t = pairs[k]
+            found.append(
+                _mean_power(_Problem(s.points, t.points, s.weights, t.weights, 0.0, 0.0), power, smaller, threads)
             )
     return found
+
+
+def check_range(low: float, high: float) -> None:
+    """Raises ValueError if points are so far apart that their distance is no number."""
+    if not high - low < math.inf:
+        raise ValueError(
+            f"x and y should span a finite range; got points from {low:g} to {high:g}. Choose a larger unit."
+        )
 
 
 def _power_of_two(size: float) -> float:
@@ -247,20 +243,14 @@ def _check(x: Any, y: Any, a: Any, b: Any, period: float | None) -> _Problem:
     if period is None:
         low = min(float(points_x.min()), float(points_y.min()))
         high = max(float(points_x.max()), float(points_y.max()))
-        extent = high - low
-        if not extent < math.inf:
-            raise _out_of_range(low, high)
-        return _Problem(points_x, points_y, weights_a, weights_b, 0.0, extent)
+        check_range(low, high)
+        return _Problem(points_x, points_y, weights_a, weights_b, 0.0, high - low)
     length = real_number(period, "period", "a positive, finite circumference, or None for the line")
     if not (length > 0.0 and 3.0 * length < math.inf):
         raise ValueError(
             f"period should be a positive, finite circumference, or None for the line; got {shown(period)}."
         )
     return _Problem(_wrapped(points_x, length), _wrapped(points_y, length), weights_a, weights_b, length, 3.0 * length)
-
-
-def _out_of_range(low: float, high: float) -> ValueError:
-    return ValueError(f"x and y should span a finite range; got points from {low:g} to {high:g}. Choose a larger unit.")
 
 
 def _points(values: Any, name: str) -> Array:
