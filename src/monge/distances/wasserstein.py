@@ -117,7 +117,7 @@ def _high_power(cloud: PointCloud, a: Weights | None, b: Weights | None, p: floa
             mean = float(plan.data @ (used / unit) ** power) / float(plan.data.sum())
         if mean > _SMALLEST_DOUBLE:
             if power == p:
-                return unit * mean ** (1.0 / p)
+                return float(unit * mean ** (1.0 / p))
             power = min(_RISE * power, p)
         unit = float(used.max())
     return 0.0

@@ -50,6 +50,8 @@ def over_chunks(n: int, m: int, work: Callable[[slice], Result]) -> list[Result]
 class LazyPlan(Lazy):
     """A plan P (n, m) given by potentials. Every use computes its entries anew, in double precision, on all processors.
 
+    A cost matrix is the caller's own, not a copy: entries are computed from it as it is then.
+
     It takes part in products (``P @ v``, ``v @ P``, vectors and matrices), has ``P.T``, ``P.sum(axis)``, rows
     (``P[i]``, ``P[2:5]``), the largest entries of each row (``P.top(k)``), and ``P.toarray()``.
 

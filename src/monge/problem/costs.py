@@ -39,6 +39,7 @@ class CostMatrix:
     C : array_like (n, m)
         C[i, j] is the cost per unit of mass from i to j, in any unit. float32 and float64 arrays are used in place,
         whatever their strides; other types are converted once. +inf forbids an arc; NaN and -inf are errors.
+        Whatever is computed later, such as the plan of `sinkhorn`, is computed from C as it is then.
 
     Raises
     ------
@@ -75,9 +76,9 @@ class PointCloud:
     Parameters
     ----------
     x : array_like (n, d)
-        Source points. A vector of length n stands for n points on the line.
+        Source points, which are copied. A vector of length n stands for n points on the line.
     y : array_like (m, d)
-        Target points.
+        Target points, which are copied.
     cost : str or (str, float)
         "sqeuclidean" |x - y|^2, "euclidean" |x - y|, "cityblock" sum_k |x_k - y_k|, "cosine" 1 - <x, y> / (|x| |y|);
         ("euclidean", p) stands for |x - y|^p and ("cityblock", p) likewise, p > 0.
@@ -101,7 +102,8 @@ class PointCloud:
     """
 
     def __init__(self, x: Any, y: Any, cost: str | tuple[str, float] = "sqeuclidean") -> None:
-        self.x, self.y = as_points(x, "x"), as_points(y, "y")
+        # Copies: what is lazy in a result is computed from them, whatever becomes of the caller's arrays.
+        self.x, self.y = as_points(x, "x").copy(), as_points(y, "y").copy()
         if self.x.shape[1] != self.y.shape[1]:
             raise ValueError(
                 f"x and y should have points of the same dimension; got shapes {self.x.shape} and {self.y.shape}."
