@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from cases import squared
 from oracle import assert_optimal
+from scipy.sparse import coo_array
 
 import monge
 
@@ -623,3 +624,36 @@ def test_more_threads_than_there_can_be():
 def test_no_problems_no_answers(nothing):
     assert monge.emd(nothing) == []
     assert monge.sinkhorn(nothing, eps=0.1) == []
+
+
+class TestMassesTimesCosts:
+    """That a value is no number is an error, not an answer."""
+
+    big = np.array([2e200, 2e200])
+    C = np.array([[0.0, 1e120], [1.0, 0.0]])
+
+    @pytest.mark.parametrize(
+        "solve",
+        [
+            lambda C, a, b: monge.emd(C, a, b),
+            lambda C, a, b: monge.emd([C], [a], [b]),
+            lambda C, a, b: monge.emd(coo_array(C + 1.0), a, b),
+            lambda C, a, b: monge.partial(C, a, b, mass=3e200),
+            lambda C, a, b: monge.pairwise([a], [b], cost=C),
+            lambda C, a, b: monge.emd_1d([0.0, 0.0], [0.0, 1e120], a, b),
+            lambda C, a, b: monge.sinkhorn(C, a, b, eps=1.0),
+            lambda C, a, b: monge.sinkhorn(C, a, b, eps=1.0, marginals=monge.KL(1.0)),
+            lambda C, a, b: monge.sinkhorn(monge.PointCloud([0.0, 1.0], [1.0, 0.0]), a, b, eps=1.0),
+        ],
+    )
+    def test_what_overflows(self, solve):
+        text = r"masses times costs overflow float64; got a\.sum\(\) = 4e\+200 and b.*Rescale the weights"
+        with pytest.raises(ValueError, match=text):
+            solve(self.C, self.big, np.array([0.0, 4e200]))
+
+    def test_what_does_not(self):
+        C = np.minimum(self.C, 1.0)
+        assert monge.emd(C, self.big, np.array([0.0, 4e200])).value == pytest.approx(2e200)
+        assert monge.emd_1d([0.0, 0.0], [1e50, 0.0], self.big, self.big).value == pytest.approx(2e250)
+        t = monge.sinkhorn(C, self.big * 1e-60, self.big * 1e-60, eps=0.1)
+        assert np.isfinite([t.value, t.cost, t.gap]).all()

@@ -21,7 +21,7 @@ from monge.exact.dense import EUCLIDEAN, dense
 from monge.exact.univariate import check_power, check_range, in_order, mean_powers
 from monge.problem.arrays import available_threads, items, require_memory, shown
 from monge.problem.costs import PointCloud, as_cost, as_points
-from monge.problem.measures import Weights, check_weights, total_mass
+from monge.problem.measures import Weights, check_value, check_weights, total_mass
 from monge.problem.progress import count_bar
 
 __all__ = ["pairwise"]
@@ -244,6 +244,7 @@ def _solve(pairs: Iterable[_Pair], count: int, root: float, D: Array, threads: i
             for pair, (code, value) in zip(chunk, solved, strict=True):
                 with naming("pair", pair.at):
                     check_solved(code, pair.C, (pair.a, pair.b))
+                    check_value(value, pair.a, pair.b)
                 # On Python's floats, as `wasserstein` does: NumPy's power of an array may round another way.
                 D[pair.at] = (value / pair.mass) ** root
             done += len(chunk)

@@ -108,7 +108,8 @@ def sinkhorn(
     ------
     ValueError
         Shapes that do not fit, NaN or -inf costs, negative, NaN or all-zero weights, totals that differ, an eps or tol
-        that is not positive. In a batch, the text of this and of the other errors begins with the index of the problem.
+        that is not positive, masses so large that their products, or those with costs, overflow. In a batch, the text
+        of this and of the other errors begins with the index of the problem.
     TypeError
         Costs or weights that are not real numbers.
     InfeasibleError

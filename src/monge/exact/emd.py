@@ -112,8 +112,9 @@ def emd(
     Raises
     ------
     ValueError
-        Shapes that do not fit, NaN or -inf costs, negative, NaN or all-zero weights, totals that differ. In a batch,
-        the text of this and of the other errors begins with the index of the problem.
+        Shapes that do not fit, NaN or -inf costs, negative, NaN or all-zero weights, totals that differ, masses so
+        large that times their costs they overflow. In a batch, the text of this and of the other errors begins with
+        the index of the problem.
     TypeError
         Costs or weights that are not real numbers.
     InfeasibleError

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from monge.exact import _univariate
 from monge.problem.arrays import available_threads, real_array, real_number, require_memory, shown
-from monge.problem.measures import check_weights
+from monge.problem.measures import check_value, check_weights
 from monge.problem.transport import Status, Transport
 
 __all__ = ["SortedPoints", "check_power", "check_range", "emd_1d", "in_order", "mean_power", "mean_powers"]
@@ -132,6 +132,7 @@ def emd_1d(
     solution, f, g, rows, cols, mass = _univariate.transport(
         problem.x, problem.y, problem.a, problem.b, power, problem.period, available_threads(threads)
     )
+    check_value(solution["cost"], problem.a, problem.b)
     return Transport(
         value=solution["cost"],
         cost=solution["cost"],

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from monge.problem.arrays import real_array, real_number, shown
 
-__all__ = ["Weights", "as_weights", "check_partial", "check_weights", "total_mass", "weights_error"]
+__all__ = ["Weights", "as_weights", "check_partial", "check_value", "check_weights", "total_mass", "weights_error"]
 
 # Masses are multiplied by 2**60, and by costs: beyond these totals such products would overflow. The C++ core holds the
 # same bounds.
@@ -92,6 +92,16 @@ def _check_values(a: Weights | None, b: Weights | None) -> None:
                 total = float(weights.sum())
             if not _SMALLEST_TOTAL <= total <= _LARGEST_TOTAL or float(weights.min()) < 0.0:
                 raise weights_error(a, b)
+
+
+def check_value(value: float, a: Weights | None, b: Weights | None) -> None:
+    """Raises ValueError if masses times costs are no number of float64, which only they can say together."""
+    if not -math.inf < value < math.inf:
+        totals = f"a.sum() = {total_mass(a):.3g} and b.sum() = {total_mass(b):.3g}"
+        raise ValueError(
+            f"masses times costs overflow float64; got {totals}. "
+            "Rescale the weights, for example to a / a.sum(), or the costs."
+        )
 
 
 def weights_error(a: Weights | None, b: Weights | None) -> ValueError:
