@@ -27,6 +27,7 @@ from monge.entropic.kernels.select import check_device, choose, is_low
 from monge.entropic.kernels.small import is_small, solve_small
 from monge.entropic.levels import solve_cloud
 from monge.entropic.marginals import Marginal, as_marginals
+from monge.entropic.room import require_room
 from monge.entropic.task import Outcome, Task
 from monge.exact.batch import is_batch, naming, one_each
 from monge.problem.arrays import available_threads, items, real_number, shown
@@ -114,6 +115,8 @@ def sinkhorn(
         Costs or weights that are not real numbers.
     InfeasibleError
         If the forbidden arcs leave no plan.
+    MemoryError
+        If what the solver keeps beside the cost would not fit.
 
     Notes
     -----
@@ -179,10 +182,14 @@ def _solve_some(
     workers: int,
 ) -> list[EntropicTransport]:  # fmt: skip
     """The problems from `first` on, `_CHUNK` of them: small ones in one call, the others side by side."""
-    tasks = []
+    costs, tasks = [], []
     with naming("problem", 0) as at:
         for at.index in range(first, min(first + _CHUNK, len(cost))):
-            tasks.append(Task(as_cost(cost[at.index]), a[at.index], b[at.index], demands, eps, None))
+            costs.append(as_cost(cost[at.index]))
+    require_room(costs, tol)
+    with naming("problem", 0) as at:
+        for at.index, problem in enumerate(costs, first):
+            tasks.append(Task(problem, a[at.index], b[at.index], demands, eps, None))
     # Those whose costs have too few digits for this eps have one of their own.
     small = [k for k, task in enumerate(tasks) if task.eps == eps and is_small(task.cost, tol)]
     outcomes = dict(zip(small, solve_small([tasks[k] for k in small], tol, max_iter, workers), strict=True))
@@ -204,6 +211,7 @@ def _solve(
     workers: int, progress: bool, kernel: Any = choose,
 ) -> EntropicTransport:  # fmt: skip
     """One problem, turned into a Transport."""
+    require_room([cost], tol)
     return _run(Task(cost, a, b, demands, eps, init), tol, max_iter, workers, progress, kernel)
 
 
