@@ -37,9 +37,8 @@ def require_room(costs: Sequence[Cost], tol: float) -> None:
 def bytes_beside(cost: Cost, tol: float) -> int:
     """What a solve allocates, beside the arrays that it was given."""
     n, m = cost.shape
-    vectors = (_VECTORS_LOW if is_low(cost) else _VECTORS) * (n + m) // 2 + (
-        _KEPT_LONG if tol < _PRECISE else _KEPT
-    ) * m
+    vectors = (_VECTORS_LOW if is_low(cost) else _VECTORS) * (n + m) // 2
+    vectors += (_KEPT_LONG if tol < _PRECISE else _KEPT) * m
     if isinstance(cost, Grid):
         return 8 * (vectors + _ALONG * sum(cost.sides))
     copied = 0
