@@ -129,15 +129,9 @@ def test_interrupt(n, options):
 @pytest.mark.parametrize("marginals", [None, monge.KL(0.5), monge.TV(0.3), (None, monge.KL(1.0))], ids=repr)
 @pytest.mark.parametrize("passes", [1, 2, 3])
 def test_the_value_of_a_solve_that_stops_early(marginals, total, passes):
-    # The dual value at the potentials, written out: phi_a(f) + phi_b(g) - eps sum (P - a b), with phi as in `iteration`.
-    rng = np.random.default_rng(0)
-    x, y, a, b, eps = (
-        rng.random((12, 2)),
-        rng.random((15, 2)),
-        rng.dirichlet(np.ones(12)),
-        rng.dirichlet(np.ones(15)),
-        0.02,
-    )
+    # The dual value at the potentials, written out: phi_a(f) + phi_b(g) - eps sum (P - a b), phi as in `iteration`.
+    rng, eps = np.random.default_rng(0), 0.02
+    x, y, a, b = rng.random((12, 2)), rng.random((15, 2)), rng.dirichlet(np.ones(12)), rng.dirichlet(np.ones(15))
     with pytest.warns(monge.ConvergenceWarning):
         t = monge.sinkhorn(
             monge.PointCloud(x, y), total * a, total * b, eps=eps, marginals=marginals, tol=1e-12, max_iter=passes
