@@ -46,6 +46,7 @@ struct UnivariateSolution {
     double reach = 0.0;  // the largest distance over which mass moves
     double gap = 0.0;    // sum of mass * (h - f - g) >= 0; zero if no plan was asked for
     std::int64_t cuts = 0;  // places where the circle was cut before the best one was found
+    std::int64_t checks = 0;  // looks of the calling thread at whether to go on
     double seconds_sort = 0.0, seconds_total = 0.0;
 };
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from scipy.stats import wasserstein_distance
 
 import monge
+from monge.exact import _univariate
 
 POWERS = [1, 1.5, 2, 3]
 PERIODS = [None, 5.0, 1.7]
@@ -384,3 +385,42 @@ class TestHighPowers:
             d = np.stack([distances(x, np.roll(y, k), 1.0).diagonal() for k in range(7)])
             least = (d.max(axis=1) * np.mean((d / d.max(axis=1, keepdims=True)) ** p, axis=1) ** (1.0 / p)).min()
             assert monge.wasserstein_1d(x, y, p=p, period=1.0) == pytest.approx(least, rel=1e-13)
+
+
+class TestHowOftenASolveLooks:
+    """Ctrl-C is answered when the calling thread looks next: no phase may go over many points without looking."""
+
+    n = 2**20
+    block, steps = n / 2**18, n / 2**16  # looks of a pass of the sort, and of a walk, over n points
+
+    def checks(self, x, y, a=None, b=None, period=0.0):
+        x, y = np.array(x, dtype=float), np.array(y, dtype=float)
+        return _univariate.transport(x, y, a, b, 2.0, period, 1)[0]["checks"]
+
+    def test_points_in_any_order(self):
+        x, y = np.random.default_rng(0).random((2, self.n))
+        passes = 1 + 1 + 3 + 1 + 1 + 1  # extent, keys, digits, points, repair, positions
+        assert self.checks(x, y) >= 2 * (passes - 1) * self.block + 2 * self.steps - 2
+
+    def test_sorted_points(self):
+        x = np.arange(self.n)
+        assert self.checks(x, x + 1.0) >= 2 * 4 * self.block + 2 * self.steps - 2
+
+    def test_points_that_only_comparisons_tell_apart(self):
+        x = 1.0 + 2.0**-30 * np.random.default_rng(1).random(self.n)
+        x[7] = 1e300  # next to it the leading bits of all others are the same
+        parts = self.n / 2**15
+        levels = np.log2(parts)  # of merging, each with a pass back
+        assert self.checks(x, [0.0]) >= parts + levels * (parts + self.block) + 6 * self.block - 1
+        assert monge.wasserstein_1d(x, np.sort(x)) == 0.0  # told apart all the same
+
+    def test_many_points_without_mass(self):
+        x, a = np.arange(self.n), np.zeros(self.n)
+        a[[0, -1]] = 1.0
+        walked = self.checks(x, [0.0, 1.0], a, np.ones(2))
+        assert walked >= 4 * self.block + 2 * self.steps - 1  # to order the masses, and to walk past the points
+        assert self.checks([0.0, 1.0], x, np.ones(2), a) == walked
+
+    def test_on_the_circle(self):
+        x, y = np.random.default_rng(2).random((2, self.n))
+        assert self.checks(x, y, period=1.0) >= self.checks(x, y) + self.steps + 4

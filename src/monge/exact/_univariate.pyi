@@ -19,6 +19,7 @@ class Solution(TypedDict):
     reach: float
     gap: float
     cuts: int
+    checks: int
     seconds_sort: float
     seconds_total: float
 

@@ -46,7 +46,7 @@ cdef extern from "univariate.hpp" namespace "monge" nogil:
     cdef struct UnivariateSolution:
         Status status
         double cost, mass, reach, gap
-        int64_t cuts
+        int64_t cuts, checks
         double seconds_sort, seconds_total
 
     UnivariateSolution solve "monge::solve"(const UnivariateProblem&, const Options&, UnivariatePlan*)
