@@ -32,6 +32,7 @@ public:
     /// To be called from the calling thread, often: reads the clock, polls the caller about twenty times a second.
     /// True once the solve should stop.
     bool check() {
+        ++checks_;
         if (stopped()) return true;
         const auto now = Clock::now();
         if (options_.cancelled != nullptr && options_.cancelled->load(std::memory_order_relaxed)) {
@@ -48,6 +49,8 @@ public:
     /// Safe from any thread.
     bool stopped() const { return stop_.load(std::memory_order_relaxed) != Status::optimal; }
     Status reason() const { return stop_; }
+    /// How often the calling thread has looked: the work between two looks is what an interrupt may have to wait for.
+    std::int64_t checks() const { return checks_; }
 
 private:
     using Clock = std::chrono::steady_clock;
@@ -55,6 +58,7 @@ private:
     const Clock::time_point begin_;
     Clock::time_point polled_;
     std::atomic<Status> stop_{Status::optimal};
+    std::int64_t checks_ = 0;
 };
 
 }  // namespace monge

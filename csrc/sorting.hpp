@@ -11,7 +11,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <vector>
+#include <utility>
+
+#include "unfilled.hpp"
 
 namespace monge {
 
@@ -26,31 +28,46 @@ public:
     /// now and then, and gives up once it is true.
     template <class Stop>
     void sort(const double* values, double* sorted, Stop&& stop) {
-        const bool radix = n_ >= smallest_radix && !std::is_sorted(values, values + n_);
+        const bool radix = n_ >= smallest_radix && !ordered(values, stop);
         if (radix) {
             radix_sort(values, stop);
         } else {
-            for (std::size_t k = 0; k < n_; ++k) keys_[k] = k;
-            if (n_ < smallest_radix) compare_sort(values, 0, n_);
+            in_blocks(stop, [&](std::size_t k) { keys_[k] = k; });
+            if (n_ < smallest_radix) compare_sort(values, 0, n_, stop);
         }
-        for (std::size_t begin = 0; begin < n_; begin += block) {
-            if (stop()) return;
-            for (std::size_t k = begin; k < std::min(n_, begin + block); ++k) sorted[k] = values[position(k)];
-        }
+        if (!in_blocks(stop, [&](std::size_t k) { sorted[k] = values[position(k)]; })) return;
         if (radix) repair(values, sorted, stop);
-        for (auto& key : keys_) key &= positions();
+        in_blocks(stop, [&](std::size_t k) { keys_[k] &= positions(); });
     }
 
     /// Where the k-th smallest number stands, for k from 0 to n - 1. To be taken once.
-    std::vector<std::uint64_t> take_order() { return std::move(keys_); }
+    Unfilled<std::uint64_t> take_order() { return std::move(keys_); }
 
 private:
     static constexpr std::size_t smallest_radix = 1024;  // below, clearing the counts costs more than comparing
     static constexpr std::size_t block = std::size_t(1) << 18;  // numbers between two looks at stop(), about a ms
+    static constexpr std::size_t compared = std::size_t(1) << 15;  // numbers that std::sort takes as long for
     static constexpr int digit_bits = 11, digits = 3;  // counts of 11 bits stay in the first-level cache
 
     std::uint64_t positions() const { return (std::uint64_t(1) << index_bits_) - 1; }
     std::size_t position(std::size_t k) const { return keys_[k] & positions(); }
+
+    /// Does something for each k from 0 to n - 1, unless it is to stop on the way; false then.
+    template <class Stop, class Action>
+    bool in_blocks(Stop& stop, Action&& action) {
+        for (std::size_t begin = 0; begin < n_; begin += block) {
+            if (stop()) return false;
+            for (std::size_t k = begin; k < std::min(n_, begin + block); ++k) action(k);
+        }
+        return true;
+    }
+
+    template <class Stop>
+    bool ordered(const double* values, Stop& stop) const {
+        for (std::size_t begin = 0; begin < n_ && !stop(); begin += block)
+            if (!std::is_sorted(values + begin, values + std::min(n_, begin + block + 1))) return false;
+        return true;
+    }
 
     static std::uint64_t image(double value) {
         value += 0.0;  // -0 is 0
@@ -64,10 +81,10 @@ private:
         // Four lanes: one minimum waits for the last, and a sort has few passes to spare.
         std::array<double, 4> low, high;
         low.fill(values[0]), high.fill(values[0]);
-        for (std::size_t k = 0; k < n_; ++k) {
+        in_blocks(stop, [&](std::size_t k) {
             low[k % 4] = std::min(low[k % 4], values[k]);
             high[k % 4] = std::max(high[k % 4], values[k]);
-        }
+        });
         const std::uint64_t least = image(*std::min_element(low.begin(), low.end()));
         const std::uint64_t most = image(*std::max_element(high.begin(), high.end()));
         int shared = 0;  // bits at the top that are zero in every u - least
@@ -76,14 +93,12 @@ private:
         const std::uint64_t mask = (std::uint64_t(1) << each) - 1;
         std::array<std::array<std::size_t, std::size_t(1) << digit_bits>, digits> starts{};
         auto shift = [&](int digit) { return index_bits_ + digit * each; };
-        for (std::size_t begin = 0; begin < n_; begin += block) {
-            if (stop()) return;
-            for (std::size_t k = begin; k < std::min(n_, begin + block); ++k) {
-                const std::uint64_t leading = ((image(values[k]) - least) << shared) >> (64 - kept);
-                keys_[k] = leading << index_bits_ | k;
-                for (int digit = 0; digit < digits; ++digit) ++starts[digit][(keys_[k] >> shift(digit)) & mask];
-            }
-        }
+        const bool counted = in_blocks(stop, [&](std::size_t k) {
+            const std::uint64_t leading = ((image(values[k]) - least) << shared) >> (64 - kept);
+            keys_[k] = leading << index_bits_ | k;
+            for (int digit = 0; digit < digits; ++digit) ++starts[digit][(keys_[k] >> shift(digit)) & mask];
+        });
+        if (!counted) return;
         for (int digit = 0; digit < digits; ++digit) {
             auto& start = starts[digit];
             if (start[(keys_[0] >> shift(digit)) & mask] == n_) continue;  // the same in all
@@ -93,11 +108,8 @@ private:
                 count = sum;
                 sum = next;
             }
-            for (std::size_t begin = 0; begin < n_; begin += block) {
-                if (stop()) return;
-                for (std::size_t k = begin; k < std::min(n_, begin + block); ++k)
-                    spare_[start[(keys_[k] >> shift(digit)) & mask]++] = keys_[k];
-            }
+            const auto place = [&](std::size_t k) { spare_[start[(keys_[k] >> shift(digit)) & mask]++] = keys_[k]; };
+            if (!in_blocks(stop, place)) return;
             keys_.swap(spare_);
         }
     }
@@ -116,24 +128,44 @@ private:
                 std::swap(keys_[begin], keys_[begin + 1]);
                 std::swap(sorted[begin], sorted[begin + 1]);
             } else {
-                compare_sort(values, begin, end);
+                compare_sort(values, begin, end, stop);
                 for (std::size_t l = begin; l < end; ++l) sorted[l] = values[position(l)];
             }
             k = end - 1;
         }
     }
 
-    void compare_sort(const double* values, std::size_t begin, std::size_t end) {
+    /// Few numbers at once; more of them in parts, which are merged: std::sort cannot be stopped.
+    template <class Stop>
+    void compare_sort(const double* values, std::size_t begin, std::size_t end, Stop& stop) {
         const std::uint64_t mask = positions();
-        std::sort(keys_.begin() + begin, keys_.begin() + end, [&](std::uint64_t k, std::uint64_t l) {
+        const auto less = [&](std::uint64_t k, std::uint64_t l) {
             const double v = values[k & mask], w = values[l & mask];
             return v < w || (v == w && (k & mask) < (l & mask));
-        });
+        };
+        for (std::size_t first = begin; first < end; first += compared) {
+            if (end - begin > compared && stop()) return;
+            std::sort(keys_.begin() + first, keys_.begin() + std::min(end, first + compared), less);
+        }
+        for (std::size_t width = compared; width < end - begin; width *= 2) {
+            for (std::size_t first = begin; first < end; first += 2 * width) {
+                const std::size_t middle = std::min(end, first + width), last = std::min(end, middle + width);
+                std::size_t k = first, l = middle;
+                for (std::size_t to = first; to < last; ++to) {
+                    if (to % compared == 0 && stop()) return;
+                    spare_[to] = l == last || (k < middle && less(keys_[k], keys_[l])) ? keys_[k++] : keys_[l++];
+                }
+            }
+            for (std::size_t to = begin; to < end; ++to) {
+                if (to % block == 0 && stop()) return;
+                keys_[to] = spare_[to];
+            }
+        }
     }
 
     std::size_t n_;
     int index_bits_ = 1;
-    std::vector<std::uint64_t> keys_, spare_;
+    Unfilled<std::uint64_t> keys_, spare_;
 };
 
 }  // namespace monge

@@ -7,6 +7,7 @@
 #include "univariate.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <new>
 #include <numeric>
@@ -16,6 +17,7 @@
 #include "masses.hpp"
 #include "monitor.hpp"
 #include "sorting.hpp"
+#include "unfilled.hpp"
 #include "workers.hpp"
 
 namespace monge {
@@ -59,9 +61,9 @@ struct Square {
 /// there: the smallest mass, 10^-18 of all, would cost more than all that moves by the unit.
 struct Power {
     static constexpr double largest = 1e250;
-    double scale, p, knee = std::pow(largest, 1.0 / p);
+    double unit, p, knee = std::pow(largest, 1.0 / p);
     double operator()(double d) const {
-        const double t = std::fabs(d) * scale;
+        const double t = std::fabs(d) / unit;  // one for the unit itself, which a high power of a rounded product is not
         return t <= knee ? std::pow(t, p) : largest * (1.0 + p * (t / knee - 1.0));
     }
     double rise(double d, double e, double) const { return (*this)(e) - (*this)(d); }
@@ -71,26 +73,30 @@ struct Power {
 /// a pass of the sort.
 class MassList {
 public:
-    explicit MassList(std::vector<Flow> values, std::size_t step = 1) : values_(std::move(values)), step_(step) {}
+    explicit MassList(std::vector<Flow> given, std::size_t step = 1)
+        : given_(std::move(given)), ordered_(step == 0 ? 0 : given_.size()), values_(given_.data()), step_(step) {}
+    MassList(MassList&&) = default;  // the numbers stay where they are
     Flow operator[](std::size_t k) const { return values_[k * step_]; }
     bool equal() const { return step_ == 0; }
     void rotate(std::size_t k) {
-        if (!equal()) std::rotate(values_.begin(), values_.begin() + k, values_.end());
+        if (!equal()) std::rotate(values_, values_ + k, values_ + given_.size());
     }
 
     /// Those of a side in increasing order of its points.
     template <class Stop>
-    void permute(const std::vector<std::uint64_t>& place, std::vector<Flow>& room, Stop&& stop) {
+    void permute(const Unfilled<std::uint64_t>& place, Stop&& stop) {
         if (equal()) return;
         for (std::size_t k = 0; k < place.size(); ++k) {
             if (k % steps_between_polls == 0 && stop()) return;
-            room[k] = values_[place[k]];
+            ordered_[k] = given_[place[k]];
         }
-        values_.swap(room);
+        values_ = ordered_.data();
     }
 
 private:
-    std::vector<Flow> values_;
+    std::vector<Flow> given_;
+    Unfilled<Flow> ordered_;
+    Flow* values_;
     std::size_t step_;
 };
 
@@ -99,35 +105,50 @@ private:
 class Side {
 public:
     /// What `sort` needs is allocated here: it runs in a worker, which must not throw.
-    Side(const double* points, std::size_t n, MassList masses)
-        : at(n), mass(std::move(masses)), points_(points), sorting_(n), room_(mass.equal() ? 0 : n) {}
+    Side(const double* points, const std::uint64_t* order, std::size_t n, MassList masses)
+        : mass(std::move(masses)), place(order == nullptr ? 0 : n), points_(points), order_(order),
+          sorting_(order == nullptr ? n : 0) {
+        at.reserve(n + 1);  // on the circle one more is put behind
+        at.resize(n);
+    }
 
     template <class Stop>
     void sort(Stop&& stop) {
-        sorting_.sort(points_, at.data(), stop);
-        place = sorting_.take_order();
-        mass.permute(place, room_, stop);
+        if (order_ == nullptr) {
+            sorting_.sort(points_, at.data(), stop);
+            place = sorting_.take_order();
+        } else {
+            for (std::size_t k = 0; k < at.size(); ++k) {
+                if (k % steps_between_polls == 0 && stop()) return;
+                place[k] = order_[k];
+                at[k] = points_[place[k]];
+            }
+        }
+        mass.permute(place, stop);
     }
 
     std::size_t size() const { return place.size(); }
 
     /// Begins at the k-th point instead, those before it a turn later; all `turns` turns further.
-    void rotate(std::size_t k, double turns, double period) {
+    void rotate(std::size_t k, double turns, double period, Monitor& monitor) {
         for (std::size_t l = 0; l < at.size(); ++l) at[l] += (turns + (l < k ? 1.0 : 0.0)) * period;
+        if (monitor.check()) return;
         std::rotate(at.begin(), at.begin() + k, at.end());
+        if (monitor.check()) return;
         mass.rotate(k);
+        if (monitor.check()) return;
         std::rotate(place.begin(), place.begin() + k, place.end());
         at.push_back(at.front() + period);
     }
 
-    std::vector<double> at;
+    Unfilled<double> at;
     MassList mass;
-    std::vector<std::uint64_t> place;
+    Unfilled<std::uint64_t> place;
 
 private:
     const double* points_;
+    const std::uint64_t* order_;
     Sorting sorting_;
-    std::vector<Flow> room_;
 };
 
 struct Sides {
@@ -183,10 +204,14 @@ void walk(const Side& x, const Side& y, const H& h, double columns_first, Visito
                 if (columns_first == 0.0) return rows_first_rise;
                 return (1.0 - columns_first) * rows_first_rise + columns_first * columns_first_rise();
             };
-            for (std::size_t k = i; k < to_row && k + 1 < n; ++k)
+            for (std::size_t k = i; k < to_row && k + 1 < n; ++k) {
+                if (++steps % steps_between_polls == 0 && monitor.check()) return;
                 visitor.next_row(k + 1, [&] { return mean(row_step(k, j), [&] { return row_step(k, to_col); }); });
-            for (std::size_t k = j; k < to_col && k + 1 < m; ++k)
+            }
+            for (std::size_t k = j; k < to_col && k + 1 < m; ++k) {
+                if (++steps % steps_between_polls == 0 && monitor.check()) return;
                 visitor.next_col(k + 1, [&] { return mean(col_step(to_row, k), [&] { return col_step(i, k); }); });
+            }
             i = to_row;
             j = to_col;
             if (left == 0) return;
@@ -267,8 +292,12 @@ private:
 template <class H>
 class Circle {
 public:
-    Circle(const Side& x, const Side& y, const H& h, double period) : x_(x), y_(y), h_(h), period_(period) {
-        for (std::size_t k = 0; k < x.size(); ++k) used_.push_back(total_ += x.mass[k]);
+    Circle(const Side& x, const Side& y, const H& h, double period, Monitor& monitor)
+        : x_(x), y_(y), h_(h), period_(period), used_(x.size()) {
+        for (std::size_t k = 0; k < x.size(); ++k) {
+            if (k % steps_between_polls == 0 && monitor.check()) return;
+            used_[k] = total_ += x.mass[k];
+        }
     }
 
     /// The slopes of C on both sides of a shift, the shifts next to it where slopes change, and, where the shift
@@ -349,7 +378,7 @@ private:
     const Side &x_, &y_;
     const H& h_;
     const double period_;
-    std::vector<Flow> used_;  // mass up to and with the i-th point
+    Unfilled<Flow> used_;  // mass up to and with the i-th point
     Flow total_ = 0;
 };
 
@@ -358,12 +387,15 @@ void transport(Side& x, Side& y, const H& h, double period, double per_mass, Mon
                UnivariatePlan* plan) {
     double columns_first = 0.0;
     if (period > 0.0) {
-        const auto cut = Circle<H>(x, y, h, period).minimise(monitor, solution.cuts);
+        const Circle<H> circle(x, y, h, period, monitor);
+        if (monitor.stopped()) return;
+        const auto cut = circle.minimise(monitor, solution.cuts);
         if (monitor.stopped()) return;
         // The mean of the two ways round whose potentials come back to themselves after a turn: slope zero.
         if (cut.before < 0.0 && cut.after > cut.before) columns_first = std::min(1.0, cut.before / (cut.before - cut.after));
-        x.rotate(cut.row, static_cast<double>(cut.row_turn), period);
-        y.rotate(cut.col, static_cast<double>(cut.col_turn), period);
+        x.rotate(cut.row, static_cast<double>(cut.row_turn), period, monitor);
+        y.rotate(cut.col, static_cast<double>(cut.col_turn), period, monitor);
+        if (monitor.stopped()) return;
     }
     auto read = [&](const Price<H>& price) {
         solution.cost = price.cost.value() / per_mass;
@@ -387,7 +419,8 @@ void solve(const UnivariateProblem& problem, const Options& options, UnivariateP
     double total = 0.0;
     for (std::size_t k = 0; k < problem.n; ++k) total += static_cast<double>(masses.supply[k]);
     solution.mass = total / masses.per_mass;
-    Side x(problem.x, problem.n, std::move(masses.supply)), y(problem.y, problem.m, std::move(masses.demand));
+    Side x(problem.x, problem.x_order, problem.n, std::move(masses.supply));
+    Side y(problem.y, problem.y_order, problem.m, std::move(masses.demand));
     {
         // The longer side first: the calling thread, the only one that polls, then works to the end.
         const bool x_first = problem.n >= problem.m;
@@ -406,9 +439,10 @@ void solve(const UnivariateProblem& problem, const Options& options, UnivariateP
         else if (problem.p == 2.0 && 3.0 * problem.period * scale < 1e120)  // no pair that a shift makes is further apart
             with(Square{scale});
         else
-            with(Power{scale, problem.p});
+            with(Power{problem.unit, problem.p});
     }
     solution.status = monitor.reason();
+    solution.checks = monitor.checks();
     solution.seconds_total = monitor.seconds();
 }
 
@@ -423,6 +457,67 @@ UnivariateSolution solve(const UnivariateProblem& problem, const Options& option
         solution.status = Status::out_of_memory;
     }
     return solution;
+}
+
+Status sort(const double* values, std::size_t n, const Options& options, std::uint64_t* order) {
+    Monitor monitor(options);
+    try {
+        Unfilled<double> sorted(n);
+        Sorting sorting(n);
+        sorting.sort(values, sorted.data(), [&] { return monitor.check(); });
+        const Unfilled<std::uint64_t> places = sorting.take_order();
+        std::copy(places.begin(), places.end(), order);
+    } catch (const std::bad_alloc&) {
+        return Status::out_of_memory;
+    }
+    return monitor.reason();
+}
+
+namespace {
+
+/// What the threads of `solve_all` share. Only the calling thread polls; the others see `cancelled`.
+struct Many {
+    Monitor& monitor;
+    std::atomic<bool> cancelled{false};
+    std::atomic<std::int64_t> done{0};
+
+    /// True once all should stop. To be called from the calling thread, also from within the problem it solves.
+    bool check() {
+        monitor.progress.pivots = done.load();
+        if (monitor.check()) cancelled = true;
+        return cancelled;
+    }
+};
+
+}  // namespace
+
+Status solve_all(const UnivariateProblem* problems, std::size_t count, const Options& options, UnivariateSolution* solutions) {
+    constexpr std::size_t points_per_run = 1 << 13;  // of problems that are handed out together: some 50 microseconds
+    Monitor monitor(options);
+    Many many{monitor};
+    std::size_t points = 0;
+    for (std::size_t k = 0; k < count; ++k) points += problems[k].n + problems[k].m;
+    const std::size_t run = std::max<std::size_t>(1, points_per_run / (1 + points / std::max<std::size_t>(1, count)));
+    Workers workers(options.threads);
+    workers.run(
+        (count + run - 1) / run,
+        [&](std::size_t chunk, int worker) {
+            const bool calling = worker == 0;
+            Options own;
+            own.threads = 1;
+            own.cancelled = &many.cancelled;
+            own.context = &many;
+            if (calling) own.poll = [](void* context, const Progress&) { return static_cast<Many*>(context)->check(); };
+            for (std::size_t k = chunk * run; k < std::min(count, (chunk + 1) * run); ++k) {
+                if (calling ? many.check() : many.cancelled.load()) return;
+                solutions[k] = solve(problems[k], own, nullptr);
+                ++many.done;
+            }
+        },
+        [&] { many.check(); });
+    for (std::size_t k = 0; k < count && !many.cancelled; ++k)
+        if (solutions[k].status != Status::optimal) return solutions[k].status;
+    return monitor.reason();
 }
 
 }  // namespace monge

@@ -19,6 +19,8 @@ namespace monge {
 struct UnivariateProblem {
     const double* x = nullptr;  // (n,), in any order
     const double* y = nullptr;  // (m,)
+    const std::uint64_t* x_order = nullptr;  // (n,): the places of x in increasing order, as `sort` has them; null if unknown
+    const std::uint64_t* y_order = nullptr;  // (m,), likewise
     std::size_t n = 0, m = 0;   // at least 1
     const double* a = nullptr;  // (n,), null for uniform; finite, not negative, not all zero
     const double* b = nullptr;  // (m,), likewise; equal totals up to rounding
@@ -44,10 +46,18 @@ struct UnivariateSolution {
     double reach = 0.0;  // the largest distance over which mass moves
     double gap = 0.0;    // sum of mass * (h - f - g) >= 0; zero if no plan was asked for
     std::int64_t cuts = 0;  // places where the circle was cut before the best one was found
+    std::int64_t checks = 0;  // looks of the calling thread at whether to go on
     double seconds_sort = 0.0, seconds_total = 0.0;
 };
 
 /// Fills `plan` unless it is null. The answer has the same bits with and without it, and for any number of threads.
 UnivariateSolution solve(const UnivariateProblem& problem, const Options& options, UnivariatePlan* plan);
+
+/// Fills order (n,) with the places of finite numbers in increasing order; ties keep theirs.
+Status sort(const double* values, std::size_t n, const Options& options, std::uint64_t* order);
+
+/// Each problem without its plan, on one of the threads; `options.poll` is told in `pivots` how many are done. The
+/// answers have the same bits as one by one; after a status that is not `optimal` they are of no use.
+Status solve_all(const UnivariateProblem* problems, std::size_t count, const Options& options, UnivariateSolution* solutions);
 
 }  // namespace monge

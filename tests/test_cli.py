@@ -340,3 +340,89 @@ def test_the_pictures_of_the_readme_exist_and_are_small():
     names = re.findall(r"docs/images/[\w.-]+", (ROOT / "README.md").read_text())
     assert names
     assert sum((ROOT / name).stat().st_size for name in set(names)) < 600_000
+
+
+def piped(data: bytes, *arguments: str, **options) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "monge", *arguments]
+    return subprocess.run(command, input=data, capture_output=True, **options)
+
+
+class TestPipes:
+    @pytest.fixture
+    def files(self, tmp_path):
+        rng = np.random.default_rng(0)
+        x, y = rng.normal(size=(30, 2)), rng.normal(size=(20, 2))
+        for name, values in (("x", x), ("y", y), ("b", np.full(20, 0.05))):
+            np.save(tmp_path / f"{name}.npy", values)
+        return tmp_path, f"{monge.wasserstein(x, y)!r}\n".encode()
+
+    @pytest.mark.parametrize("name", ["-", "/dev/stdin"])
+    def test_points_from_a_pipe(self, files, name):
+        path, expected = files
+        done = piped((path / "x.npy").read_bytes(), "distance", name, str(path / "y.npy"))
+        assert (done.stdout, done.stderr) == (expected, b"")
+        weighted = ["distance", str(path / "x.npy"), str(path / "y.npy"), "--b", name]
+        assert piped((path / "b.npy").read_bytes(), *weighted).stdout == expected
+
+    def test_points_from_a_file_as_standard_input(self, files):
+        path, expected = files
+        with open(path / "x.npy", "rb") as file:
+            command = [sys.executable, "-m", "monge", "distance", "-", str(path / "y.npy")]
+            assert subprocess.run(command, stdin=file, capture_output=True).stdout == expected
+
+    @pytest.mark.parametrize("data", [b"", b"1 2 3"])
+    def test_no_points_in_it(self, files, data):
+        path, _ = files
+        done = piped(data, "distance", "-", str(path / "y.npy"))
+        assert done.returncode == 1
+        assert done.stderr.startswith(b"monge: standard input should hold an array of numbers in NumPy's .npy format")
+        assert len(done.stderr.splitlines()) == 1
+
+    def test_one_input_only(self, capsys):
+        for arguments in (["distance", "-", "-"], ["color-transfer", "-", "-", "-o", "out.png"]):
+            assert main(arguments) == 1
+            assert "only one input can be -" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("name", ["-", "/dev/stdin"])
+    def test_pictures_from_a_pipe(self, tmp_path, name):
+        source, target, out = picture(tmp_path / "a.png", 1), picture(tmp_path / "b.png", 2), tmp_path / "out.png"
+        assert main(["color-transfer", str(source), str(target), "-o", str(out)]) == 0
+        expected = pixels(out)
+        done = piped(source.read_bytes(), "color-transfer", name, str(target), "-o", str(out))
+        assert done.returncode == 0, done.stderr
+        np.testing.assert_array_equal(pixels(out), expected)
+        done = piped(b"no picture", "color-transfer", name, str(target), "-o", str(out))
+        assert done.returncode == 1
+        assert b"is not an image that Pillow can read" in done.stderr
+
+
+class TestLimits:
+    @pytest.mark.parametrize("threads", [str(10**30), "9" * 3999])
+    def test_more_threads_than_there_can_be(self, threads, tmp_path, capsys):
+        np.save(tmp_path / "x.npy", np.eye(3))
+        assert main(["distance", *[str(tmp_path / "x.npy")] * 2, "--threads", threads]) == 0
+        assert capsys.readouterr().out == "0.0\n"
+
+    def test_a_number_too_long_to_be_one(self, capsys):
+        with pytest.raises(SystemExit):
+            main(["distance", "x.npy", "y.npy", "--threads", "9" * 5000])
+        assert "expected a positive integer" in capsys.readouterr().err
+
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
+    @pytest.mark.parametrize("arguments", [["info"], ["distance", "x.npy", "x.npy"]])
+    def test_a_full_disk(self, arguments, tmp_path):
+        np.save(tmp_path / "x.npy", np.eye(3))
+        command = [sys.executable, "-m", "monge", *arguments]
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, cwd=tmp_path)
+        assert done.returncode == 1
+        assert done.stderr == b"monge: input or output failed: No space left on device\n"
+
+    def test_a_disk_that_is_full_when_the_picture_is_saved(self, tmp_path, capsys, monkeypatch):
+        def full(*_, **__):
+            raise OSError(28, "No space left on device")
+
+        source, out = picture(tmp_path / "a.png", 3), tmp_path / "out.png"
+        monkeypatch.setattr(Image.Image, "save", full)
+        assert main(["color-transfer", str(source), str(source), "-o", str(out)]) == 1
+        assert f"monge: cannot write {out}: No space left on device" in capsys.readouterr().err

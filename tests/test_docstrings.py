@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import doctest
 import importlib
 import inspect
+import io
 import pkgutil
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import monge
@@ -97,3 +102,28 @@ def test_typed():
 
     assert (files("monge") / "py.typed").is_file()
     assert (files("monge.exact") / "_core.pyi").is_file()
+
+
+def test_the_readme_prints_what_it_says(tmp_path, monkeypatch):
+    """Where a comment begins with a number, that is printed; where it holds a shape, that is what was assigned."""
+    pytest.importorskip("matplotlib")
+    monkeypatch.chdir(tmp_path)
+    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    names, numbers, shapes = {}, [], []
+    for snippet in re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        lines = snippet.splitlines()
+        for statement in ast.parse(snippet).body:
+            with contextlib.redirect_stdout(io.StringIO()) as printed:
+                exec(compile(ast.Module([statement], []), "README.md", "exec"), names)
+            comment = lines[statement.end_lineno - 1].partition("  # ")[2]
+            if isinstance(statement, ast.Expr) and (number := re.match(r"-?\d+(\.\d+)?", comment)):
+                assert float(printed.getvalue()) == pytest.approx(float(number[0]), rel=1e-12), comment
+                numbers.append(number[0])
+            if isinstance(statement, ast.Assign) and (shape := re.search(r"\((\d+(?:, \d+)+)\)", comment)):
+                assert np.shape(names[statement.targets[0].id]) == ast.literal_eval(shape[0]), comment
+                shapes.append(shape[0])
+    assert numbers == ["2.0", "1.0", "0.4"]
+    assert shapes == ["(500, 2)", "(3, 3)", "(64, 64, 3)"]
+    animals = monge.emd(names["C"], names["a"], names["b"]).plan.toarray()
+    assert animals[1, 2] == pytest.approx(0.2)  # cat to lion, and bird to dog
+    assert animals[3, 0] == pytest.approx(0.1)

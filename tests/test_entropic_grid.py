@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from entropic_cases import assert_solved, objective
 
 import monge
+from monge.entropic.blocks import cost_block, sampled_costs
 from monge.entropic.grid_plan import GridPlan
+from monge.entropic.room import bytes_beside
 from monge.exact.dense import dense
+from monge.problem.costs import as_cost
 
 GRIDS = [
     monge.Grid(1),
@@ -144,3 +149,77 @@ def test_same_bits_for_any_number_of_threads(monkeypatch):
     one, two = (monge.sinkhorn(monge.Grid((11, 7)), a, b, eps=1.0, threads=k) for k in (1, 2))
     np.testing.assert_array_equal(one.f, two.f)
     np.testing.assert_array_equal(one.g, two.g)
+
+
+class TestMemory:
+    """What would not fit is refused before anything is allocated."""
+
+    @pytest.mark.parametrize(
+        "cost",
+        [
+            monge.Grid((60, 70), spacing=1 / 70),
+            monge.Grid((15, 16, 17), spacing=1 / 17),
+            monge.Grid(4000, spacing=1 / 4000),
+            np.random.default_rng(0).random((900, 1000)).T,
+            np.random.default_rng(0).random((500, 500), dtype=np.float32),
+        ],
+        ids=["image", "volume", "line", "turned matrix", "small single matrix"],
+    )
+    @pytest.mark.parametrize("tol", [1e-2, 1e-6])
+    def test_the_estimate_is_what_is_allocated(self, cost, tol):
+        cost = as_cost(cost)
+        monge.sinkhorn(cost, eps=0.1, tol=0.5)  # compiles
+        tracemalloc.start()
+        try:
+            monge.sinkhorn(cost, eps=0.1, tol=tol)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert 0.7 * peak < bytes_beside(cost, tol) < 1.4 * peak
+
+    @pytest.mark.parametrize("batch", [False, True])
+    @pytest.mark.parametrize(
+        ("cost", "remedy"),
+        [(monge.Grid((1000,) * 3), "coarser grid"), (monge.Grid(2**40), "coarser grid")],
+    )
+    def test_a_grid_that_is_too_large(self, cost, remedy, batch, monkeypatch):
+        monkeypatch.setattr("monge.problem.arrays.available_memory", lambda: 2**36)
+        tracemalloc.start()
+        try:
+            with pytest.raises(MemoryError, match=f"GiB of memory are available.*{remedy}"):
+                monge.sinkhorn([cost] if batch else cost, eps=1.0)
+            assert tracemalloc.get_traced_memory()[1] < 2**20
+        finally:
+            tracemalloc.stop()
+        for solve in (
+            monge.emd,
+            lambda grid: monge.partial(grid, mass=0.5),
+            lambda grid: monge.pairwise([], cost=grid),
+        ):
+            with pytest.raises((MemoryError, ValueError), match=r"matrix of this grid|numbers at most|lists for"):
+                solve(cost)
+
+    def test_matrices_and_points(self, monkeypatch):
+        rng = np.random.default_rng(0)
+        x, C = rng.random((2**19, 2)), rng.random((4200, 4100))
+        monkeypatch.setattr("monge.problem.arrays.available_memory", lambda: 2**27)
+        with pytest.raises(MemoryError, match=r"524288 x 524288 places, beside .*Subsample"):
+            monge.sinkhorn(monge.PointCloud(x, x), eps=0.1)
+        with pytest.raises(MemoryError, match=r"4100 x 4200 places, beside .*in C order"):
+            monge.sinkhorn(C.T, eps=0.1)
+        with pytest.raises(MemoryError, match=r"80 entropic problems.*fewer at once"):
+            monge.sinkhorn([np.ones((500, 500), dtype=np.float32)] * 80, eps=0.1)
+        assert monge.sinkhorn(C, eps=1.0).converged
+
+    def test_the_sample_of_costs_is_no_row(self):
+        grid = monge.Grid((300, 400), power=1.5, spacing=0.1)
+        step = -(-grid.shape[0] // 64)
+        np.testing.assert_allclose(
+            sampled_costs(grid), cost_block(grid, slice(None, None, step))[:, ::step], rtol=1e-14
+        )
+        tracemalloc.start()
+        try:
+            sampled_costs(monge.Grid((2000, 2000)))
+            assert tracemalloc.get_traced_memory()[1] < 10 * 8 * 2000 * 2000
+        finally:
+            tracemalloc.stop()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from cases import squared
 from oracle import assert_optimal
+from scipy.sparse import coo_array
 
 import monge
 
@@ -455,3 +456,204 @@ class TestOddInput:
         again = monge.emd(cost, a, a)
         a[:] = 0.0
         assert again.marginal_error == error
+
+
+class Frame:
+    """As data frames and labelled series do: items have names, not numbers, and going through it gives the names."""
+
+    def __init__(self, values):
+        self.values = np.asarray(values)
+        self.names = [f"column {k}" for k in range(self.values.shape[-1])]
+
+    ndim = property(lambda self: self.values.ndim)
+    shape = property(lambda self: self.values.shape)
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.values, dtype=dtype)
+
+    def __getitem__(self, name):
+        if name not in self.names:
+            raise KeyError(name)
+        return self.values[..., self.names.index(name)]
+
+    def __iter__(self):
+        return iter(self.names)
+
+    def __len__(self):
+        return len(self.values)
+
+
+class Bare:
+    """Nothing but an array in waiting."""
+
+    def __init__(self, values):
+        self.values = values
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.values, dtype=dtype)
+
+
+def frames():
+    def of_pandas(values):
+        pandas = pytest.importorskip("pandas")
+        values = np.asarray(values)
+        if values.ndim > 2:
+            return values  # pandas has no such thing
+        labels = [f"row {k}" for k in range(len(values))]
+        return pandas.Series(values, index=labels) if values.ndim == 1 else pandas.DataFrame(values, index=labels)
+
+    return pytest.mark.parametrize("frame", [Frame, Bare, of_pandas], ids=["labelled", "bare", "pandas"])
+
+
+def approx(values):
+    """Data frames keep their columns together, and sums in another order have another rounding."""
+    return pytest.approx(values, rel=1e-13, abs=0)
+
+
+class TestFrames:
+    rng = np.random.default_rng(0)
+    costs, a, b = rng.random((3, 4, 5)), rng.dirichlet(np.ones(4), size=3), rng.dirichlet(np.ones(5), size=3)
+
+    @frames()
+    def test_one_problem(self, frame):
+        C, a, b = self.costs[0], self.a[0], self.b[0]
+        assert monge.emd(frame(C), frame(a), frame(b)).value == approx(monge.emd(C, a, b).value)
+        half = monge.partial(C, a, b, mass=0.5).value
+        assert monge.partial(frame(C), frame(a), frame(b), mass=0.5).value == approx(half)
+        t = monge.sinkhorn(C, a, b, eps=0.1)
+        u = monge.sinkhorn(frame(C), frame(a), frame(b), eps=0.1, init=(frame(t.f), frame(t.g)))
+        assert u.value == approx(monge.sinkhorn(C, a, b, eps=0.1, init=t).value)
+        np.testing.assert_array_equal(t.plan @ frame(b), t.plan @ b)
+        np.testing.assert_array_equal(t.map(frame(b)), t.map(b))
+        P = t.plan.toarray()
+        rounded = monge.round_plan(frame(P), frame(a), frame(b))
+        np.testing.assert_allclose(rounded, monge.round_plan(P, a, b), rtol=1e-11)
+
+    @frames()
+    def test_batches(self, frame):
+        for solve in (monge.emd, lambda *args: monge.sinkhorn(*args, eps=0.1)):
+            values = [t.value for t in solve(self.costs, self.a, self.b)]
+            listed = [frame(C) for C in self.costs], [frame(a) for a in self.a], [frame(b) for b in self.b]
+            for given in ((frame(self.costs), frame(self.a), frame(self.b)), listed):
+                assert [t.value for t in solve(*given)] == approx(values)
+            shared = [t.value for t in solve(self.costs, self.a[0], self.b)]
+            assert [t.value for t in solve(self.costs, frame(self.a[0]), frame(self.b))] == approx(shared)
+
+    @frames()
+    def test_points(self, frame):
+        a, b = np.array([0.25, 0.75]), np.array([0.5, 0.25, 0.25])
+        assert monge.wasserstein(frame(X), frame(Y), frame(a), frame(b)) == monge.wasserstein(X, Y, a, b)
+        x, y = X[:, 0], Y[:, 0]
+        assert monge.wasserstein_1d(frame(x), frame(y), frame(a), frame(b)) == monge.wasserstein_1d(x, y, a, b)
+
+    @frames()
+    def test_measures(self, frame):
+        C = np.abs(np.subtract.outer(np.arange(5.0), np.arange(5.0)))
+        D = monge.pairwise(self.b, cost=C)
+        np.testing.assert_array_equal(monge.pairwise(frame(self.b), cost=frame(C)), D)
+        np.testing.assert_array_equal(monge.pairwise([frame(b) for b in self.b], frame(self.b), cost=C), D)
+        D = monge.pairwise([(X, self.a[0][:2] / self.a[0][:2].sum()), Y])
+        weighted = frame(X), frame(self.a[0][:2] / self.a[0][:2].sum())
+        np.testing.assert_array_equal(monge.pairwise([weighted, frame(Y)]), D)
+        stack = self.rng.random((3, 4, 2))
+        np.testing.assert_array_equal(monge.pairwise(frame(stack)), monge.pairwise(stack))
+
+
+@pytest.mark.parametrize("values", [(k for k in range(3)), {1: 2}, {1.0, 2.0}, {}.values()], ids=lambda v: str(type(v)))
+def test_what_is_no_array_is_to_become_a_list(values):
+    with pytest.raises(TypeError, match=r"cost should be an \(n, m\) matrix, of real numbers; got .*list\(\.\.\.\)"):
+        monge.emd(values)
+    with pytest.raises(TypeError, match=r"one per row of the cost, of real numbers; got"):
+        monge.emd(C, values)
+    with pytest.raises(TypeError, match=r"a should be an array, a list of one array per problem, or None; got"):
+        monge.emd([C, C], values)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: monge.emd(C, [np.nan, 1.0]),
+        lambda: monge.emd(C, np.array([1.0, 2.0]), np.array([1.0, 2.0, 3.0])),
+        lambda: monge.emd(C, time_limit=np.float64(-1.0)),
+        lambda: monge.emd(C, threads=np.float64(2.0)),
+        lambda: monge.partial(C, mass=np.float64(7.0)),
+        lambda: monge.sinkhorn(C, eps=np.float64(np.nan)),
+        lambda: monge.sinkhorn(C, eps=1.0, max_iter=np.int64(-1)),
+        lambda: monge.wasserstein(X, Y, p=np.float64(np.nan)),
+        lambda: monge.wasserstein_1d([0.0], [1.0], period=np.float64(-1.0)),
+        lambda: monge.wasserstein_1d([np.nan], [1.0]),
+        lambda: monge.PointCloud(X, [[np.nan, 0.0]]),
+        lambda: monge.PointCloud(X, Y, ("cosine", np.float64(2.0))),
+        lambda: monge.Grid((2, 3), spacing=(np.float64(1.0),)),
+        lambda: monge.Grid((np.int64(0), 3)),
+        lambda: monge.KL(np.float64(-1.0)),
+        lambda: monge.pairwise([X, Y], cost=C, p=np.float64(2.0)),
+    ],
+)
+def test_numbers_in_texts_are_plain(call):
+    with pytest.raises(ValueError, match=r".") as caught:
+        call()
+    assert "np." not in str(caught.value)
+    assert "," + ";" not in str(caught.value)
+
+
+@pytest.mark.parametrize("p", ["two", "2", None, [2.0], np.array([2.0]), 2j])
+@pytest.mark.parametrize("distance", [monge.wasserstein, monge.wasserstein_1d, monge.emd_1d])
+def test_an_exponent_is_a_number(distance, p):
+    with pytest.raises(TypeError, match="p should be a finite number >= 1; got"):
+        distance([0.0, 1.0], [2.0], p=p)
+    with pytest.raises(TypeError, match="period should be a positive, finite circumference, or None for the line; got"):
+        monge.wasserstein_1d([0.0], [1.0], period="2" if p is None else p)
+    if p is not None:
+        with pytest.raises(TypeError, match="p should be a finite number >= 1; got"):
+            monge.pairwise([X, Y], p=p)
+
+
+def test_integers_beyond_double_are_no_numbers():
+    with pytest.raises(ValueError, match="p should be a finite number >= 1; got an integer beyond float64"):
+        monge.wasserstein(X, Y, p=10**400)
+
+
+def test_more_threads_than_there_can_be():
+    assert monge.emd(C, threads=10**30).value == monge.emd(C).value
+    assert monge.sinkhorn(C, eps=0.1, threads=10**30).value == monge.sinkhorn(C, eps=0.1).value
+    assert monge.wasserstein_1d([0.0], [1.0], threads=2**31) == 1.0
+
+
+@pytest.mark.parametrize("nothing", [[], (), np.zeros((0, 4, 4))], ids=["list", "tuple", "array"])
+def test_no_problems_no_answers(nothing):
+    assert monge.emd(nothing) == []
+    assert monge.sinkhorn(nothing, eps=0.1) == []
+
+
+class TestMassesTimesCosts:
+    """That a value is no number is an error, not an answer."""
+
+    big = np.array([2e200, 2e200])
+    C = np.array([[0.0, 1e120], [1.0, 0.0]])
+
+    @pytest.mark.parametrize(
+        "solve",
+        [
+            lambda C, a, b: monge.emd(C, a, b),
+            lambda C, a, b: monge.emd([C], [a], [b]),
+            lambda C, a, b: monge.emd(coo_array(C + 1.0), a, b),
+            lambda C, a, b: monge.partial(C, a, b, mass=3e200),
+            lambda C, a, b: monge.pairwise([a], [b], cost=C),
+            lambda C, a, b: monge.emd_1d([0.0, 0.0], [0.0, 1e120], a, b),
+            lambda C, a, b: monge.sinkhorn(C, a, b, eps=1.0),
+            lambda C, a, b: monge.sinkhorn(C, a, b, eps=1.0, marginals=monge.KL(1.0)),
+            lambda C, a, b: monge.sinkhorn(monge.PointCloud([0.0, 1.0], [1.0, 0.0]), a, b, eps=1.0),
+        ],
+    )
+    def test_what_overflows(self, solve):
+        text = r"masses times costs overflow float64; got a\.sum\(\) = 4e\+200 and b.*Rescale the weights"
+        with pytest.raises(ValueError, match=text):
+            solve(self.C, self.big, np.array([0.0, 4e200]))
+
+    def test_what_does_not(self):
+        C = np.minimum(self.C, 1.0)
+        assert monge.emd(C, self.big, np.array([0.0, 4e200])).value == pytest.approx(2e200)
+        assert monge.emd_1d([0.0, 0.0], [1e50, 0.0], self.big, self.big).value == pytest.approx(2e250)
+        t = monge.sinkhorn(C, self.big * 1e-60, self.big * 1e-60, eps=0.1)
+        assert np.isfinite([t.value, t.cost, t.gap]).all()

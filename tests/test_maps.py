@@ -152,3 +152,43 @@ class TestColorTransfer:
     def test_the_number_of_colours(self, colors):
         with pytest.raises(ValueError, match="colors should be a positive integer"):
             monge.color_transfer(photograph(0, (4, 4)), photograph(1, (4, 4)), colors=colors)
+
+
+class TestPicturesFromArithmetic:
+    dark, light = np.full((4, 4, 3), 20, np.uint8), np.random.default_rng(0).integers(100, 256, (5, 6, 3), np.uint8)
+
+    @pytest.mark.parametrize("beyond", [1e-7, 1e-3, -1e-9, -1e-3])
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    def test_reals_beyond_by_rounding(self, beyond, dtype):
+        picture = (self.light / 255.0).astype(dtype)
+        edge = 1.0 if beyond > 0.0 else 0.0
+        picture[0, 0], exact = edge + beyond, picture.copy()
+        exact[0, 0] = edge
+        assert (picture != exact).any()
+        np.testing.assert_array_equal(monge.color_transfer(picture, self.dark), monge.color_transfer(exact, self.dark))
+        np.testing.assert_array_equal(monge.color_transfer(self.dark, picture), monge.color_transfer(self.dark, exact))
+
+    @pytest.mark.parametrize("value", [1.003, -0.003, np.nan, np.inf, 255.0])
+    def test_reals_that_are_no_colours(self, value):
+        picture = self.light / 255.0
+        picture[1, 2, 0] = value
+        with pytest.raises(ValueError, match=r"source should hold integers in 0\.\.255 or reals in \[0, 1\]; got"):
+            monge.color_transfer(picture, self.dark)
+
+    @pytest.mark.parametrize("value", [-1, 256])
+    def test_integers_that_are_no_colours(self, value):
+        picture = self.dark.astype(int)
+        picture[0, 0, 0] = value
+        with pytest.raises(ValueError, match=rf"target should hold .* got (20 to {value}|{value} to 20)"):
+            monge.color_transfer(self.light, picture)
+
+    def test_masks_are_not_dropped(self):
+        masked = np.ma.masked_array(self.light, mask=self.light > 200)
+        with pytest.raises(TypeError, match=r"source is masked.*\.filled\(value\)"):
+            monge.color_transfer(masked, self.dark)
+        with pytest.raises(TypeError, match="target is masked"):
+            monge.color_transfer(self.dark, masked)
+        whole = np.ma.masked_array(self.light)
+        np.testing.assert_array_equal(
+            monge.color_transfer(whole, self.dark), monge.color_transfer(self.light, self.dark)
+        )

@@ -207,3 +207,81 @@ class TestErrors:
         monge.pairwise(clouds(6), progress=True)
         monge.pairwise(clouds(3), clouds(4), progress=True)
         assert [(bar.n, bar.total) for bar in bars] == [(15, 15), (12, 12)]
+
+
+class TestOnTheLine:
+    """Points with one coordinate are solved as `wasserstein_1d` does, each set sorted once."""
+
+    @pytest.mark.parametrize("p", [1, 2, 3.5, 900])
+    @pytest.mark.parametrize("threads", [1, 2, 3])
+    def test_the_same_numbers(self, p, threads):
+        measures, other = clouds(9, d=1), clouds(7, 1, d=1)
+        measures.append(np.repeat(np.random.default_rng(2).integers(0, 4, 3000), 2) * 1.0)  # ties, and enough to radix
+        D, E = monge.pairwise(measures, p=p, threads=threads), monge.pairwise(measures, other, p=p, threads=threads)
+        upper = np.triu_indices(10, 1)
+        np.testing.assert_array_equal(D[upper], one_by_one(measures, measures, p)[upper])
+        np.testing.assert_array_equal(D, D.T)
+        np.testing.assert_array_equal(E, one_by_one(measures, other, p))
+        pairs = [[m if isinstance(m, tuple) else (m, None) for m in side] for side in (measures, other)]
+        line = [[monge.wasserstein_1d(x, y, a, b, p=p) for y, b in pairs[1]] for x, a in pairs[0]]
+        np.testing.assert_array_equal(E, line)
+
+    def test_no_matrix_is_computed(self, monkeypatch):
+        monkeypatch.setattr("monge.exact._core.ground_costs", lambda *_: pytest.fail("a matrix"))
+        monkeypatch.setattr("monge.exact._core.emd", lambda *_: pytest.fail("a simplex"))
+        x = np.random.default_rng(3).random((3, 50))
+        assert monge.pairwise(list(x))[0, 1] == monge.wasserstein(x[0], x[1])
+        assert monge.wasserstein(x[0][:, None].astype(np.float32), x[1]) > 0.0
+
+    def test_each_set_is_sorted_once(self, monkeypatch):
+        from monge.exact import univariate
+
+        sorts, order = [], univariate._univariate.order
+        monkeypatch.setattr(univariate._univariate, "order", lambda values: sorts.append(len(values)) or order(values))
+        monge.pairwise(clouds(6, d=1))
+        assert len(sorts) == 6
+
+    def test_a_pair_too_far_apart_is_named(self):
+        with pytest.raises(ValueError, match=r"^pair \(1, 2\): x and y should span a finite range"):
+            monge.pairwise([[0.0], [1e308], [-1e308]])
+
+    def test_progress_counts_pairs(self, bars, monkeypatch):
+        monkeypatch.setattr(module, "_PAIRS", 4)
+        monge.pairwise(clouds(6, d=1), progress=True)
+        monge.pairwise(clouds(3, d=1), clouds(4, d=1), progress=True)
+        assert [(bar.n, bar.total) for bar in bars] == [(15, 15), (12, 12)]
+
+    @pytest.mark.parametrize("threads", [1, 2])
+    def test_interrupt(self, bars, monkeypatch, threads):
+        monkeypatch.setattr(module, "_PAIRS", 4)
+        bars.on_part = lambda: signal.raise_signal(signal.SIGINT)
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                monge.pairwise(clouds(40, d=1), progress=True, threads=threads)
+        finally:
+            signal.signal(signal.SIGINT, before)
+        assert [bar.n < bar.total for bar in bars] == [True]
+
+    def test_few_measures(self):
+        np.testing.assert_array_equal(monge.pairwise([[1.0, 2.0]]), [[0.0]])
+        np.testing.assert_array_equal(monge.pairwise([[1.0, 2.0]], [[3.0]], p=1), [[1.5]])
+
+
+class TestTuples:
+    two = ((0.0, 0.0), (3.0, 1.0))
+
+    def test_two_tuples_may_be_two_points(self):
+        text = r"^measures\[0\]: .*Write \[\[0\.0, 0\.0\], \[3\.0, 1\.0\]\] for two points, .*weights\."
+        with pytest.raises(ValueError, match=text):
+            monge.pairwise([self.two, ((5.0, 5.0), (2.0, 2.0))])
+
+    def test_what_it_says_to_write(self):
+        points, weights = [[0.0, 0.0], [3.0, 1.0]], ([0.0, 1.0], [3.0, 1.0])
+        assert monge.pairwise([points], [[[0.0, 0.0], [3.0, 2.0]]], p=1)[0, 0] == pytest.approx(0.5)
+        assert monge.pairwise([weights], [[0.0]], p=1)[0, 0] == pytest.approx(0.25)
+
+    def test_tuples_that_can_only_be_one_thing(self):
+        points = ((0.0, 0.0), (3.0, 4.0), (3.0, 4.0))
+        assert monge.pairwise([points], [[[0.0, 0.0]]], p=1)[0, 0] == pytest.approx(10.0 / 3.0)
+        assert monge.pairwise([(points[:2], (0.5, 0.5))], [[[0.0, 0.0]]], p=1)[0, 0] == pytest.approx(2.5)

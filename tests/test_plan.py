@@ -137,3 +137,41 @@ def test_entries_too_small_for_numbers_are_zero():
     plan = LazyPlan(C, np.ones(1), np.full(3, 1 / 3), np.zeros(1), np.zeros(3), 1.0)
     np.testing.assert_array_equal(plan.toarray(), [[1 / 3, 0.0, 0.0]])
     assert plan.measured[2] == 0.0
+
+
+class TestWhoseArrays:
+    """Points and weights are copied, matrices are used in place: that is what the documentation promises."""
+
+    @pytest.mark.parametrize(
+        "points",
+        [
+            lambda x: x,
+            lambda x: x.astype(np.float32),
+            np.asfortranarray,
+            lambda x: x[:, 0],
+            lambda x: np.repeat(x, 2, axis=1)[:, ::2],
+            lambda x: np.ma.masked_array(x),
+        ],
+        ids=["double", "single", "turned", "on the line", "strided", "masked"],
+    )
+    def test_a_result_keeps_its_points(self, points):
+        rng = np.random.default_rng(0)
+        x, y = points(rng.random((6, 2))), points(rng.random((5, 2)))
+        a, b = rng.dirichlet(np.ones(6)), rng.dirichlet(np.ones(5))
+        results = [monge.sinkhorn(monge.PointCloud(x, y), a, b, eps=0.5) for _ in range(2)]
+        before, cost = results[0].plan.toarray(), results[0].cost
+        x += 9.0
+        y *= 3.0
+        a[:], b[:] = 0.5, 0.0
+        for t in results:
+            np.testing.assert_array_equal(t.plan.toarray(), before)
+            assert t.cost == cost
+            assert t.marginal_error <= 1e-3
+            assert t.rounded().gap < 1.0
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    def test_a_matrix_is_used_in_place(self, dtype):
+        C = np.random.default_rng(1).random((40, 30)).astype(dtype)
+        assert monge.CostMatrix(C).C is C
+        t = monge.sinkhorn(C, eps=0.5)
+        assert np.shares_memory(t.problem.C, C)

@@ -142,3 +142,68 @@ def test_no_plan_avoids_forbidden_arcs():
     )  # fmt: skip
     with pytest.raises(monge.InfeasibleError):
         t.rounded()
+
+
+@pytest.fixture(params=["lazy", "rounded", "rounded with a sparse part", "grid"])
+def plan(request):
+    if request.param == "grid":
+        return monge.sinkhorn(COSTS["grid"], eps=0.1).plan
+    if request.param == "rounded with a sparse part":
+        C = np.where(np.eye(4) == 1.0, np.inf, np.arange(16.0).reshape(4, 4))
+        with pytest.warns(monge.ConvergenceWarning):
+            return monge.sinkhorn(C, eps=0.5, tol=1e-12, max_iter=1).rounded().plan
+    cost, a, b, _ = problem("points")
+    t = monge.sinkhorn(cost, a, b, eps=0.1)
+    return t.plan if request.param == "lazy" else t.rounded().plan
+
+
+class TestLazyPlans:
+    """All plans that are not stored take the same and refuse the same."""
+
+    @pytest.mark.parametrize("axis", [2, -3, 7, (0, 1), (0,), [0], 0.0, True, "rows", np.float64(1.0)])
+    def test_no_such_axis(self, plan, axis):
+        with pytest.raises(ValueError, match="axis should be None, 0 or 1; got"):
+            plan.sum(axis=axis)
+
+    def test_axes(self, plan):
+        P = plan.toarray()
+        for axis in (0, 1, -1, -2, np.int64(1)):
+            np.testing.assert_allclose(plan.sum(axis=axis), P.sum(axis=axis), rtol=1e-12, atol=1e-16)
+        assert plan.sum() == pytest.approx(P.sum(), rel=1e-13)
+
+    def test_sums_are_the_callers(self, plan):
+        plan.sum(axis=0)[:] = 7.0
+        plan.sum(axis=1)[:] = 7.0
+        np.testing.assert_allclose(plan.sum(axis=0), plan.toarray().sum(axis=0), rtol=1e-12, atol=1e-16)
+        assert plan.sum() == pytest.approx(plan.toarray().sum(), rel=1e-13)
+
+    def test_arrays(self, plan):
+        P = plan.toarray()
+        assert (plan.ndim, plan.dtype, plan.shape) == (P.ndim, P.dtype, P.shape)
+        np.testing.assert_array_equal(np.asarray(plan), P)
+        assert np.asarray(plan, dtype=np.float32).dtype == np.float32
+        with pytest.raises(ValueError, match="copy=False"):
+            np.asarray(plan, copy=False)
+
+    def test_operands(self, plan):
+        n, m = plan.shape
+        for bad, error, words in (
+            (np.ones(m + 1), ValueError, f"@ should get {m} rows"),
+            (np.ones((m + 1, 2)), ValueError, f"@ should get {m} rows"),
+            (np.ones((m, 2, 2)), ValueError, "a vector or a matrix"),
+            (1.0, ValueError, "a vector or a matrix"),
+            (np.full(m, 1j), TypeError, "real numbers"),
+            (["a"] * m, TypeError, "real numbers"),
+        ):
+            with pytest.raises(error, match=words):
+                plan @ bad
+        for bad in (np.ones(n + 1), np.ones((2, n + 1))):
+            with pytest.raises(ValueError, match=f"@ should get {n} rows"):
+                bad @ plan
+        with pytest.raises(TypeError, match="whole rows"):
+            plan[0, 0]
+
+    def test_too_large_for_memory(self, plan, monkeypatch):
+        monkeypatch.setattr("monge.problem.arrays.available_memory", lambda: 100)
+        with pytest.raises(MemoryError, match=r"plan as an array.*Use products"):
+            plan.toarray()

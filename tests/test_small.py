@@ -123,3 +123,26 @@ def test_interrupt(n, options):
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         signal.signal(signal.SIGALRM, old)
+
+
+@pytest.mark.parametrize("total", [1.0, 3.0])
+@pytest.mark.parametrize("marginals", [None, monge.KL(0.5), monge.TV(0.3), (None, monge.KL(1.0))], ids=repr)
+@pytest.mark.parametrize("passes", [1, 2, 3])
+def test_the_value_of_a_solve_that_stops_early(marginals, total, passes):
+    # The dual value at the potentials, written out: phi_a(f) + phi_b(g) - eps sum (P - a b), phi as in `iteration`.
+    rng, eps = np.random.default_rng(0), 0.02
+    x, y, a, b = rng.random((12, 2)), rng.random((15, 2)), rng.dirichlet(np.ones(12)), rng.dirichlet(np.ones(15))
+    with pytest.warns(monge.ConvergenceWarning):
+        t = monge.sinkhorn(
+            monge.PointCloud(x, y), total * a, total * b, eps=eps, marginals=marginals, tol=1e-12, max_iter=passes
+        )
+    dual = eps * total * total - eps * t.plan.toarray().sum()
+    for weights, potential, side in zip((total * a, total * b), (t.f, t.g), t.marginals, strict=True):
+        if side.kl < np.inf:
+            dual += side.kl * (weights * -np.expm1(-potential / side.kl)).sum()
+        else:
+            assert (potential >= -side.cap * (1.0 + 1e-12)).all()
+            dual += (weights * np.minimum(potential, side.cap)).sum()
+    assert t.value == pytest.approx(dual, rel=1e-12, abs=1e-12 * total)
+    best = monge.sinkhorn(monge.PointCloud(x, y), total * a, total * b, eps=eps, marginals=marginals, tol=1e-9).value
+    assert t.value <= best + 1e-9

@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 from test_properties import problems
 
 import monge
+from monge.problem.costs import is_sparse
 
 
 def sparse(C):
@@ -244,3 +245,21 @@ def test_column_indices_beyond_the_shape():
     S = sp.csr_array((np.ones(5), np.array([0, 1, 2, 1, 2]), np.array([0, 3, 5])), shape=(2, 2))
     with pytest.raises(ValueError, match="column indices from 0 to 1; got 0 to 2"):
         monge.emd(S)
+
+
+@pytest.mark.parametrize("attributes", [["tocsr"], ["nnz"], []])
+def test_what_is_not_sparse(attributes):
+    # A data frame with a column of that name is a matrix: it takes both to be one of SciPy's.
+    class Matrix:
+        def __init__(self, C):
+            self.C = C
+            for name in attributes:
+                setattr(self, name, C[:, 0])
+
+        def __array__(self, dtype=None, copy=None):
+            return np.array(self.C, dtype=dtype)
+
+    C = np.random.default_rng(0).random((4, 5))
+    assert not is_sparse(Matrix(C))
+    assert monge.emd(Matrix(C)).value == monge.emd(C).value
+    assert monge.sinkhorn(Matrix(C), eps=0.1).value == monge.sinkhorn(C, eps=0.1).value

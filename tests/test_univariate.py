@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from scipy.stats import wasserstein_distance
 
 import monge
+from monge.exact import _univariate
 
 POWERS = [1, 1.5, 2, 3]
 PERIODS = [None, 5.0, 1.7]
@@ -347,3 +348,79 @@ class TestMachine:
         finally:
             timer.join()
             signal.signal(signal.SIGINT, before)
+
+
+class TestHighPowers:
+    """W_p for a p whose powers of distances no float can hold: the largest distance in use is the unit."""
+
+    @pytest.mark.parametrize("p", [16, 60, 1200, 1e6, 1e17, 1e18, 1e300])
+    @pytest.mark.parametrize("period", [None, 1.0, 3.0])
+    def test_one_of_two_points_moves(self, p, period):
+        for far in (0.251, 0.49, 1e-5):  # just above and below powers of two
+            expected = pytest.approx(far * 0.5 ** (1.0 / p), rel=1e-14, abs=1e-15 if period else 0)
+            assert monge.wasserstein_1d([0, far], [0, 0], p=p, period=period) == expected
+        if period is None:
+            assert monge.wasserstein_1d([0, 0.51], [0, 0], p=p) == pytest.approx(0.51 * 0.5 ** (1.0 / p), rel=1e-14)
+            single = np.float32([[0], [1000]]), np.float32([[1], [1000]])
+            assert monge.wasserstein(*single, p=p) == pytest.approx(0.5 ** (1.0 / p), rel=1e-14)
+            assert monge.pairwise([*single], p=p)[0, 1] == pytest.approx(0.5 ** (1.0 / p), rel=1e-14)
+
+    @pytest.mark.parametrize("p", [60, 1200, 1e5])
+    @pytest.mark.parametrize("weighted", [False, True])
+    def test_against_the_sorted_points(self, p, weighted):
+        rng = np.random.default_rng(0)
+        x, y = np.sort(rng.normal(size=(2, 50)))
+        a = rng.dirichlet(np.ones(50)) if weighted else np.full(50, 0.02)
+        d = np.abs(x - y)
+        expected = d.max() * (a @ (d / d.max()) ** p) ** (1.0 / p)
+        plain = monge.wasserstein_1d(x, y, a, a, p=p)
+        assert plain == pytest.approx(expected, rel=1e-13)
+        assert monge.wasserstein(x[:, None], y, a, a, p=p) == plain
+        assert monge.pairwise([(x, a), (y, a)], p=p)[0, 1] == plain
+
+    @pytest.mark.parametrize("p", [60, 1200])
+    def test_on_the_circle_against_all_cuts(self, p):
+        for seed in range(20):
+            x, y = np.sort(np.random.default_rng(seed).random((2, 7)))
+            d = np.stack([distances(x, np.roll(y, k), 1.0).diagonal() for k in range(7)])
+            least = (d.max(axis=1) * np.mean((d / d.max(axis=1, keepdims=True)) ** p, axis=1) ** (1.0 / p)).min()
+            assert monge.wasserstein_1d(x, y, p=p, period=1.0) == pytest.approx(least, rel=1e-13)
+
+
+class TestHowOftenASolveLooks:
+    """Ctrl-C is answered when the calling thread looks next: no phase may go over many points without looking."""
+
+    n = 2**20
+    block, steps = n / 2**18, n / 2**16  # looks of a pass of the sort, and of a walk, over n points
+
+    def checks(self, x, y, a=None, b=None, period=0.0):
+        x, y = np.array(x, dtype=float), np.array(y, dtype=float)
+        return _univariate.transport(x, y, a, b, 2.0, period, 1)[0]["checks"]
+
+    def test_points_in_any_order(self):
+        x, y = np.random.default_rng(0).random((2, self.n))
+        passes = 1 + 1 + 3 + 1 + 1 + 1  # extent, keys, digits, points, repair, positions
+        assert self.checks(x, y) >= 2 * (passes - 1) * self.block + 2 * self.steps - 2
+
+    def test_sorted_points(self):
+        x = np.arange(self.n)
+        assert self.checks(x, x + 1.0) >= 2 * 4 * self.block + 2 * self.steps - 2
+
+    def test_points_that_only_comparisons_tell_apart(self):
+        x = 1.0 + 2.0**-30 * np.random.default_rng(1).random(self.n)
+        x[7] = 1e300  # next to it the leading bits of all others are the same
+        parts = self.n / 2**15
+        levels = np.log2(parts)  # of merging, each with a pass back
+        assert self.checks(x, [0.0]) >= parts + levels * (parts + self.block) + 6 * self.block - 1
+        assert monge.wasserstein_1d(x, np.sort(x)) == 0.0  # told apart all the same
+
+    def test_many_points_without_mass(self):
+        x, a = np.arange(self.n), np.zeros(self.n)
+        a[[0, -1]] = 1.0
+        walked = self.checks(x, [0.0, 1.0], a, np.ones(2))
+        assert walked >= 4 * self.block + 2 * self.steps - 1  # to order the masses, and to walk past the points
+        assert self.checks([0.0, 1.0], x, np.ones(2), a) == walked
+
+    def test_on_the_circle(self):
+        x, y = np.random.default_rng(2).random((2, self.n))
+        assert self.checks(x, y, period=1.0) >= self.checks(x, y) + self.steps + 4

@@ -1,12 +1,14 @@
 """The command line: ``monge demo``, ``color-transfer``, ``distance``, ``warm-up`` and ``info``.
 
 Exit codes: 0 done, 1 failed for a reason that is said in one line, 2 wrong usage, 130 interrupted. Results go to
-standard output, progress and remarks to standard error. What only one command needs is imported in it.
+standard output, progress and remarks to standard error. Inputs may be pipes, and - is standard input. What only one
+command needs is imported in it.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 import time
@@ -14,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -26,6 +28,7 @@ __all__ = ["main"]
 _EXTRAS = "pip install 'monge[demo]'"
 _DEMO_COLORS = 4096
 _DPI = 120
+_STANDARD_INPUT = Path("-")
 
 
 class Failure(Exception):
@@ -62,14 +65,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        # Whoever read the output has seen enough. Nothing may be written any more, at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # whoever read the output has seen enough
+        _write_nothing_more()
+        return 1
+    except OSError as error:  # what is printed goes to a disk that is full
+        _write_nothing_more()
+        print(f"monge: input or output failed: {error.strerror or error}", file=sys.stderr)
         return 1
     except (Failure, ValueError, TypeError, MemoryError) as error:
         print(f"monge: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _write_nothing_more() -> None:
+    """What could not be written to standard output is not tried again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -87,14 +98,16 @@ def _parser() -> argparse.ArgumentParser:
     _add_color_options(demo, _DEMO_COLORS)
 
     transfer = command("color-transfer", _color_transfer, "a picture in the colours of another")
-    transfer.add_argument("source", type=Path, metavar="SOURCE", help="picture whose shapes are kept")
-    transfer.add_argument("target", type=Path, metavar="TARGET", help="picture whose colours are taken")
+    transfer.add_argument(
+        "source", type=Path, metavar="SOURCE", help="picture whose shapes are kept, - for standard input"
+    )
+    transfer.add_argument("target", type=Path, metavar="TARGET", help="picture whose colours are taken, or -")
     transfer.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.png")
     _add_color_options(transfer, 2048)
 
     distance = command("distance", _distance, "the exact Wasserstein distance between two point clouds")
-    distance.add_argument("x", type=Path, metavar="X.npy", help="points, (n, d) or (n,)")
-    distance.add_argument("y", type=Path, metavar="Y.npy", help="points, (m, d) or (m,)")
+    distance.add_argument("x", type=Path, metavar="X.npy", help="points, (n, d) or (n,), - for standard input")
+    distance.add_argument("y", type=Path, metavar="Y.npy", help="points, (m, d) or (m,), or -")
     distance.add_argument("--p", type=float, default=2.0, help="exponent, >= 1 (default 2)")
     distance.add_argument("--a", type=Path, metavar="A.npy", help="weights of x (default uniform)")
     distance.add_argument("--b", type=Path, metavar="B.npy", help="weights of y (default uniform)")
@@ -117,7 +130,7 @@ def _add_threads(parser: argparse.ArgumentParser) -> None:
 
 
 def _positive(text: str) -> int:
-    number = int(text) if text.isdecimal() else 0
+    number = int(text) if text.isdecimal() and len(text) <= 4000 else 0  # more digits are no number for Python
     if number < 1:
         raise argparse.ArgumentTypeError(f"expected a positive integer, got {text!r}")
     return number
@@ -173,6 +186,7 @@ def _color_transfer(options: argparse.Namespace) -> None:
             f"got {options.output.suffix or 'no ending'!r}."
         )
     _require_writable(options.output)
+    _require_one_pipe(options.source, options.target)
     source, alpha = _read_picture(options.source)
     target, _ = _read_picture(options.target)
     moved = color_transfer(source, target, colors=options.colors, threads=options.threads, progress=True)
@@ -191,7 +205,7 @@ def _read_picture(path: Path) -> tuple[Any, Any]:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
-        with Image.open(path) as file:
+        with _opened(path) as contents, Image.open(contents) as file:
             picture = ImageOps.exif_transpose(file)
             alpha = np.asarray(picture.convert("RGBA"))[..., 3] if picture.has_transparency_data else None
             if picture.mode.startswith(("I", "F")):
@@ -200,7 +214,7 @@ def _read_picture(path: Path) -> tuple[Any, Any]:
                 picture = Image.fromarray((values * (255.0 / max(values.max(), 255.0))).clip(0.0).astype(np.uint8))
             return np.asarray(picture.convert("RGB")), alpha
     except UnidentifiedImageError:
-        raise Failure(f"{path} is not an image that Pillow can read. Convert it to PNG or JPEG.") from None
+        raise Failure(f"{_named(path)} is not an image that Pillow can read. Convert it to PNG or JPEG.") from None
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise Failure(_reason(path, "read", error)) from None
 
@@ -209,18 +223,22 @@ def _read_picture(path: Path) -> tuple[Any, Any]:
 
 
 def _distance(options: argparse.Namespace) -> None:
-    x, y, a, b = (None if path is None else _read_array(path) for path in (options.x, options.y, options.a, options.b))
+    paths = options.x, options.y, options.a, options.b
+    _require_one_pipe(*paths)
+    x, y, a, b = (None if path is None else _read_array(path) for path in paths)
     print(repr(monge.wasserstein(x, y, a, b, p=options.p, threads=options.threads)))
 
 
 def _read_array(path: Path) -> Any:
     try:
-        with open(path, "rb") as file:
+        with _opened(path) as file:
             return np.lib.format.read_array(file, allow_pickle=False)
     except OSError as error:
         raise Failure(_reason(path, "read", error)) from None
     except (ValueError, EOFError) as error:
-        raise Failure(f"{path} should hold an array of numbers in NumPy's .npy format (numpy.save): {error}") from None
+        raise Failure(
+            f"{_named(path)} should hold an array of numbers in NumPy's .npy format (numpy.save): {error}"
+        ) from None
 
 
 # warm-up
@@ -298,6 +316,22 @@ def _extras() -> Iterator[None]:
         raise Failure(f"this command needs {error.name or 'tqdm'}, which is not installed: {_EXTRAS}") from error
 
 
+def _opened(path: Path) -> BinaryIO:
+    """The contents of a file; of a pipe, such as standard input for -, in memory, since readers go back and forth."""
+    if path == _STANDARD_INPUT:
+        return io.BytesIO(sys.stdin.buffer.read())
+    file = open(path, "rb")  # noqa: SIM115 - the caller closes it
+    if file.seekable():
+        return file
+    with file:
+        return io.BytesIO(file.read())
+
+
+def _require_one_pipe(*paths: Path | None) -> None:
+    if paths.count(_STANDARD_INPUT) > 1:
+        raise Failure("only one input can be -, standard input. Save the others to files.")
+
+
 def _require_writable(path: Path) -> None:
     """Fails before the work rather than after it. Leaves no file behind, and an existing one as it is."""
     existed = path.exists()
@@ -318,7 +352,11 @@ def _save(path: Path, write: Callable[[Path], Any]) -> None:
 
 
 def _reason(path: Path, what: str, error: BaseException) -> str:
-    return f"cannot {what} {path}: {getattr(error, 'strerror', None) or error}"
+    return f"cannot {what} {_named(path)}: {getattr(error, 'strerror', None) or error}"
+
+
+def _named(path: Path) -> str:
+    return "standard input" if path == _STANDARD_INPUT else str(path)
 
 
 def _table(rows: dict[str, str]) -> None:

@@ -62,6 +62,47 @@ void check(std::size_t n, std::size_t m, double p, double period, bool weighted,
             expect(f[i] + g[j] <= std::pow(distance(x[i], y[j], period), p) + tolerance, "feasibility", seed);
 }
 
+/// Problems whose points were put in order before, side by side, have the bits that each has by itself.
+void check_many(int threads) {
+    std::mt19937 random(7);
+    constexpr std::size_t count = 40;
+    std::vector<std::vector<double>> points(count), weights(count);
+    std::vector<std::vector<std::uint64_t>> orders(count);
+    for (std::size_t k = 0; k < count; ++k) {
+        const std::size_t n = k % 10 == 0 ? 5000 : 1 + k;
+        for (std::size_t l = 0; l < n; ++l) {
+            points[k].push_back(static_cast<double>(random() % 1000));  // with ties
+            weights[k].push_back(static_cast<double>(1 + random() % 9));
+        }
+        double total = 0.0;
+        for (const double w : weights[k]) total += w;
+        for (double& w : weights[k]) w /= total;
+        orders[k].resize(n);
+        expect(monge::sort(points[k].data(), n, {}, orders[k].data()) == monge::Status::optimal, "sort", static_cast<int>(k));
+        for (std::size_t l = 1; l < n; ++l)
+            expect(points[k][orders[k][l - 1]] <= points[k][orders[k][l]], "order", static_cast<int>(k));
+    }
+    std::vector<monge::UnivariateProblem> problems;
+    for (std::size_t k = 0; k + 1 < count; ++k) {
+        monge::UnivariateProblem problem;
+        problem.x = points[k].data(), problem.n = points[k].size(), problem.x_order = orders[k].data();
+        problem.y = points[k + 1].data(), problem.m = points[k + 1].size(), problem.y_order = orders[k + 1].data();
+        if (k % 2 == 0) problem.a = weights[k].data(), problem.b = weights[k + 1].data();
+        problem.p = 1.5, problem.unit = 1024.0;
+        problems.push_back(problem);
+    }
+    std::vector<monge::UnivariateSolution> solutions(problems.size());
+    monge::Options options;
+    options.threads = threads;
+    const auto status = monge::solve_all(problems.data(), problems.size(), options, solutions.data());
+    expect(status == monge::Status::optimal, "all", threads);
+    for (std::size_t k = 0; k < problems.size(); ++k) {
+        problems[k].x_order = problems[k].y_order = nullptr;
+        const auto alone = monge::solve(problems[k], {}, nullptr);
+        expect(alone.cost == solutions[k].cost && alone.reach == solutions[k].reach, "alone", static_cast<int>(k));
+    }
+}
+
 bool stop(void*, const monge::Progress&) { return true; }
 
 }  // namespace
@@ -75,6 +116,7 @@ int main() {
                 check(1300, 1024, p, period, weighted, ++seed);  // beyond the smallest radix sort
             }
     check(20000, 7, 2.0, 5.0, true, ++seed);  // on two threads
+    for (const int threads : {1, 3}) check_many(threads);
     // An interrupt ends a solve, wherever it comes.
     std::vector<double> points(3000000);
     std::mt19937 random(1);

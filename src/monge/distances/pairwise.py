@@ -7,20 +7,21 @@ D_st = W_p(mu_s, nu_t) = ( min_P  sum_ij P_ij |x_i - y_j|^p )^(1/p)     for poin
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from monge.distances.wasserstein import smallest_mean, wasserstein
 from monge.exact import _core
 from monge.exact.answer import check_solved
 from monge.exact.batch import naming
 from monge.exact.dense import EUCLIDEAN, dense
-from monge.exact.univariate import check_power
-from monge.problem.arrays import available_threads, require_memory
+from monge.exact.univariate import check_power, check_range, in_order, mean_powers
+from monge.problem.arrays import available_threads, items, require_memory, shown
 from monge.problem.costs import PointCloud, as_cost, as_points
-from monge.problem.measures import Weights, check_weights, rounding_of, total_mass
+from monge.problem.measures import Weights, check_value, check_weights, rounding_of, total_mass
 from monge.problem.progress import count_bar
 
 __all__ = ["pairwise"]
@@ -28,6 +29,8 @@ __all__ = ["pairwise"]
 # Numbers that may be held at a time for the pairs in work: their cost matrices, where they are computed, and their
 # solutions. 64 MiB of float64, and at least thousands of small pairs, which keeps many threads busy.
 _CHUNK = 1 << 23
+# Pairs on the line that are solved in one call: some milliseconds at least, and their solutions take 10 MiB.
+_PAIRS = 1 << 16
 # Of the solution of a pair: what is there per row and column, and what is there in any case.
 _PER_PLACE, _PER_PAIR = 5, 64
 
@@ -46,7 +49,7 @@ class _Pair(NamedTuple):
 class _Cloud(NamedTuple):
     points: NDArray[Any]  # (n, d)
     weights: Weights | None  # (n,)
-    given: Any  # the weights before they became float64, which tell how far they are rounded
+    given: NDArray[Any] | None  # the weights before they became float64, which tell how far they are rounded
 
 
 def pairwise(
@@ -70,8 +73,8 @@ def pairwise(
     Parameters
     ----------
     measures : array_like (k, n), or list of k point clouds
-        Histograms, one per row; or, without `cost`, points (n_i, d), each alone for uniform weights or as a tuple
-        (points, weights) with weights (n_i,). A vector of points stands for points on the line.
+        Histograms, one per row; or, without `cost`, points (n_i, d), as an array or a list, each alone for uniform
+        weights or as a tuple (points, weights) with weights (n_i,). A vector of points stands for points on the line.
     other : likewise (l, m), or list of l point clouds, optional
         The second set. None compares the measures with each other.
     cost : array_like (n, m), CostMatrix, PointCloud or Grid, optional
@@ -93,14 +96,16 @@ def pairwise(
     Raises
     ------
     ValueError, TypeError
-        As `emd` and `PointCloud` do, naming the measure or the pair; for `p` together with `cost`.
+        As `emd` and `PointCloud` do, naming the measure or the pair; for `p` together with `cost`; for a tuple of two
+        tuples of numbers, which may be points and weights or two points.
     InfeasibleError
         If forbidden arcs, costs of +inf, leave no plan for a pair.
 
     Notes
     -----
     W_p is a metric: Villani 2009, "Optimal Transport, Old and New", Definition 6.1. The cost matrices of point clouds
-    are computed a few at a time, as float32 if all points are, else as float64.
+    are computed a few at a time, as float32 if all points are, else as float64. Points with one coordinate need none:
+    each set is sorted once, and a pair takes the time of walking through both (see `wasserstein_1d`).
 
     Examples
     --------
@@ -117,7 +122,9 @@ def pairwise(
     if cost is None:
         return _between_clouds(measures, other, check_power(2.0 if p is None else p), workers, progress)
     if p is not None:
-        raise ValueError(f"p belongs to point clouds; got p={p!r} and a cost. Put the power into the cost: cost**p.")
+        raise ValueError(
+            f"p belongs to point clouds; got p={shown(p)} and a cost. Put the power into the cost: cost**p."
+        )
     return _between_histograms(measures, other, dense(as_cost(cost), workers), workers, progress)
 
 
@@ -127,9 +134,9 @@ def _between_histograms(measures: Any, other: Any, C: NDArray[Any], threads: int
         raise ValueError(f"cost should be square to compare the measures with each other; got shape {C.shape}.")
     symmetric = other is None and np.array_equal(C, C.T)
     zero = symmetric and not C.diagonal().any() and bool((C >= 0).all())
-    targets = measures if other is None else other
-    a, b = _histograms(measures, "measures", n), _histograms(targets, "measures" if other is None else "other", m)
-    _check_totals(list(measures), list(targets))
+    a, given_a = _histograms(measures, "measures", n)
+    b, given_b = (a, given_a) if other is None else _histograms(other, "other", m)
+    _check_totals(given_a, given_b)
     D = np.zeros((len(a), len(b)))
     upper = [range(s + zero if symmetric else 0, len(b)) for s in range(len(a))]
     pairs = (_Pair((s, t), C, a[s], b[t], False, 1.0) for s in range(len(a)) for t in upper[s])
@@ -152,6 +159,9 @@ def _between_clouds(measures: Any, other: Any, p: float, threads: int, progress:
                     f"all points should have the same dimension; got {d} in measures[0] and "
                     f"{cloud.points.shape[1]} in {name}[{k}]."
                 )
+    if d == 1:
+        _on_the_line(sources, targets, other is None, p, D, threads, progress)
+        return _mirrored(D) if other is None else D
     dtype = np.result_type(*(cloud.points for cloud in sources + targets))
     x, y = (np.concatenate([cloud.points for cloud in clouds], dtype=dtype) for clouds in (sources, targets))
     # As in `wasserstein`: powers of distances between rescaled points neither overflow nor vanish.
@@ -176,9 +186,41 @@ def _between_clouds(measures: Any, other: Any, p: float, threads: int, progress:
                     a, b = source.weights, targets[t].weights
                     yield _Pair((s, t), C, a, b, True, total_mass(a if a is not None else b))
 
-    _solve(pairs(), sum(map(len, upper)), 1.0 / p, D, 0.0, threads, progress)  # no arc is forbidden
+    count = sum(map(len, upper))
+    least = smallest_mean(p, dtype)
+    if least < math.inf:
+        _solve(pairs(), count, 1.0 / p, D, 0.0, threads, progress)  # no arc is forbidden
+    lost = [(s, t) for s in range(len(sources)) for t in upper[s] if D[s, t] <= least ** (1.0 / p)]
     D = np.ldexp(D, exponent)
+    with count_bar(progress and least == math.inf, count, "pairwise", "pairs") as show:
+        for done, (s, t) in enumerate(lost, start=1):
+            (own, a, _), (to, b, _) = sources[s], targets[t]
+            with naming("pair", (s, t)):
+                D[s, t] = wasserstein(own, to, a, b, p=p, threads=threads)
+            if show is not None:
+                show(done)
     return _mirrored(D) if other is None else D
+
+
+def _on_the_line(
+    sources: list[_Cloud], targets: list[_Cloud], same: bool, p: float, D: Array, threads: int, progress: bool
+) -> None:
+    """W_p of points with one coordinate, each set of which is sorted once. Modifies D (s, t) in place."""
+    x = [in_order(cloud.points[:, 0], cloud.weights) for cloud in sources]
+    y = x if same else [in_order(cloud.points[:, 0], cloud.weights) for cloud in targets]
+    places = [(s, t) for s in range(len(x)) for t in range(s + 1 if same else 0, len(y))]
+    with count_bar(progress, len(places), "pairwise", "pairs") as show:
+        for first in range(0, len(places), _PAIRS):
+            some = places[first : first + _PAIRS]
+            for s, t in some:
+                with naming("pair", (s, t)):
+                    check_range(min(x[s].low, y[t].low), max(x[s].high, y[t].high))
+            report = None if show is None else (lambda done, show=show, first=first: show(first + done))
+            means = mean_powers([(x[s], y[t]) for s, t in some], p, threads, report)
+            for at, (mean, unit) in zip(some, means, strict=True):
+                D[at] = unit * mean ** (1.0 / p)
+            if show is not None:
+                show(first + len(some))
 
 
 def _groups(targets: range, ends: list[int], most: int) -> Iterator[range]:
@@ -204,6 +246,7 @@ def _solve(
             for pair, (code, value) in zip(chunk, solved, strict=True):
                 with naming("pair", pair.at):
                     check_solved(code, pair.C, (pair.a, pair.b))
+                    check_value(value, pair.a, pair.b)
                 # On Python's floats, as `wasserstein` does: NumPy's power of an array may round another way.
                 D[pair.at] = (value / pair.mass) ** root
             done += len(chunk)
@@ -232,37 +275,55 @@ def _mirrored(D: Array) -> Array:
     return np.triu(D) + np.triu(D, 1).T
 
 
-def _histograms(values: Any, name: str, size: int) -> list[Weights]:
-    rows = []
-    for k, row in enumerate(values):
+def _histograms(values: Any, name: str, size: int) -> tuple[list[Weights], list[NDArray[Any]]]:
+    """The histograms, and the same as they were given, which tells how far they are rounded."""
+    rows, given = [], []
+    for k, row in enumerate(items(values, name, "histograms, one per row")):
         with naming(f"{name}[{k}]"):
             weights, _ = check_weights(row, None, size, 1)
             assert weights is not None
             rows.append(weights)
-    return rows
+            given.append(np.asarray(row))
+    return rows, given
 
 
 def _clouds(values: Any, name: str) -> list[_Cloud]:
-    if not isinstance(values, list | tuple) and np.ndim(values) != 3:
+    expected = "a list of point clouds, each (n, d) or a tuple (points, weights)"
+    each = items(values, name, expected)
+    if isinstance(each, np.ndarray) and each.ndim != 3:
         raise ValueError(
-            f"{name} should be a list of point clouds, each (n, d) or a tuple (points, weights); "
-            f"got {type(values).__name__} of shape {np.shape(values)}. For histograms, pass cost=."
+            f"{name} should be {expected}; got {type(values).__name__} of shape {each.shape}. "
+            "For histograms, pass cost=."
         )
     clouds = []
-    for k, item in enumerate(values):
-        points, given = item if isinstance(item, tuple) and len(item) == 2 else (item, None)
+    for k, item in enumerate(each):
         with naming(f"{name}[{k}]"):
+            points, given = _points_and_weights(item)
             points = as_points(points, "points")
             weights, _ = check_weights(given, None, len(points), 1)
-        clouds.append(_Cloud(points, weights, given))
+        clouds.append(_Cloud(points, weights, None if given is None else np.asarray(given)))
     return clouds
 
 
-def _check_totals(a: list[Any], b: list[Any]) -> None:
+def _points_and_weights(item: Any) -> tuple[Any, Any]:
+    """A tuple of two is (points, weights). Two tuples of numbers might also be two points: an error."""
+    if not isinstance(item, tuple) or len(item) != 2:
+        return item, None
+    if all(isinstance(part, tuple) and all(np.ndim(number) == 0 for number in part) for part in item):
+        points, weights = (list(part) for part in item)
+        raise ValueError(
+            "a tuple of two stands for (points, weights), and this one could be two points as well; got "
+            f"{shown(item)}. Write [{shown(points)}, {shown(weights)}] for two points, ({shown(points)}, "
+            f"{shown(weights)}) for points on the line and their weights."
+        )
+    return item
+
+
+def _check_totals(a: Sequence[NDArray[Any] | None], b: Sequence[NDArray[Any] | None]) -> None:
     """Raises ValueError, naming a pair, if some weights in a and some in b have totals that differ."""
     totals_a, totals_b = ({k: math.fsum(w) for k, w in enumerate(side) if w is not None} for side in (a, b))
     if totals_a and totals_b:
         for least, most in ((min, max), (max, min)):
             s, t = least(totals_a, key=totals_a.__getitem__), most(totals_b, key=totals_b.__getitem__)
             with naming("pair", (s, t)):
-                check_weights(a[s], b[t], len(a[s]), len(b[t]))
+                check_weights(a[s], b[t], *(len(w) for w in (a[s], b[t]) if w is not None))

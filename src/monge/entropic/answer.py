@@ -38,7 +38,8 @@ class EntropicTransport(Transport):
 
     ``value`` is the dual value of f and g, a lower bound of the optimum; ``gap`` bounds how far it is from the optimum.
     ``cost``, ``marginal_error`` and ``gap`` are computed when first asked for, by passes over all pairs in double
-    precision.
+    precision. So is all that is asked of the lazy ``plan``, at any time, and of ``rounded()``. Points and weights are
+    copies, but a cost matrix is the caller's: what is lazy is computed from it as it is then. Do not change it before.
     """
 
     def __init__(

@@ -125,8 +125,10 @@ def sampled_costs(cost: Cost) -> NDArray[np.float64]:
     rows, columns = (slice(None, None, -(-size // _SAMPLE)) for size in cost.shape)
     if isinstance(cost, CostMatrix):
         return cost.C[rows, columns].astype(np.float64)
-    if isinstance(cost, Grid):
-        return cost_block(cost, rows)[:, columns]
+    if isinstance(cost, Grid):  # of which a row alone may not fit into memory
+        places = np.unravel_index(np.arange(0, cost.shape[0], rows.step), cost.sides)
+        moves = (np.abs(cells[:, np.newaxis] - cells) for cells in places)
+        return np.asarray(sum(costs[move] for costs, move in zip(cost.axis_costs(), moves, strict=True)))
     return _distances(cost, cost.x[rows], cost.y[columns])
 
 

@@ -36,7 +36,7 @@ class GridPlan(LazyPlan):
         return columns[0] if values.ndim == 1 else np.stack(columns, axis=1)
 
     def __rmatmul__(self, values: Any) -> Array:
-        return np.asarray((self.T @ np.transpose(values)).T)
+        return np.asarray((self.T @ self._operand(np.transpose(values), 0)).T)
 
     @cached_property
     def measured(self) -> tuple[Array, Array, float]:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.problem.arrays import real_number
+from monge.problem.arrays import real_number, shown
 
 __all__ = ["KL", "TV", "Balanced", "Marginal", "as_marginals"]
 
@@ -125,5 +125,5 @@ def as_marginals(marginals: Any) -> tuple[Marginal, Marginal]:
 def _price(rho: Any, name: str) -> float:
     price = real_number(rho, f"the rho of monge.{name}", "a positive number")
     if not price > 0.0:
-        raise ValueError(f"the rho of monge.{name} should be positive; got {rho!r}.")
+        raise ValueError(f"the rho of monge.{name} should be positive; got {shown(rho)}.")
     return price

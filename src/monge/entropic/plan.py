@@ -17,7 +17,8 @@ from monge.entropic._rows import panel_size, plan_entries, plan_entropy, plan_pr
 from monge.entropic.blocks import cost_block, row_blocks, turned
 from monge.entropic.kernels.packed import in_panels, packed_points
 from monge.entropic.kernels.threads import CHUNKS, Threads
-from monge.problem.arrays import available_threads, real_array, require_memory
+from monge.entropic.lazy import Lazy
+from monge.problem.arrays import available_threads, require_memory, shown
 from monge.problem.costs import Cost, CostMatrix, Grid, PointCloud
 
 __all__ = ["LazyPlan", "over_chunks"]
@@ -46,8 +47,10 @@ def over_chunks(n: int, m: int, work: Callable[[slice], Result]) -> list[Result]
     return results
 
 
-class LazyPlan:
+class LazyPlan(Lazy):
     """A plan P (n, m) given by potentials. Every use computes its entries anew, in double precision, on all processors.
+
+    A cost matrix is the caller's own, not a copy: entries are computed from it as it is then.
 
     It takes part in products (``P @ v``, ``v @ P``, vectors and matrices), has ``P.T``, ``P.sum(axis)``, rows
     (``P[i]``, ``P[2:5]``), the largest entries of each row (``P.top(k)``), and ``P.toarray()``.
@@ -63,17 +66,17 @@ class LazyPlan:
     (array([0.44, 0.06]), array([0.44, 0.06]))
     """
 
-    ndim = 2
-    dtype = np.dtype(np.float64)
-    __array_ufunc__ = None  # v @ P is for __rmatmul__
-
     def __init__(self, cost: Cost, a: Array, b: Array, f: Array, g: Array, eps: float) -> None:
-        self.shape = cost.shape
         self._cost, self._eps = cost, eps
         self._weights, self._potentials = (a, b), (f, g)
         # Logarithms, since the weights and the exponentials may be beyond what their product is.
         with np.errstate(divide="ignore"):
             self._rows, self._columns = f / eps + np.log(a), g / eps + np.log(b)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, m)."""
+        return self._cost.shape
 
     @property
     def T(self) -> LazyPlan:
@@ -92,19 +95,6 @@ class LazyPlan:
 
         over_chunks(*self.shape, work)
         return out
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        if copy is False:
-            raise ValueError("a lazy plan is computed when it becomes an array; copy=False is not possible.")
-        return self.toarray() if dtype is None else self.toarray().astype(dtype)
-
-    def __getitem__(self, rows: Any) -> Array:
-        """Rows, as an array: (m,) for an integer, (k, m) for a slice, a mask or a list of integers."""
-        if isinstance(rows, tuple):
-            raise TypeError("a lazy plan gives whole rows, plan[i] or plan[2:5]; take columns of those, or of plan.T.")
-        index = np.arange(self.shape[0])[rows]
-        entries = self._entries(np.atleast_1d(index), cost_block(self._cost, np.atleast_1d(index)))
-        return entries if index.ndim else entries[0]
 
     def __matmul__(self, values: Any) -> Array:
         values = self._operand(values, 1)
@@ -129,22 +119,13 @@ class LazyPlan:
             return self._products(values, np.ones(self.shape[1]))[1]
         return np.asarray((self.T @ values).T)
 
-    def sum(self, axis: int | None = None) -> Any:
-        """The total mass, or the marginal: (m,) for axis 0, (n,) for axis 1."""
-        if axis not in (None, 0, 1, -1, -2):
-            raise ValueError(f"axis should be None, 0 or 1; got {axis!r}.")
-        sent, received, _ = self.measured
-        if axis is None:
-            return float(sent.sum())
-        return (received if axis in (0, -2) else sent).copy()
-
     def top(self, k: int) -> Any:
         """The k largest entries of each row, as a scipy.sparse.coo_array (n, m)."""
         from scipy.sparse import coo_array
 
         n, m = self.shape
         if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 1 <= k <= m:
-            raise ValueError(f"k should be an integer from 1 to {m}, the number of columns; got {k!r}.")
+            raise ValueError(f"k should be an integer from 1 to {m}, the number of columns; got {shown(k)}.")
         columns, mass = np.empty((n, k), dtype=np.int64), np.empty((n, k))
 
         def work(chunk: slice) -> None:
@@ -193,6 +174,13 @@ class LazyPlan:
         """The costs, the logarithms to base 2 of what belongs to rows and columns, and the factor to cost units."""
         costs, per_unit = packed_points(self._cost, np.float64) if isinstance(self._cost, PointCloud) else (None, 1.0)
         return costs, self._rows / _LN2, in_panels(self._columns / _LN2, -np.inf), per_unit
+
+    def _rows_at(self, index: NDArray[np.intp]) -> Array:
+        return self._entries(index, cost_block(self._cost, index))
+
+    def _marginal(self, axis: int) -> Array:
+        sent, received, _ = self.measured
+        return (sent if axis == 1 else received).copy()
 
     @property
     def _matrix(self) -> NDArray[Any]:
@@ -253,14 +241,6 @@ class LazyPlan:
         exponents += self._columns
         exponents += self._rows[rows, np.newaxis]
         return np.asarray(np.exp(exponents, out=exponents))
-
-    def _operand(self, values: Any, side: int) -> NDArray[Any]:
-        array = real_array(values, "the operand of @", (1, 2), "a vector or a matrix")
-        if len(array) != self.shape[side]:
-            raise ValueError(
-                f"@ should get {self.shape[side]} rows for a plan of shape {self.shape}; got shape {array.shape}."
-            )
-        return array
 
     def __repr__(self) -> str:
         return f"LazyPlan(shape={self.shape}, eps={self._eps:.6g})"

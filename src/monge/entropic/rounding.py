@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from monge.entropic.lazy import Lazy
 from monge.exact.univariate import emd_1d
-from monge.problem.arrays import real_array
+from monge.problem.arrays import real_array, require_memory
 from monge.problem.measures import check_weights, total_mass
 
 __all__ = ["RoundedPlan", "Rounding", "marginals", "round_plan", "scalings"]
@@ -90,13 +91,11 @@ class Rounding(NamedTuple):
     v: Array  # (m,)
 
 
-class RoundedPlan:
+class RoundedPlan(Lazy):
     """The lazy plan diag(x) P diag(y) + u v', for a lazy plan P; or with a sparse plan in the place of u v'.
 
-    It takes part in products, and has ``T``, ``sum(axis)``, rows and ``toarray()``, as P does.
+    It takes part in products, has ``T``, ``sum(axis)``, rows and ``toarray()``, and becomes an array, as P does.
     """
-
-    __array_ufunc__ = None  # v @ P is for __rmatmul__
 
     def __init__(self, P: Any, rounding: Rounding, missing: Any = None) -> None:
         self.P, self.rounding = P, rounding
@@ -117,32 +116,30 @@ class RoundedPlan:
     def __matmul__(self, other: Any) -> Array:
         """The product with a vector (m,) or a matrix (m, k), without storing the plan."""
         x, y, _, _ = self.rounding
-        values = np.asarray(other)
+        values = self._operand(other, 1)
         product: Array = (x * (self.P @ (y * values.T).T).T).T + self._missing @ values
         return product
 
     def __rmatmul__(self, other: Any) -> Array:
-        return np.asarray((self.T @ np.transpose(other)).T)
-
-    def __getitem__(self, rows: Any) -> Array:
-        """Rows, as an array: (m,) for an integer, (k, m) for a slice, a mask or a list of integers."""
-        x, y, _, _ = self.rounding
-        index = np.arange(self.shape[0])[rows]
-        missing = self._missing[np.atleast_1d(index)].toarray()
-        return np.asarray(np.multiply.outer(x[index], y) * self.P[index] + (missing if index.ndim else missing[0]))
-
-    def sum(self, axis: int | None = None) -> Any:
-        """The mass that is sent (axis 1), received (axis 0), or all of it (None)."""
-        if axis is None:
-            return float(self.sum(axis=1).sum())
-        n, m = self.shape
-        return self @ np.ones(m) if axis in (1, -1) else self.T @ np.ones(n)
+        return np.asarray((self.T @ self._operand(np.transpose(other), 0)).T)
 
     def toarray(self) -> Array:
-        """The plan as a dense array (n, m)."""
-        x, y, _, _ = self.rounding
-        dense: Array = x[:, np.newaxis] * self.P.toarray() * y + self._missing.toarray()
+        """All entries, as an array (n, m)."""
+        (x, y, _, _), (n, m) = self.rounding, self.shape
+        what = f"the {n} x {m} plan as an array, with room to compute it,"
+        require_memory(3 * n * m * 8, what, "Use products or rows instead.")
+        dense: Array = x[:, np.newaxis] * self.P.toarray()
+        dense *= y
+        dense += self._missing.toarray()
         return dense
+
+    def _rows_at(self, index: NDArray[np.intp]) -> Array:
+        x, y, _, _ = self.rounding
+        return np.asarray(np.multiply.outer(x[index], y) * self.P[index] + self._missing[index].toarray())
+
+    def _marginal(self, axis: int) -> Array:
+        n, m = self.shape
+        return self @ np.ones(m) if axis == 1 else self.T @ np.ones(n)
 
     def __repr__(self) -> str:
         n, m = self.shape

@@ -29,9 +29,10 @@ from monge.entropic.kernels.select import check_device, choose, is_low
 from monge.entropic.kernels.small import is_small, solve_small
 from monge.entropic.levels import solve_cloud
 from monge.entropic.marginals import Marginal, as_marginals
+from monge.entropic.room import require_room
 from monge.entropic.task import Outcome, Task
 from monge.exact.batch import is_batch, naming, one_each
-from monge.problem.arrays import available_threads, real_number
+from monge.problem.arrays import available_threads, items, real_number, shown
 from monge.problem.costs import Cost, Grid, as_cost
 from monge.problem.progress import count_bar, pass_bar
 from monge.problem.transport import ConvergenceWarning, Status, Transport
@@ -70,8 +71,10 @@ def sinkhorn(
     ----------
     cost : array_like (n, m), CostMatrix, PointCloud or Grid
         Cost per unit of mass from i to j; +inf forbids it. The costs of a Grid are never stored, those of a PointCloud
-        only where they are few, or have 16 dimensions or more and fit into 128 MiB.
-        An array (B, n, m), or a list of (n, m) arrays and cost objects of any sizes, is a batch of problems.
+        only where they are few, or have 16 dimensions or more and fit into 128 MiB. A float32 or float64 matrix is not
+        copied: what is lazy in the result is computed from it as it is then, so do not change it before.
+        An array (B, n, m), or a list of (n, m) arrays and cost objects of any sizes, is a batch of problems; an empty
+        one has no answers, [].
     a : array_like (n,), optional
         Weights of the sources, not negative. None for uniform ones. For a batch also (B, n), or a list of one array or
         None per problem; a vector is shared by all problems.
@@ -109,11 +112,14 @@ def sinkhorn(
     ------
     ValueError
         Shapes that do not fit, NaN or -inf costs, negative, NaN or all-zero weights, totals that differ, an eps or tol
-        that is not positive. In a batch, the text of this and of the other errors begins with the index of the problem.
+        that is not positive, masses so large that their products, or those with costs, overflow. In a batch, the text
+        of this and of the other errors begins with the index of the problem.
     TypeError
         Costs or weights that are not real numbers.
     InfeasibleError
         If the forbidden arcs leave no plan.
+    MemoryError
+        If what the solver keeps beside the cost would not fit.
 
     Notes
     -----
@@ -145,7 +151,8 @@ def sinkhorn(
     if is_batch(cost):
         if init is not None:
             raise ValueError("init= is for a single problem; got a batch. Leave it out, or solve them one by one.")
-        answers = _solve_all(cost, a, b, demands, eps, tol, max_iter, workers, progress)
+        each = items(cost, "cost", "a batch of (n, m) matrices")
+        answers = _solve_all(each, a, b, demands, eps, tol, max_iter, workers, progress)
     else:
         answers = [_solve(as_cost(cost), a, b, demands, eps, tol, max_iter, init, workers, progress)]
     changed = [t.eps for t in answers if t.eps != eps]
@@ -186,10 +193,14 @@ def _solve_some(
     workers: int,
 ) -> list[EntropicTransport]:  # fmt: skip
     """The problems from `first` on, `_CHUNK` of them: small ones in one call, the others side by side."""
-    tasks = []
+    costs, tasks = [], []
     with naming("problem", 0) as at:
         for at.index in range(first, min(first + _CHUNK, len(cost))):
-            tasks.append(Task(as_cost(cost[at.index]), a[at.index], b[at.index], demands, eps, tol, None))
+            costs.append(as_cost(cost[at.index]))
+    require_room(costs, tol)
+    with naming("problem", 0) as at:
+        for at.index, problem in enumerate(costs, first):
+            tasks.append(Task(problem, a[at.index], b[at.index], demands, eps, tol, None))
     # Those whose costs have too few digits for this eps have one of their own.
     small = [k for k, task in enumerate(tasks) if task.eps == eps and is_small(task.cost, tol)]
     outcomes = dict(zip(small, solve_small([tasks[k] for k in small], tol, max_iter, workers), strict=True))
@@ -211,6 +222,7 @@ def _solve(
     workers: int, progress: bool, kernel: Any = choose,
 ) -> EntropicTransport:  # fmt: skip
     """One problem, turned into a Transport."""
+    require_room([cost], tol)
     return _run(Task(cost, a, b, demands, eps, tol, init), tol, max_iter, workers, progress, kernel)
 
 
@@ -301,11 +313,11 @@ def _fill_in(problem: Cost, a: Array, b: Array, f: Array, g: Array, columns: Mar
 def _positive(value: Any, name: str) -> float:
     number = real_number(value, name, "a positive number")
     if not 0.0 < number < math.inf:
-        raise ValueError(f"{name} should be positive and finite; got {value!r}.")
+        raise ValueError(f"{name} should be positive and finite; got {shown(value)}.")
     return number
 
 
 def _count(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"max_iter should be a positive integer; got {value!r}.")
+        raise ValueError(f"max_iter should be a positive integer; got {shown(value)}.")
     return int(value)

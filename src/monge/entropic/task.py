@@ -16,7 +16,7 @@ from monge.entropic.marginals import Marginal
 from monge.exact.emd import emd
 from monge.problem.arrays import real_array
 from monge.problem.costs import Cost, CostMatrix
-from monge.problem.measures import Weights, check_weights, total_mass
+from monge.problem.measures import Weights, check_value, check_weights, total_mass
 from monge.problem.transport import InfeasibleError, Status, Transport
 
 __all__ = ["Outcome", "Task"]
@@ -74,6 +74,7 @@ class Task:
         self.balanced = demands[0].fixed and demands[1].fixed
         # P / M has weights a / M and b / M, and potentials that add up to eps log M more.
         self.a, self.b, self.M = _weights(a, b, n, m, self.balanced)
+        check_value(eps * float(self.a.sum()) * float(self.b.sum()), self.a, self.b)
         self.forbidden = _check_costs(cost, eps)
         least = _WORTH_MEASURING * tol / _ROUNDING
         largest = largest_cost(cost, eps * min(least, _DIGITS))
@@ -108,6 +109,7 @@ class Task:
             for weights, kept, side in zip((a, b), (self.inner_a, self.inner_b), self.demands, strict=True):
                 if not side.fixed:
                     value += min(side.kl, side.cap) * float(weights[kept == 0.0].sum())
+        check_value(value, a, b)
         now = time.perf_counter()
         t = EntropicTransport(
             self.cost,

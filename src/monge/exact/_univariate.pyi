@@ -1,7 +1,16 @@
-from typing import TypedDict
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypedDict
 
-from numpy import float64, int64
+from numpy import float64, int64, uint64
 from numpy.typing import NDArray
+
+class _Sorted(Protocol):
+    @property
+    def points(self) -> NDArray[float64]: ...
+    @property
+    def weights(self) -> NDArray[float64] | None: ...
+    @property
+    def order(self) -> NDArray[uint64]: ...
 
 class Solution(TypedDict):
     status: int
@@ -10,6 +19,7 @@ class Solution(TypedDict):
     reach: float
     gap: float
     cuts: int
+    checks: int
     seconds_sort: float
     seconds_total: float
 
@@ -23,6 +33,14 @@ def mean_cost(
     period: float,
     threads: int,
 ) -> tuple[float, float]: ...
+def mean_costs(
+    pairs: Sequence[tuple[_Sorted, _Sorted]],
+    p: float,
+    units: list[float],
+    threads: int,
+    report: Callable[[int], None] | None,
+) -> list[tuple[float, float]]: ...
+def order(values: NDArray[float64]) -> NDArray[uint64]: ...
 def transport(
     x: NDArray[float64],
     y: NDArray[float64],

@@ -3,18 +3,20 @@
 """The binding of csrc/univariate.hpp: allocate, drop the GIL, map the status. Nothing else."""
 
 from cpython.exc cimport PyErr_CheckSignals
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 from libcpp cimport bool as cbool
+from libcpp.vector cimport vector
 
 import numpy as np
 
 
 cdef extern from "emd.hpp" namespace "monge" nogil:
     cdef enum class Status(int):
+        optimal
         out_of_memory
 
     cdef struct Progress:
-        pass
+        int64_t pivots
 
     cdef struct Options:
         int threads
@@ -26,6 +28,8 @@ cdef extern from "univariate.hpp" namespace "monge" nogil:
     cdef struct UnivariateProblem:
         const double* x
         const double* y
+        const uint64_t* x_order
+        const uint64_t* y_order
         size_t n, m
         const double* a
         const double* b
@@ -42,32 +46,33 @@ cdef extern from "univariate.hpp" namespace "monge" nogil:
     cdef struct UnivariateSolution:
         Status status
         double cost, mass, reach, gap
-        int64_t cuts
+        int64_t cuts, checks
         double seconds_sort, seconds_total
 
     UnivariateSolution solve "monge::solve"(const UnivariateProblem&, const Options&, UnivariatePlan*)
+    Status sort "monge::sort"(const double*, size_t, const Options&, uint64_t*)
+    Status solve_all "monge::solve_all"(const UnivariateProblem*, size_t, const Options&, UnivariateSolution*)
 
 
 cdef class _Watch:
-    """The exception that stopped the solve."""
-    cdef object error
+    """Who is told how many problems are done, and the exception that stopped the solve."""
+    cdef object report, error
 
 
 cdef cbool _poll(void* context, const Progress& progress) noexcept with gil:
     try:
         PyErr_CheckSignals()
+        if (<_Watch> context).report is not None:
+            (<_Watch> context).report(progress.pivots)
     except BaseException as error:
         (<_Watch> context).error = error
         return True
     return False
 
 
-cdef _solve(const double[::1] x, const double[::1] y, const double[::1] a, const double[::1] b, double p, double unit,
-            double period, int threads, UnivariatePlan* plan):
+cdef UnivariateProblem _problem(const double[::1] x, const double[::1] y, const double[::1] a, const double[::1] b,
+                                double p, double unit, double period):
     cdef UnivariateProblem problem
-    cdef Options options
-    cdef UnivariateSolution solution
-    cdef _Watch watch = _Watch()
     problem.x, problem.n = &x[0], x.shape[0]
     problem.y, problem.m = &y[0], y.shape[0]
     if a is not None:
@@ -75,19 +80,69 @@ cdef _solve(const double[::1] x, const double[::1] y, const double[::1] a, const
     if b is not None:
         problem.b = &b[0]
     problem.p, problem.unit, problem.period = p, unit, period
+    return problem
+
+
+cdef Options _options(int threads, _Watch watch):
+    cdef Options options
     options.threads, options.poll, options.context = threads, _poll, <void*> watch
-    with nogil:
-        solution = solve(problem, options, plan)
+    return options
+
+
+cdef _raise(_Watch watch, Status status, size_t points):
     if watch.error is not None:
         raise watch.error
-    if solution.status == Status.out_of_memory:
-        raise MemoryError(f"no memory to sort {problem.n} and {problem.m} points; free some, or pass fewer points.")
+    if status == Status.out_of_memory:
+        raise MemoryError(f"no memory to sort {points} points; free some, or pass fewer points.")
+
+
+cdef _solve(x, y, a, b, double p, double unit, double period, int threads, UnivariatePlan* plan):
+    cdef UnivariateProblem problem = _problem(x, y, a, b, p, unit, period)
+    cdef UnivariateSolution solution
+    cdef _Watch watch = _Watch()
+    cdef Options options = _options(threads, watch)
+    with nogil:
+        solution = solve(problem, options, plan)
+    _raise(watch, solution.status, problem.n + problem.m)
     return solution
 
 
 def mean_cost(x, y, a, b, double p, double unit, double period, int threads):
     solution = _solve(x, y, a, b, p, unit, period, threads, NULL)
     return solution["cost"] / solution["mass"], solution["reach"]
+
+
+def mean_costs(pairs, double p, units, int threads, report):
+    cdef size_t k, count = len(pairs), points = 0
+    cdef vector[UnivariateProblem] problems = vector[UnivariateProblem](count)
+    cdef vector[UnivariateSolution] solutions = vector[UnivariateSolution](count)
+    cdef const uint64_t[::1] x_order, y_order
+    cdef Status status
+    cdef _Watch watch = _Watch()
+    cdef Options options = _options(threads, watch)
+    watch.report = report
+    for k in range(count):
+        x, y = pairs[k]
+        problems[k] = _problem(x.points, y.points, x.weights, y.weights, p, units[k], 0.0)
+        x_order, y_order = x.order, y.order
+        problems[k].x_order, problems[k].y_order = &x_order[0], &y_order[0]
+        points = max(points, problems[k].n + problems[k].m)
+    with nogil:
+        status = solve_all(problems.data(), count, options, solutions.data())
+    _raise(watch, status, points)
+    return [(solutions[k].cost / solutions[k].mass, solutions[k].reach) for k in range(count)]
+
+
+def order(const double[::1] values):
+    places = np.empty(values.shape[0], dtype=np.uint64)
+    cdef uint64_t[::1] out = places
+    cdef Status status
+    cdef _Watch watch = _Watch()
+    cdef Options options = _options(1, watch)
+    with nogil:
+        status = sort(&values[0], values.shape[0], options, &out[0])
+    _raise(watch, status, values.shape[0])
+    return places
 
 
 def transport(x, y, a, b, double p, double period, int threads):

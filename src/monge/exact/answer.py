@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monge.problem.costs import LARGEST_COST
-from monge.problem.measures import Weights, weights_error
+from monge.problem.measures import Weights, check_value, weights_error
 from monge.problem.transport import InfeasibleError, Status, Transport
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ def transport(
     code, value, gap, f, g, rows, cols, flow, listed, counters = solution
     if code not in _STATUSES:
         check_solved(code, C, weights, infeasible)
+    else:
+        check_value(value, *weights)
     return Transport(
         value=value,
         cost=value,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from monge.exact import _core
 from monge.exact.answer import transport
 from monge.exact.dense import dense
-from monge.problem.arrays import available_threads, require_memory, seconds
+from monge.problem.arrays import available_threads, items, require_memory, seconds, shown
 from monge.problem.costs import Cost, CostMatrix, as_cost
 from monge.problem.measures import Weights, as_weights
 from monge.problem.progress import count_bar
@@ -26,11 +26,19 @@ __all__ = ["emd_batch", "is_batch", "naming", "one_each"]
 def is_batch(cost: Any) -> bool:
     """Whether `cost` stands for many problems: a 3-D array, or a list of matrices or of cost objects.
 
-    The first item of a list decides. Nested lists of numbers are one matrix, as everywhere in NumPy.
+    The first item of a list decides; an empty one holds no problems. Nested lists of numbers are one matrix, as
+    everywhere in NumPy.
     """
     if isinstance(cost, list | tuple):
-        return len(cost) > 0 and (isinstance(cost[0], Cost) or getattr(cost[0], "ndim", 0) == 2)
-    return getattr(cost, "ndim", 0) == 3
+        return len(cost) == 0 or isinstance(cost[0], Cost) or _dimensions(cost[0]) == 2
+    return _dimensions(cost) == 3
+
+
+def _dimensions(values: Any) -> int:
+    """Of an array, or of what turns into one; zero for lists, and for all that is no array."""
+    if not hasattr(values, "ndim") and hasattr(values, "__array__"):
+        return np.ndim(values)
+    return getattr(values, "ndim", 0)
 
 
 def emd_batch(
@@ -97,7 +105,7 @@ def _matrices(cost: Any, threads: int) -> list[NDArray[Any]]:
     """One matrix per problem, those of point clouds and grids computed."""
     problems = []
     with naming("problem", 0) as at:
-        for at.index, item in enumerate(cost):
+        for at.index, item in enumerate(items(cost, "cost", "a batch of (n, m) matrices")):
             problems.append(as_cost(item))
     computed = [(p.shape, p.dtype.itemsize) for p in problems if not isinstance(p, CostMatrix)]
     require_memory(
@@ -112,13 +120,15 @@ def one_each(weights: Any, name: str, count: int) -> list[Weights | None]:
     """The weights of each problem, as the caller gave them: one vector for all, or one for each."""
     if weights is None:
         return [None] * count
-    if not hasattr(weights, "__len__"):
-        raise TypeError(f"{name} should be an array, a list of one array per problem, or None; got {weights!r}.")
-    if len(weights) > 0 and weights[0] is not None and np.ndim(weights[0]) == 0:
+    expected = "an array, a list of one array per problem, or None"
+    each = items(weights, name, expected)
+    if isinstance(each, np.ndarray) and each.ndim == 0:
+        raise TypeError(f"{name} should be {expected}; got {shown(weights)}.")
+    if len(each) > 0 and each[0] is not None and np.ndim(each[0]) == 0:
         return [weights] * count
-    if len(weights) != count:
+    if len(each) != count:
         raise ValueError(
             f"{name} should hold one vector of weights for each of the {count} problems, or be one vector for all; "
-            f"got {len(weights)} items."
+            f"got {len(each)} items."
         )
-    return list(weights)
+    return list(each)

@@ -84,7 +84,8 @@ def emd(
         Cost per unit of mass from i to j. float32 and float64 matrices are read in place. +inf forbids an arc.
         Of a sparse one, of any format, only stored entries are arcs, and explicit zeros cost nothing; entries at the
         same place are summed. It takes memory in proportion to the entries, and runs on one thread.
-        An array (B, n, m), or a list of (n, m) arrays and cost objects of any sizes, is a batch of problems.
+        An array (B, n, m), or a list of (n, m) arrays and cost objects of any sizes, is a batch of problems; an empty
+        one has no answers, [].
     a : array_like (n,), optional
         Weights of the sources, not negative. None for uniform ones. For a batch also (B, n), or a list of one array or
         None per problem; a vector is shared by all problems.
@@ -111,8 +112,9 @@ def emd(
     Raises
     ------
     ValueError
-        Shapes that do not fit, NaN or -inf costs, negative, NaN or all-zero weights, totals that differ. In a batch,
-        the text of this and of the other errors begins with the index of the problem.
+        Shapes that do not fit, NaN or -inf costs, negative, NaN or all-zero weights, totals that differ, masses so
+        large that times their costs they overflow. In a batch, the text of this and of the other errors begins with
+        the index of the problem.
     TypeError
         Costs or weights that are not real numbers.
     InfeasibleError

@@ -11,17 +11,18 @@ optimization for Monge costs on the circle").
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monge.exact import _univariate
-from monge.problem.arrays import available_threads, real_array, require_memory
-from monge.problem.measures import check_weights
+from monge.problem.arrays import available_threads, real_array, real_number, require_memory, shown
+from monge.problem.measures import check_value, check_weights
 from monge.problem.transport import Status, Transport
 
-__all__ = ["check_power", "emd_1d", "mean_power"]
+__all__ = ["SortedPoints", "check_power", "check_range", "emd_1d", "in_order", "mean_power", "mean_powers"]
 
 Array = NDArray[np.float64]
 
@@ -29,8 +30,12 @@ Array = NDArray[np.float64]
 _LARGEST_COST = 1e250
 # Mean powers below this may have lost small terms to underflow.
 _SMALLEST_COST = 1e-200
+# The smallest mass is 2^-60 of all, and beyond this power its root is one: W_p is the largest distance that is needed.
+_LARGEST_POWER = 1e18
 # Bytes per point that the core and a plan take at most, and from how many points on to ask whether they are there.
 _BYTES, _MANY = 96, 10**7
+# Points that are taken modulo the period at once: some 20 ms.
+_AT_ONCE = 10**6
 
 
 class _Problem(NamedTuple):
@@ -124,11 +129,12 @@ def emd_1d(
     if overflows:
         raise ValueError(
             f"the points should lie so close that distance**p stays below {_LARGEST_COST:g}; got differences up to "
-            f"{problem.extent:.3g} with p = {p!r}. Choose a larger unit for the coordinates, or a smaller p."
+            f"{problem.extent:.3g} with p = {shown(p)}. Choose a larger unit for the coordinates, or a smaller p."
         )
     solution, f, g, rows, cols, mass = _univariate.transport(
         problem.x, problem.y, problem.a, problem.b, power, problem.period, available_threads(threads)
     )
+    check_value(solution["cost"], problem.a, problem.b)
     return Transport(
         value=solution["cost"],
         cost=solution["cost"],
@@ -145,9 +151,9 @@ def emd_1d(
 
 def check_power(p: float) -> float:
     """p as a finite float >= 1, for which |x|^p is convex."""
-    power = float(p)
+    power = real_number(p, "p", "a finite number >= 1")
     if not 1.0 <= power < math.inf:
-        raise ValueError(f"p should be a finite number >= 1; got {p!r}.")
+        raise ValueError(f"p should be a finite number >= 1; got {shown(p)}.")
     return power
 
 
@@ -158,17 +164,70 @@ def mean_power(
 
     Arguments as for `emd_1d`. Without a plan to write it takes half the time.
     """
-    problem = _check(x, y, a, b, period)
-    workers = available_threads(threads)
-    unit = _power_of_two(problem.extent)
+    problem, workers = _check(x, y, a, b, period), available_threads(threads)
+    return _mean_power(problem, min(power, _LARGEST_POWER), _power_of_two(problem.extent), workers)
+
+
+def _mean_power(problem: _Problem, power: float, unit: float, workers: int) -> tuple[float, float]:
+    x, y, a, b, period, _ = problem
     while True:
-        mean, reach = _univariate.mean_cost(
-            problem.x, problem.y, problem.a, problem.b, power, unit, problem.period, workers
-        )
-        if mean > _SMALLEST_COST or not 0.0 < reach < 0.5 * unit:
+        mean, reach = _univariate.mean_cost(x, y, a, b, power, unit, period, workers)
+        smaller = _smaller_unit(mean, reach, unit)
+        if smaller is None:
             return mean, unit
-        # Next to the extent all distances vanish. The largest that this plan needs is the better unit.
-        unit = _power_of_two(reach)
+        unit = smaller
+
+
+def _smaller_unit(mean: float, reach: float, unit: float) -> float | None:
+    """A unit next to which the largest distance of a plan does not vanish, where it does next to this one."""
+    if mean > _SMALLEST_COST or not 0.0 < reach < unit:
+        return None
+    rounded = _power_of_two(reach)
+    return rounded if rounded < unit else reach
+
+
+class SortedPoints(NamedTuple):
+    """Points on the line, their weights (None for uniform ones), and where the points stand in increasing order."""
+
+    points: Array  # (n,)
+    weights: Array | None  # (n,)
+    order: NDArray[np.uint64]  # (n,)
+    low: float
+    high: float
+
+
+def in_order(points: Any, weights: Array | None) -> SortedPoints:
+    """Finite points (n,) and their weights, sorted once for all the pairs they are in."""
+    points = np.ascontiguousarray(points, dtype=np.float64)
+    order = _univariate.order(points)
+    return SortedPoints(points, weights, order, float(points[order[0]]), float(points[order[-1]]))
+
+
+def mean_powers(
+    pairs: list[tuple[SortedPoints, SortedPoints]], power: float, threads: int, report: Callable[[int], None] | None
+) -> list[tuple[float, float]]:
+    """What `mean_power` says of each pair on the line; `report` is told how many are done."""
+    power = min(power, _LARGEST_POWER)
+    units = [_power_of_two(max(s.high, t.high) - min(s.low, t.low)) for s, t in pairs]
+    found = []
+    for k, (mean, reach) in enumerate(_univariate.mean_costs(pairs, power, units, threads, report)):
+        smaller = _smaller_unit(mean, reach, units[k])
+        if smaller is None:
+            found.append((mean, units[k]))
+        else:
+            s, t = pairs[k]
+            found.append(
+                _mean_power(_Problem(s.points, t.points, s.weights, t.weights, 0.0, 0.0), power, smaller, threads)
+            )
+    return found
+
+
+def check_range(low: float, high: float) -> None:
+    """Raises ValueError if points are so far apart that their distance is no number."""
+    if not high - low < math.inf:
+        raise ValueError(
+            f"x and y should span a finite range; got points from {low:g} to {high:g}. Choose a larger unit."
+        )
 
 
 def _power_of_two(size: float) -> float:
@@ -187,23 +246,20 @@ def _check(x: Any, y: Any, a: Any, b: Any, period: float | None) -> _Problem:
     if period is None:
         low = min(float(points_x.min()), float(points_y.min()))
         high = max(float(points_x.max()), float(points_y.max()))
-        extent = high - low
-        if not extent < math.inf:
-            raise ValueError(
-                f"x and y should span a finite range; got points from {low:g} to {high:g}. Choose a larger unit."
-            )
-        return _Problem(points_x, points_y, weights_a, weights_b, 0.0, extent)
-    length = float(period)
+        check_range(low, high)
+        return _Problem(points_x, points_y, weights_a, weights_b, 0.0, high - low)
+    length = real_number(period, "period", "a positive, finite circumference, or None for the line")
     if not (length > 0.0 and 3.0 * length < math.inf):
-        raise ValueError(f"period should be a positive, finite circumference, or None for the line; got {period!r}.")
+        raise ValueError(
+            f"period should be a positive, finite circumference, or None for the line; got {shown(period)}."
+        )
     return _Problem(_wrapped(points_x, length), _wrapped(points_y, length), weights_a, weights_b, length, 3.0 * length)
 
 
 def _points(values: Any, name: str) -> Array:
     expected = "points of shape (n,) or (n, 1)"
-    column = np.ndim(values) == 2
-    points = real_array(values, name, 2 if column else 1, expected)
-    if column:
+    points = real_array(values, name, (1, 2), expected)
+    if points.ndim == 2:
         if points.shape[1] != 1:
             raise ValueError(
                 f"{name} should be {expected}; got shape {points.shape}. "
@@ -215,12 +271,15 @@ def _points(values: Any, name: str) -> Array:
     finite = np.isfinite(points)
     if not finite.all():
         at = int(np.argmin(finite))
-        raise ValueError(f"{name} should hold finite coordinates; {name}[{at}] = {points[at]!r}.")
+        raise ValueError(f"{name} should hold finite coordinates; {name}[{at}] = {points[at]}.")
     return np.ascontiguousarray(points, dtype=np.float64)
 
 
 def _wrapped(points: Array, period: float) -> Array:
     """The points modulo the period, in [0, period)."""
-    wrapped = np.mod(points, period)
+    wrapped = np.empty_like(points)
+    for first in range(0, len(points), _AT_ONCE):  # between two parts an interrupt is answered
+        some = slice(first, first + _AT_ONCE)
+        np.mod(points[some], period, out=wrapped[some])
     # A point just below zero is rounded to the period itself.
     return np.where(wrapped < period, wrapped, 0.0)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monge.exact.emd import emd
+from monge.problem.arrays import shown
 from monge.problem.costs import PointCloud
 from monge.problem.transport import Transport
 
@@ -117,7 +118,7 @@ def transfer_colors(
     """
     source_image, target_image = _rgb(source, "source"), _rgb(target, "target")
     if isinstance(colors, bool) or not isinstance(colors, int | np.integer) or colors < 1:
-        raise ValueError(f"colors should be a positive integer, the size of the palettes; got {colors!r}.")
+        raise ValueError(f"colors should be a positive integer, the size of the palettes; got {shown(colors)}.")
     x, a = palette(source_image, int(colors))
     y, b = palette(target_image, int(colors))
     transport = emd(PointCloud(x, y), a, b, threads=threads, progress=progress)
@@ -136,8 +137,8 @@ def color_transfer(
     Parameters
     ----------
     source, target : array_like (h, w, 3) or (h, w, 4)
-        Pictures, of any two sizes; integers in 0..255 or reals in [0, 1], which are rounded to 8 bits a channel. An
-        alpha channel is ignored.
+        Pictures, of any two sizes; integers in 0..255 or reals in [0, 1], which are rounded to 8 bits a channel. Reals
+        beyond by less than that rounding, 1/510, count as 0 or 1. An alpha channel is ignored.
     colors : int
         Most colours of a palette.
     threads : int, optional
@@ -155,7 +156,7 @@ def color_transfer(
     ValueError
         If an argument has another shape or values outside its range; for colors < 1.
     TypeError
-        If a picture does not hold numbers.
+        If a picture does not hold numbers, or is masked.
 
     Notes
     -----
@@ -230,11 +231,12 @@ def _rgb(image: Any, name: str) -> NDArray[np.uint8]:
         )
     if array.dtype.kind not in "iuf":
         raise TypeError(f"{name} should hold integers in 0..255 or reals in [0, 1]; got dtype {array.dtype}.")
+    if np.ma.is_masked(image):
+        raise TypeError(f"{name} is masked: what should its masked pixels count for? Say so with .filled(value).")
     array = array[..., :3]
-    largest = 1 if array.dtype.kind == "f" else 255
     low, high = array.min(), array.max()
-    if not (low >= 0 and high <= largest):  # also for NaN
-        raise ValueError(f"{name} should hold integers in 0..255 or reals in [0, 1]; got {low} to {high}.")
-    if largest == 1:
+    if array.dtype.kind == "f":
         array = (array.astype(np.float64) * 255.0).round()
+    if not (array.min() >= 0 and array.max() <= 255):  # also for NaN
+        raise ValueError(f"{name} should hold integers in 0..255 or reals in [0, 1]; got {low} to {high}.")
     return array.astype(np.uint8)

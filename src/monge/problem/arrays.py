@@ -1,6 +1,6 @@
 """Arrays as the solvers want them, from whatever the caller has.
 
-Anything that NumPy can read is taken: lists, NumPy arrays of any layout, CPU tensors of other array libraries.
+Anything that NumPy can read is taken: lists, NumPy arrays of any layout, data frames, CPU tensors of other libraries.
 float32 and float64 stay what they are; float16 becomes float32, integers and booleans float64. Nothing is rounded in
 silence.
 """
@@ -14,12 +14,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["available_memory", "available_threads", "real_array", "real_number", "require_memory", "seconds"]
+__all__ = [
+    "available_memory",
+    "available_threads",
+    "items",
+    "real_array",
+    "real_number",
+    "require_memory",
+    "seconds",
+    "shown",
+]
 
 _NATIVE = (np.dtype(np.float64), np.dtype(np.float32))
 
 # Integers beyond this are not all float64 numbers.
 _EXACT_INTEGER = 2**53
+
+# The core takes no more (csrc/workers.hpp): a request for a million threads is not meant.
+_MOST_THREADS = 256
 
 
 def real_array(values: Any, name: str, ndim: int | tuple[int, ...] | None, expected: str) -> NDArray[Any]:
@@ -34,20 +46,22 @@ def real_array(values: Any, name: str, ndim: int | tuple[int, ...] | None, expec
         and (values.ndim == ndim or (type(ndim) is tuple and values.ndim in ndim))
     ):
         return values  # most callers': the checks below take longer than to solve a small problem
-    try:
-        array = np.asarray(values)
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise TypeError(f"{name} should be {expected}; NumPy cannot read {type(values).__name__}: {error}") from error
+    array = _read(values, name, expected)
     if np.ma.is_masked(values):
         raise TypeError(
             f"{name} should be {expected}, but is masked: what should its masked entries count for? "
             "Say so with .filled(value)."
         )
     kind = array.dtype.kind
+    if kind == "O" and array.ndim == 0:  # a generator, a dict, a set, None
+        raise TypeError(
+            f"{name} should be {expected}, of real numbers; got {type(values).__name__}. "
+            "Pass an array or a list; list(...) makes one of an iterator."
+        )
     if kind not in "fiub" or array.dtype.itemsize > 8:
         raise TypeError(
-            f"{name} should be {expected} of real numbers; got dtype {array.dtype}. "
-            "Convert it, for example with .astype(numpy.float64)."
+            f"{name} should be {expected}, of real numbers; got dtype {array.dtype}. "
+            "Convert it, for example with numpy.asarray(values, dtype=float)."
         )
     if ndim is not None and array.ndim not in ((ndim,) if isinstance(ndim, int) else ndim):
         raise ValueError(f"{name} should be {expected}; got shape {array.shape}.")
@@ -61,25 +75,48 @@ def real_array(values: Any, name: str, ndim: int | tuple[int, ...] | None, expec
     return array.astype(target, copy=False)
 
 
-def real_number(value: Any, name: str, expected: str) -> float:
-    """`value` as a float. TypeError where it is not a real number, or is one in words."""
+def items(values: Any, name: str, expected: str) -> Any:
+    """What stands along the first axis of `values`, to be counted, numbered from zero and gone through.
+
+    Lists, tuples and arrays can do that themselves. What else NumPy reads may count by other names, as data frames do.
+    """
+    return values if isinstance(values, list | tuple | np.ndarray) else _read(values, name, expected)
+
+
+def _read(values: Any, name: str, expected: str) -> NDArray[Any]:
     try:
-        if isinstance(value, str | bytes):
+        return np.asarray(values)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise TypeError(f"{name} should be {expected}; NumPy cannot read {type(values).__name__}: {error}") from error
+
+
+def real_number(value: Any, name: str, expected: str) -> float:
+    """`value` as a float. TypeError where it is not a real number, or is one in words; ValueError beyond float64."""
+    try:
+        if isinstance(value, str | bytes) or getattr(value, "ndim", 0) != 0:
             raise TypeError
         return float(value)
     except (TypeError, ValueError):
-        raise TypeError(f"{name} should be {expected}; got {value!r}.") from None
+        raise TypeError(f"{name} should be {expected}; got {shown(value)}.") from None
+    except OverflowError:
+        raise ValueError(f"{name} should be {expected}; got an integer beyond float64.") from None
+
+
+def shown(value: Any) -> str:
+    """`value` in the text of an error, with numbers of NumPy's as Python writes them: nan, not np.float64(nan)."""
+    with np.printoptions(legacy="1.25"):
+        return repr(value)
 
 
 def available_threads(threads: int | None) -> int:
-    """The number of threads to use: `threads`, or all processors this process may run on."""
+    """The number of threads to use, at most 256: `threads`, or all processors this process may run on."""
     if threads is None:
         if hasattr(os, "sched_getaffinity"):
-            return len(os.sched_getaffinity(0))
-        return os.cpu_count() or 1
+            return min(len(os.sched_getaffinity(0)), _MOST_THREADS)
+        return min(os.cpu_count() or 1, _MOST_THREADS)
     if isinstance(threads, bool) or not isinstance(threads, int | np.integer) or threads < 1:
-        raise ValueError(f"threads should be a positive integer, or None for all processors; got {threads!r}.")
-    return int(threads)
+        raise ValueError(f"threads should be a positive integer, or None for all processors; got {shown(threads)}.")
+    return min(int(threads), _MOST_THREADS)
 
 
 def seconds(time_limit: float | None) -> float:
@@ -88,7 +125,7 @@ def seconds(time_limit: float | None) -> float:
         math.inf if time_limit is None else real_number(time_limit, "time_limit", "a number of seconds >= 0, or None")
     )
     if not limit >= 0.0:
-        raise ValueError(f"time_limit should be a number of seconds >= 0, or None; got {time_limit!r}.")
+        raise ValueError(f"time_limit should be a number of seconds >= 0, or None; got {shown(time_limit)}.")
     return limit
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.problem.arrays import real_array, real_number
+from monge.problem.arrays import real_array, real_number, shown
 
 __all__ = ["Cost", "CostMatrix", "Grid", "PointCloud", "SparseCost", "as_cost", "as_points", "is_sparse"]
 
@@ -39,6 +39,7 @@ class CostMatrix:
     C : array_like (n, m)
         C[i, j] is the cost per unit of mass from i to j, in any unit. float32 and float64 arrays are used in place,
         whatever their strides; other types are converted once. +inf forbids an arc; NaN and -inf are errors.
+        Whatever is computed later, such as the plan of `sinkhorn`, is computed from C as it is then.
 
     Raises
     ------
@@ -75,9 +76,9 @@ class PointCloud:
     Parameters
     ----------
     x : array_like (n, d)
-        Source points. A vector of length n stands for n points on the line.
+        Source points, which are copied. A vector of length n stands for n points on the line.
     y : array_like (m, d)
-        Target points.
+        Target points, which are copied.
     cost : str or (str, float)
         "sqeuclidean" |x - y|^2, "euclidean" |x - y|, "cityblock" sum_k |x_k - y_k|, "cosine" 1 - <x, y> / (|x| |y|);
         ("euclidean", p) stands for |x - y|^p and ("cityblock", p) likewise, p > 0.
@@ -101,7 +102,8 @@ class PointCloud:
     """
 
     def __init__(self, x: Any, y: Any, cost: str | tuple[str, float] = "sqeuclidean") -> None:
-        self.x, self.y = as_points(x, "x"), as_points(y, "y")
+        # Copies: what is lazy in a result is computed from them, whatever becomes of the caller's arrays.
+        self.x, self.y = as_points(x, "x").copy(), as_points(y, "y").copy()
         if self.x.shape[1] != self.y.shape[1]:
             raise ValueError(
                 f"x and y should have points of the same dimension; got shapes {self.x.shape} and {self.y.shape}."
@@ -155,12 +157,12 @@ class PointCloud:
         largest = min(LARGEST_COST, float(np.finfo(self.dtype).max))
         if self.power * np.log(self.reach) > np.log(largest):
             raise ValueError(
-                f"the cost {self.cost!r} would overflow {self.dtype}: points are up to {self.reach:.3g} apart. "
+                f"the cost {shown(self.cost)} would overflow {self.dtype}: points are up to {self.reach:.3g} apart. "
                 "Rescale the points, or pass them as float64 if they are float32."
             )
 
     def __repr__(self) -> str:
-        return f"PointCloud(shape={self.shape}, d={self.x.shape[1]}, cost={self.cost!r})"
+        return f"PointCloud(shape={self.shape}, d={self.x.shape[1]}, cost={shown(self.cost)})"
 
 
 class SparseCost:
@@ -259,7 +261,7 @@ class Grid:
         each = spacing if isinstance(spacing, tuple | list | np.ndarray) else (spacing,) * len(self.sides)
         if len(each) != len(self.sides):
             raise ValueError(
-                f"spacing should be a number, or one for each of the {len(self.sides)} axes; got {spacing!r}."
+                f"spacing should be a number, or one for each of the {len(self.sides)} axes; got {shown(spacing)}."
             )
         self.spacing = tuple(_positive(s, "the spacing of a grid") for s in each)
         longest = max(s * max(n - 1, 1) for n, s in zip(self.sides, self.spacing, strict=True))
@@ -308,7 +310,7 @@ def as_points(values: Any, name: str) -> NDArray[Any]:
         raise ValueError(f"{name} should hold at least one point of at least one coordinate; got shape {points.shape}.")
     if not np.isfinite(points).all():
         at = tuple(int(k) for k in np.argwhere(~np.isfinite(points))[0])
-        raise ValueError(f"{name} should hold finite coordinates; {name}[{at[0]}, {at[1]}] = {points[at]!r}.")
+        raise ValueError(f"{name} should hold finite coordinates; {name}[{at[0]}, {at[1]}] = {points[at]}.")
     return points
 
 
@@ -317,13 +319,13 @@ def _ground_cost(cost: str | tuple[str, float]) -> tuple[str, float]:
     name = cost[0] if powered else cost
     if not isinstance(name, str) or name not in _GROUND_COSTS:
         raise ValueError(
-            f"cost should be one of {', '.join(map(repr, _GROUND_COSTS))}, or ('euclidean', p); got {cost!r}."
+            f"cost should be one of {', '.join(map(repr, _GROUND_COSTS))}, or ('euclidean', p); got {shown(cost)}."
         )
     distance, default = _GROUND_COSTS[name]
     if not powered:
         return distance, default
     if name not in ("euclidean", "cityblock"):
-        raise ValueError(f"only 'euclidean' and 'cityblock' take a power; got {cost!r}.")
+        raise ValueError(f"only 'euclidean' and 'cityblock' take a power; got {shown(cost)}.")
     return distance, _positive(cost[1], "the power of a ground cost")
 
 
@@ -338,7 +340,7 @@ def _sides(sides: Any) -> tuple[int, ...]:
     each = sides if isinstance(sides, tuple | list | np.ndarray) else (sides,)
     for side in each:
         if isinstance(side, bool) or not isinstance(side, int | np.integer):
-            raise TypeError(f"the sides of a grid should be integers, such as image.shape; got {sides!r}.")
+            raise TypeError(f"the sides of a grid should be integers, such as image.shape; got {shown(sides)}.")
     if not 1 <= len(each) <= 3 or min(each) < 1:
-        raise ValueError(f"a grid should have one to three axes of at least one cell; got {sides!r}.")
+        raise ValueError(f"a grid should have one to three axes of at least one cell; got {shown(sides)}.")
     return tuple(int(side) for side in each)

@@ -8,9 +8,18 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.problem.arrays import real_array, real_number
+from monge.problem.arrays import real_array, real_number, shown
 
-__all__ = ["Weights", "as_weights", "check_partial", "check_weights", "rounding_of", "total_mass", "weights_error"]
+__all__ = [
+    "Weights",
+    "as_weights",
+    "check_partial",
+    "check_value",
+    "check_weights",
+    "rounding_of",
+    "total_mass",
+    "weights_error",
+]
 
 # Masses are multiplied by 2**60, and by costs: beyond these totals such products would overflow. The C++ core holds the
 # same bounds.
@@ -50,7 +59,7 @@ def as_weights(values: Any, size: int, name: str, place: str) -> tuple[Weights |
         return None, 0.0
     if type(values) is np.ndarray and values.dtype is _FLOAT64 and values.shape == (size,):
         return values.copy(), _EPS
-    array = real_array(values, name, 1, f"weights of shape ({size},), one per {place} of the cost,")
+    array = real_array(values, name, 1, f"weights of shape ({size},), one per {place} of the cost")
     if array.shape != (size,):
         raise ValueError(f"{name} should have shape ({size},), one weight per {place} of the cost; got {array.shape}.")
     source = np.asarray(values).dtype
@@ -81,7 +90,7 @@ def check_partial(
     if not _SMALLEST_TOTAL <= moved <= most * (1.0 + allowed):
         raise ValueError(
             f"mass should be positive and at most the smaller total, {most!r} (a.sum() = {total_a!r}, "
-            f"b.sum() = {total_b!r}); got {mass!r}."
+            f"b.sum() = {total_b!r}); got {shown(mass)}."
         )
     return weights_a, weights_b, moved, moved >= total_a * (1.0 - allowed), moved >= total_b * (1.0 - allowed)
 
@@ -100,6 +109,16 @@ def _check_values(a: Weights | None, b: Weights | None) -> None:
                 raise weights_error(a, b)
 
 
+def check_value(value: float, a: Weights | None, b: Weights | None) -> None:
+    """Raises ValueError if masses times costs are no number of float64, which only they can say together."""
+    if not -math.inf < value < math.inf:
+        totals = f"a.sum() = {total_mass(a):.3g} and b.sum() = {total_mass(b):.3g}"
+        raise ValueError(
+            f"masses times costs overflow float64; got {totals}. "
+            "Rescale the weights, for example to a / a.sum(), or the costs."
+        )
+
+
 def weights_error(a: Weights | None, b: Weights | None) -> ValueError:
     """What is wrong with weights that did not pass the check, and the remedy."""
     for weights, name in ((a, "a"), (b, "b")):
@@ -109,7 +128,7 @@ def weights_error(a: Weights | None, b: Weights | None) -> ValueError:
         if bad.any():
             at = int(np.argmax(bad))
             return ValueError(
-                f"{name} should hold finite weights that are not negative; {name}[{at}] = {weights[at]!r}."
+                f"{name} should hold finite weights that are not negative; {name}[{at}] = {float(weights[at])}."
             )
         if not weights.any():
             return ValueError(f"{name} should have some mass; all {weights.size} weights are zero.")

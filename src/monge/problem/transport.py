@@ -165,7 +165,7 @@ class Transport:
         array([[10., 10.],
                [11., 10.]])
         """
-        points = real_array(y, "y", min(max(np.ndim(y), 1), 2), f"values of shape ({self.shape[1]}, d)")
+        points = real_array(y, "y", (1, 2), f"values of shape ({self.shape[1]}, d)")
         if len(points) != self.shape[1]:
             raise ValueError(f"y should have {self.shape[1]} rows, one per target; got shape {points.shape}.")
         sent = self.plan.sum(axis=1)
