@@ -140,7 +140,7 @@ def _between_histograms(measures: Any, other: Any, C: NDArray[Any], threads: int
     D = np.zeros((len(a), len(b)))
     upper = [range(s + zero if symmetric else 0, len(b)) for s in range(len(a))]
     pairs = (_Pair((s, t), C, a[s], b[t], False, 1.0) for s in range(len(a)) for t in upper[s])
-    _solve(pairs, sum(map(len, upper)), 1.0, D, rounding_of(*measures, *targets), threads, progress)
+    _solve(pairs, sum(map(len, upper)), 1.0, D, rounding_of(*given_a, *given_b), threads, progress)
     return _mirrored(D) if symmetric else D
 
 
