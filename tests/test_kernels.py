@@ -69,7 +69,20 @@ class TestSweep:
     @pytest.mark.parametrize("single", [True, False])
     @pytest.mark.parametrize("rows", [Balanced(), KL(0.3), TV(0.1)], ids=str)
     @pytest.mark.parametrize("d", [3, 21])
-    @pytest.mark.parametrize("kind", ["matrix32", "matrix64", "sqeuclidean", "euclidean", "cityblock", "cosine"])
+    @pytest.mark.parametrize(
+        "kind",
+        [
+            "matrix32",
+            "matrix64",
+            "sqeuclidean",
+            "euclidean",
+            "cityblock",
+            "cosine",
+            ("euclidean", 1.5),
+            ("cityblock", 2.0),
+        ],
+        ids=str,
+    )
     def test_agrees_with_the_reference(self, kind, d, rows, single, monkeypatch):
         monkeypatch.setattr(packed, "_KEPT", 0)  # no matrix in the place of points
         rng = np.random.default_rng(0)
@@ -77,7 +90,7 @@ class TestSweep:
         matrix = ((x[:, None] - y) ** 2).sum(-1)
         cost = (
             monge.CostMatrix(matrix.astype("f4" if kind == "matrix32" else "f8"))
-            if kind.startswith("matrix")
+            if str(kind).startswith("matrix")
             else monge.PointCloud(x, y, kind)
         )
         a, b = rng.dirichlet(np.ones(210)), rng.dirichlet(np.ones(130))
