@@ -10,6 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from oracle import assert_certified, assert_feasible, assert_optimal
+from scipy.sparse import coo_array, csr_array
+from scipy.sparse.csgraph import maximum_flow
 
 import monge
 
@@ -53,10 +55,7 @@ def close(x, y, C, a):
 @settings(max_examples=300)
 def test_optimal_or_infeasible(problem, data):
     # Infeasible exactly if some rows hold more than the columns they reach can take: max flow < total (Hall, Gale).
-    # The same with a place cut into two at the same cost.
-    from scipy.sparse import csr_array
-    from scipy.sparse.csgraph import maximum_flow
-
+    # The same of the stored entries alone, and with a place cut into two at the same cost.
     C, a, b = problem
     n, m = C.shape
     capacity = np.zeros((n + m + 2, n + m + 2), dtype=np.int32)
@@ -67,13 +66,17 @@ def test_optimal_or_infeasible(problem, data):
     share = data.draw(st.sampled_from([0.0, 0.25, 0.5, 1.0]))
     split, C_split = np.append(a, a[i] * (1 - share)), np.vstack([C, C[i]])
     split[i] *= share
+    rows, cols = np.nonzero(np.isfinite(C))
+    stored = coo_array((C[rows, cols], (rows, cols)), shape=C.shape)
     if feasible:
         t = monge.emd(C, a, b)
-        assert_optimal(t, C, a, b)
+        for of in (t, monge.emd(stored, a, b)):
+            assert_optimal(of, C, a, b)
+            close(of.value, t.value, C[np.isfinite(C)], a)
         close(value(C_split, split, b), t.value, C[np.isfinite(C)], a)
         close(value(C_split.T, b, split), t.value, C[np.isfinite(C)], a)
     else:
-        for args in ((C, a, b), (C_split, split, b), (C_split.T, b, split)):
+        for args in ((C, a, b), (stored, a, b), (C_split, split, b), (C_split.T, b, split)):
             with pytest.raises(monge.InfeasibleError):
                 monge.emd(*args)
 
