@@ -34,6 +34,12 @@ def dense(C: Any, a: Any, b: Any, eps: float, tol: float = 1e-12, most: int = 20
     raise AssertionError("the plain iteration did not converge")
 
 
+def small_values() -> list[float]:
+    """Of problems that the core solves, to compare between processes."""
+    C = np.random.default_rng(0).random((30, 45))
+    return [monge.sinkhorn(C, eps=eps, tol=1e-10).value for eps in (0.1, 0.01, 1e-4)]
+
+
 def objective(P: Any, C: Any, a: Any, b: Any, eps: float, marginals: Any = (None, None)) -> float:
     """<P, C> + eps KL(P | a x b) + penalties, term by term."""
     P, product = np.asarray(P), np.outer(a, b)

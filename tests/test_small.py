@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from entropic_cases import assert_solved, dense
+from entropic_cases import assert_solved, dense, small_values
 
 import monge
 
@@ -87,18 +87,13 @@ def test_batch_of_small_and_large(monkeypatch):
         assert_solved(t, 1e-4, C)
 
 
-def values():
-    C = np.random.default_rng(0).random((30, 45))
-    return [monge.sinkhorn(C, eps=eps, tol=1e-10).value for eps in (0.1, 0.01, 1e-4)]
-
-
 @pytest.mark.parametrize("isa", ["baseline", "avx2"])
 def test_instruction_sets_agree(isa):
-    code = "from test_small import values; print(*values())"
+    code = "from entropic_cases import small_values; print(*small_values())"
     environment = {**os.environ, "MONGE_SIMD": isa, "PYTHONPATH": str(Path(__file__).parent)}
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, env=environment)
     assert result.returncode == 0, result.stderr
-    np.testing.assert_allclose([float(value) for value in result.stdout.split()], values(), rtol=1e-12)
+    np.testing.assert_allclose([float(value) for value in result.stdout.split()], small_values(), rtol=1e-12)
 
 
 @pytest.mark.parametrize(("n", "options"), [(200, {"eps": 0.1, "tol": 1e-300}), (900, {"eps": 1e-4, "tol": 1e-15})])
