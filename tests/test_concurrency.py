@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import threading
 import time
-import traceback
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
-from itertools import count
 
 import numpy as np
 import pytest
 from cases import sample
+from stopping import from_core, needs_alarm, ticking
 
 import monge
 from monge.exact import _core
@@ -42,49 +39,21 @@ def uniform(n: int) -> np.ndarray:
     return np.random.default_rng(0).random((n, n), dtype=np.float32)
 
 
-def from_core(error: BaseException) -> bool:
-    """Whether it came out of a call of the core, and not of Python code before or after."""
-    return any(frame.filename.endswith("_core.pyx") for frame in traceback.extract_tb(error.__traceback__))
-
-
-@pytest.fixture
-def ticking(monkeypatch):
-    """Sets what an alarm calls while the core solves, with 1, 2, ...; but once per call of the core, only where the
-    core lets it, which is when it looks up."""
-    core, before = _core.emd, signal.getsignal(signal.SIGALRM)
-
-    def install(ticked: Callable[[int], None]) -> None:
-        def emd(*args):
-            ticks = count(1)
-            signal.signal(signal.SIGALRM, lambda *_: ticked(next(ticks)))
-            signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
-            try:
-                return core(*args)
-            finally:
-                signal.setitimer(signal.ITIMER_REAL, 0.0)
-
-        monkeypatch.setattr(_core, "emd", emd)
-
-    yield install
-    signal.setitimer(signal.ITIMER_REAL, 0.0)
-    signal.signal(signal.SIGALRM, before)
-
-
 class TestInterrupt:
-    @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers")
+    @needs_alarm
     @pytest.mark.parametrize("threads", [1, 3])
     @pytest.mark.parametrize("tick", [1, 3])  # near the start, and among the pivots
     @pytest.mark.parametrize("cost", CTRL_C)
-    def test_ctrl_c(self, cost, tick, threads, ticking):
+    def test_ctrl_c(self, cost, tick, threads):
         # The signal arrives as Ctrl-C does. The core's call must end with KeyboardInterrupt, and the process go on.
         def arrived(k):
             if k == tick:
                 raise KeyboardInterrupt
 
-        ticking(arrived)
         for n in SIZES:
             try:
-                monge.emd(CTRL_C[cost](uniform(n)), threads=threads)
+                with ticking(_core, "emd", arrived):
+                    monge.emd(CTRL_C[cost](uniform(n)), threads=threads)
             except KeyboardInterrupt as error:
                 if from_core(error):
                     break
@@ -92,12 +61,12 @@ class TestInterrupt:
             pytest.fail("the core never let the signal in")
         assert monge.emd(np.eye(3)).value == 0.0
 
-    @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers")
-    def test_signal_without_exception_goes_on(self, ticking):
+    @needs_alarm
+    def test_signal_without_exception_goes_on(self):
         # A handler that returns does not stop the solve: there is a second tick, and an answer.
         ticks: list[int] = []
-        ticking(ticks.append)
-        assert any(monge.emd(uniform(n)).converged and max(ticks, default=0) >= 2 for n in SIZES)
+        with ticking(_core, "emd", ticks.append):
+            assert any(monge.emd(uniform(n)).converged and max(ticks, default=0) >= 2 for n in SIZES)
 
     def test_error_in_the_progress_bar_gets_out(self, monkeypatch):
         reports = []
