@@ -226,23 +226,6 @@ class TestWarmUp:
         for row in ("solving on grids", "rounding on grids", "all", "kept in"):
             assert row in shown
 
-    def test_nothing_is_left_to_compile(self):
-        # In the process that follows, all of it comes from disk: none is compiled.
-        assert run("warm-up").returncode == 0
-        code = """
-import numba.core.event as event, numpy as np, monge
-with event.install_recorder("numba:compile") as compiled:
-    for sides in ((9,), (8, 9), (3, 4, 5)):
-        for eps in (0.1, 1e-3):
-            for marginals in (monge.KL(1.0), None):
-                t = monge.sinkhorn(monge.Grid(sides, spacing=0.3), eps=eps, tol=0.1, marginals=marginals)
-                t.gap, t.cost, t.plan @ np.ones(t.shape[1])
-        t.rounded().gap
-print(sorted({str(e.data["dispatcher"]) for _, e in compiled.buffer if e.is_end}))
-"""
-        result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        assert result.stdout.strip() == "[]"
-
 
 class TestInfo:
     ROWS = ("monge", "Python", "NumPy", "SciPy", "Numba", "instructions", "threads", "CUDA", "torch")

@@ -12,6 +12,7 @@ from monge.entropic.kernels.cpu import CpuKernel
 from monge.entropic.marginals import as_marginals
 from monge.entropic.sinkhorn import _solve
 from monge.exact._core import kd_order
+from monge.exact.dense import dense
 from monge.problem.measures import total_mass
 
 COSTS = ["sqeuclidean", "euclidean", "cityblock", "cosine", ("euclidean", 1.5), ("cityblock", 2.0)]
@@ -27,7 +28,20 @@ def mean_cost(x, y, cost):
 
 
 def over_all_pairs(cost, a, b, marginals, eps, tol):
-    return _solve(cost, a, b, as_marginals(marginals), eps, tol, 5000, None, 2, False, kernel=CpuKernel)
+    # Over the stored matrix: passes that compute powers take ten times longer.
+    return _solve(
+        monge.CostMatrix(dense(cost, 1)),
+        a,
+        b,
+        as_marginals(marginals),
+        eps,
+        tol,
+        5000,
+        None,
+        2,
+        False,
+        kernel=CpuKernel,
+    )
 
 
 class TestAgainstAllPairs:
@@ -36,7 +50,7 @@ class TestAgainstAllPairs:
     @pytest.mark.parametrize("rel", [1.0, 0.02])
     def test_costs(self, cost, d, rel, in_loop):
         in_loop()
-        x, y, a, b = clouds(500, 420, d)
+        x, y, a, b = clouds(400, 360, d)
         C = monge.PointCloud(x, y, cost)
         eps = rel * mean_cost(x, y, cost)
         t = monge.sinkhorn(C, a, b, eps=eps, tol=1e-6, max_iter=3000)
@@ -46,7 +60,7 @@ class TestAgainstAllPairs:
 
     @pytest.mark.parametrize("marginals", [monge.KL(0.3), monge.TV(0.2), (None, monge.KL(0.1)), (monge.TV(0.4), None)])
     def test_demands(self, marginals):
-        x, y, a, b = clouds(2300, 2100)
+        x, y, a, b = clouds(1500, 1410)
         C = monge.PointCloud(x, y)
         t = monge.sinkhorn(C, a, b, eps=0.005, marginals=marginals, tol=1e-5)
         right = over_all_pairs(C, a, b, marginals, 0.005, 1e-7)
@@ -56,14 +70,14 @@ class TestAgainstAllPairs:
         assert t.plan.sum() == pytest.approx(right.plan.sum(), abs=1e-4)
 
     def test_large_with_weights_of_any_total(self):
-        x, y, a, b = clouds(3000, 2500)
+        x, y, a, b = clouds(1600, 1450)
         a, b = 7.0 * a, 7.0 * b
         t = monge.sinkhorn(monge.PointCloud(x, y), a, b, eps=0.002, tol=1e-4)
         right = over_all_pairs(monge.PointCloud(x, y), a, b, None, 0.002, 1e-6)
         assert_solved(t, 1e-4)
         assert t.value == pytest.approx(right.value, rel=1e-5)
         assert t.stats["coarse_passes"] > 0
-        assert t.stats["pairs"] < 0.5 * t.iterations * 3000 * 2500
+        assert t.stats["pairs"] < 0.5 * t.iterations * 1600 * 1450
 
     @pytest.mark.parametrize("tol", [1e-3, 1e-6, 1e-9])
     def test_any_tolerance(self, tol):
@@ -119,7 +133,7 @@ class TestHardOnes:
         assert t.marginal_error == pytest.approx(t.stats["error"], abs=0.01)
         assert t.converged or eps < 1e6
 
-    @pytest.mark.parametrize("shape", [(1, 400_000), (400_000, 1), (3, 100_000)])
+    @pytest.mark.parametrize("shape", [(1, 140_000), (140_000, 1), (3, 50_000)])
     def test_thin_ones(self, shape):
         rng = np.random.default_rng(5)
         t = monge.sinkhorn(monge.PointCloud(rng.random((shape[0], 2)), rng.random((shape[1], 2))), eps=0.01)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import os
 import re
+from functools import lru_cache
 from math import fsum
 
 import numpy as np
@@ -20,6 +21,17 @@ WITH_POINTS = [name for name in FAMILIES if sample(name, 8).points is not None]
 
 # A problem is solved on more than one thread only above 2**20 arcs.
 LARGE = (1100, 1000)
+
+
+# A guard against pivots without end, which rounding can cause, in problems that take milliseconds.
+HANG = 120
+
+
+@lru_cache
+def solved_cold(name: str, size: int = 160) -> monge.Transport:
+    """A family's problem, solved without a start; for tests that leave it as it is."""
+    p = sample(name, size)
+    return monge.emd(p.cost, p.a, p.b)
 
 
 def same_bits(s: monge.Transport, t: monge.Transport) -> None:
@@ -122,8 +134,7 @@ class TestWideRange:
         a[0], b[0] = a[0] + 1, b[0] + 1
         excess = a.sum() - b.sum()
         (b if excess > 0 else a)[0] += abs(excess)
-        # A guard against pivots without end, which rounding can cause: this takes a millisecond.
-        t = monge.emd(C, a, b, time_limit=5)
+        t = monge.emd(C, a, b, time_limit=HANG)
         assert t.status is monge.Status.OPTIMAL
         assert_feasible(t, C, a, b)
         assert_certified(t, C, a, b)
@@ -160,7 +171,7 @@ class TestKnown:
 
 
 class TestShapes:
-    @pytest.mark.parametrize("shape", [(500, 20000), (20000, 500)])
+    @pytest.mark.parametrize("shape", [(220, 8800), (8800, 220)])
     def test_long_rectangle(self, shape):
         rng = np.random.default_rng(1)
         n, m = shape
@@ -372,12 +383,11 @@ class TestInit:
         ["gaussians_plane", "iid_weighted", "tall", "wide", "zero_weights", "forbidden_half", "histograms_squared"],
     )
     def test_own_result(self, name):
-        p = sample(name, 400)
-        cold = monge.emd(p.cost, p.a, p.b)
-        for init in (cold, (cold.f, cold.g), [cold.f.tolist(), cold.g.tolist()]):
+        p, own = sample(name, 400), solved_cold(name, 400)
+        for init in (own, (own.f, own.g), [own.f.tolist(), own.g.tolist()]):
             warm = monge.emd(p.cost, p.a, p.b, init=init)
             assert_optimal(warm, p.cost, p.a, p.b)
-            assert warm.value == pytest.approx(cold.value, rel=1e-12, abs=0)
+            assert warm.value == pytest.approx(own.value, rel=1e-12, abs=0)
 
     def test_needs_fewer_pivots(self):
         p = sample("gaussians_plane", 800)
@@ -399,7 +409,7 @@ class TestInit:
             init = (f.round().astype(int), g.round().astype(int))
         t = monge.emd(p.cost, p.a, p.b, init=init)
         assert_optimal(t, p.cost, p.a, p.b)
-        assert t.value == pytest.approx(monge.emd(p.cost, p.a, p.b).value, rel=1e-12, abs=0)
+        assert t.value == pytest.approx(solved_cold(name).value, rel=1e-12, abs=0)
 
     @pytest.mark.parametrize("size", [1e9, 1e300])
     def test_potentials_beyond_all_costs(self, size):
@@ -416,7 +426,7 @@ class TestInit:
         # Twice, since what a warm start hands on comes from what it was handed.
         p, rng = sample(name, 400), np.random.default_rng(1)
         n, m = p.cost.shape
-        t = monge.emd(p.cost, p.a, p.b)
+        t = solved_cold(name, 400)
         for _ in range(2):
             C, a, b = np.array(p.cost, dtype=np.float64), p.a, p.b
             if change == "costs":
@@ -643,6 +653,6 @@ def test_ends_on_costs_of_all_sizes(seed):
     n, m = rng.integers(100, 300, 2)
     C = np.round(3.0 * (rng.random((n, m)) - 0.2)) * 10.0 ** rng.integers(-300, -1)
     C[rng.integers(0, n, 5), rng.integers(0, m, 5)] = -1e100
-    t = monge.emd(C, rng.dirichlet(np.ones(n)), rng.dirichlet(np.ones(m)), time_limit=20)
+    t = monge.emd(C, rng.dirichlet(np.ones(n)), rng.dirichlet(np.ones(m)), time_limit=HANG)
     assert t.converged
     assert t.gap <= 1e-12 * abs(t.value)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import math
 import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 
+import numba
 import numpy as np
 import pytest
 from cases import sample
 
 import monge
 from monge.entropic import _steps, iteration
-from monge.entropic.kernels import packed
+from monge.entropic.kernels import grid, packed
 from monge.entropic.kernels.cpu import CpuKernel
 from monge.entropic.kernels.reference import ReferenceKernel
 from monge.entropic.marginals import KL, TV, Balanced
@@ -22,42 +26,98 @@ from monge.entropic.sinkhorn import _solve
 
 HANG = 300
 
+# Warms up if nothing is compiled yet, and solves on grids.
+GRIDS = """
+import json, sys
+import numba.core.event as event, numpy as np, monge
+from monge.entropic.kernels.grid import _convolve, axis_log_sum
+from monge.entropic.warm_up import warm_up
 
-def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=HANG, env={**os.environ, **environment}
-    )
+if sys.argv[1] == "cold":
+    list(warm_up())
+found = {"bits": {}}
+with event.install_recorder("numba:compile") as compiled:
+    for sides in ((9,), (8, 9), (3, 4, 5)):
+        for eps in (0.1, 1e-3):
+            for marginals in (monge.KL(1.0), None):
+                t = monge.sinkhorn(monge.Grid(sides, spacing=0.3), eps=eps, tol=0.1, marginals=marginals)
+                t.gap, t.cost, t.plan @ np.ones(t.shape[1])
+        t.rounded().gap
+    a, b = np.random.default_rng(0).dirichlet(np.ones(600), size=2)
+    for tol in (1e-3, 1e-9):
+        answers = [monge.sinkhorn(monge.Grid((20, 30), spacing=0.1), a, b, eps=eps, tol=tol) for eps in (1e-2, 1e-3)]
+        found["bits"][tol] = [(t.f.tobytes().hex(), t.g.tobytes().hex()) for t in answers]
+    found["sum"] = float(axis_log_sum(np.zeros((1, 4)), np.zeros(4))[0, 0])
+found["loaded"] = len(_convolve.stats.cache_hits)
+found["compiled"] = sorted({str(e.data["dispatcher"]) for _, e in compiled.buffer if e.is_end})
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def processes(tmp_path_factory):
+    """What a process finds that compiles, and the next one, which shares its directory of compiled code."""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path_factory.mktemp("compiled"))}
+    found = []
+    for state in ("cold", "warm"):
+        command = [sys.executable, "-c", GRIDS, state]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=HANG, env=environment)
+        assert result.returncode == 0, result.stderr
+        found.append(json.loads(result.stdout))
+    return found
 
 
 class TestSweep:
     @pytest.mark.parametrize("single", [True, False])
     @pytest.mark.parametrize("rows", [Balanced(), KL(0.3), TV(0.1)], ids=str)
     @pytest.mark.parametrize("d", [3, 21])
-    @pytest.mark.parametrize("kind", ["matrix32", "matrix64", "sqeuclidean", "euclidean", "cityblock", "cosine"])
+    @pytest.mark.parametrize(
+        "kind",
+        [
+            "matrix32",
+            "matrix64",
+            "sqeuclidean",
+            "euclidean",
+            "cityblock",
+            "cosine",
+            ("euclidean", 1.5),
+            ("cityblock", 2.0),
+        ],
+        ids=str,
+    )
     def test_agrees_with_the_reference(self, kind, d, rows, single, monkeypatch):
         monkeypatch.setattr(packed, "_KEPT", 0)  # no matrix in the place of points
+        cost, a, b, g, specified = self.specified(kind, d, rows)
+        for eps, size, right_f, right_s in specified:
+            f, s = np.zeros(210), np.zeros(130)
+            with CpuKernel(cost, a, b, rows, 2) as kernel:
+                for _ in range(2):  # without a shift from the pass before, and with it
+                    kernel.sweep(g, eps, single, True, f, s)
+                    error = (2e-7 if single else 1e-15) * 4 * size
+                    np.testing.assert_allclose(f, right_f, atol=error, rtol=0)
+                    np.testing.assert_allclose(s, right_s, atol=2 * error, rtol=0)
+
+    @staticmethod
+    @lru_cache
+    def specified(kind, d, rows):
+        """A problem, potentials, and for each eps the size of the numbers and what a pass should make of them."""
         rng = np.random.default_rng(0)
         x, y = rng.normal(size=(210, d)) + 2.0, rng.normal(size=(130, d)) + 2.0
         matrix = ((x[:, None] - y) ** 2).sum(-1)
         cost = (
             monge.CostMatrix(matrix.astype("f4" if kind == "matrix32" else "f8"))
-            if kind.startswith("matrix")
+            if str(kind).startswith("matrix")
             else monge.PointCloud(x, y, kind)
         )
         a, b = rng.dirichlet(np.ones(210)), rng.dirichlet(np.ones(130))
         reference = ReferenceKernel(cost, a, b, rows)
         g = 0.1 * reference.scale * rng.normal(size=130)
-        for rel in (10.0, 0.1, 1e-3):
-            eps = rel * reference.scale
-            f, s, right_f, right_s = np.zeros(210), np.zeros(130), np.zeros(210), np.zeros(130)
-            reference.sweep(g, eps, single, True, right_f, right_s)
-            with CpuKernel(cost, a, b, rows, 2) as kernel:
-                for _ in range(2):  # without a shift from the pass before, and with it
-                    kernel.sweep(g, eps, single, True, f, s)
-                    size = np.abs(reference.C).max() + np.abs(g).max() + eps
-                    error = (2e-7 if single else 1e-15) * 4 * size
-                    np.testing.assert_allclose(f, right_f, atol=error, rtol=0)
-                    np.testing.assert_allclose(s, right_s, atol=2 * error, rtol=0)
+        passes = []
+        for eps in (rel * reference.scale for rel in (10.0, 0.1, 1e-3)):
+            f, s = np.zeros(210), np.zeros(130)
+            reference.sweep(g, eps, False, True, f, s)
+            passes.append((eps, np.abs(reference.C).max() + np.abs(g).max() + eps, f, s))
+        return cost, a, b, g, passes
 
     @pytest.mark.parametrize("kind", ["euclidean", ("euclidean", 1.5), "sqeuclidean"], ids=str)
     def test_products_keep_the_digits_of_close_points(self, kind, monkeypatch):
@@ -136,71 +196,43 @@ class TestSweep:
 
 
 class TestCompiled:
-    def test_only_grids_import_the_compiler(self):
-        code = (
-            "import sys, numpy as np, monge\n"
-            "x, u = np.random.default_rng(0).random((600, 3)), np.random.default_rng(1).random((600, 20))\n"
-            "for cost in ([[0.0, 1.0]] * 9, x @ x.T, monge.PointCloud(x, x), monge.PointCloud(u, u)):\n"
-            "    for marginals in (None, monge.KL(1.0), monge.TV(1.0)):\n"
-            "        t = monge.sinkhorn(cost, eps=1.0, marginals=marginals)\n"
-            "        t.gap, t.cost\n"
-            "assert 'numba' not in sys.modules\n"
-        )
-        result = run(code)
-        assert result.returncode == 0, result.stderr
-
-    def test_without_a_place_to_keep_code(self):
+    def test_without_a_place_to_keep_code(self, monkeypatch):
         # As in a package that cannot be written to, of a user without a home.
-        code = (
-            "import numba.core.caching as caching\n"
-            "getattr(caching, 'CacheImpl', getattr(caching, '_CacheImpl', None))._locator_classes = []\n"
-            "import numpy as np\n"
-            "from monge.entropic.kernels.grid import _convolve, axis_log_sum\n"
-            "print(float(axis_log_sum(np.zeros((1, 4)), np.zeros(4))[0, 0]), _convolve.stats.cache_path)\n"
-        )
-        result = run(code)
-        assert result.stdout.split() == [str(np.log(4.0)), "None"], result.stderr
+        caching = importlib.import_module("numba.core.caching")
+        kept = getattr(caching, "CacheImpl", None) or caching._CacheImpl
+        monkeypatch.setattr(kept, "_locator_classes", [])
+        spec = importlib.util.spec_from_file_location("compiled_here", grid.__file__)
+        again = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(again)
+        np.testing.assert_array_equal(again.grid_transform(monge.Grid(2), np.array([1.0, 3.0])), [-2.0, -3.0])
+        assert again._convolve.stats.cache_path is None
 
-    def test_code_is_kept_where_it_is_told(self, tmp_path):
-        code = (
-            "import numpy as np\n"
-            "from monge.entropic.kernels.grid import _convolve, axis_log_sum\n"
-            "print(float(axis_log_sum(np.zeros((1, 4)), np.zeros(4))[0, 0]), len(_convolve.stats.cache_hits))"
-        )
-        first = run(code, NUMBA_CACHE_DIR=str(tmp_path))
-        second = run(code, NUMBA_CACHE_DIR=str(tmp_path))
-        assert first.stdout.split() == [str(np.log(4.0)), "0"], first.stderr
-        assert second.stdout.split() == [str(np.log(4.0)), "1"], second.stderr
+    def test_warming_up_leaves_nothing_to_compile(self, processes):
+        # Neither to the process that did it, nor to the next one: there, all of it comes from disk.
+        assert [process["compiled"] for process in processes] == [[], []]
 
-    @pytest.mark.slow
-    @pytest.mark.parametrize("tol", [1e-3, 1e-9])
-    def test_code_that_was_loaded_gives_the_bits_of_code_that_was_compiled(self, tol, tmp_path):
-        code = (
-            "import numpy as np, monge\n"
-            "a, b = np.random.default_rng(0).dirichlet(np.ones(600), size=2)\n"
-            "for eps in (1e-2, 1e-3):\n"
-            f"    t = monge.sinkhorn(monge.Grid((20, 30), spacing=0.1), a, b, eps=eps, tol={tol})\n"
-            "    print(t.f.tobytes().hex(), t.g.tobytes().hex())\n"
-        )
-        compiled, loaded = (run(code, NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(2))
-        assert compiled.returncode == 0, compiled.stderr
-        assert compiled.stdout == loaded.stdout
+    def test_code_is_kept_where_it_is_told(self, processes):
+        assert [process["sum"] for process in processes] == [np.log(4.0)] * 2
+        assert [process["loaded"] for process in processes] == [0, 1]
 
-    @pytest.mark.slow
-    def test_code_of_other_sources_is_not_used(self, tmp_path):
+    @pytest.mark.parametrize("tol", ["0.001", "1e-09"])
+    def test_code_that_was_loaded_gives_the_bits_of_code_that_was_compiled(self, tol, processes):
+        compiled, loaded = (process["bits"][tol] for process in processes)
+        assert compiled == loaded
+
+    def test_code_of_other_sources_is_not_used(self, tmp_path, monkeypatch):
         # Numba goes by the date and the size of the file.
-        answers = []
+        monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "kept"))
+        source, answers = tmp_path / "compiled.py", []
         for number in (1, 2):
-            source = tmp_path / "compiled.py"
-            source.write_text(
-                f"from monge.entropic.kernels.jit import jit\n\n@jit\ndef answer():\n    return {number}\n"
-            )
+            text = f"from monge.entropic.kernels.jit import jit\n\n@jit\ndef answer():\n    return {number}\n"
+            source.write_text(text)
             os.utime(source, (0, 0))
-            code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.dont_write_bytecode = True\n"
-            result = run(code + "import compiled; print(compiled.answer())", NUMBA_CACHE_DIR=str(tmp_path / "kept"))
-            answers.append(result.stdout.strip())
+            module = {"__name__": "compiled"}
+            exec(compile(text, str(source), "exec"), module)
+            answers.append(module["answer"]())
         assert list(tmp_path.glob("kept/*/*.nbc"))
-        assert answers == ["1", "2"]
+        assert answers == [1, 2]
 
 
 class TestConcurrency:
@@ -217,23 +249,6 @@ class TestConcurrency:
         with ThreadPoolExecutor(6) as pool:
             for k, result in enumerate(pool.map(solve, range(24))):
                 assert result == alone[k % 2]
-
-    @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-    @pytest.mark.parametrize("layer", ["workqueue", "default"])
-    def test_survives_fork(self, layer):
-        code = (
-            "import numpy as np, monge, os, signal\n"
-            "C = np.random.default_rng(0).random((600, 600))\n"
-            "before = monge.sinkhorn(C, eps=0.05, threads=3).value\n"
-            "pid = os.fork()\n"
-            "if pid == 0:\n"
-            f"    signal.alarm({HANG // 2})\n"
-            "    os._exit(0 if monge.sinkhorn(C, eps=0.05, threads=3).value == before else 1)\n"
-            "after = monge.sinkhorn(C, eps=0.05, threads=3).value\n"
-            "print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), after == before)\n"
-        )
-        result = run(code, NUMBA_THREADING_LAYER=layer)
-        assert result.stdout.split() == ["0", "True"], result.stderr
 
 
 class TestSteps:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+import os
 import subprocess
 import sys
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +16,7 @@ import pytest
 import monge
 from monge.entropic._near import BLOCK, Bounds, Pass
 from monge.entropic.kernels.clouds import CloudKernel
+from monge.entropic.kernels.cpu import CpuKernel
 from monge.entropic.kernels.reference import ReferenceKernel
 from monge.entropic.kernels.threads import Threads
 from monge.entropic.marginals import Balanced, Marginal
@@ -56,33 +61,36 @@ def scale(cost):
 
 def good_start(cost, a, b, eps):
     """Potentials of the columns near the solution, as passes meet them."""
-    kernel = ReferenceKernel(cost, a, b, Balanced())
-    f, s = np.empty(len(a)), np.zeros(len(b))
-    now = kernel.scale
-    while True:
-        now = max(now / 4.0, eps)
-        for _ in range(6):
-            kernel.sweep(s.copy(), now, False, True, f, s)
-        if now == eps:
-            return s
+    f, s = np.zeros(len(a)), np.zeros(len(b))
+    with CpuKernel(cost, a, b, Balanced(), 1) as kernel:
+        now = kernel.scale
+        while True:
+            now = max(now / 4.0, eps)
+            for _ in range(6):
+                kernel.sweep(s.copy(), now, False, True, f, s)
+            if now == eps:
+                return s
 
 
-def started(n, m, rel):
-    """The squared distances of clouds, the weights, eps as a share of the mean cost, and a start of the columns."""
-    x, y, a, b = clouds(n, m)
-    cost = monge.PointCloud(x, y)
+@lru_cache
+def _started(n, m, rel, ground, d):
+    x, y, a, b = clouds(n, m, d)
+    cost = monge.PointCloud(x, y, ground)
     eps = rel * scale(cost)
     return cost, a, b, eps, good_start(cost, a, b, eps)
+
+
+def started(n, m, rel, ground="sqeuclidean", d=3):
+    """The costs of clouds, the weights, eps as a share of the mean cost, and a start of the columns."""
+    *problem, g = _started(n, m, rel, ground, d)
+    return *problem, g.copy()
 
 
 @pytest.mark.parametrize("single", [True, False])
 @pytest.mark.parametrize("ground", GROUNDS, ids=str)
 @pytest.mark.parametrize("lists", [0, 1, 3])
 def test_same_as_reference(ground, single, lists):
-    x, y, a, b = clouds(300, 417)
-    cost = monge.PointCloud(x, y, ground)
-    eps = 0.01 * scale(cost)
-    g = good_start(cost, a, b, eps)
+    cost, a, b, eps, g = started(300, 417, 0.01, ground)
     f, s, complete = passes(cost, a, b, eps, single, g=g, lists=lists)
     f_known, s_known = reference(cost, a, b, eps, g)
     # Each row and column may lose the fraction that is skipped, twice where lists come from a pass that skipped; single
@@ -97,10 +105,7 @@ def test_same_as_reference(ground, single, lists):
 @pytest.mark.parametrize("d", [1, 2, 3])
 @pytest.mark.parametrize(("n", "m"), [(1, 1), (1, 40), (40, 1), (15, 17), (16, 256), (33, 4097), (4099, 31)])
 def test_sizes(d, n, m):
-    x, y, a, b = clouds(n, m, d)
-    cost = monge.PointCloud(x, y)
-    eps = 0.02 * scale(cost)
-    g = good_start(cost, a, b, eps)
+    cost, a, b, eps, g = started(n, m, 0.02, d=d)
     f_known, s_known = reference(cost, a, b, eps, g)
     for lists in (0, 2):
         f, s, _ = passes(cost, a, b, eps, False, g=g, lists=lists)
@@ -158,10 +163,7 @@ def test_lists_leave_out_pairs_and_little_mass():
 @pytest.mark.parametrize("ground", ["sqeuclidean", "euclidean", ("cityblock", 1.5)], ids=str)
 @pytest.mark.parametrize("off", [-1e4, -300.0, -2.0, 2.0, 300.0, 1e4])
 def test_wrong_guesses_cost_only_time(ground, single, off):
-    x, y, a, b = clouds(200, 300)
-    cost = monge.PointCloud(x, y, ground)
-    eps = 0.01 * scale(cost)
-    g = good_start(cost, a, b, eps)
+    cost, a, b, eps, g = started(200, 300, 0.01, ground)
     f_known, s_known = reference(cost, a, b, eps, g)
     guess = f_known + off * eps * np.random.default_rng(1).random(200)
     # Single precision rounds what the guesses are wrong by; the next pass has better ones.
@@ -211,10 +213,8 @@ def test_equal_points():
 @pytest.mark.parametrize("rows", [monge.KL(0.05), monge.TV(0.05)], ids=str)
 @pytest.mark.parametrize("single", [True, False])
 def test_unbalanced_rows(rows: Marginal, single):
-    x, y, a, b = clouds(200, 300)
-    cost = monge.PointCloud(x, y)
-    eps = 0.01 * scale(cost)
-    g = good_start(cost, a, b, eps) + 0.02
+    cost, a, b, eps, g = started(200, 300, 0.01)
+    g += 0.02
     f_known, s_known = reference(cost, a, b, eps, g, rows)
     f, s, _ = passes(cost, a, b, eps, single, g=g, rows=rows, lists=0)
     assert np.abs(f - f_known).max() < 1e-4 * eps
@@ -241,23 +241,18 @@ def test_same_bits_for_any_number_of_threads(single):
             np.testing.assert_array_equal(mine, theirs)
 
 
-_BITS = """
-import hashlib, sys
-sys.path.insert(0, {tests!r})
-import monge
-from test_near import clouds, passes
-x, y, a, b = clouds(1500, 1300)
-f, s, _ = passes(monge.PointCloud(x, y), a, b, 0.002, True, lists=2)
-print(hashlib.sha256(f.tobytes() + s.tobytes()).hexdigest())
-"""
+def _bits():
+    x, y, a, b = clouds(1500, 1300)
+    f, s, _ = passes(monge.PointCloud(x, y), a, b, 0.002, True, lists=2)
+    return hashlib.sha256(f.tobytes() + s.tobytes()).hexdigest()
 
 
 def test_same_bits_in_every_process():
-    from pathlib import Path
-
-    command = [sys.executable, "-c", _BITS.format(tests=str(Path(__file__).parent))]
-    first, second = (subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(2))
-    assert first == second
+    # In this one, whose memory has seen other problems, and in a new one.
+    command = [sys.executable, "-c", "from test_near import _bits; print(_bits())"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    result = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert result.stdout.strip() == _bits(), result.stderr
 
 
 def test_columns_that_were_skipped_are_summed_again():

@@ -193,11 +193,17 @@ class TestErrors:
 
     def test_interrupt(self, bars):
         bars.on_part = lambda: signal.raise_signal(signal.SIGINT)
-        h, C = histograms(100, 64)
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
-            with pytest.raises(KeyboardInterrupt):
-                monge.pairwise(h, cost=C, progress=True)
+            for count in (100, 200, 400):  # until the core takes long enough to tell of a part
+                bars.clear()
+                h, C = histograms(count, 64)
+                try:
+                    monge.pairwise(h, cost=C, progress=True)
+                except KeyboardInterrupt:
+                    break
+            else:
+                pytest.fail("the bar was never told of a part")
         finally:
             signal.signal(signal.SIGINT, before)
         assert [bar.n < bar.total for bar in bars] == [True]

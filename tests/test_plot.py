@@ -1,8 +1,5 @@
 """Pictures of plans: what is drawn, where, and that nothing global is touched."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
@@ -91,14 +88,3 @@ class TestColorTransfer:
     def test_greys_have_no_hue(self, tmp_path):
         grey = np.full((3, 3, 3), 100, np.uint8)
         plot.color_transfer(grey, grey, transfer_colors(grey, grey)).savefig(tmp_path / "plan.png")
-
-
-def test_only_plot_imports_matplotlib():
-    heavy = {"matplotlib", "PIL", "skimage", "tqdm"}
-    code = f"import monge, monge.__main__, sys; print(sorted({heavy} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
-
-
-def test_plot_leaves_pyplot_alone():
-    code = "import monge.plot, sys; print('matplotlib.pyplot' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"

@@ -10,6 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from oracle import assert_certified, assert_feasible, assert_optimal
+from scipy.sparse import coo_array, csr_array
+from scipy.sparse.csgraph import maximum_flow
 
 import monge
 
@@ -49,30 +51,34 @@ def close(x, y, C, a):
     assert abs(x - y) <= 1e-14 * (1.0 + np.abs(C).max()) * a.sum()
 
 
-@given(problems())
-def test_optimal(problem):
-    C, a, b = problem
-    assert_optimal(monge.emd(C, a, b), C, a, b)
-
-
-@given(problems(forbidden=True))
+@given(problems(forbidden=True), st.data())
 @settings(max_examples=300)
-def test_optimal_or_infeasible(problem):
+def test_optimal_or_infeasible(problem, data):
     # Infeasible exactly if some rows hold more than the columns they reach can take: max flow < total (Hall, Gale).
-    from scipy.sparse import csr_array
-    from scipy.sparse.csgraph import maximum_flow
-
+    # The same of the stored entries alone, and with a place cut into two at the same cost.
     C, a, b = problem
     n, m = C.shape
     capacity = np.zeros((n + m + 2, n + m + 2), dtype=np.int32)
     capacity[0, 1 : n + 1], capacity[n + 1 : n + m + 1, n + m + 1] = a, b
     capacity[1 : n + 1, n + 1 : n + m + 1] = np.where(np.isfinite(C), int(a.sum()), 0)
     feasible = maximum_flow(csr_array(capacity), 0, n + m + 1).flow_value == a.sum()
+    i = data.draw(st.integers(0, len(a) - 1))
+    share = data.draw(st.sampled_from([0.0, 0.25, 0.5, 1.0]))
+    split, C_split = np.append(a, a[i] * (1 - share)), np.vstack([C, C[i]])
+    split[i] *= share
+    rows, cols = np.nonzero(np.isfinite(C))
+    stored = coo_array((C[rows, cols], (rows, cols)), shape=C.shape)
     if feasible:
-        assert_optimal(monge.emd(C, a, b), C, a, b)
+        t = monge.emd(C, a, b)
+        for of in (t, monge.emd(stored, a, b)):
+            assert_optimal(of, C, a, b)
+            close(of.value, t.value, C[np.isfinite(C)], a)
+        close(value(C_split, split, b), t.value, C[np.isfinite(C)], a)
+        close(value(C_split.T, b, split), t.value, C[np.isfinite(C)], a)
     else:
-        with pytest.raises(monge.InfeasibleError):
-            monge.emd(C, a, b)
+        for args in ((C, a, b), (stored, a, b), (C_split, split, b), (C_split.T, b, split)):
+            with pytest.raises(monge.InfeasibleError):
+                monge.emd(*args)
 
 
 @given(
@@ -89,113 +95,97 @@ def test_any_matrix(C):
     assert_optimal(monge.emd(C), C)
 
 
-@given(problems(), st.randoms(use_true_random=False))
-def test_permuted(problem, random):
+# What is true of a problem and of what becomes of it; each is told the value, and makes its own changes.
+PROPERTIES = []
+
+
+def true_of_all(check):
+    PROPERTIES.append(check)
+    return check
+
+
+@given(problems(), st.integers(0, 2**32 - 1))
+def test_properties(problem, seed):
     C, a, b = problem
-    rows, cols = list(range(len(a))), list(range(len(b)))
-    random.shuffle(rows)
-    random.shuffle(cols)
-    close(value(C[np.ix_(rows, cols)], a[rows], b[cols]), value(C, a, b), C, a)
+    t = monge.emd(C, a, b)
+    assert_optimal(t, C, a, b)
+    for check in PROPERTIES:
+        check(C, a, b, t.value, np.random.default_rng(seed))
 
 
-@given(problems())
-def test_transposed(problem):
-    C, a, b = problem
-    close(value(C.T, b, a), value(C, a, b), C, a)
-    close(value(np.ascontiguousarray(C.T), b, a), value(C, a, b), C, a)
+@true_of_all
+def permuted(C, a, b, best, rng):
+    rows, cols = rng.permutation(len(a)), rng.permutation(len(b))
+    close(value(C[np.ix_(rows, cols)], a[rows], b[cols]), best, C, a)
 
 
-@given(problems(), st.sampled_from([2.0**-90, 1 / 3, 7.0, 2.0**90]))
-def test_cost_scaled(problem, factor):
-    C, a, b = problem
-    close(value(C * factor, a, b) / factor, value(C, a, b), C, a)
+@true_of_all
+def transposed(C, a, b, best, rng):
+    close(value(C.T, b, a), best, C, a)
+    close(value(np.ascontiguousarray(C.T), b, a), best, C, a)
 
 
-@given(problems(), st.sampled_from([2.0**-40, 1 / 3, 7.0, 2.0**40]))
-def test_mass_scaled(problem, factor):
-    C, a, b = problem
-    close(value(C, a * factor, b * factor) / factor, value(C, a, b), C, a)
+@true_of_all
+def cost_scaled(C, a, b, best, rng):
+    factor = rng.choice([2.0**-90, 1 / 3, 7.0, 2.0**90])
+    close(value(C * factor, a, b) / factor, best, C, a)
 
 
-@given(problems(), st.data())
-def test_shifted(problem, data):
+@true_of_all
+def mass_scaled(C, a, b, best, rng):
+    factor = rng.choice([2.0**-40, 1 / 3, 7.0, 2.0**40])
+    close(value(C, a * factor, b * factor) / factor, best, C, a)
+
+
+@true_of_all
+def shifted(C, a, b, best, rng):
     # <P, C + u 1' + 1 v'> = <P, C> + a.u + b.v for every plan.
-    C, a, b = problem
-    u = data.draw(hnp.arrays(np.float64, len(a), elements=TIED))
-    v = data.draw(hnp.arrays(np.float64, len(b), elements=TIED))
-    shifted = C + u[:, np.newaxis] + v
-    close(value(shifted, a, b), value(C, a, b) + a @ u + b @ v, np.abs(C).max() + 8.0, a)
+    u, v = (rng.integers(-4, 5, size).astype(float) for size in C.shape)
+    close(value(C + u[:, np.newaxis] + v, a, b), best + a @ u + b @ v, np.abs(C).max() + 8.0, a)
 
 
-@given(problems(forbidden=True), st.data())
-def test_split(problem, data):
-    # A place cut into two at the same cost is the same place: together again, the value has not changed.
-    C, a, b = problem
-    i = data.draw(st.integers(0, len(a) - 1))
-    share = data.draw(st.sampled_from([0.0, 0.25, 0.5, 1.0]))
-    split = np.append(a, a[i] * (1 - share))
-    split[i] *= share
-    try:
-        whole = value(C, a, b)
-    except monge.InfeasibleError:
-        with pytest.raises(monge.InfeasibleError):
-            value(np.vstack([C, C[i]]), split, b)
-        return
-    finite = C[np.isfinite(C)]
-    close(value(np.vstack([C, C[i]]), split, b), whole, finite, a)
-    close(value(np.vstack([C, C[i]]).T, b, split), whole, finite, a)
-
-
-@given(problems(), st.data())
-def test_padded(problem, data):
+@true_of_all
+def padded(C, a, b, best, rng):
     # Places without mass change nothing, whatever they cost.
-    C, a, b = problem
     n, m = C.shape
-    padded = data.draw(hnp.arrays(np.float64, (n + 3, m + 2), elements=TIED | st.sampled_from([np.inf, -1e6, 1e6])))
-    rows = sorted(data.draw(st.sets(st.integers(0, n + 2), min_size=n, max_size=n)))
-    cols = sorted(data.draw(st.sets(st.integers(0, m + 1), min_size=m, max_size=m)))
-    padded[np.ix_(rows, cols)] = C
+    wide = rng.choice([*range(-4, 5), np.inf, -1e6, 1e6], size=(n + 3, m + 2))
+    rows, cols = (np.sort(rng.choice(more, less, replace=False)) for more, less in ((n + 3, n), (m + 2, m)))
+    wide[np.ix_(rows, cols)] = C
     wide_a, wide_b = np.zeros(n + 3), np.zeros(m + 2)
     wide_a[rows], wide_b[cols] = a, b
-    t = monge.emd(padded, wide_a, wide_b)
-    close(t.value, value(C, a, b), C, a)
-    assert_optimal(t, padded, wide_a, wide_b)
+    t = monge.emd(wide, wide_a, wide_b)
+    close(t.value, best, C, a)
+    assert_optimal(t, wide, wide_a, wide_b)
 
 
-@given(problems(), st.data())
-def test_monotone_in_the_cost(problem, data):
-    C, a, b = problem
-    more = data.draw(hnp.arrays(np.float64, C.shape, elements=st.sampled_from([0.0, 0.0, 1.0, 5.0])))
-    lower, upper = value(C, a, b), value(C + more, a, b)
+@true_of_all
+def monotone_in_the_cost(C, a, b, best, rng):
+    more = rng.choice([0.0, 0.0, 1.0, 5.0], size=C.shape)
+    upper = value(C + more, a, b)
     rounding = 1e-14 * (6.0 + np.abs(C).max()) * a.sum()
-    assert lower <= upper + rounding
-    assert upper <= lower + more.max() * a.sum() + rounding
+    assert best <= upper + rounding
+    assert upper <= best + more.max() * a.sum() + rounding
 
 
-@given(problems())
-def test_no_better_than_any_plan(problem):
+@true_of_all
+def no_better_than_any_plan(C, a, b, best, rng):
     # The product plan is a plan.
-    C, a, b = problem
     product = np.outer(a, b) / a.sum()
-    assert value(C, a, b) <= (product * C).sum() + 1e-14 * (1.0 + np.abs(C).max()) * a.sum() * C.size
+    assert best <= (product * C).sum() + 1e-14 * (1.0 + np.abs(C).max()) * a.sum() * C.size
 
 
-@given(problems(), st.data())
-def test_any_start(problem, data):
-    C, a, b = problem
-    f = data.draw(hnp.arrays(np.float64, len(a), elements=SMOOTH))
-    g = data.draw(hnp.arrays(np.float64, len(b), elements=SMOOTH))
+@true_of_all
+def solved_from_any_start(C, a, b, best, rng):
+    f, g = (rng.uniform(-100.0, 100.0, size).round(6) for size in C.shape)
     assert_optimal(monge.emd(C, a, b, init=(f, g)), C, a, b)
 
 
-@given(problems())
-def test_stopped(problem):
-    C, a, b = problem
+@true_of_all
+def bounded_when_stopped(C, a, b, best, rng):
     with pytest.warns(monge.ConvergenceWarning):
         t = monge.emd(C, a, b, time_limit=0)
     assert_feasible(t, C, a, b)
     assert_certified(t, C, a, b)
-    best = value(C, a, b)
     rounding = 1e-14 * (1.0 + np.abs(C).max()) * a.sum()
     assert t.value - t.gap <= best + rounding
     assert best <= t.value + rounding
@@ -208,32 +198,21 @@ POINTS = st.integers(1, 3).flatmap(
 )
 
 
-@given(POINTS, st.sampled_from([1.0, 1.5, 2.0, 4.0]))
-def test_wasserstein_is_a_metric(clouds, p):
+@given(POINTS, st.sampled_from([1.0, 1.5, 2.0, 4.0]), hnp.arrays(np.float64, 3, elements=SMOOTH))
+def test_wasserstein(clouds, p, shift):
     x, y, z = clouds
+    # A metric. The p-th root magnifies rounding near zero: distances below 1e-3 of the coordinates' size of 100 are
+    # rounding for p = 4.
     xy, yz, xz = (monge.wasserstein(*pair, p=p) for pair in ((x, y), (y, z), (x, z)))
-    # The p-th root magnifies rounding near zero: distances below 1e-3 of the coordinates' size of 100 are rounding
-    # for p = 4.
     rounding = 100 * 1e-14 ** (1 / p) if min(xy, yz, xz) < 1e-2 else 1e-10
     assert xz <= xy + yz + rounding
     assert monge.wasserstein(y, x, p=p) == pytest.approx(xy, rel=1e-12, abs=rounding)
     assert monge.wasserstein(x, x, p=p) == 0.0
-
-
-@given(POINTS)
-def test_wasserstein_grows_with_p(clouds):
-    # Jensen's inequality.
-    x, y, _ = clouds
-    distances = [monge.wasserstein(x, y, p=p) for p in (1.0, 2.0, 3.0)]
-    for smaller, larger in pairwise(distances):
+    # It grows with p, by Jensen's inequality.
+    for smaller, larger in pairwise([monge.wasserstein(x, y, p=q) for q in (1.0, 2.0, 3.0)]):
         assert smaller <= larger * (1 + 1e-12) + 1e-13
-
-
-@given(POINTS, hnp.arrays(np.float64, 3, elements=SMOOTH))
-def test_wasserstein_of_a_shift(clouds, shift):
-    x, _, _ = clouds
-    shift = shift[: x.shape[1]]
     # Coordinates of up to 200 are added with a rounding of 1e-13 in all.
+    shift = shift[: x.shape[1]]
     assert monge.wasserstein(x, x + shift) == pytest.approx(np.linalg.norm(shift), rel=1e-9, abs=1e-12)
 
 

@@ -55,7 +55,6 @@ def assert_rounded(G, P, a, b, total=1.0):
     assert np.abs(G - P).sum() <= 2.0 * wrong + rounding
 
 
-@pytest.mark.parametrize("form", FORMS)
 @given(
     n=st.integers(1, 12),
     m=st.integers(1, 12),
@@ -64,12 +63,13 @@ def assert_rounded(G, P, a, b, total=1.0):
     total=st.sampled_from([1e-6, 1.0, 300.0]),
     seed=st.integers(0, 2**32),
 )
-def test_any_masses_to_any_marginals(form, n, m, zeros, scale, total, seed):
+def test_any_masses_to_any_marginals(n, m, zeros, scale, total, seed):
     rng = np.random.default_rng(seed)
     P = scale * rng.random((n, m)) * (rng.random((n, m)) >= zeros)
     a, b = (rng.random(size) * (rng.random(size) >= zeros) + 1e-3 * (np.arange(size) == 0) for size in (n, m))
     a, b = a * (total / a.sum()), b * (total / b.sum())
-    assert_rounded(dense(monge.round_plan(FORMS[form](P), a, b)), P, a, b)
+    for form in FORMS.values():
+        assert_rounded(dense(monge.round_plan(form(P), a, b)), P, a, b)
 
 
 @pytest.mark.parametrize("form", FORMS)

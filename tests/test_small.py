@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
-from entropic_cases import assert_solved, dense
+from entropic_cases import assert_solved, dense, small_values
+from stopping import from_core, needs_alarm, ticking
 
 import monge
+from monge.entropic import _small
 
 
 def random_problem(seed):
@@ -88,41 +91,24 @@ def test_batch_of_small_and_large(monkeypatch):
 
 @pytest.mark.parametrize("isa", ["baseline", "avx2"])
 def test_instruction_sets_agree(isa):
-    code = (
-        "import numpy as np, monge\n"
-        "C = np.random.default_rng(0).random((30, 45))\n"
-        "for eps in (0.1, 0.01, 1e-4): print(monge.sinkhorn(C, eps=eps, tol=1e-10).value)\n"
-    )
-    values = [
-        np.array(
-            subprocess.run(
-                [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300, env=environment
-            ).stdout.split(),
-            dtype=float,
-        )
-        for environment in (dict(os.environ), {**os.environ, "MONGE_SIMD": isa})
-    ]
-    np.testing.assert_allclose(*values, rtol=1e-12)
+    code = "from entropic_cases import small_values; print(*small_values())"
+    environment = {**os.environ, "MONGE_SIMD": isa, "PYTHONPATH": str(Path(__file__).parent)}
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, env=environment)
+    assert result.returncode == 0, result.stderr
+    np.testing.assert_allclose([float(value) for value in result.stdout.split()], small_values(), rtol=1e-12)
 
 
+@needs_alarm
 @pytest.mark.parametrize(("n", "options"), [(200, {"eps": 0.1, "tol": 1e-300}), (900, {"eps": 1e-4, "tol": 1e-15})])
 def test_interrupt(n, options):
-    # An alarm stands for Ctrl-C: the core asks now and then.
-    signal = pytest.importorskip("signal")
-    if not hasattr(signal, "setitimer"):
-        pytest.skip("needs an alarm")
+    # The core looks for signals after so many sums and products: 50 times in the second one, and the first has no end.
+    def arrived(k):
+        if k == 3:
+            raise KeyboardInterrupt
 
-    def ring(*_):
-        raise KeyboardInterrupt
-
-    old = signal.signal(signal.SIGALRM, ring)
-    try:
-        signal.setitimer(signal.ITIMER_REAL, 0.2)
-        with pytest.raises(KeyboardInterrupt):
-            monge.sinkhorn(np.random.default_rng(0).random((n, n)), max_iter=10**12, **options)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
-        signal.signal(signal.SIGALRM, old)
+    with pytest.raises(KeyboardInterrupt) as caught, ticking(_small, "solve", arrived):
+        monge.sinkhorn(np.random.default_rng(0).random((n, n)), max_iter=10**12, **options)
+    assert from_core(caught.value)
 
 
 @pytest.mark.parametrize("total", [1.0, 3.0])

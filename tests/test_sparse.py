@@ -5,11 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import given, settings
 from oracle import assert_certified, assert_feasible, assert_optimal
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 from scipy.spatial import cKDTree
-from test_properties import problems
 
 import monge
 from monge.problem.costs import is_sparse
@@ -37,21 +35,6 @@ def filled(S):
     coo = S.tocoo()
     C[coo.row, coo.col] = coo.data
     return C
-
-
-@given(problems(forbidden=True))
-@settings(max_examples=300)
-def test_as_the_full_matrix(problem):
-    C, a, b = problem
-    try:
-        expected = monge.emd(C, a, b)
-    except monge.InfeasibleError:
-        with pytest.raises(monge.InfeasibleError):
-            monge.emd(sparse(C), a, b)
-        return
-    t = monge.emd(sparse(C), a, b)
-    assert_optimal(t, C, a, b)
-    assert t.value == pytest.approx(expected.value, rel=1e-13, abs=1e-13 * (1.0 + np.abs(C[np.isfinite(C)]).max()))
 
 
 @pytest.mark.parametrize("shape", [(400, 400), (400, 650), (650, 400), (300, 3000), (3000, 300)])

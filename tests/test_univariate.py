@@ -313,8 +313,9 @@ class TestInputs:
         assert monge.wasserstein_1d([0.0], [y], p=p) == pytest.approx(y)
 
 
-def repeat(call, seconds):
-    """Until something stops it; at the latest when the seconds are over, which is a guard against hanging."""
+def repeat(timer, call, seconds):
+    """Until the timer stops it; at the latest when the seconds are over, which is a guard against hanging."""
+    timer.start()
     give_up = time.monotonic() + seconds
     while time.monotonic() < give_up:
         call()
@@ -341,10 +342,9 @@ class TestMachine:
         # In the background of a shell, SIGINT is ignored until a handler is set.
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
         timer = threading.Timer(0.15, os.kill, (os.getpid(), signal.SIGINT))
-        timer.start()
         try:
             with pytest.raises(KeyboardInterrupt):
-                repeat(lambda: monge.emd_1d(x, y, a, a[::-1], p=1.5, period=1.0, threads=threads), 60.0)
+                repeat(timer, lambda: monge.emd_1d(x, y, a, a[::-1], p=1.5, period=1.0, threads=threads), 60.0)
         finally:
             timer.join()
             signal.signal(signal.SIGINT, before)

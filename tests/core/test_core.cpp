@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cfloat>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -15,6 +16,7 @@
 #include <numeric>
 #include <random>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -379,23 +381,37 @@ void stopping() {
     none.time_limit = 0.0;
     CHECK(solve(forbidden, none).status == Status::no_plan_yet);
 
+    where = "cancelled";
+    const std::atomic<bool> cancelled{true};
+    Options by_another;
+    by_another.cancelled = &cancelled;
+    for (const std::size_t n : {20, 400}) {
+        const auto in = make<double>(Kind::plane, n, n, false, 8);
+        CHECK(solve(in, by_another).status == Status::interrupted);
+    }
+
     where = "interrupt";
     struct Calls {
-        int count = 0, stop_at;
+        int count, stop_at;
     };
-    // Long enough to be polled a few times on any machine: 20 times a second.
-    const auto in = make<float>(Kind::plane, 4000, 4000, false, 8);
     for (const int stop_at : {1, 2}) {
         Calls calls{0, stop_at};
         Options options;
         options.threads = stop_at;
         options.context = &calls;
+        // Polled when 50 ms are over since the last time: a poll that takes them itself is followed by the next.
         options.poll = [](void* context, const monge::Progress& progress) {
             auto& calls = *static_cast<Calls*>(context);
+            std::this_thread::sleep_for(std::chrono::milliseconds(60));
             return progress.pivots >= 0 && progress.sweeps >= 0 && ++calls.count == calls.stop_at;
         };
-        const Solution s = solve(in, options);
-        CHECK(s.status == Status::interrupted);
+        // The first poll needs a solve that takes so long by itself: on any machine, some size does.
+        Status status = Status::optimal;
+        for (std::size_t n = 2000; calls.count < stop_at && n <= 16000; n *= 2) {
+            calls.count = 0;
+            status = solve(make<float>(Kind::plane, n, n, false, 8), options).status;
+        }
+        CHECK(status == Status::interrupted);
         CHECK(calls.count == stop_at);  // and not once more
     }
 }
