@@ -45,7 +45,7 @@ struct Lanes<float> {
     typedef std::uint32_t Bits;
     static constexpr int exponent_bits = 8;
     static constexpr float root_of_half = 0.70710678f;
-    static constexpr float least = 0x1p-126f;  // normal number
+    static constexpr float least = 0x1p-126f;        // normal number
 };
 
 template <>
@@ -256,10 +256,10 @@ struct Exponent {
     }
 };
 
-/// x^exponent = 2^(exponent log2 x) for finite x >= 0 and a positive exponent. Numbers below the normal ones count as zero;
-/// powers beyond the largest number are infinite. The whole part of the logarithm, which may be large, is not rounded, so
-/// that the relative error is 1.5 + 1.2 exponent halves of a unit in the last place, or less (fused operations; else 0.5
-/// more), and for x <= 1 that of one beside the others two of them.
+/// x^exponent = 2^(exponent log2 x), for finite x >= 0 and a positive exponent. Numbers below the normal ones count as zero;
+/// powers beyond the largest number are infinite. Only the part of the logarithm after the point is rounded, however large
+/// the whole one is: the relative error is at most 1.5 + 1.2 exponent (2 + 1.2 exponent without fused operations) halves of a
+/// unit in the last place, and for x <= 1 the error is at most two such halves of the number one.
 template <class T>
 inline Vector<T> raised(Vector<T> x, const Exponent<T>& exponent) {
     typedef Lanes<T> L;
@@ -269,8 +269,9 @@ inline Vector<T> raised(Vector<T> x, const Exponent<T>& exponent) {
     Vector<T> p = spread<T>(T(Lanes<double>::p[L::exact_degree]));
 #pragma GCC unroll 16
     for (int k = L::exact_degree - 1; k >= 0; --k) p = T(Lanes<double>::p[k]) + r * p;
-    typedef typename L::Whole Whole;
-    p = (Vector<T>)((Whole)p + ((Whole)shifted << L::mantissa));
+    // Without signs, as out of range these wrap around.
+    typedef typename L::Bits Bits __attribute__((vector_size(vector_bytes)));
+    p = (Vector<T>)((Bits)p + ((Bits)shifted << L::mantissa));
     p = t < 2 - L::low ? p : spread<T>(T(__builtin_huge_val()));
     const Vector<T> none = {};
     p = t < L::low ? none : p;
