@@ -31,7 +31,7 @@ constexpr std::size_t long_list = 32;          // arcs per row to polish on
 constexpr std::size_t smallest_polish = 256;   // rows; below it pivots are cheaper
 constexpr int polish_stages = 4, polish_steps = 5;
 constexpr double polished = 0.15;              // keep the polish if its column error came below this
-constexpr double settled_by = 10.0;            // eps from a row's cheapest column to the next one: it will not change again
+constexpr double settled_by = 10.0;            // eps from a row's cheapest column to the next: it will not change
 
 /// u_i = min_j c_ij - v_j, then v_j = min_i c_ij - u_i, over places. Feasible whatever v was.
 template <class Arcs>

@@ -256,10 +256,10 @@ struct Exponent {
     }
 };
 
-/// x^exponent = 2^(exponent log2 x), for finite x >= 0 and a positive exponent. Numbers below the normal ones count as zero;
-/// powers beyond the largest number are infinite. Only the part of the logarithm after the point is rounded, however large
-/// the whole one is: the relative error is at most 1.5 + 1.2 exponent (2 + 1.2 exponent without fused operations) halves of a
-/// unit in the last place, and for x <= 1 the error is at most two such halves of the number one.
+/// x^exponent = 2^(exponent log2 x), for finite x >= 0 and a positive exponent. Numbers below the normal ones count as
+/// zero; powers beyond the largest number are infinite. Of the logarithm only the part after the point is rounded: the
+/// relative error is at most 1.5 + 1.2 exponent (with 2 for 1.5 without fused operations) halves of a unit in the last
+/// place, and for x <= 1 the error is at most two such halves of the number one.
 template <class T>
 inline Vector<T> raised(Vector<T> x, const Exponent<T>& exponent) {
     typedef Lanes<T> L;
