@@ -47,7 +47,7 @@ inline Vector<double> load_some(const double* p, size_t count, double rest) {
 /// Ground costs of differences.
 template <class T, NearGround ground>
 struct Metric {
-    double exponent;
+    Exponent<T> exponent;  // of a sum of magnitudes, or of squares
 
     /// t - cost.
     inline Vector<T> below(Vector<T> t, Vector<T> u, Vector<T> v, Vector<T> w) const {
@@ -59,37 +59,25 @@ struct Metric {
         }
         if (ground == NearGround::cityblock || ground == NearGround::cityblock_power) {
             const Vector<T> sum = magnitude<T>(u) + magnitude<T>(v) + magnitude<T>(w);
-            return t - (ground == NearGround::cityblock ? sum : raised(sum, exponent));
+            return t - (ground == NearGround::cityblock ? sum : raised<T>(sum, exponent));
         }
         const Vector<T> square = u * u + v * v + w * w;
-        return t - (ground == NearGround::euclidean ? (Vector<T>)roots(square) : raised(square, 0.5 * exponent));
-    }
-
-    /// In double precision: what is left of costs after potentials may be small.
-    static inline Vector<T> raised(Vector<T> x, double to) {
-        T each[width<T>];
-        store(each, x);
-        for (size_t l = 0; l < width<T>; l += width<double>) {
-            const Vector<double> at = load<double>(each + l), y = power<double>(to * logarithm(at));
-            double some[width<double>];
-            store(some, at > 0.0 ? y : Vector<double>{});
-            for (size_t k = 0; k < width<double>; ++k) each[l + k] = static_cast<T>(some[k]);
-        }
-        return load<T>(each);
+        return t - (ground == NearGround::euclidean ? (Vector<T>)roots(square) : raised<T>(square, exponent));
     }
 };
 
 /// Calls `use` with the metric of a pass.
 template <class T, class Use>
 inline auto with_metric(const NearPass& pass, Use use) {
+    const Exponent<T> of_sum(pass.exponent), of_square(0.5 * pass.exponent);
     switch (pass.ground) {
-        case NearGround::square: return use(Metric<T, NearGround::square>{pass.exponent});
-        case NearGround::euclidean: return use(Metric<T, NearGround::euclidean>{pass.exponent});
-        case NearGround::cityblock: return use(Metric<T, NearGround::cityblock>{pass.exponent});
-        case NearGround::euclidean_power: return use(Metric<T, NearGround::euclidean_power>{pass.exponent});
+        case NearGround::square: return use(Metric<T, NearGround::square>{of_square});
+        case NearGround::euclidean: return use(Metric<T, NearGround::euclidean>{of_square});
+        case NearGround::cityblock: return use(Metric<T, NearGround::cityblock>{of_sum});
+        case NearGround::euclidean_power: return use(Metric<T, NearGround::euclidean_power>{of_square});
         case NearGround::cityblock_power: break;
     }
-    return use(Metric<T, NearGround::cityblock_power>{pass.exponent});
+    return use(Metric<T, NearGround::cityblock_power>{of_sum});
 }
 
 /// An odd number of vectors, and some more that the last run may write to: arrays next to each other then do not share

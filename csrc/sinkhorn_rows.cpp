@@ -77,7 +77,7 @@ struct Points {
     const T* x;
     const T* y;
     size_t d;
-    T exponent;
+    Exponent<T> exponent;
 
     typedef const T* Row;
     inline Row row(size_t i) const { return x + i * d; }
@@ -96,7 +96,7 @@ struct Points {
                 for (size_t v = 0; v < wide; ++v) add(&c.at[r][v], at[v], here);
             }
         }
-        if (exponent == T(1)) return c;
+        if (exponent.all == T(1)) return c;
         if (distance == Distance::product) restore(&c, rows, columns);
         for (size_t r = 0; r < tall; ++r)
             for (size_t v = 0; v < wide; ++v) raise(&c.at[r][v]);
@@ -113,13 +113,8 @@ struct Points {
     }
 
     inline void raise(Vector<T>* c) const {
-        T each[width<T>];
-        store(each, larger(*c, Vector<T>{}));
-        if (exponent == T(0.5))
-            for (T& one : each) one = root(one);
-        else
-            for (T& one : each) one = static_cast<T>(pow(static_cast<double>(one), static_cast<double>(exponent)));
-        *c = load<T>(each);
+        *c = larger(*c, Vector<T>{});  // products may leave less than zero
+        *c = exponent.all == T(0.5) ? (Vector<T>)roots(*c) : raised<T>(*c, exponent);
     }
 
     /// Distances anew, from differences, where products lost digits of one of them.
@@ -282,7 +277,7 @@ template <class T, class Use>
 inline void with_source(const Costs<T>& costs, size_t m, Use use) {
     if (costs.floats != nullptr) return use(Matrix<T, float>{costs.floats, costs.stride, m});
     if (costs.doubles != nullptr) return use(Matrix<T, double>{costs.doubles, costs.stride, m});
-    const T exponent = static_cast<T>(costs.exponent);
+    const Exponent<T> exponent(costs.exponent);
     switch (costs.distance) {
         case Distance::euclidean: return use(Points<T, Distance::euclidean>{costs.x, costs.y, costs.d, exponent});
         case Distance::cityblock: return use(Points<T, Distance::cityblock>{costs.x, costs.y, costs.d, exponent});

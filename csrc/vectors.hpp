@@ -2,7 +2,10 @@
 // that are compiled once per instruction set, with MONGE_ISA naming it: all is local to them.
 #pragma once
 
+#include <string.h>
+
 #include <cstddef>
+#include <cstdint>
 #if defined(__AVX__)
 #include <immintrin.h>
 #endif
@@ -18,6 +21,8 @@ namespace monge {
 namespace {
 
 using std::size_t;
+
+constexpr double log2_of_e = 1.4426950408889634;
 
 template <class T>
 struct Lanes;
@@ -35,6 +40,12 @@ struct Lanes<float> {
     // The same for 0 <= r <= 1.
     static constexpr float q[degree + 1] = {0.9999998983500242f, 0.693154489663234f,   0.2401418182014274f,
                                             0.0558603370772849f, 0.00894959042329524f, 0.00189375405822031f};
+    // For `raised`. So many of the coefficients for double precision, and terms of the logarithm, leave 5e-9.
+    static constexpr int exact_degree = 7, last_term = 9;
+    typedef std::uint32_t Bits;
+    static constexpr int exponent_bits = 8;
+    static constexpr float root_of_half = 0.70710678f;
+    static constexpr float least = 0x1p-126f;        // normal number
 };
 
 template <>
@@ -53,6 +64,11 @@ struct Lanes<double> {
         1.0, 0.6931471805599465, 0.24022650695904277, 0.0555041086659012, 0.00961812909724503, 0.00133335587349195,
         0.0001540350928370369, 1.5253231141364262e-05, 1.320769749209033e-06, 1.0258188854184174e-07,
         6.538608553499254e-09, 6.301478117433779e-10};
+    static constexpr int exact_degree = degree, last_term = 23;
+    typedef std::uint64_t Bits;
+    static constexpr int exponent_bits = 11;
+    static constexpr double root_of_half = 0.7071067811865476;
+    static constexpr double least = 0x1p-1022;
 };
 
 template <class T>
@@ -197,19 +213,69 @@ inline Vector<T> rough_power(Vector<T> t) {
 #endif
 }
 
-/// log2 x for normal numbers: x = 2^k z with z from sqrt(1/2) to sqrt(2), and log z = 2 artanh s, s = (z - 1) / (z + 1).
-/// Finite for zero.
-inline Vector<double> logarithm(Vector<double> x) {
-    typedef Lanes<double>::Whole Whole;
-    const Whole half = Whole{} + 0x3fe6a09e667f3bcdLL;  // the bits of sqrt(1/2)
-    const Whole k = ((Whole)x - half) >> Lanes<double>::mantissa;
-    const Vector<double> z = (Vector<double>)((Whole)x - (k << Lanes<double>::mantissa));
-    const Vector<double> s = (z - 1.0) / (z + 1.0), square = s * s;
-    Vector<double> p = spread(1.0 / 23.0);
+/// log2 x = whole + log2(e) part, |part| <= log(2) / 2, for normal numbers; finite for zero.
+template <class T>
+struct SplitLogarithm {
+    Vector<T> whole, part;
+};
+
+/// x = 2^k z with z from sqrt(1/2) to sqrt(2), and log z = 2 artanh(s / 2), s = 2 (z - 1) / (z + 1).
+template <class T>
+inline SplitLogarithm<T> split_logarithm(Vector<T> x) {
+    typedef Lanes<T> L;
+    typedef typename L::Whole Whole;
+    const Whole k = ((Whole)x - (Whole)spread<T>(L::root_of_half)) >> L::mantissa;
+    const Vector<T> z = (Vector<T>)((Whole)x - (k << L::mantissa));
+    const Vector<T> s = (T(2) * z - T(2)) / (z + T(1)), square = s * s;
+    Vector<T> p = spread<T>(T(1) / (L::last_term << (L::last_term - 1)));
 #pragma GCC unroll 16
-    for (int term = 21; term >= 3; term -= 2) p = 1.0 / term + square * p;
-    const double twice = 2.8853900817779268;  // 2 / log 2
-    return __builtin_convertvector(k, Vector<double>) + twice * (s + s * square * p);
+    for (int term = L::last_term - 2; term >= 3; term -= 2) p = T(1) / (term << (term - 1)) + square * p;
+    return {__builtin_convertvector(k, Vector<T>), s + s * (square * p)};
+}
+
+/// log2 x for normal numbers. Finite for zero.
+inline Vector<double> logarithm(Vector<double> x) {
+    const SplitLogarithm<double> log = split_logarithm<double>(x);
+    return log.whole + log2_of_e * log.part;
+}
+
+/// The exponent of `raised`: `high` has so few digits that its products with whole logarithms are exact.
+template <class T>
+struct Exponent {
+    T all, high, low, of_part;
+
+    explicit Exponent(double exponent) {
+        if (!(exponent < 1e30)) exponent = 1e30;  // the same to all digits, and in range
+        all = static_cast<T>(exponent);
+        typename Lanes<T>::Bits bits;
+        memcpy(&bits, &all, sizeof bits);
+        bits &= ~((typename Lanes<T>::Bits(1) << Lanes<T>::exponent_bits) - 1);
+        memcpy(&high, &bits, sizeof bits);
+        low = static_cast<T>(exponent - static_cast<double>(high));
+        of_part = static_cast<T>(log2_of_e * exponent);
+    }
+};
+
+/// x^exponent = 2^(exponent log2 x), for finite x >= 0 and a positive exponent. Numbers below the normal ones count as
+/// zero; powers beyond the largest number are infinite. Of the logarithm only the part after the point is rounded: the
+/// relative error is at most 1.5 + 1.2 exponent (with 2 for 1.5 without fused operations) halves of a unit in the last
+/// place, and for x <= 1 the error is at most two such halves of the number one.
+template <class T>
+inline Vector<T> raised(Vector<T> x, const Exponent<T>& exponent) {
+    typedef Lanes<T> L;
+    const SplitLogarithm<T> log = split_logarithm<T>(x);
+    const Vector<T> whole = exponent.high * log.whole, part = exponent.low * log.whole + exponent.of_part * log.part;
+    const Vector<T> t = whole + part, shifted = t + L::round, r = (whole - (shifted - L::round)) + part;
+    Vector<T> p = spread<T>(T(Lanes<double>::p[L::exact_degree]));
+#pragma GCC unroll 16
+    for (int k = L::exact_degree - 1; k >= 0; --k) p = T(Lanes<double>::p[k]) + r * p;
+    // Without signs, as out of range these wrap around.
+    typedef typename L::Bits Bits __attribute__((vector_size(vector_bytes)));
+    p = (Vector<T>)((Bits)p + ((Bits)shifted << L::mantissa));
+    p = t < 2 - L::low ? p : spread<T>(T(__builtin_huge_val()));
+    const Vector<T> none = {};
+    p = t < L::low ? none : p;
+    return x < L::least ? none : p;
 }
 
 }  // namespace

@@ -194,6 +194,22 @@ class TestShapes:
             )
             assert t.value == pytest.approx(fsum((P * C).ravel()), rel=1e-13, abs=0)
 
+    @pytest.mark.parametrize("kind", ["iid", "squared"])
+    @pytest.mark.parametrize("weighted", [False, True])
+    @pytest.mark.parametrize(("shape", "pivots"), [((2, 20000), 600), ((20000, 2), 600), ((8, 20000), 6000)])
+    def test_flat_start_near_the_optimum(self, shape, pivots, weighted, kind):
+        # A start that leaves out rows too early, or reads but a sample of them, takes 3500 pivots between two columns.
+        rng = np.random.default_rng(0)
+        n, m = shape
+        C = rng.random(shape) if kind == "iid" else squared(rng.random((n, 2)), rng.random((m, 2)))
+        a, b = (simplex(rng, size) if weighted else None for size in shape)
+        t = monge.emd(C, a, b)
+        assert_optimal(t, C, a, b)
+        assert t.stats["pivots"] < pivots
+        assert t.stats["sweeps"] == 1
+        assert t.stats["arcs_priced"] < 100 * C.size
+        assert t.stats["coarse_pivots"] < 1000
+
     def test_one_sided_weights(self):
         # Uniform weights take the total of the other side.
         rng = np.random.default_rng(3)

@@ -136,6 +136,32 @@ class TestSweep:
         np.testing.assert_allclose(f, right_f, atol=error, rtol=0)
         np.testing.assert_allclose(s, right_s, atol=error, rtol=0)
 
+    # Single precision is not used for powers below 1: a distance that it takes for zero has a cost that counts.
+    @pytest.mark.parametrize(
+        ("power", "single"), [(0.5, False), *((p, single) for p in (1.5, 3.0, 2.7, 40.0) for single in (True, False))]
+    )
+    @pytest.mark.parametrize("d", [3, 5, 16])
+    @pytest.mark.parametrize("distance", ["euclidean", "cityblock"])
+    def test_powers_agree_with_the_reference(self, distance, d, power, single, monkeypatch):
+        monkeypatch.setattr(packed, "_KEPT", 0)
+        rng = np.random.default_rng(0)
+        x = rng.random((210, d))
+        y = np.concatenate([x[:50], rng.random((80, d))])  # distances of zero among them
+        cost = monge.PointCloud(x, y, (distance, power))
+        a, b = rng.dirichlet(np.ones(210)), rng.dirichlet(np.ones(130))
+        reference = ReferenceKernel(cost, a, b, Balanced())
+        g = 0.1 * reference.scale * rng.normal(size=130)
+        size = np.abs(reference.C).max() + np.abs(g).max()
+        for rel in (10.0, 0.1, 1e-3):
+            eps = rel * reference.scale
+            f, s, right_f, right_s = np.zeros(210), np.zeros(130), np.zeros(210), np.zeros(130)
+            reference.sweep(g, eps, single, True, right_f, right_s)
+            CpuKernel(cost, a, b, Balanced(), 1).sweep(g, eps, single, True, f, s)
+            # An error of the distance counts as often as the power says.
+            error = (2e-7 if single else 1e-15) * (4 * (size + eps) + power * size)
+            np.testing.assert_allclose(f, right_f, atol=error, rtol=0)
+            np.testing.assert_allclose(s, right_s, atol=2 * error, rtol=0)
+
     @pytest.mark.parametrize("kind", ["sqeuclidean", "euclidean", "cityblock"])
     @pytest.mark.parametrize("single", [True, False])
     def test_costs_that_are_kept_are_those_that_are_computed(self, kind, single, monkeypatch):
@@ -193,6 +219,45 @@ class TestSweep:
         # Single precision comes first, and is then waited for to get no better.
         assert compiled.iterations <= plain.iterations + 15
         assert small.iterations <= plain.iterations
+
+
+class TestPowers:
+    """Costs |x - y|^p themselves, from each instruction set."""
+
+    # Points on a lattice, about the origin: sums of their differences, and of the squares of these, are exact.
+    CODE = """
+import numpy as np, monge
+from monge.entropic._rows import cost_rows
+from monge.entropic.kernels.packed import packed_cost
+
+rng = np.random.default_rng(0)
+for d in (1, 5, 16):
+    x, y = rng.integers(-64, 65, (18, d)) / 64.0, rng.integers(-64, 65, (83, d)) / 64.0
+    x = np.concatenate([x, -x, 0.0 * x[:1]])
+    y[:9] = x[:9]
+    for distance, order in (("euclidean", 2), ("cityblock", 1)):
+        apart = (np.abs(x[:, None] - y) ** order).sum(-1)
+        for p in (0.1, 0.5, 1.5, 2.7, 3.0, 40.0):
+            cost, right = monge.PointCloud(x, y, (distance, p)), apart ** (p / order)
+            for dtype in (np.float32, np.float64):
+                out = np.empty(cost.shape, dtype)
+                costs, per_unit = packed_cost(cost, dtype)
+                cost_rows(costs, 0, 37, out)
+                error = np.abs(out * np.float64(per_unit) - right).max() / right.max() / np.finfo(dtype).eps
+                print(error, np.abs(out[apart == 0.0]).max(), distance, d, p, dtype.__name__)
+"""
+
+    @pytest.mark.parametrize("isa", ["baseline", "avx2", "avx512"])
+    def test_costs_are_as_exact_as_their_precision(self, isa):
+        result = run(self.CODE, MONGE_SIMD=isa)
+        assert result.returncode == 0, result.stderr
+        lines = result.stdout.splitlines()
+        assert len(lines) == 72
+        for line in lines:
+            error, same_point, *case = line.split()
+            assert float(same_point) == 0.0, case
+            # Units in the last place of the largest cost; the factor to cost units makes three of them.
+            assert float(error) < 4.0, case
 
 
 class TestCompiled:

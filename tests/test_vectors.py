@@ -39,3 +39,12 @@ def test_powers_are_vectors(loops):
                 break
         process.kill()
     assert not missing
+
+
+@pytest.mark.parametrize("module", [_rows, _near], ids=["all pairs", "near points"])
+def test_powers_of_distances_are_vectors(module):
+    # The library's power takes one number at a time.
+    command = ["objdump", "--dynamic-syms", module.__file__]
+    symbols = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert re.search(r"\blog2\b", symbols)  # of a row's sum: calls would be seen
+    assert not re.search(r"\bpowf?\b", symbols)
