@@ -29,6 +29,8 @@ struct Masses {
 /// Where null, a or b stands for uniform weights; if both are, the total is 1.
 class IntegerMasses {
 public:
+    static bool never() { return false; }
+
     /// How far sums of weights that should agree may differ, relative to the total: each weight is off by half a unit in its
     /// last place, and so is the sum by which it was normalised, to which a plain loop over float32 adds about the square root
     /// of the number of terms.
@@ -50,8 +52,10 @@ public:
         return std::fabs(mass_a - mass_b) <= unexplained(n + m, rounding) * std::max(mass_a, mass_b);
     }
 
-    /// For valid weights. A difference between the totals is rescaled away on the side of b.
-    static Masses make(const double* a, std::size_t n, const double* b, std::size_t m) {
+    /// For valid weights. A difference between the totals is rescaled away on the side of b. `stop` is asked now and then; once
+    /// it says true, what is returned is worth nothing.
+    template <class Stop>
+    static Masses make(const double* a, std::size_t n, const double* b, std::size_t m, Stop&& stop) {
         Masses masses{std::vector<Flow>(n), std::vector<Flow>(m), 0.0};
         const double mass_a = total(a, n), mass_b = total(b, m);
         const double mass = a != nullptr ? mass_a : mass_b;
@@ -68,8 +72,8 @@ public:
             if (denominator > full_mass) continue;  // units would not fit
             const bool exact = denominator < full_mass;
             Flow sum_a = 0, sum_b = 0;
-            if (!scale(a, mass_a, denominator, exact, masses.supply, sum_a)) continue;
-            if (!scale(b, mass_b, denominator, exact, masses.demand, sum_b)) continue;
+            if (!scale(a, mass_a, denominator, exact, masses.supply, sum_a, stop)) continue;
+            if (!scale(b, mass_b, denominator, exact, masses.demand, sum_b, stop)) continue;
             if (exact && sum_a != sum_b) continue;
             // What rounding left over goes to the largest mass, where it is least, on the side that has too little.
             auto& poor = sum_a < sum_b ? masses.supply : masses.demand;
@@ -99,8 +103,8 @@ public:
             Flow sum_a = 0, sum_b = 0;
             const double moved = mass * per_mass, whole = std::nearbyint(moved);
             if (exact && std::fabs(moved - whole) > 1e-15 * moved) continue;
-            if (!scale(a, mass_a, mass_a * per_mass, exact, masses.supply, sum_a)) continue;
-            if (!scale(b, mass_b, mass_b * per_mass, exact, masses.demand, sum_b)) continue;
+            if (!scale(a, mass_a, mass_a * per_mass, exact, masses.supply, sum_a, never)) continue;
+            if (!scale(b, mass_b, mass_b * per_mass, exact, masses.demand, sum_b, never)) continue;
             masses.per_mass = per_mass;
             const Flow most = std::min(sum_a, sum_b);
             const Flow sent = sends_all ? sum_a : fills_all ? sum_b : std::clamp<Flow>(static_cast<Flow>(whole), 1, most);
@@ -115,6 +119,7 @@ public:
     }
 
 private:
+    static constexpr std::size_t weights_between_looks = std::size_t(1) << 16;
     // Masses are multiplied by 2^60, and by costs: beyond these totals such products would overflow.
     static constexpr double smallest_total = 1e-280, largest_total = 1e280;
 
@@ -137,8 +142,10 @@ private:
     }
 
     /// Weights in units of total / denominator. If `exact`, false unless every weight is a whole number of them.
-    static bool scale(const double* w, double sum, double denominator, bool exact, std::vector<Flow>& out, Flow& rounded) {
+    template <class Stop>
+    static bool scale(const double* w, double sum, double denominator, bool exact, std::vector<Flow>& out, Flow& rounded, Stop&& stop) {
         for (std::size_t i = 0; i < out.size(); ++i) {
+            if (i % weights_between_looks == 0 && stop()) return true;
             const double x = (w == nullptr ? 1.0 / static_cast<double>(out.size()) : w[i] / sum) * denominator;
             const double whole = std::nearbyint(x);
             if (exact && std::fabs(x - whole) > 1e-15 * x) return false;
@@ -162,8 +169,9 @@ inline Flow droppable(const std::vector<Flow>& supply, std::size_t places, doubl
     return static_cast<Flow>(share * total);
 }
 
-inline Masses integer_masses(const double* a, std::size_t n, const double* b, std::size_t m) {
-    return IntegerMasses::make(a, n, b, m);
+template <class Stop = bool (*)()>
+Masses integer_masses(const double* a, std::size_t n, const double* b, std::size_t m, Stop&& stop = IntegerMasses::never) {
+    return IntegerMasses::make(a, n, b, m, stop);
 }
 
 inline Masses partial_masses(const double* a, std::size_t n, const double* b, std::size_t m, double mass, bool sends_all,

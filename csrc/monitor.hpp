@@ -37,7 +37,7 @@ public:
         const auto now = Clock::now();
         if (options_.cancelled != nullptr && options_.cancelled->load(std::memory_order_relaxed)) {
             stop_ = Status::interrupted;
-        } else if (std::chrono::duration<double>(now - begin_).count() > options_.time_limit) {
+        } else if (std::chrono::duration<double>(now - begin_).count() >= options_.time_limit) {
             stop_ = Status::time_limit;
         } else if (options_.poll != nullptr && now - polled_ > std::chrono::milliseconds(50)) {
             polled_ = now;

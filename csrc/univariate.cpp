@@ -157,14 +157,14 @@ struct Sides {
 };
 
 /// As `integer_masses`, without a vector where all weights are equal by name.
-Sides masses_of(const UnivariateProblem& problem) {
+Sides masses_of(const UnivariateProblem& problem, Monitor& monitor) {
     const std::size_t n = problem.n, m = problem.m;
     if (problem.a == nullptr && problem.b == nullptr) {
         const std::size_t g = std::gcd(n, m);
         return {MassList({static_cast<Flow>(m / g)}, 0), MassList({static_cast<Flow>(n / g)}, 0),
                 static_cast<double>(n) * static_cast<double>(m / g)};
     }
-    Masses masses = integer_masses(problem.a, n, problem.b, m);
+    Masses masses = integer_masses(problem.a, n, problem.b, m, [&] { return monitor.check(); });
     return {MassList(std::move(masses.supply)), MassList(std::move(masses.demand)), masses.per_mass};
 }
 
@@ -415,9 +415,9 @@ void transport(Side& x, Side& y, const H& h, double period, double per_mass, Mon
 
 void solve(const UnivariateProblem& problem, const Options& options, UnivariatePlan* plan, UnivariateSolution& solution) {
     Monitor monitor(options);
-    Sides masses = masses_of(problem);
+    Sides masses = masses_of(problem, monitor);
     double total = 0.0;
-    for (std::size_t k = 0; k < problem.n; ++k) total += static_cast<double>(masses.supply[k]);
+    for (std::size_t k = 0; k < problem.n && !monitor.stopped(); ++k) total += static_cast<double>(masses.supply[k]);
     solution.mass = total / masses.per_mass;
     Side x(problem.x, problem.x_order, problem.n, std::move(masses.supply));
     Side y(problem.y, problem.y_order, problem.m, std::move(masses.demand));
