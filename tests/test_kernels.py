@@ -249,7 +249,8 @@ for d in (1, 5, 16):
 
     @pytest.mark.parametrize("isa", ["baseline", "avx2", "avx512"])
     def test_costs_are_as_exact_as_their_precision(self, isa):
-        result = run(self.CODE, MONGE_SIMD=isa)
+        command, environment = [sys.executable, "-c", self.CODE], {**os.environ, "MONGE_SIMD": isa}
+        result = subprocess.run(command, capture_output=True, text=True, timeout=HANG, env=environment)
         assert result.returncode == 0, result.stderr
         lines = result.stdout.splitlines()
         assert len(lines) == 72
