@@ -424,24 +424,6 @@ Solution solve(const Problem& problem, const Options& options) {
     return solve_with(problem, options, small);
 }
 
-namespace {
-
-/// What the threads of `solve_all` share. Only the calling thread polls; the others see `cancelled`.
-struct Batch {
-    Monitor& monitor;
-    std::atomic<bool> cancelled{false};
-    std::atomic<std::int64_t> done{0};
-
-    /// True once the batch should stop. To be called from the calling thread, also from within the problem it solves.
-    bool check() {
-        monitor.progress.pivots = done.load();
-        if (monitor.check()) cancelled = true;
-        return cancelled;
-    }
-};
-
-}  // namespace
-
 std::vector<Solution> solve_all(const std::vector<Problem>& problems, const Options& options) {
     std::vector<Solution> solutions(problems.size());
     if (problems.empty()) return solutions;
@@ -454,7 +436,7 @@ std::vector<Solution> solve_all(const std::vector<Problem>& problems, const Opti
     Options watching = options;  // the limit is for the problems to keep, each with what is left of it
     watching.time_limit = infinity;
     Monitor monitor(watching);
-    Batch batch{monitor};
+    Batch batch(monitor);
     // Problems are handed out in runs long enough to hide the hand-out, short enough to look in between.
     std::size_t entries = 0;
     for (const Problem& problem : problems) entries += problem.n * problem.m;
@@ -464,17 +446,14 @@ std::vector<Solution> solve_all(const std::vector<Problem>& problems, const Opti
     std::vector<SmallSimplex> small(workers.count());
     auto solve_run = [&](std::size_t chunk, int worker) {
         const bool calling = worker == 0;
-        Options own;
+        Options own = batch.options(calling);
         // Of few problems, the large ones get the threads that would be left without any.
         own.threads = std::max(1, options.threads / static_cast<int>(std::min<std::size_t>(problems.size(), options.threads)));
-        own.cancelled = &batch.cancelled;
-        own.context = &batch;
-        if (calling) own.poll = [](void* context, const Progress&) { return static_cast<Batch*>(context)->check(); };
         for (std::size_t k = chunk * run; k < std::min(problems.size(), (chunk + 1) * run); ++k) {
-            if (calling ? batch.check() : batch.cancelled.load()) return;
+            if (batch.stopped(calling)) return;
             own.time_limit = std::max(0.0, options.time_limit - monitor.seconds());
             solutions[k] = solve_with(problems[k], own, small[worker]);
-            ++batch.done;
+            batch.count();
         }
     };
     workers.run((problems.size() + run - 1) / run, solve_run, [&] { batch.check(); });

@@ -61,4 +61,35 @@ private:
     std::int64_t checks_ = 0;
 };
 
+/// What threads share that solve one problem of many each. Only the calling thread polls; the others see `cancelled`.
+class Batch {
+public:
+    explicit Batch(Monitor& monitor) : monitor_(monitor) {}
+
+    /// For a solve on one of these threads.
+    Options options(bool calling) {
+        Options own;
+        own.cancelled = &cancelled_;
+        own.context = this;
+        if (calling) own.poll = [](void* context, const Progress&) { return static_cast<Batch*>(context)->check(); };
+        return own;
+    }
+
+    /// True once the batch should stop. To be called from the calling thread, also from within the problem it solves.
+    bool check() {
+        monitor_.progress.pivots = done_.load();
+        if (monitor_.check()) cancelled_ = true;
+        return cancelled_;
+    }
+    /// The same for any of the threads.
+    bool stopped(bool calling) { return calling ? check() : cancelled_.load(); }
+
+    void count() { ++done_; }
+
+private:
+    Monitor& monitor_;
+    std::atomic<bool> cancelled_{false};
+    std::atomic<std::int64_t> done_{0};
+};
+
 }  // namespace monge

@@ -473,28 +473,10 @@ Status sort(const double* values, std::size_t n, const Options& options, std::ui
     return monitor.reason();
 }
 
-namespace {
-
-/// What the threads of `solve_all` share. Only the calling thread polls; the others see `cancelled`.
-struct Many {
-    Monitor& monitor;
-    std::atomic<bool> cancelled{false};
-    std::atomic<std::int64_t> done{0};
-
-    /// True once all should stop. To be called from the calling thread, also from within the problem it solves.
-    bool check() {
-        monitor.progress.pivots = done.load();
-        if (monitor.check()) cancelled = true;
-        return cancelled;
-    }
-};
-
-}  // namespace
-
 Status solve_all(const UnivariateProblem* problems, std::size_t count, const Options& options, UnivariateSolution* solutions) {
     constexpr std::size_t points_per_run = 1 << 13;  // of problems that are handed out together: some 50 microseconds
     Monitor monitor(options);
-    Many many{monitor};
+    Batch batch(monitor);
     std::size_t points = 0;
     for (std::size_t k = 0; k < count; ++k) points += problems[k].n + problems[k].m;
     const std::size_t run = std::max<std::size_t>(1, points_per_run / (1 + points / std::max<std::size_t>(1, count)));
@@ -503,19 +485,15 @@ Status solve_all(const UnivariateProblem* problems, std::size_t count, const Opt
         (count + run - 1) / run,
         [&](std::size_t chunk, int worker) {
             const bool calling = worker == 0;
-            Options own;
-            own.threads = 1;
-            own.cancelled = &many.cancelled;
-            own.context = &many;
-            if (calling) own.poll = [](void* context, const Progress&) { return static_cast<Many*>(context)->check(); };
+            const Options own = batch.options(calling);
             for (std::size_t k = chunk * run; k < std::min(count, (chunk + 1) * run); ++k) {
-                if (calling ? many.check() : many.cancelled.load()) return;
+                if (batch.stopped(calling)) return;
                 solutions[k] = solve(problems[k], own, nullptr);
-                ++many.done;
+                batch.count();
             }
         },
-        [&] { many.check(); });
-    for (std::size_t k = 0; k < count && !many.cancelled; ++k)
+        [&] { batch.check(); });
+    for (std::size_t k = 0; k < count && !batch.stopped(true); ++k)
         if (solutions[k].status != Status::optimal) return solutions[k].status;
     return monitor.reason();
 }

@@ -9,7 +9,6 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from monge.exact.dense import dense
 from monge.exact.emd import emd
@@ -24,10 +23,9 @@ __all__ = ["smallest_mean", "wasserstein", "wasserstein_1d"]
 _DIRECT = 16.0
 # Mean costs below these may have lost terms to underflow, of numbers in single and in double precision.
 _SMALLEST_SINGLE, _SMALLEST_DOUBLE = 1e-30, 1e-200
-# From one power to the next; costs from which on arcs are tried without, next to costs of at most one in a plan; and
-# beyond which none is ever used, since the smallest mass that the core moves is 2^-60 of all. Potentials lose the
-# digits of small costs to large ones: with all arcs, 60 points in the square at p = 200 were off by up to 3 %.
-_RISE, _RARE, _NEVER = 8.0, 2.0**10, 2.0**61
+# From one power to the next; and the cost beyond which no arc is ever used, next to costs of at most one in a plan,
+# since the smallest mass that the core moves is 2^-60 of all.
+_RISE, _NEVER = 8.0, 2.0**61
 # Beyond it W_p is the largest distance that is needed: the root of 2^-60 is one.
 _LARGEST_POWER = 1e18
 
@@ -106,13 +104,15 @@ def _high_power(cloud: PointCloud, a: Weights | None, b: Weights | None, p: floa
     if b is not None:
         y, b = y[b > 0.0], b[b > 0.0]
     n, m = len(x), len(y)
-    require_memory(3 * n * m * 8, f"distances between {n} and {m} points and their powers", "Subsample the points.")
+    require_memory(17 * n * m, f"distances between {n} and {m} points and their powers", "Subsample the points.")
     distance = dense(PointCloud(x, y, "euclidean"), threads)  # (n, m)
     unit, power, p = float(distance.max()), min(p, _RISE), min(p, _LARGEST_POWER)
     while unit > 0.0:
         with np.errstate(over="ignore", under="ignore"):
             C = distance / unit
-            plan = _plan_of_near(np.power(C, power, out=C), a, b, threads)
+            np.power(C, power, out=C)
+            C[C > _NEVER] = np.inf
+            plan = emd(CostMatrix(C), a, b, threads=threads).plan
             used = distance[plan.row, plan.col]
             mean = float(plan.data @ (used / unit) ** power) / float(plan.data.sum())
         if mean > _SMALLEST_DOUBLE:
@@ -121,19 +121,6 @@ def _high_power(cloud: PointCloud, a: Weights | None, b: Weights | None, p: floa
             power = min(_RISE * power, p)
         unit = float(used.max())
     return 0.0
-
-
-def _plan_of_near(C: NDArray[np.float64], a: Weights | None, b: Weights | None, threads: int) -> Any:
-    """The optimal plan, where some plan needs no cost beyond one: first without the arcs that cost much more.
-
-    It is optimal with them too if no sum of potentials is beyond what they cost.
-    """
-    most = _RARE
-    while True:
-        t = emd(CostMatrix(np.where(most < C, np.inf, C)), a, b, threads=threads)
-        if most >= _NEVER or float(t.f.max() + t.g.max()) <= most:
-            return t.plan
-        most *= _RARE
 
 
 def wasserstein_1d(
