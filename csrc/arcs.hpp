@@ -175,21 +175,24 @@ private:
 /// Costs less potentials (p, q) that are nearly optimal, c_ij - p_i - q_j. The same plans are optimal for them, and the
 /// costs in use are nearly zero, so that large numbers among them no longer hide small differences: iterative refinement
 /// (Gleixner, Steffy & Wolter 2016, "Iterative refinement for linear programming", section 2). Every difference is
-/// rounded once, from its exact value.
-template <class Base>
+/// rounded once, from its exact value. +inf stays what it is.
+///
+/// One type for the costs of all policies, which are asked for one at a time: it is seldom needed, and takes long to compile.
 class ReducedArcs {
 public:
     using Scalar = double;
 
+    template <class Base>
     ReducedArcs(const Base& base, std::vector<double> p, std::vector<double> q)
-        : base_(base), p_(std::move(p)), q_(std::move(q)) {}
+        : base_(&base), cost_([](const void* arcs, std::size_t i, std::size_t j) { return static_cast<const Base*>(arcs)->cost(i, j); }),
+          p_(std::move(p)), q_(std::move(q)), slack_row_(base.slack_row()), slack_col_(base.slack_col()) {}
 
-    std::size_t rows() const { return base_.rows(); }
-    std::size_t cols() const { return base_.cols(); }
-    bool slack_row() const { return base_.slack_row(); }
-    bool slack_col() const { return base_.slack_col(); }
+    std::size_t rows() const { return p_.size(); }
+    std::size_t cols() const { return q_.size(); }
+    bool slack_row() const { return slack_row_; }
+    bool slack_col() const { return slack_col_; }
 
-    double cost(std::size_t i, std::size_t j) const { return reduced(base_.cost(i, j), p_[i], q_[j]); }
+    double cost(std::size_t i, std::size_t j) const { return reduced(cost_(base_, i, j), p_[i], q_[j]); }
 
     const double* row(std::size_t i, double* scratch) const {
         for (std::size_t j = 0; j < cols(); ++j) scratch[j] = cost(i, j);
@@ -211,8 +214,10 @@ private:
         return difference;
     }
 
-    const Base& base_;
+    const void* base_;
+    double (*cost_)(const void*, std::size_t, std::size_t);
     const std::vector<double> p_, q_;
+    const bool slack_row_, slack_col_;
 };
 
 }  // namespace monge

@@ -182,12 +182,10 @@ struct Means {
     Monitor& monitor;
 };
 
-/// By the solver that suits the costs. All of the rows and columns have mass.
+/// By the solver that suits the size, for costs that are finite, or a start from a plan that avoids all others.
 template <class Arcs>
-Status solve_arcs(const Arcs& arcs, const Masses& masses, const WarmStart& warm, Means& means, Solution& solution, Found& out) {
-    if (means.forbidden)
-        return solve_forbidden(arcs, means.magnitude, masses, means.rounding, warm, means.workers, means.monitor, solution, out);
-    if (!SmallSimplex::takes(arcs.rows(), arcs.cols()) || means.monitor.check())
+Status solve_avoiding(const Arcs& arcs, const Masses& masses, const WarmStart& warm, Means& means, Solution& solution, Found& out) {
+    if (means.forbidden || !SmallSimplex::takes(arcs.rows(), arcs.cols()) || means.monitor.check())
         return solve_plain(arcs, means.magnitude, masses, warm, means.workers, means.monitor, solution, out);
     means.small.read(arcs);
     const auto plan = warm.keep_arcs ? leaves_first(warm.arcs, arcs.rows(), arcs.cols()) : std::vector<std::pair<Node, Node>>();
@@ -204,14 +202,14 @@ Distance refine(const MatrixArcs<T>& arcs, const Masses& masses, Means& means, S
     std::nth_element(sorted.begin(), sorted.begin() + sorted.size() / 2, sorted.end());
     for (double& v : found.v) v -= sorted[sorted.size() / 2];
     for (double& u : found.u) u += sorted[sorted.size() / 2];
-    const ReducedArcs<MatrixArcs<T>> reduced(arcs, found.u, found.v);
+    const ReducedArcs reduced(arcs, found.u, found.v);
     WarmStart warm;
     warm.u.assign(arcs.rows(), 0.0);
     warm.v.assign(arcs.cols(), 0.0);
     warm.keep_arcs = true;
     for (const BasicArc& arc : found.plan) warm.arcs.emplace_back(arc.row, arc.col);
     Found finer;
-    status = solve_arcs(reduced, masses, warm, means, solution, finer);
+    status = solve_avoiding(reduced, masses, warm, means, solution, finer);
     ++solution.counters.refinements;
     if (status == Status::interrupted) return {};
     const bool slack = arcs.slack_row() || arcs.slack_col();
@@ -235,7 +233,9 @@ Distance refine(const MatrixArcs<T>& arcs, const Masses& masses, Means& means, S
 template <class T>
 Status solve_exactly(const MatrixArcs<T>& arcs, const Masses& masses, const WarmStart& warm, Means& means, Solution& solution,
                      Found& found) {
-    Status status = solve_arcs(arcs, masses, warm, means, solution, found);
+    Status status = means.forbidden ? solve_forbidden(arcs, means.magnitude, masses, means.rounding, warm, means.workers,
+                                                      means.monitor, solution, found)
+                                    : solve_avoiding(arcs, masses, warm, means, solution, found);
     if ((status != Status::optimal && status != Status::time_limit) || !found.stranded.empty()) return status;
     const double gap = settle(arcs, masses.supply, masses.demand, found.plan, found.u, found.v);
     Distance left = distance(found.plan, found.u, found.v, gap);

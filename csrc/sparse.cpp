@@ -47,7 +47,7 @@ public:
         own_cost_.resize(static_cast<std::size_t>(entries()));
         for (std::size_t i = 0; i < rows_; ++i)
             for (std::int64_t k = begin_[i]; k < begin_[i + 1]; ++k)
-                own_cost_[k] = ReducedArcs<MatrixArcs<double>>::reduced(base.cost_[k], p[i], q[col_[k]]);
+                own_cost_[k] = ReducedArcs::reduced(base.cost_[k], p[i], q[col_[k]]);
         cost_ = own_cost_.data();
     }
     SparseArcs(const SparseArcs&) = delete;
@@ -306,7 +306,7 @@ Distance refine(const SparseArcs& arcs, const Masses& masses, const Distance& be
     // The price of slack starts where the plan's costs are now, and grows.
     double magnitude = 0.0;
     for (const BasicArc& arc : plan) {
-        const double left = ReducedArcs<MatrixArcs<double>>::reduced(arc.cost, solution.f[arc.row], solution.g[arc.col]);
+        const double left = ReducedArcs::reduced(arc.cost, solution.f[arc.row], solution.g[arc.col]);
         magnitude = std::max(magnitude, std::fabs(left));
     }
     SparseSimplex simplex(reduced, masses, magnitude, std::vector<double>(masses.demand.size(), 0.0), monitor, solution.counters);
