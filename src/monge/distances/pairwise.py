@@ -7,6 +7,7 @@ D_st = W_p(mu_s, nu_t) = ( min_P  sum_ij P_ij |x_i - y_j|^p )^(1/p)     for poin
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -15,14 +16,15 @@ from numpy.typing import NDArray
 
 from monge.distances.wasserstein import smallest_mean, wasserstein
 from monge.exact import _core
-from monge.exact.answer import check_solved
+from monge.exact.answer import INEXACT, check_solved
 from monge.exact.batch import naming
 from monge.exact.dense import EUCLIDEAN, dense
 from monge.exact.univariate import check_power, check_range, in_order, mean_powers
 from monge.problem.arrays import available_threads, items, require_memory, shown
-from monge.problem.costs import PointCloud, as_cost, as_points
+from monge.problem.costs import Cost, PointCloud, as_cost, as_points
 from monge.problem.measures import Weights, check_value, check_weights, rounding_of, total_mass
 from monge.problem.progress import count_bar
+from monge.problem.transport import ConvergenceWarning, Status
 
 __all__ = ["pairwise"]
 
@@ -44,6 +46,7 @@ class _Pair(NamedTuple):
     b: Weights | None  # (m,)
     computed: bool  # whether C exists for this pair alone
     mass: float  # by which <P, C> is divided
+    rounding: float  # of the numbers that a and b were made from
 
 
 class _Cloud(NamedTuple):
@@ -101,6 +104,11 @@ def pairwise(
     InfeasibleError
         If forbidden arcs, costs of +inf, leave no plan for a pair.
 
+    Warns
+    -----
+    ConvergenceWarning
+        If costs of some pairs differ so much in size that their distances may be too large (``Status.INEXACT``).
+
     Notes
     -----
     W_p is a metric: Villani 2009, "Optimal Transport, Old and New", Definition 6.1. The cost matrices of point clouds
@@ -125,22 +133,28 @@ def pairwise(
         raise ValueError(
             f"p belongs to point clouds; got p={shown(p)} and a cost. Put the power into the cost: cost**p."
         )
-    return _between_histograms(measures, other, dense(as_cost(cost), workers), workers, progress)
+    return _between_histograms(measures, other, as_cost(cost), workers, progress)
 
 
-def _between_histograms(measures: Any, other: Any, C: NDArray[Any], threads: int, progress: bool) -> Array:
-    n, m = C.shape
+def _between_histograms(measures: Any, other: Any, cost: Cost, threads: int, progress: bool) -> Array:
+    n, m = cost.shape
     if other is None and n != m:
-        raise ValueError(f"cost should be square to compare the measures with each other; got shape {C.shape}.")
-    symmetric = other is None and np.array_equal(C, C.T)
-    zero = symmetric and not C.diagonal().any() and bool((C >= 0).all())
+        raise ValueError(f"cost should be square to compare the measures with each other; got shape {cost.shape}.")
     a, given_a = _histograms(measures, "measures", n)
     b, given_b = (a, given_a) if other is None else _histograms(other, "other", m)
     _check_totals(given_a, given_b)
+    rounding_a, rounding_b = ([rounding_of(row) for row in given] for given in (given_a, given_b))
+    C = dense(cost, threads)
+    symmetric = other is None and np.array_equal(C, C.T)
+    zero = symmetric and not C.diagonal().any() and bool((C >= 0).all())
     D = np.zeros((len(a), len(b)))
     upper = [range(s + zero if symmetric else 0, len(b)) for s in range(len(a))]
-    pairs = (_Pair((s, t), C, a[s], b[t], False, 1.0) for s in range(len(a)) for t in upper[s])
-    _solve(pairs, sum(map(len, upper)), 1.0, D, rounding_of(*given_a, *given_b), threads, progress)
+    pairs = (
+        _Pair((s, t), C, a[s], b[t], False, 1.0, max(rounding_a[s], rounding_b[t]))
+        for s in range(len(a))
+        for t in upper[s]
+    )
+    _solve(pairs, sum(map(len, upper)), 1.0, D, threads, progress)
     return _mirrored(D) if symmetric else D
 
 
@@ -184,12 +198,13 @@ def _between_clouds(measures: Any, other: Any, p: float, threads: int, progress:
                 for t in group:
                     C = block[:, ends[t] - start : ends[t + 1] - start]
                     a, b = source.weights, targets[t].weights
-                    yield _Pair((s, t), C, a, b, True, total_mass(a if a is not None else b))
+                    mass = total_mass(a if a is not None else b)
+                    yield _Pair((s, t), C, a, b, True, mass, 0.0)  # no arc is forbidden
 
     count = sum(map(len, upper))
     least = smallest_mean(p, dtype)
     if least < math.inf:
-        _solve(pairs(), count, 1.0 / p, D, 0.0, threads, progress)  # no arc is forbidden
+        _solve(pairs(), count, 1.0 / p, D, threads, progress)
     lost = [(s, t) for s in range(len(sources)) for t in upper[s] if D[s, t] <= least ** (1.0 / p)]
     D = np.ldexp(D, exponent)
     with count_bar(progress and least == math.inf, count, "pairwise", "pairs") as show:
@@ -206,15 +221,21 @@ def _on_the_line(
     sources: list[_Cloud], targets: list[_Cloud], same: bool, p: float, D: Array, threads: int, progress: bool
 ) -> None:
     """W_p of points with one coordinate, each set of which is sorted once. Modifies D (s, t) in place."""
+    lows, highs = (
+        [[float(extreme(cloud.points)) for cloud in clouds] for clouds in (sources, targets)]
+        for extreme in (np.min, np.max)
+    )
+    if not max(map(max, highs)) - min(map(min, lows)) < math.inf:  # perhaps of no pair
+        for s in range(len(sources)):
+            for t in range(s + 1 if same else 0, len(targets)):
+                with naming("pair", (s, t)):
+                    check_range(min(lows[0][s], lows[1][t]), max(highs[0][s], highs[1][t]))
     x = [in_order(cloud.points[:, 0], cloud.weights) for cloud in sources]
     y = x if same else [in_order(cloud.points[:, 0], cloud.weights) for cloud in targets]
     places = [(s, t) for s in range(len(x)) for t in range(s + 1 if same else 0, len(y))]
     with count_bar(progress, len(places), "pairwise", "pairs") as show:
         for first in range(0, len(places), _PAIRS):
             some = places[first : first + _PAIRS]
-            for s, t in some:
-                with naming("pair", (s, t)):
-                    check_range(min(x[s].low, y[t].low), max(x[s].high, y[t].high))
             report = None if show is None else (lambda done, show=show, first=first: show(first + done))
             means = mean_powers([(x[s], y[t]) for s, t in some], p, threads, report)
             for at, (mean, unit) in zip(some, means, strict=True):
@@ -234,24 +255,27 @@ def _groups(targets: range, ends: list[int], most: int) -> Iterator[range]:
         yield range(start, targets.stop)
 
 
-def _solve(
-    pairs: Iterable[_Pair], count: int, root: float, D: Array, rounding: float, threads: int, progress: bool
-) -> None:
+def _solve(pairs: Iterable[_Pair], count: int, root: float, D: Array, threads: int, progress: bool) -> None:
     """Writes (<P, C> / mass)^root of each pair into D (s, t), a chunk of pairs at a time. Modifies D in place."""
     with count_bar(progress, count, "pairwise", "pairs") as show:
-        done = 0
+        done = inexact = 0
         for chunk in _chunks(pairs):
             costs, a, b = [pair.C for pair in chunk], [pair.a for pair in chunk], [pair.b for pair in chunk]
-            solved = _core.emd_values(costs, a, b, rounding, threads, _report(show, done))
+            roundings = [pair.rounding for pair in chunk]
+            solved = _core.emd_values(costs, a, b, roundings, threads, _report(show, done))
             for pair, (code, value) in zip(chunk, solved, strict=True):
                 with naming("pair", pair.at):
                     check_solved(code, pair.C, (pair.a, pair.b))
                     check_value(value, pair.a, pair.b)
+                inexact += code == INEXACT
                 # On Python's floats, as `wasserstein` does: NumPy's power of an array may round another way.
                 D[pair.at] = (value / pair.mass) ** root
             done += len(chunk)
             if show is not None:
                 show(done)
+    if inexact:
+        text = f"pairwise: {inexact} of {count} pairs: {Status.INEXACT.value}."
+        warnings.warn(text, ConvergenceWarning, stacklevel=4)
 
 
 def _report(show: Callable[[int], None] | None, before: int) -> Callable[[int, int, float], None] | None:

@@ -76,7 +76,7 @@ def emd_all(
     costs: list[NDArray[Any]],
     a: list[NDArray[float64] | None],
     b: list[NDArray[float64] | None],
-    rounding: float,
+    roundings: list[float],
     threads: int,
     time_limit: float,
     report: Callable[[int, int, float], None] | None,
@@ -85,7 +85,7 @@ def emd_values(
     costs: list[NDArray[Any]],
     a: list[NDArray[float64] | None],
     b: list[NDArray[float64] | None],
-    rounding: float,
+    roundings: list[float],
     threads: int,
     report: Callable[[int, int, float], None] | None,
 ) -> list[tuple[int, float]]: ...

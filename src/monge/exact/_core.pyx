@@ -249,7 +249,7 @@ def sparse(size_t m, begin, col, cost, a, b, double rounding, g, double time_lim
     return _solved(problem, 1, time_limit, report)
 
 
-cdef vector[Solution] _solve_all(list costs, list a, list b, double rounding, bint check_totals, int threads,
+cdef vector[Solution] _solve_all(list costs, list a, list b, list roundings, bint check_totals, int threads,
                                  double time_limit, report) except *:
     cdef vector[Problem] problems = vector[Problem](len(costs))
     cdef vector[Solution] solutions
@@ -258,7 +258,7 @@ cdef vector[Solution] _solve_all(list costs, list a, list b, double rounding, bi
     cdef size_t k
     for k in range(problems.size()):
         problems[k] = _problem(costs[k], a[k], b[k])
-        problems[k].rounding = rounding
+        problems[k].rounding = roundings[k]
         problems[k].check_totals = check_totals
     with nogil:
         solutions = solve_all(problems, options)
@@ -267,14 +267,14 @@ cdef vector[Solution] _solve_all(list costs, list a, list b, double rounding, bi
     return solutions
 
 
-def emd_all(list costs, list a, list b, double rounding, int threads, double time_limit, report):
-    cdef vector[Solution] solutions = _solve_all(costs, a, b, rounding, True, threads, time_limit, report)
+def emd_all(list costs, list a, list b, list roundings, int threads, double time_limit, report):
+    cdef vector[Solution] solutions = _solve_all(costs, a, b, roundings, True, threads, time_limit, report)
     cdef size_t k
     return [_as_tuple(solutions[k]) for k in range(solutions.size())]
 
 
-def emd_values(list costs, list a, list b, double rounding, int threads, report):
-    cdef vector[Solution] solutions = _solve_all(costs, a, b, rounding, False, threads, HUGE_VAL, report)
+def emd_values(list costs, list a, list b, list roundings, int threads, report):
+    cdef vector[Solution] solutions = _solve_all(costs, a, b, roundings, False, threads, HUGE_VAL, report)
     cdef size_t k
     return [(<int> solutions[k].status, solutions[k].cost) for k in range(solutions.size())]
 

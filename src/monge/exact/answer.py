@@ -15,7 +15,7 @@ from monge.problem.transport import InfeasibleError, Status, Transport
 if TYPE_CHECKING:
     from monge.exact._core import Solution
 
-__all__ = ["check_solved", "transport"]
+__all__ = ["INEXACT", "check_solved", "transport"]
 
 Pair: TypeAlias = tuple[Weights | None, Weights | None]
 
@@ -29,11 +29,11 @@ Pair: TypeAlias = tuple[Weights | None, Weights | None]
     _INVALID_WEIGHTS,
     _INVALID_COST,
     _OUT_OF_MEMORY,
-    _INEXACT,
+    INEXACT,
 ) = range(9)
 
 # Those that come with a plan.
-_STATUSES = {_OPTIMAL: Status.OPTIMAL, _TIME_LIMIT: Status.TIME_LIMIT, _INEXACT: Status.INEXACT}
+_STATUSES = {_OPTIMAL: Status.OPTIMAL, _TIME_LIMIT: Status.TIME_LIMIT, INEXACT: Status.INEXACT}
 
 
 _WITHOUT_FORBIDDEN = (

@@ -9,7 +9,6 @@ import warnings
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from monge.exact import _core
 from monge.exact.answer import transport
@@ -55,18 +54,19 @@ def emd_batch(
     if init is not None:
         raise ValueError("init= is for a single problem; got a batch. Leave it out, or solve the problems one by one.")
     workers, limit = available_threads(threads), seconds(time_limit)
-    matrices = _matrices(cost, workers)
-    weights_a, weights_b = one_each(a, "a", len(matrices)), one_each(b, "b", len(matrices))
-    rounding = 0.0
+    problems = _problems(cost)
+    weights_a, weights_b = one_each(a, "a", len(problems)), one_each(b, "b", len(problems))
+    roundings = []
     with naming("problem", 0) as at:
-        for at.index, C in enumerate(matrices):
-            n, m = C.shape
+        for at.index, problem in enumerate(problems):
+            n, m = problem.shape
             weights_a[at.index], rounding_a = as_weights(weights_a[at.index], n, "a", "row")
             weights_b[at.index], rounding_b = as_weights(weights_b[at.index], m, "b", "column")
-            rounding = max(rounding, rounding_a, rounding_b)
+            roundings.append(max(rounding_a, rounding_b))
+    matrices = [dense(problem, workers) for problem in problems]
     with count_bar(progress, len(matrices), "emd", "problems") as show:
         report = None if show is None else (lambda done, _sweeps, _violation: show(done))
-        solutions = _core.emd_all(matrices, weights_a, weights_b, rounding, workers, limit, report)
+        solutions = _core.emd_all(matrices, weights_a, weights_b, roundings, workers, limit, report)
         if show is not None:
             show(len(matrices))
     answers = []
@@ -101,8 +101,8 @@ class naming:
             error.args = (f"{self.what} {self.index}".rstrip() + f": {error}",)
 
 
-def _matrices(cost: Any, threads: int) -> list[NDArray[Any]]:
-    """One matrix per problem, those of point clouds and grids computed."""
+def _problems(cost: Any) -> list[Cost]:
+    """One cost per problem. MemoryError if the matrices of point clouds and grids would not fit."""
     problems = []
     with naming("problem", 0) as at:
         for at.index, item in enumerate(items(cost, "cost", "a batch of (n, m) matrices")):
@@ -113,7 +113,7 @@ def _matrices(cost: Any, threads: int) -> list[NDArray[Any]]:
         f"the cost matrices of these {len(computed)} point clouds",
         "Solve fewer at once, or use monge.pairwise for a matrix of distances.",
     )
-    return [dense(problem, threads) for problem in problems]
+    return problems
 
 
 def one_each(weights: Any, name: str, count: int) -> list[Weights | None]:

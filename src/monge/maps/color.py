@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monge.exact.emd import emd
-from monge.problem.arrays import shown
+from monge.problem.arrays import available_threads, shown
 from monge.problem.costs import PointCloud
 from monge.problem.transport import Transport
 
@@ -119,9 +119,10 @@ def transfer_colors(
     source_image, target_image = _rgb(source, "source"), _rgb(target, "target")
     if isinstance(colors, bool) or not isinstance(colors, int | np.integer) or colors < 1:
         raise ValueError(f"colors should be a positive integer, the size of the palettes; got {shown(colors)}.")
+    workers = available_threads(threads)
     x, a = palette(source_image, int(colors))
     y, b = palette(target_image, int(colors))
-    transport = emd(PointCloud(x, y), a, b, threads=threads, progress=progress)
+    transport = emd(PointCloud(x, y), a, b, threads=workers, progress=progress)
     image = _move(source_image, x, transport.map(y))
     return ColorTransfer(image, x, y, a, b, transport)
 
