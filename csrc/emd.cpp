@@ -402,6 +402,21 @@ void solve_typed(const Problem& problem, const Options& options, SmallSimplex& s
 
 namespace {
 
+template <class T>
+bool has_invalid_cost(const Problem& problem) {
+    const MatrixArcs<T> arcs(static_cast<const T*>(problem.cost), problem.row_step, problem.col_step, problem.n, problem.m);
+    Workers alone(1);
+    std::vector<Scratch<T>> scratch(1, Scratch<T>(problem.m));
+    return scan(arcs, alone, scratch).has_invalid;
+}
+
+/// Whether its input is right; else the status that says why not.
+Status checked(const Problem& problem) {
+    if (!valid_weights(problem.a, problem.n, problem.b, problem.m, problem.rounding, problem.check_totals)) return Status::invalid_weights;
+    const bool invalid = problem.single ? has_invalid_cost<float>(problem) : has_invalid_cost<double>(problem);
+    return invalid ? Status::invalid_cost : Status::optimal;
+}
+
 /// With room for small problems that many solves may share.
 Solution solve_with(const Problem& problem, const Options& options, SmallSimplex& small) {
     Solution solution;
@@ -427,12 +442,6 @@ Solution solve(const Problem& problem, const Options& options) {
 std::vector<Solution> solve_all(const std::vector<Problem>& problems, const Options& options) {
     std::vector<Solution> solutions(problems.size());
     if (problems.empty()) return solutions;
-    // Bad weights of the last problem should not wait for the others.
-    for (std::size_t k = 0; k < problems.size(); ++k)
-        if (!valid_weights(problems[k].a, problems[k].n, problems[k].b, problems[k].m, problems[k].rounding, problems[k].check_totals)) {
-            solutions[k].status = Status::invalid_weights;
-            return solutions;
-        }
     Options watching = options;  // the limit is for the problems to keep, each with what is left of it
     watching.time_limit = infinity;
     Monitor monitor(watching);
@@ -443,20 +452,35 @@ std::vector<Solution> solve_all(const std::vector<Problem>& problems, const Opti
     const std::size_t mean = std::max<std::size_t>(1, entries / problems.size());
     const std::size_t run = std::max<std::size_t>(1, chunk_entries / 16 / mean);
     Workers workers(options.threads);
+    const std::size_t runs = (problems.size() + run - 1) / run;
+    auto each = [&](std::size_t chunk, auto&& visit) {
+        for (std::size_t k = chunk * run; k < std::min(problems.size(), (chunk + 1) * run); ++k) visit(k);
+    };
+    // Bad input of the last problem should not wait for the others.
+    std::atomic<bool> bad{false};
+    auto check_run = [&](std::size_t chunk, int worker) {
+        each(chunk, [&](std::size_t k) {
+            if (batch.stopped(worker == 0)) return;
+            solutions[k].status = checked(problems[k]);
+            if (solutions[k].status != Status::optimal) bad = true;
+        });
+    };
+    workers.run(runs, check_run, [&] { batch.check(); });
+    if (bad || batch.stopped(true)) return solutions;
     std::vector<SmallSimplex> small(workers.count());
     auto solve_run = [&](std::size_t chunk, int worker) {
         const bool calling = worker == 0;
         Options own = batch.options(calling);
         // Of few problems, the large ones get the threads that would be left without any.
         own.threads = std::max(1, options.threads / static_cast<int>(std::min<std::size_t>(problems.size(), options.threads)));
-        for (std::size_t k = chunk * run; k < std::min(problems.size(), (chunk + 1) * run); ++k) {
+        each(chunk, [&](std::size_t k) {
             if (batch.stopped(calling)) return;
             own.time_limit = std::max(0.0, options.time_limit - monitor.seconds());
             solutions[k] = solve_with(problems[k], own, small[worker]);
             batch.count();
-        }
+        });
     };
-    workers.run((problems.size() + run - 1) / run, solve_run, [&] { batch.check(); });
+    workers.run(runs, solve_run, [&] { batch.check(); });
     return solutions;
 }
 

@@ -96,8 +96,8 @@ Solution solve(const Problem& problem, const Options& options);
 
 /// Many problems, of any sizes, spread over the threads. The time limit holds for all together. The poll sees the number
 /// of problems that are done as `pivots`; if it stops the solve, the solutions are worth nothing. Throws bad_alloc if there
-/// is no room for the solutions themselves; a problem that runs out of memory says so in its status. If the weights of one
-/// are invalid, its status says so and none is solved.
+/// is no room for the solutions themselves; a problem that runs out of memory says so in its status. If the weights
+/// or costs of some are invalid, their status says so and none is solved.
 std::vector<Solution> solve_all(const std::vector<Problem>& problems, const Options& options);
 
 /// Ground costs between x (n, d) and y (m, d), row-major, into out (n, m): the distance to a power, |x - y|^power for

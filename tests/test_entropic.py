@@ -305,7 +305,7 @@ class TestStops:
             shown, t = (
                 monge.sinkhorn(p.cost, eps=0.05 * p.cost.mean(), progress=progress) for progress in (True, False)
             )
-            assert len(seen) == 1 if size == 30 else t.iterations
+            assert len(seen) == (1 if size == 30 else t.iterations)
             assert set(seen[-1]) == {"eps", "marginal error"}
             assert shown.iterations == t.iterations
             assert np.array_equal(shown.f, t.f)

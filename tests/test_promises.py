@@ -244,8 +244,6 @@ def test_potentials_are_feasible_where_a_solve_stops(name: str) -> None:
     assert t.gap > 0.0
 
 
-@pytest.mark.xfail(strict=True, reason="the certificate multiplies no mass by an infinite potential")
-@pytest.mark.filterwarnings("ignore:invalid value")
 def test_potentials_of_a_place_that_is_cut_off() -> None:
     cost = np.array([[np.inf, np.inf], [0.0, 1.0]])
     t = monge.sinkhorn(cost, [0.0, 1.0], [0.5, 0.5], eps=0.1).rounded()
@@ -255,11 +253,9 @@ def test_potentials_of_a_place_that_is_cut_off() -> None:
 
 # --- Plans that exist -------------------------------------------------------------------------------------------------
 
-SINGLE = pytest.param(np.float32, marks=pytest.mark.xfail(strict=True, reason="sinkhorn forgets how weights round"))
-
 
 @pytest.mark.filterwarnings("ignore::monge.ConvergenceWarning")
-@pytest.mark.parametrize("dtype", [np.float64, SINGLE])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize(("n", "m"), [(60, 80), (560, 500)])  # in the core, and pass by pass
 @pytest.mark.parametrize("kind", ["single", "batch", "rounded"])
 def test_a_solve_that_stops_early_is_not_infeasible(kind: str, n: int, m: int, dtype: Any) -> None:
@@ -460,7 +456,6 @@ def waits(thread: int) -> bool:
     return "wait" in names and "start" not in names
 
 
-@pytest.mark.xfail(strict=True, reason="the threads of a batch finish the problems that they have begun")
 def test_ctrl_c_in_a_batch_of_large_problems(in_loop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     in_loop()
     sweep, main = cpu_kernel.CpuKernel.sweep, threading.get_ident()
@@ -548,13 +543,13 @@ BAD: dict[str, Callable[[], Any]] = {
     "rounding": lambda: monge.round_plan(PLAN.plan, np.ones(800), np.ones(700)),
     "rounding a plan": lambda: monge.round_plan(PLAN.plan, np.ones(3)),
     "uses of a plan": lambda: PLAN.plan @ np.ones(3),
-}
-# The core looks at a problem of a batch when it is its turn.
-LATE: dict[str, Callable[[], Any]] = {
-    "batch, a cost": lambda: monge.emd([SOME, SOME, NAN]),
-    "batch, a negative weight": lambda: monge.emd([D] * 3, None, [np.ones(400), np.ones(400), -np.ones(400)]),
-    "batch, a total": lambda: monge.emd([D] * 3, FREE_A, [FREE_B, FREE_B, 2 * FREE_B]),
     "entropic batch, in a later call of the core": lambda: entropic([SOME, SOME, NAN]),
+}
+# What the core looks at itself, before it solves any.
+OWN: dict[str, tuple[list[Any], Any, Any]] = {
+    "a cost": ([SOME, SOME, NAN], None, None),
+    "a negative weight": ([D] * 3, None, [np.ones(400), np.ones(400), -np.ones(400)]),
+    "a total": ([D] * 3, FREE_A, [FREE_B, FREE_B, 2 * FREE_B]),
 }
 WORK = [
     *((_core, name) for name in ("emd", "partial", "sparse", "emd_all", "emd_values", "ground_costs", "kd_order")),
@@ -568,13 +563,21 @@ WORK = [
 ]
 
 
-too_late = pytest.mark.xfail(strict=True, reason="the problems of a batch are looked at one after the other")
-
-
-@pytest.mark.parametrize("name", [*BAD, *(pytest.param(name, marks=too_late) for name in LATE)])
+@pytest.mark.parametrize("name", BAD)
 def test_bad_input_is_an_error_before_work_starts(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for owner, work in WORK:
         monkeypatch.setattr(owner, work, lambda *_, work=work, **__: pytest.fail(f"{work} was called"))
-    monkeypatch.setattr(monge.entropic.sinkhorn, "_CHUNK", 2 if name in LATE else 1024)
+    monkeypatch.setattr(monge.entropic.sinkhorn, "_CHUNK", 2)
     with pytest.raises((ValueError, TypeError)):
-        {**BAD, **LATE}[name]()
+        BAD[name]()
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_the_core_checks_a_batch_before_it_solves_any(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    solve_all, solutions = _core.emd_all, []
+    monkeypatch.setattr(_core, "emd_all", lambda *args: solutions.extend(solve_all(*args)) or solutions)
+    costs, a, b = OWN[name]
+    with pytest.raises(ValueError, match=r"^problem 2: "):
+        monge.emd(costs, a, b)
+    assert len(solutions) == 3
+    assert all(counters["seconds_total"] == 0.0 and counters["pivots"] == 0 for *_, counters in solutions)

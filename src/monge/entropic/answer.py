@@ -52,6 +52,7 @@ class EntropicTransport(Transport):
         g: Array,
         *,
         value: float,
+        rounding: float,
         status: Status,
         iterations: int,
         stats: Mapping[str, Any],
@@ -60,6 +61,7 @@ class EntropicTransport(Transport):
         self.f, self.g = f, g
         self.value, self.status, self.iterations = value, status, iterations
         self.stats = dict(stats)
+        self._rounding = rounding  # of the numbers that the weights were made from, relative
         self._entries, self._listed = None, None
 
     @cached_property
@@ -122,7 +124,7 @@ class EntropicTransport(Transport):
     def _objective_exactly(self, rounding: Rounding) -> tuple[float, Array, Array]:
         """As `LazyPlan.objective`, for a plan whose missing mass is sent by an exact solver."""
         (a, b), eps = self.weights, self.eps
-        rounding, more = sent_exactly(self.problem, self.weights, self.plan, rounding)
+        rounding, more = sent_exactly(self.problem, self.weights, self._rounding, self.plan, rounding)
         objective, sums_a, sums_b = self.plan.objective(*rounding)
         i, j, mass = more.plan.row, more.plan.col, more.plan.data
         C = costs_at(self.problem, i, j)
@@ -159,7 +161,9 @@ class EntropicTransport(Transport):
         """
         if not all(side.fixed for side in self.marginals):
             raise ValueError(f"rounding needs marginals that must be met; got marginals={self.marginals!r}.")
-        return feasible(self.problem, self.weights, self.f, self.g, self.eps, self.plan, self.iterations)
+        return feasible(
+            self.problem, self.weights, self._rounding, self.f, self.g, self.eps, self.plan, self.iterations
+        )
 
     def __repr__(self) -> str:
         n, m = self.shape

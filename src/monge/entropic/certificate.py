@@ -53,7 +53,10 @@ def price(cost: Cost, a: Array, b: Array, f: Array, g: Array, eps: float, roundi
 
 
 def transforms(cost: Cost, g: Array) -> tuple[Array, Array]:
-    """f_i = min_j C_ij - g_j, and then g_j = min_i C_ij - f_i; -inf in g stands for a column that is left out."""
+    """f_i = min_j C_ij - g_j, and then g_j = min_i C_ij - f_i; -inf in g stands for a column that is left out.
+
+    Zero where no arc is allowed, or only to columns that are left out.
+    """
     if isinstance(cost, Grid):
         from monge.entropic.kernels.grid import grid_transform  # Numba is slow to import, and needed for grids alone
 
@@ -78,11 +81,12 @@ def _by_pairs(cost: CostMatrix | PointCloud, g: Array) -> tuple[Array, Array]:
             else:
                 cost_rows(costs, rows.start, rows.stop, C)
             np.subtract(C, scaled, out=less).min(axis=1, out=f[rows])
+            f[rows][f[rows] == np.inf] = 0.0
             np.minimum(lowest, np.subtract(C, f[rows, np.newaxis], out=less).min(axis=0), out=lowest)
         return lowest
 
-    with np.errstate(invalid="ignore"):
-        lowest = np.min(over_chunks(n, m, work), axis=0)
+    lowest = np.min(over_chunks(n, m, work), axis=0)
+    lowest[lowest == np.inf] = 0.0
     return f * unit, lowest * unit
 
 

@@ -49,16 +49,19 @@ class FeasibleTransport(Transport):
 
 
 def feasible(
-    cost: Cost, weights: tuple[Array, Array], f: Array, g: Array, eps: float, plan: Any, iterations: int
+    cost: Cost, weights: tuple[Array, Array], given: float, f: Array, g: Array, eps: float, plan: Any, iterations: int
 ) -> FeasibleTransport:
-    """The entropic `plan` of these potentials, rounded, with its price and the bound that the potentials give."""
+    """The entropic `plan` of these potentials, rounded, with its price and the bound that the potentials give.
+
+    `given` is the relative rounding of the numbers that the weights were made from.
+    """
     a, b = weights
     rounding, missing = scalings(plan, a, b), None
     found = certificate(cost, a, b, f, g, eps, rounding)
     paid, bound = found.price, float(a @ found.f + b @ found.g)
     nothing = 0.0 * a, 0.0 * b
     if is_dear(cost, paid, bound, lambda: price(cost, a, b, f, g, eps, Rounding(rounding.x, rounding.y, *nothing))):
-        rounding, more = sent_exactly(cost, weights, plan, rounding)
+        rounding, more = sent_exactly(cost, weights, given, plan, rounding)
         paid = price(cost, a, b, f, g, eps, rounding) + more.cost
         missing = more.plan.tocsr()
     return FeasibleTransport(
@@ -84,7 +87,9 @@ def is_dear(cost: Cost, paid: float, bound: float, without: Callable[[], float])
     return paid - bound > 0.1 * abs(bound) and n * m <= _QUICK and paid - bound > 1.2 * (without() - bound)
 
 
-def sent_exactly(cost: Cost, weights: tuple[Array, Array], plan: Any, rounding: Rounding) -> tuple[Rounding, Transport]:
+def sent_exactly(
+    cost: Cost, weights: tuple[Array, Array], given: float, plan: Any, rounding: Rounding
+) -> tuple[Rounding, Transport]:
     """What is missing, sent by an exact solver in place of a product.
 
     That may not be able to avoid forbidden arcs, where the plan has to make room. So it gives back a share of all that
@@ -94,8 +99,8 @@ def sent_exactly(cost: Cost, weights: tuple[Array, Array], plan: Any, rounding: 
     whole, missing, threads = float(a.sum()), float(u.sum() * v.sum()), available_threads(None)
     sent, received = x * (plan @ y), y * (plan.T @ x)
     shares = (0.0, *(room * missing / whole for room in _ROOM), 1.0)
-    noise = max(float(np.finfo(np.float64).eps) * whole, abs(float(sent.sum() - received.sum())))
-    if noise > _SAME * whole:  # exponents without digits: the plan is no plan
+    noise = max(given * whole, abs(float(sent.sum() - received.sum())))
+    if noise > max(_SAME, given) * whole:  # exponents without digits: the plan is no plan
         shares = (1.0,)
     for share in shares:
         kept = 1.0 - min(share, 1.0)

@@ -14,6 +14,7 @@ import time
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -179,42 +180,50 @@ def _solve_all(
 ) -> list[EntropicTransport]:  # fmt: skip
     """Every problem on one thread, `workers` of them at a time."""
     weights_a, weights_b = one_each(a, "a", len(cost)), one_each(b, "b", len(cost))
+    costs, tasks = [], []
+    with naming("problem", 0) as at:
+        for at.index, item in enumerate(cost):
+            costs.append(as_cost(item))
+    require_room(costs, tol)
+    with naming("problem", 0) as at:
+        for at.index, problem in enumerate(costs):
+            tasks.append(Task(problem, weights_a[at.index], weights_b[at.index], demands, eps, tol, None))
     answers: list[EntropicTransport] = []
-    with count_bar(progress, len(cost), "sinkhorn", "problems") as show:
-        for first in range(0, len(cost), _CHUNK):
-            answers += _solve_some(cost, weights_a, weights_b, first, demands, eps, tol, max_iter, workers)
+    with count_bar(progress, len(tasks), "sinkhorn", "problems") as show:
+        for first in range(0, len(tasks), _CHUNK):
+            answers += _solve_some(tasks[first : first + _CHUNK], first, eps, tol, max_iter, workers)
             if show is not None:
                 show(len(answers))
     return answers
 
 
 def _solve_some(
-    cost: Any, a: Any, b: Any, first: int, demands: tuple[Marginal, Marginal], eps: float, tol: float, max_iter: int,
-    workers: int,
-) -> list[EntropicTransport]:  # fmt: skip
-    """The problems from `first` on, `_CHUNK` of them: small ones in one call, the others side by side."""
-    costs, tasks = [], []
-    with naming("problem", 0) as at:
-        for at.index in range(first, min(first + _CHUNK, len(cost))):
-            costs.append(as_cost(cost[at.index]))
-    require_room(costs, tol)
-    with naming("problem", 0) as at:
-        for at.index, problem in enumerate(costs, first):
-            tasks.append(Task(problem, a[at.index], b[at.index], demands, eps, tol, None))
+    tasks: list[Task], first: int, eps: float, tol: float, max_iter: int, workers: int
+) -> list[EntropicTransport]:
+    """Problems of a batch, from number `first` on: small ones in one call, the others side by side."""
     # Those whose costs have too few digits for this eps have one of their own.
     small = [k for k, task in enumerate(tasks) if task.eps == eps and is_small(task.cost, tol)]
     outcomes = dict(zip(small, solve_small([tasks[k] for k in small], tol, max_iter, workers), strict=True))
+    stopped = Event()
+
+    def look(*_: Any) -> None:
+        if stopped.is_set():
+            raise KeyboardInterrupt
 
     def one(k: int) -> EntropicTransport:
+        look()
         with naming("problem", first + k):
             if k in outcomes:
                 return tasks[k].answer(_settled(tasks[k], outcomes[k]))
-            return _run(tasks[k], tol, max_iter, 1, False, choose)
+            return tasks[k].answer(_outcome(tasks[k], tol, max_iter, 1, look, choose))
 
     if workers == 1 or len(small) == len(tasks):
         return [one(k) for k in range(len(tasks))]
     with ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(one, range(len(tasks))))
+        try:
+            return list(pool.map(one, range(len(tasks))))
+        finally:  # after an interrupt the others stop at their next pass
+            stopped.set()
 
 
 def _solve(
@@ -228,13 +237,20 @@ def _solve(
 
 def _run(task: Task, tol: float, max_iter: int, workers: int, progress: bool, kernel: Any) -> EntropicTransport:
     with pass_bar(progress) as report:
-        if kernel is choose and is_small(task.cost, tol):
-            outcome = _settled(task, solve_small([task], tol, max_iter, 1, report)[0])
-            if report is not None:
-                report(outcome.passes, task.eps, outcome.error)
-        else:
-            outcome = _iterate(task, tol, max_iter, workers, report, kernel)
+        outcome = _outcome(task, tol, max_iter, workers, report, kernel)
     return task.answer(outcome)
+
+
+def _outcome(
+    task: Task, tol: float, max_iter: int, workers: int, report: Callable[[int, float, float], None] | None, kernel: Any
+) -> Outcome:
+    """By the solver that suits the problem."""
+    if kernel is not choose or not is_small(task.cost, tol):
+        return _iterate(task, tol, max_iter, workers, report, kernel)
+    outcome = _settled(task, solve_small([task], tol, max_iter, 1, report)[0])
+    if report is not None:
+        report(outcome.passes, task.eps, outcome.error)
+    return outcome
 
 
 def _settled(task: Task, outcome: Outcome) -> Outcome:

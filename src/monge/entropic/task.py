@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from monge.entropic.answer import EntropicTransport
 from monge.entropic.blocks import cost_bound, finest_eps, largest_cost
 from monge.entropic.marginals import Marginal
-from monge.exact.emd import emd
-from monge.problem.arrays import real_array
+from monge.exact.dense import solve_rest
+from monge.problem.arrays import available_threads, real_array
 from monge.problem.costs import Cost, CostMatrix
-from monge.problem.measures import Weights, check_value, check_weights, total_mass
+from monge.problem.measures import Weights, check_value, check_weights, rounding_of, total_mass
 from monge.problem.transport import InfeasibleError, Status, Transport
 
 __all__ = ["Outcome", "Task"]
@@ -74,6 +74,7 @@ class Task:
         self.balanced = demands[0].fixed and demands[1].fixed
         # P / M has weights a / M and b / M, and potentials that add up to eps log M more.
         self.a, self.b, self.M = _weights(a, b, n, m, self.balanced)
+        self.given = a, b
         check_value(eps * float(self.a.sum()) * float(self.b.sum()), self.a, self.b)
         self.forbidden = _check_costs(cost, eps)
         least = _WORTH_MEASURING * tol / _ROUNDING
@@ -91,14 +92,20 @@ class Task:
         self.first = self.eps if init is not None else 0.0
         self.prepared = time.perf_counter()
 
+    @property
+    def rounding(self) -> float:
+        """Of the numbers that the weights were made from, as far as it counts: where arcs are forbidden."""
+        return float(np.finfo(np.float64).eps) if self.forbidden is None else rounding_of(*self.given)
+
     def answer(self, outcome: Outcome) -> EntropicTransport:
         """The Transport, from potentials that were found."""
         a, b, f, g, M, eps, forbidden = self.a, self.b, self.f, self.g, self.M, self.asked, self.forbidden
         converged, passes, steps, error, dual, errors, seconds, counters = outcome
         status = Status.CONVERGED if converged else Status.MAX_ITER
         if forbidden is not None:
-            if not converged and self.balanced:
-                emd(np.where(forbidden, np.inf, 0.0), a, b)  # says so if there is no plan
+            if not converged and self.balanced:  # says so if there is no plan
+                free = CostMatrix(np.where(forbidden, np.inf, 0.0))
+                solve_rest(free, a, b, self.rounding * float(a.sum()), available_threads(None))
             _leave_out(f, self.inner_a, a, self.demands[0])
             _leave_out(g, self.inner_b, b, self.demands[1])
         product = M * M if self.balanced else float(a.sum()) * float(b.sum())
@@ -119,6 +126,7 @@ class Task:
             f,
             g,
             value=value,
+            rounding=self.rounding,
             status=status,
             iterations=passes,
             stats={
