@@ -84,6 +84,7 @@ struct Found {
     std::vector<double> u, v;
     std::vector<BasicArc> plan;
     std::vector<std::pair<Node, Node>> promising;
+    std::vector<std::pair<Node, Node>> support;  // the arcs of the plan, those of slack too, which `settle` takes out
     std::vector<BasicArc> stranded;  // flow that rounding leaves on forbidden arcs: without it, `plan` is feasible, and no more
 };
 
@@ -97,19 +98,27 @@ void read_off(NetworkSimplex<Arcs>& simplex, Status status, Solution& solution, 
     solution.counters.listed_arcs = simplex.listed();
 }
 
-/// Whether some row or column has no allowed arc at all. Its potential would be infinite.
+/// The mass of rows and columns that have no allowed arc at all, each with the largest place of the other side. Their
+/// potentials would be infinite.
 template <class Arcs>
-bool cut_off(const Arcs& arcs) {
+std::vector<BasicArc> cut_off(const Arcs& arcs, const Masses& masses) {
     const auto& kernels = row_kernels<typename Arcs::Scalar>();
     const std::vector<double> zeros(arcs.cols(), 0.0);
     std::vector<double> least(arcs.cols(), infinity), unused(arcs.cols());
     std::vector<typename Arcs::Scalar> scratch(arcs.cols());
+    auto largest = [](const std::vector<Flow>& side, bool slack) {
+        return static_cast<Node>(std::max_element(side.begin(), side.end() - slack) - side.begin());
+    };
+    const Node row = largest(masses.supply, arcs.slack_row()), col = largest(masses.demand, arcs.slack_col());
+    std::vector<BasicArc> cut;
     for (std::size_t i = 0; i < arcs.rows(); ++i) {
         const auto* c = arcs.row(i, scratch.data());
-        if (kernels.minimum(c, zeros.data(), arcs.cols()) == infinity) return true;
+        if (kernels.minimum(c, zeros.data(), arcs.cols()) == infinity) cut.push_back({static_cast<Node>(i), col, masses.supply[i], infinity});
         kernels.column_minima(c, 0.0, 0.0, arcs.cols(), least.data(), unused.data());
     }
-    return std::find(least.begin(), least.end(), infinity) != least.end();
+    for (std::size_t j = 0; j < arcs.cols(); ++j)
+        if (least[j] == infinity) cut.push_back({row, static_cast<Node>(j), masses.demand[j], infinity});
+    return cut;
 }
 
 template <class Arcs>
@@ -129,7 +138,14 @@ template <class Base>
 Status solve_forbidden(const Base& base, double magnitude, const Masses& masses, double rounding, const WarmStart& warm,
                        Workers& workers, Monitor& monitor, Solution& solution, Found& out) {
     using Arcs = ForbiddenArcs<Base>;
-    if (cut_off(base)) return Status::infeasible;
+    const Flow unimportant = droppable(masses, rounding);
+    out.stranded = cut_off(base, masses);
+    if (!out.stranded.empty()) {
+        Flow left = 0;
+        for (const BasicArc& arc : out.stranded)
+            if ((left += arc.flow) > unimportant) return Status::infeasible;
+        return Status::optimal;
+    }
     Arcs arcs(base);
     NetworkSimplex<Arcs> simplex(arcs, masses.supply, masses.demand, workers, monitor, solution.counters);
     if (!warm.v.empty()) simplex.warm_start(warm);
@@ -145,7 +161,7 @@ Status solve_forbidden(const Base& base, double magnitude, const Masses& masses,
         simplex.optimise();
         if (const Flow left = forbidden_flow(1.0)) {
             if (monitor.stopped()) return monitor.reason() == Status::interrupted ? Status::interrupted : Status::no_plan_yet;
-            if (left > droppable(masses.supply, base.rows() + base.cols(), rounding)) return Status::infeasible;
+            if (left > unimportant) return Status::infeasible;
             simplex.tree().for_each_arc([&](Node i, Node j, Flow flow, double cost) {
                 if (flow > 0) (cost == 1.0 ? out.stranded : out.plan).push_back({i, j, flow, cost});
             });
@@ -194,9 +210,14 @@ Status solve_avoiding(const Arcs& arcs, const Masses& masses, const WarmStart& w
     return means.monitor.reason();
 }
 
+void remember_support(Found& found) {
+    for (const BasicArc& arc : found.plan) found.support.emplace_back(arc.row, arc.col);
+}
+
 /// Solves once more for what the potentials found leave of the costs, from the plan found.
 template <class T>
-Distance refine(const MatrixArcs<T>& arcs, const Masses& masses, Means& means, Solution& solution, Status& status, Found& found) {
+Distance refine(const MatrixArcs<T>& arcs, const Masses& masses, const Distance& before, Means& means, Solution& solution,
+                Status& status, Found& found) {
     // A constant that both share says nothing, and takes their digits.
     std::vector<double> sorted(found.v);
     std::nth_element(sorted.begin(), sorted.begin() + sorted.size() / 2, sorted.end());
@@ -207,11 +228,16 @@ Distance refine(const MatrixArcs<T>& arcs, const Masses& masses, Means& means, S
     warm.u.assign(arcs.rows(), 0.0);
     warm.v.assign(arcs.cols(), 0.0);
     warm.keep_arcs = true;
-    for (const BasicArc& arc : found.plan) warm.arcs.emplace_back(arc.row, arc.col);
+    warm.arcs = found.support;
     Found finer;
     status = solve_avoiding(reduced, masses, warm, means, solution, finer);
     ++solution.counters.refinements;
     if (status == Status::interrupted) return {};
+    if (!has_plan(status)) {
+        status = Status::time_limit;
+        return before;
+    }
+    remember_support(finer);
     const bool slack = arcs.slack_row() || arcs.slack_col();
     Distance left{};
     if (!slack) {
@@ -225,6 +251,7 @@ Distance refine(const MatrixArcs<T>& arcs, const Masses& masses, Means& means, S
         const double gap = settle(arcs, masses.supply, masses.demand, finer.plan, finer.u, finer.v);
         left = distance(finer.plan, finer.u, finer.v, gap);
     }
+    if (status == Status::time_limit && left.gap > before.gap) return before;
     found = std::move(finer);
     return left;
 }
@@ -237,13 +264,17 @@ Status solve_exactly(const MatrixArcs<T>& arcs, const Masses& masses, const Warm
                                                       means.monitor, solution, found)
                                     : solve_avoiding(arcs, masses, warm, means, solution, found);
     if ((status != Status::optimal && status != Status::time_limit) || !found.stranded.empty()) return status;
+    remember_support(found);
     const double gap = settle(arcs, masses.supply, masses.demand, found.plan, found.u, found.v);
     Distance left = distance(found.plan, found.u, found.v, gap);
-    std::vector<T> scratch;
+    std::vector<T> scratch(arcs.cols());
+    std::vector<double> known(arcs.rows(), -1.0);
+    bool refined = false;
     auto least = [&](std::size_t i) {
-        scratch.resize(arcs.cols());
+        double& low = known[i];
+        if (low >= 0.0) return low;
+        low = infinity;
         const T* c = arcs.row(i, scratch.data());
-        double low = infinity;
         for (std::size_t j = 0; j < arcs.cols() - arcs.slack_col(); ++j)
             if (c[j] != T(0)) low = std::min(low, std::fabs(static_cast<double>(c[j])));
         return low;
@@ -253,9 +284,19 @@ Status solve_exactly(const MatrixArcs<T>& arcs, const Masses& masses, const Warm
             if (!is_rounding(found.plan, left.gap)) status = Status::inexact;
             break;
         }
-        left = refine(arcs, masses, means, solution, status, found);
+        refined = true;
+        left = refine(arcs, masses, left, means, solution, status, found);
     }
     solution.gap = left.gap;
+    // Sums of potentials are rounded. They are made feasible once more.
+    if ((refined || means.forbidden) && has_plan(status)) {
+        const std::size_t n = arcs.rows() - arcs.slack_row(), m = arcs.cols() - arcs.slack_col(), block = rows_per_chunk(m);
+        std::vector<Scratch<T>> room(means.workers.count(), Scratch<T>(arcs.cols()));
+        means.workers.run((n + block - 1) / block, [&](std::size_t chunk, int worker) {
+            for (std::size_t i = chunk * block; i < std::min(n, (chunk + 1) * block); ++i)
+                found.u[i] = std::min(found.u[i], row_kernels<T>().minimum(arcs.row(i, room[worker].row.data()), found.v.data(), m));
+        });
+    }
     return status;
 }
 
@@ -376,7 +417,7 @@ void solve_typed(const Problem& problem, const Options& options, SmallSimplex& s
         if (!feasible.empty()) warm = resume(feasible, row_map, col_map, arcs.rows(), arcs.cols(), n, m);
         found = Found{};
         solution.status = solve_exactly(arcs, inner, warm, means, solution, found);
-        if (found.stranded.empty()) break;
+        if (solution.status == Status::infeasible || found.stranded.empty()) break;
         // Without the mass that rounding leaves no way, the plan of the rest is a start.
         auto number = [](const std::vector<Node>& map, Node k) { return map.empty() ? k : map[k]; };
         for (const BasicArc& arc : found.stranded) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -30,9 +31,10 @@ public:
     ListPricing(SpanningTree& tree, Monitor& monitor, Counters& counters) : tree_(tree), monitor_(monitor), counters_(counters) {}
 
     /// Prices lists in turn until the queue is full or all were seen; then pivots on the queue, worst first. False if no
-    /// list had an arc of reduced cost below -tolerance.
+    /// list had an arc of reduced cost below -tolerance. An arc that enters raises the tolerance to what its cost asks for:
+    /// its digits are in all potentials from then on, and without that large costs cycled.
     template <class Lists>
-    bool pivot(const Lists& lists, double tolerance) {
+    bool pivot(const Lists& lists, double& tolerance) {
         struct Candidate {
             double reduced;
             Node segment;
@@ -61,6 +63,7 @@ public:
             std::size_t position;
             if (!price(list, tolerance, position)) continue;
             const Flow moved = tree_.pivot(list.row, list.cols[position], list.costs[position]);
+            tolerance = std::max(tolerance, entering_tolerance * std::fabs(list.costs[position]));
             ++counters_.pivots;
             counters_.degenerate_pivots += moved == 0;
             ++monitor_.progress.pivots;

@@ -161,12 +161,15 @@ inline bool valid_weights(const double* a, std::size_t n, const double* b, std::
 }
 
 /// The flow that may be left with no way over allowed arcs because of rounding alone: that of the weights, as for their
-/// totals, and that to units, by one per place. Where units are few, for weights that are whole numbers of them, this is none.
-inline Flow droppable(const std::vector<Flow>& supply, std::size_t places, double rounding) {
-    double total = 0.0;
-    for (const Flow units : supply) total += static_cast<double>(units);
+/// totals, and that to units, by one per place. None where weights are whole numbers of units, which are far fewer then.
+inline Flow droppable(const Masses& masses, double rounding) {
+    double all = 0.0;  // with slack
+    for (const Flow units : masses.supply) all += static_cast<double>(units);
+    if (all < 0.25 * full_mass) return 0;
+    const std::size_t places = masses.supply.size() + masses.demand.size();
     const double share = IntegerMasses::unexplained(places, rounding) + static_cast<double>(places) / full_mass;
-    return static_cast<Flow>(share * total);
+    const double moved = all - static_cast<double>(masses.kept) - static_cast<double>(masses.lacking);
+    return static_cast<Flow>(std::min(share, 0.5) * moved);
 }
 
 template <class Stop = bool (*)()>

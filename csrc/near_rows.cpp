@@ -25,6 +25,9 @@ constexpr double largest_rise = 10.0;
 constexpr double farthest_move = 50.0;
 /// Potentials beyond this are as good as infinite; so large is what a column weighs that is none.
 constexpr double largest_potential = 1e30;
+/// By how much the shift of a row may exceed the middle one of its block: doubles then leave 1e-7 of the exponents.
+constexpr double widest_shift = 1e9;
+constexpr size_t most_rows = 64;  // of a block that are looked at for that
 /// Column sums beyond this are not known, as those of a block whose lift is above the largest one.
 constexpr double largest_sum = 1e290, unknown_sum = 1e300, largest_lift = 900.0;
 
@@ -173,9 +176,23 @@ struct Block : Rows<T> {
             for (size_t i = in.first; i < in.last; ++i) sum += pass.X[c * pass.n + i];
             middle[c] = sum / static_cast<double>(in.last - in.first);
         }
-        reference = -HUGE_VAL;
-        for (size_t i = in.first; i < in.last; ++i) reference = pass.shift[i] > reference ? pass.shift[i] : reference;
+        reference = common_shift();
         pack();
+    }
+
+    /// The highest shift of the rows, but for those of outliers, beside which the others would have no digits left.
+    double common_shift() const {
+        double sorted[most_rows];
+        const size_t step = (static_cast<size_t>(in.last - in.first) - 1) / most_rows + 1;
+        size_t count = 0;
+        for (size_t i = in.first; i < in.last; i += step) {
+            size_t k = count++;
+            for (; k > 0 && sorted[k - 1] > pass.shift[i]; --k) sorted[k] = sorted[k - 1];
+            sorted[k] = pass.shift[i];
+        }
+        const double most = sorted[count / 2] + widest_shift;
+        while (count > 1 && sorted[count - 1] > most) --count;
+        return sorted[count - 1];
     }
 
     void pack() {

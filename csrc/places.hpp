@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 #include <vector>
 
@@ -26,14 +27,16 @@ inline std::vector<Node> with_mass(std::vector<Flow>& masses) {
 /// The plan and its cost in the caller's numbering and masses.
 inline void write_plan(std::vector<BasicArc>& plan, const std::vector<Node>& row_map, const std::vector<Node>& col_map,
                        bool transposed, double per_mass, Solution& solution) {
-    double cost = 0.0;
+    double cost = 0.0, lost = 0.0;  // Neumaier's compensated sum: beside large costs the digits of small ones count
     for (BasicArc& arc : plan) {
-        cost += static_cast<double>(arc.flow) * arc.cost;
+        const double term = static_cast<double>(arc.flow) * arc.cost, next = cost + term;
+        lost += std::fabs(cost) >= std::fabs(term) ? (cost - next) + term : (term - next) + cost;
+        cost = next;
         if (!row_map.empty()) arc.row = row_map[arc.row];
         if (!col_map.empty()) arc.col = col_map[arc.col];
         if (transposed) std::swap(arc.row, arc.col);
     }
-    solution.cost = cost / per_mass;
+    solution.cost = (cost + lost) / per_mass;
     std::sort(plan.begin(), plan.end(), [](const BasicArc& x, const BasicArc& y) {
         return x.row < y.row || (x.row == y.row && x.col < y.col);
     });

@@ -69,13 +69,16 @@ inline bool exceeds(const Distance& from, Prices prices) {
 /// mass that stays in place for nothing.
 template <class Least>
 bool hides_differences(const std::vector<BasicArc>& plan, const Distance& from, Least&& least) {
+    if (plan.empty()) return false;
     Prices prices;
     prices.reserve(plan.size());
     for (const BasicArc& arc : plan) prices.emplace_back(std::fabs(arc.cost), static_cast<double>(arc.flow));
     if (!exceeds(from, prices)) return false;
+    if (total(prices) > 0.0 && !is_rounding(plan, from.gap)) return true;
+    const double dearest = std::max_element(prices.begin(), prices.end())->first;
     for (std::size_t k = 0; k < plan.size(); ++k) {
         const double away = least(plan[k].row);
-        prices[k].first = std::max(prices[k].first, away < infinity ? away : 0.0);
+        prices[k].first = std::max(prices[k].first, dearest > 0.0 ? std::min(away, dearest) : away < infinity ? away : 0.0);
     }
     return total(prices) > 0.0 && exceeds(from, prices);
 }

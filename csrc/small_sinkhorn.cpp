@@ -420,8 +420,11 @@ private:
     /// Brings potentials that are too far from the others for eps to count beside them as near as it does: those of outliers
     /// whose mass goes to each other may be of any size.
     void keep_digits(double eps) {
-        const auto range = std::minmax_element(beta_.begin(), beta_.begin() + m_);
-        if (!(*range.second - *range.first > most_digits * eps)) return;
+        if (!balanced_) return;
+        double low = infinity, high = -infinity;
+        for (size_t j = 0; j < m_; ++j)
+            if (b_[j] > 0.0) low = std::min(low, beta_[j]), high = std::max(high, beta_[j]);
+        if (!(high - low > most_digits * eps)) return;
         std::vector<double> known;
         for (size_t j = 0; j < m_; ++j)
             if (b_[j] > 0.0) known.push_back(beta_[j]);

@@ -132,7 +132,10 @@ public:
     /// Solves; on optimal the slack is empty. Flow of up to `droppable` units that phase one leaves on slack goes to
     /// `stranded`, in place of a solution.
     Status run(SparseArcs& arcs, Flow droppable, std::vector<BasicArc>& stranded) {
-        if (cut_off()) return Status::infeasible;
+        if (cut_off()) {
+            const Flow left = strand(stranded);
+            return left > droppable ? stranded.clear(), Status::infeasible : Status::optimal;
+        }
         for (bool known = false;;) {
             optimise(tree_);
             if (slack(tree_) == 0) return monitor_.reason();
@@ -191,6 +194,26 @@ private:
             return std::find(potential.begin(), potential.end(), infinity) != potential.end();
         };
         return has(u_) || has(v_);
+    }
+
+    /// The mass of places without arcs, and as much of the largest place of the other side.
+    Flow strand(std::vector<BasicArc>& stranded) const {
+        const Node d = static_cast<Node>(n_), D = static_cast<Node>(m_);
+        auto largest = [](const std::vector<Flow>& side) {
+            return static_cast<Node>(std::max_element(side.begin(), side.end()) - side.begin());
+        };
+        const Node row = largest(supply_), col = largest(demand_);
+        Flow left = 0;
+        auto add = [&](Node i, Node j, Flow flow) {
+            stranded.push_back({i, D, flow, infinity});
+            stranded.push_back({d, j, flow, infinity});
+            left += flow;
+        };
+        for (Node i = 0; i < d; ++i)
+            if (u_[i] == infinity) add(i, col, supply_[i]);
+        for (Node j = 0; j < D; ++j)
+            if (v_[j] == infinity) add(row, j, demand_[j]);
+        return left;
     }
 
     void estimate(double magnitude, const std::vector<double>& near) {
@@ -323,6 +346,9 @@ Distance refine(const SparseArcs& arcs, const Masses& masses, const Distance& be
     const Distance left = distance(finer, u, v, gap);
     for (std::size_t i = 0; i < u.size(); ++i) solution.f[i] += u[i];
     for (std::size_t j = 0; j < v.size(); ++j) solution.g[j] += v[j];
+    for (std::size_t i = 0; i < u.size(); ++i)  // sums of potentials are rounded: feasible once more
+        for (std::size_t k = 0; k < arcs.length(i); ++k)
+            solution.f[i] = std::min(solution.f[i], arcs.costs(i)[k] - solution.g[arcs.cols(i)[k]]);
     for (BasicArc& arc : finer) arc.cost = arcs.cost(arc.row, arc.col);
     plan = std::move(finer);
     return left;
@@ -347,7 +373,7 @@ void solve_sparse(const SparseProblem& problem, const Options& options, Solution
         const double top = near.empty() ? 0.0 : *std::max_element(near.begin(), near.end());
         for (double& x : near) x = std::max(x - top, -widest_estimate * magnitude);
         SparseSimplex simplex(arcs, inner, magnitude, near, monitor, solution.counters);
-        const Flow unimportant = droppable(inner.supply, problem.n + problem.m, problem.rounding);
+        const Flow unimportant = droppable(inner, problem.rounding);
         solution.status = simplex.run(arcs, unimportant, stranded);
         if (stranded.empty()) {
             if (!has_plan(solution.status)) return;

@@ -154,3 +154,30 @@ def test_out_of_time_before_there_is_a_plan() -> None:
             monge.emd(cost, time_limit=0.0)
     with pytest.raises(TimeoutError, match="before a plan was found"):
         monge.partial(C, mass=1.0, time_limit=0.0)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_dust_that_only_leads_to_places_without_mass(solver: str) -> None:
+    # What 0.3 - 0.1 - 0.2 leaves.
+    C = np.array([[0.0, INF], [INF, 0.0]])
+    for b in ([1.0, 0.0], [1.0, 1e-19]):
+        t = SOLVERS[solver](C, np.array([1.0, 5.5e-17]), np.array(b))
+        assert t.value == 0.0
+        assert t.converged
+    if solver != "slack":  # which has a source for what is lacking
+        with pytest.raises(monge.InfeasibleError):
+            SOLVERS[solver](C, np.array([1.0, 1e-3]), np.array([1.001, 0.0]))
+
+
+def test_equal_weights_are_whole_however_coarse_their_type() -> None:
+    C = np.zeros((100, 100))
+    C[:3, 1:] = INF  # three places for one
+    for dtype in (np.float16, np.float32, np.float64):
+        weights = np.full(100, 0.01, dtype=dtype)
+        with pytest.raises(monge.InfeasibleError):
+            monge.emd(C, weights, weights)
+
+
+def test_a_part_that_is_all_dust_is_not_moved() -> None:
+    with pytest.raises(monge.InfeasibleError):
+        monge.partial(np.full((2, 2), INF), [1.0, 1.0], [1.0, 1.0], mass=1e-15)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -143,3 +144,67 @@ def test_a_gap_that_stays_is_said(kind: str) -> None:
         assert t.converged == (t.status is monge.Status.OPTIMAL)
         if t.converged:
             assert t.gap <= 1e-14 * paid
+
+
+@pytest.mark.parametrize("solver", ["dense", "batch", "sparse", "columns first"])
+def test_mass_that_stays_among_larger_numbers_hides_nothing(solver: str) -> None:
+    # The last place is as far from the others as can be, and most of the mass stays there for nothing.
+    far = 1e43
+    C = np.array([[1e13, 8, 2, far], [1e13, 7, 7, far], [1e13, 1, 7, far], [far, far, far, 0]])
+    weights = [1.0, 1.0, 1.0, 60.0]
+    t = {
+        "dense": lambda: monge.emd(C, weights, weights),
+        "batch": lambda: monge.emd([C], [weights], [weights])[0],
+        "sparse": lambda: monge.emd(stored(C), weights, weights),
+        "columns first": lambda: monge.emd(np.asfortranarray(C), weights, weights),
+    }[solver]()
+    assert t.value == 1e13 + 3.0
+    assert t.converged
+
+
+def test_large_costs_that_enter_late_do_not_cycle() -> None:
+    inf = np.inf
+    C = [
+        [inf, 1e16, 3, -4, inf, inf, inf, inf],
+        [inf, -2, inf, inf, inf, 0, inf, -5],
+        [inf, inf, inf, 4, 4, -2, -5, inf],
+        [inf, inf, -4, -4, inf, inf, -1e16, inf],
+        [-4, -1, inf, inf, inf, 1, 1e16, 1],
+        [inf, inf, inf, inf, inf, -1, inf, 1e16],
+        [inf, inf, 5, inf, inf, inf, inf, -2],
+    ]
+    t = monge.emd(C, [2, 8, 8, 1, 10, 2, 4], [3, 4, 4, 3, 2, 8, 4, 7], time_limit=60.0)
+    assert t.converged
+    assert t.stats["pivots"] < 100
+
+
+@pytest.mark.parametrize("n", [30, 400])
+def test_a_refinement_that_stops_loses_nothing(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    C = rng.random((n, n))
+    C[:, : n // 10] += 1e13
+    best = monge.partial(C, mass=0.95)
+    pivots = best.stats["pivots"]
+    for limit in (1e-4, 1e-3, 3e-3, 1e-2, 3e-2):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", monge.ConvergenceWarning)
+            t = monge.partial(C, mass=0.95, time_limit=limit)
+        assert t.marginal_error <= 1e-15
+        assert t.value - t.gap <= best.value * (1.0 + 1e-15)
+        if t.stats["pivots"] >= pivots:  # the first solve was over: what it found is kept
+            assert t.value <= best.value * (1.0 + 1e-12)
+
+
+@pytest.mark.parametrize("solver", ["dense", "sparse"])
+def test_potentials_are_feasible_after_refinements(solver: str) -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(60):
+        n, m = rng.integers(2, 7, 2)
+        C = rng.integers(-5, 6, (n, m)) * np.where(rng.random((n, m)) < 0.3, 10.0 ** rng.integers(12, 40), 1.0)
+        allowed = C if solver == "dense" else np.where(C == 0.0, 1.0, C)
+        t = monge.emd(
+            allowed if solver == "dense" else stored(allowed), rng.dirichlet(np.ones(n)), rng.dirichlet(np.ones(m))
+        )
+        slack = allowed - t.g - t.f[:, np.newaxis]
+        rounding = np.finfo(float).eps * (np.abs(t.f)[:, np.newaxis] + np.abs(t.g) + np.abs(allowed))
+        assert (slack >= -2.0 * rounding).all()

@@ -211,9 +211,7 @@ class TestCloudsOfUnlikeMass:
         assert t.stats["pairs"] < 0.3 * t.iterations * 1500**2
 
 
-@pytest.mark.parametrize(
-    ("seed", "rho", "eps"), [(16, 5.0, 0.006), (19, 2.0, 0.003), (11, 2.0, 0.01), (28, 5.0, 0.003)]
-)
+@pytest.mark.parametrize(("seed", "rho", "eps"), [(6, 5.0, 0.003), (12, 2.0, 0.003), (11, 2.0, 0.01), (5, 5.0, 0.003)])
 @pytest.mark.parametrize("points", [True, False])
 def test_steps_that_lead_nowhere_are_not_taken_again(seed, rho, eps, points):
     # Extrapolation over the bounds of TV can fail from the same potentials for ever.

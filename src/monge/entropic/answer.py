@@ -23,7 +23,7 @@ from monge.entropic.marginals import Marginal
 from monge.entropic.plan import LazyPlan
 from monge.entropic.rounding import Rounding, scalings
 from monge.problem.costs import Cost, Grid
-from monge.problem.transport import Status, Transport
+from monge.problem.transport import InfeasibleError, Status, Transport
 
 __all__ = ["EntropicTransport"]
 
@@ -52,10 +52,10 @@ class EntropicTransport(Transport):
         g: Array,
         *,
         value: float,
-        rounding: float,
         status: Status,
         iterations: int,
         stats: Mapping[str, Any],
+        rounding: float = 2.0**-52,
     ) -> None:
         self.problem, self.weights, self.marginals, self.eps = problem, weights, marginals, eps
         self.f, self.g = f, g
@@ -106,20 +106,22 @@ class EntropicTransport(Transport):
                 np.divide(a, sent, out=x, where=sent > 0.0)
             if fixed_b:
                 np.divide(b, received, out=y, where=received > 0.0)
+        total = float(a.sum()) * float(b.sum())
         objective, sums_a, sums_b = plan.objective(x, y, u, v)
-        if (
-            fixed_a
-            and fixed_b
-            and is_dear(self.problem, objective, self.value, lambda: plan.objective(x, y, 0 * u, 0 * v)[0])
-        ):
-            objective, sums_a, sums_b = self._objective_exactly(Rounding(x, y, u, v))
-        objective += self.eps * (float(a.sum()) * float(b.sum()) - float(sums_a.sum()))
+        if fixed_a and fixed_b:
+            bound = self.value - self.eps * (total - float(a.sum()))  # of the same, without the masses
+            if is_dear(self.problem, objective, bound, lambda: plan.objective(x, y, 0 * u, 0 * v)[0]):
+                try:
+                    objective, sums_a, sums_b = self._objective_exactly(Rounding(x, y, u, v))
+                except InfeasibleError:
+                    return np.inf
+        objective += self.eps * (total - float(sums_a.sum()))
         for sums, weights, side in ((sums_a, a, self.marginals[0]), (sums_b, b, self.marginals[1])):
             if side.kl < np.inf:
                 objective += side.kl * float((rel_entr(sums, weights) - sums + weights).sum())
             if side.cap < np.inf:
                 objective += side.cap * float(np.abs(sums - weights).sum())
-        return max(objective - self.value, 0.0)
+        return max(objective - self.value, 0.0) if objective < np.inf else np.inf
 
     def _objective_exactly(self, rounding: Rounding) -> tuple[float, Array, Array]:
         """As `LazyPlan.objective`, for a plan whose missing mass is sent by an exact solver."""
@@ -128,7 +130,8 @@ class EntropicTransport(Transport):
         objective, sums_a, sums_b = self.plan.objective(*rounding)
         i, j, mass = more.plan.row, more.plan.col, more.plan.data
         C = costs_at(self.problem, i, j)
-        density = rounding.x[i] * rounding.y[j] * np.exp((self.f[i] - C + self.g[j]) / eps)  # by a x b
+        with np.errstate(divide="ignore", over="ignore"):  # of the plan so far, by a x b
+            density = np.exp(np.log(rounding.x[i]) + np.log(rounding.y[j]) + (self.f[i] - C + self.g[j]) / eps)
         product = a[i] * b[j]
         denser = density + mass / product
         objective += float(mass @ C) + eps * float((product * (xlogy(denser, denser) - xlogy(density, density))).sum())

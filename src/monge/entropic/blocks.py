@@ -16,6 +16,7 @@ __all__ = [
     "cost_block",
     "cost_bound",
     "costs_at",
+    "costs_between",
     "finest_eps",
     "largest_cost",
     "row_blocks",
@@ -46,11 +47,39 @@ def cost_block(cost: Cost, rows: slice | NDArray[np.intp]) -> NDArray[np.float64
     return _distances(cost, cost.x[rows], cost.y)
 
 
+def costs_between(cost: Cost, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float64]:
+    """The costs (k, l) between some rows and some columns."""
+    if isinstance(cost, CostMatrix):
+        return cost.C[np.ix_(rows, columns)].astype(np.float64)
+    if isinstance(cost, Grid):  # of which a row alone may not fit into memory
+        return _grid_moves(cost, rows[:, np.newaxis], columns)
+    return _distances(cost, cost.x[rows], cost.y[columns])
+
+
 def costs_at(cost: Cost, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float64]:
     """The costs (k,) of some pairs."""
     if isinstance(cost, CostMatrix):
         return cost.C[rows, columns].astype(np.float64)
-    return np.array([cost_block(cost, rows[k : k + 1])[0, j] for k, j in enumerate(columns)])
+    if isinstance(cost, Grid):
+        return _grid_moves(cost, rows, columns)
+    x, y = cost.x[rows].astype(np.float64), cost.y[columns].astype(np.float64)
+    if cost.distance == "cosine":
+        x, y = (points / np.abs(points).max(axis=1, keepdims=True) for points in (x, y))
+        return np.asarray(1.0 - (x * y).sum(axis=1) / (np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)))
+    apart = np.abs(x - y)
+    if cost.distance == "cityblock":
+        return np.asarray(apart.sum(axis=1) ** cost.power)
+    longest = apart.max(axis=1, keepdims=True)
+    apart /= np.where(longest > 0.0, longest, 1.0)  # squares of large and small ones are out of range
+    with np.errstate(under="ignore"):
+        return np.asarray((longest[:, 0] * np.linalg.norm(apart, axis=1)) ** cost.power)
+
+
+def _grid_moves(grid: Grid, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float64]:
+    """The costs between cells, for index arrays of any shapes that go together."""
+    places = zip(np.unravel_index(rows, grid.sides), np.unravel_index(columns, grid.sides), strict=True)
+    moves = [np.abs(here - there) for here, there in places]
+    return np.asarray(sum(costs[move] for costs, move in zip(grid.axis_costs(), moves, strict=True)))
 
 
 def _grid_block(grid: Grid, rows: slice | NDArray[np.intp]) -> NDArray[np.float64]:
@@ -95,19 +124,25 @@ def cost_bound(cost: Cost) -> float:
     if isinstance(cost, Grid):
         return float(sum(moves[-1] for moves in cost.axis_costs()))
     if isinstance(cost, PointCloud):
-        with np.errstate(over="ignore"):
-            return float(np.float64(cost.bound) ** cost.power)
-    return max(abs(float(cost.C.min())), abs(float(cost.C.max())))
+        return _quick_bound(cost)
+    finite = cost.C[np.isfinite(cost.C)]
+    return float(np.abs(finite).max(initial=0.0))
 
 
 def largest_cost(cost: Cost, negligible: float) -> float:
     """About the largest |cost|, or a quick bound on it where that is below what is negligible."""
     if isinstance(cost, PointCloud):
-        if cost_bound(cost) < negligible or cost.distance == "cosine":
-            return cost_bound(cost)
-        return float(cost.reach**cost.power)
+        bound = _quick_bound(cost)
+        return bound if bound < negligible or cost.distance == "cosine" else float(cost.reach**cost.power)
     some = np.abs(sampled_costs(cost))
     return float(some[np.isfinite(some)].max(initial=0.0))
+
+
+def _quick_bound(cost: PointCloud) -> float:
+    try:
+        return float(cost.bound**cost.power)
+    except OverflowError:
+        return math.inf
 
 
 def finest_eps(cost: Cost) -> float:
@@ -122,14 +157,7 @@ def finest_eps(cost: Cost) -> float:
 
 def sampled_costs(cost: Cost) -> NDArray[np.float64]:
     """Costs between some of the rows and some of the columns, evenly spread."""
-    rows, columns = (slice(None, None, -(-size // _SAMPLE)) for size in cost.shape)
-    if isinstance(cost, CostMatrix):
-        return cost.C[rows, columns].astype(np.float64)
-    if isinstance(cost, Grid):  # of which a row alone may not fit into memory
-        places = np.unravel_index(np.arange(0, cost.shape[0], rows.step), cost.sides)
-        moves = (np.abs(cells[:, np.newaxis] - cells) for cells in places)
-        return np.asarray(sum(costs[move] for costs, move in zip(cost.axis_costs(), moves, strict=True)))
-    return _distances(cost, cost.x[rows], cost.y[columns])
+    return costs_between(cost, *(np.arange(0, size, -(-size // _SAMPLE)) for size in cost.shape))
 
 
 def squares_out_of_range(cost: PointCloud) -> bool:

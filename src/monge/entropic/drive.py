@@ -16,9 +16,6 @@ __all__ = ["drive"]
 
 Array = NDArray[np.float64]
 
-# So many passes that did not halve the error are enough; twice so many if it has less than that to go.
-_WAIT = 30
-
 
 def drive(
     kernel: Any, a: Array, b: Array, demands: tuple[Marginal, Marginal], eps: float, first: float, tol: float,
@@ -27,8 +24,8 @@ def drive(
 ) -> None:  # fmt: skip
     """From eps = `first` to `eps`; f, g, history and outcome are as `iterate` leaves them.
 
-    If the error does not get smaller at some eps, `restart` is called with it, once; the loop goes on there with the
-    f and g that it leaves.
+    If the error is not halved at some eps in as many passes as the kernel has patience for, twice as many if it has
+    less than that to go, `restart` is called with it, once; the loop goes on there with the f and g that it leaves.
     """
     if _run(kernel, a, b, demands, eps, first, tol, max_iter, f, g, history, outcome, report, restart is not None):
         assert restart is not None
@@ -56,7 +53,7 @@ def _run(
             stage, best, waited = now, math.inf, 0
         elif float(outcome[iteration.ERROR]) < 0.5 * best:
             best, waited = float(outcome[iteration.ERROR]), 0
-        elif (waited := waited + 1) > (_WAIT if best > 2.0 * tol else 2 * _WAIT) and impatient:
+        elif (waited := waited + 1) > kernel.patience * (1 if best > 2.0 * tol else 2) and impatient:
             return True
         outcome[iteration.COMPLETE] = kernel.sweep(g, now, single, sure, f, s)
         if report is not None:

@@ -9,10 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.entropic.blocks import cost_block, row_blocks
+from monge.entropic.blocks import costs_between
 from monge.entropic.certificate import transforms
 from monge.exact.emd import emd
-from monge.problem.arrays import available_memory
 from monge.problem.costs import Cost, CostMatrix
 from monge.problem.transport import InfeasibleError
 
@@ -20,8 +19,9 @@ __all__ = ["exact_columns"]
 
 Array = NDArray[np.float64]
 
-# Pairs up to which the whole problem is solved, and the places of a sample that is solved in place of a larger one.
-_WHOLE, _SAMPLE = 10**8, 4096
+# Pairs up to which the whole problem is solved, for stored costs and for those that are stored for this alone; and the
+# places of a sample that is solved in place of a larger one.
+_WHOLE, _WHOLE_COMPUTED, _SAMPLE = 10**8, 2**24, 4096
 
 
 def exact_columns(cost: Cost, a: Array, b: Array, threads: int) -> Array | None:
@@ -34,7 +34,7 @@ def exact_columns(cost: Cost, a: Array, b: Array, threads: int) -> Array | None:
         # As many places each, for equal parts of the mass.
         places, counts_a = np.unique(rows, return_counts=True)
         targets, counts_b = np.unique(columns, return_counts=True)
-        t = emd(CostMatrix(_between(cost, places, targets)), counts_a, counts_b, threads=threads)
+        t = emd(CostMatrix(costs_between(cost, places, targets)), counts_a, counts_b, threads=threads)
     except InfeasibleError:
         return None
     g = np.full(len(b), -np.inf)
@@ -50,9 +50,7 @@ def _centred(g: Array) -> Array:
 def _chosen(cost: Cost, a: Array, b: Array) -> tuple[NDArray[np.intp] | None, NDArray[np.intp] | None]:
     """Rows and columns that stand for all, drawn at even steps along the mass; None for all of them."""
     n, m = cost.shape
-    free = available_memory()
-    size = 0 if isinstance(cost, CostMatrix) else n * m * cost.dtype.itemsize
-    if n * m <= _WHOLE and (free is None or 2 * size < free):
+    if n * m <= (_WHOLE if isinstance(cost, CostMatrix) else _WHOLE_COMPUTED):
         return None, None
     steps = (np.arange(_SAMPLE) + 0.5) / _SAMPLE
 
@@ -61,10 +59,3 @@ def _chosen(cost: Cost, a: Array, b: Array) -> tuple[NDArray[np.intp] | None, ND
         return np.asarray(np.searchsorted(mass, steps * mass[-1]))
 
     return along(a), along(b)
-
-
-def _between(cost: Cost, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Array:
-    C = np.empty((len(rows), len(columns)))
-    for part in row_blocks(len(rows), cost.shape[1]):
-        C[part] = cost_block(cost, rows[part])[:, columns]
-    return C

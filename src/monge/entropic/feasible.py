@@ -22,8 +22,8 @@ Array = NDArray[np.float64]
 
 # The pairs up to which an exact solver is asked to send missing mass that costs too much.
 _QUICK = 2**24
-# Mass that the plan gives back for each unit that is missing.
-_ROOM = (10.0, 1e3)
+# Mass that the plan gives back for each unit that is missing; and what is a small share of its cost.
+_ROOM, _LITTLE = (10.0, 1e3), 0.1
 # How far both sums of the masses of a plan may be apart, beside the total mass.
 _SAME = 1e-9
 
@@ -92,8 +92,9 @@ def sent_exactly(
 ) -> tuple[Rounding, Transport]:
     """What is missing, sent by an exact solver in place of a product.
 
-    That may not be able to avoid forbidden arcs, where the plan has to make room. So it gives back a share of all that
-    it sends, a larger one if need be, which is sent anew together with what is missing. InfeasibleError if no plan can.
+    That may not be able to avoid forbidden or dear arcs, where the plan has to make room. So it gives back a share of
+    all that it sends, a larger one if need be, which is sent anew together with what is missing. InfeasibleError if no
+    plan can.
     """
     (a, b), (x, y, u, v) = weights, rounding
     whole, missing, threads = float(a.sum()), float(u.sum() * v.sum()), available_threads(None)
@@ -102,11 +103,20 @@ def sent_exactly(
     noise = max(given * whole, abs(float(sent.sum() - received.sum())))
     if noise > max(_SAME, given) * whole:  # exponents without digits: the plan is no plan
         shares = (1.0,)
+    own, best, least, lacking = plan.measured[2], None, np.inf, None
     for share in shares:
         kept = 1.0 - min(share, 1.0)
+        rest = np.maximum(a - kept * sent, 0.0), np.maximum(b - kept * received, 0.0)
         try:
-            rest = np.maximum(a - kept * sent, 0.0), np.maximum(b - kept * received, 0.0)
-            return Rounding(kept * x, y, 0.0 * u, 0.0 * v), solve_rest(cost, *rest, noise, threads)
+            more = solve_rest(cost, *rest, noise, threads)
         except InfeasibleError as error:
-            infeasible = error
-    raise infeasible
+            lacking = error
+            continue
+        if best is None or kept * own + more.cost < least:
+            best, least = (Rounding(kept * x, y, 0.0 * u, 0.0 * v), more), kept * own + more.cost
+        if more.cost <= _LITTLE * abs(own):
+            break
+    if best is None:
+        assert lacking is not None
+        raise lacking
+    return best

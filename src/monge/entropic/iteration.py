@@ -122,7 +122,8 @@ def iterate(
         single = (enough or floor < _NOISY) and _SINGLE_MASS * eps < noise
         enough = enough and single
         stop = goal - floor if enough else max(0.9 * goal, floor)
-        _keep_digits(b, eps, g)
+        if not (kl_a < np.inf or kl_b < np.inf or cap_a < np.inf or cap_b < np.inf):
+            _keep_digits(b, eps, g)
         taken, accelerated, shorter, refused, pause = 0, False, 0, 0, 0
         safe_dual, safe_error, best, waiting = -np.inf, np.inf, np.inf, 0
         sure, unsure = False, 0

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +21,7 @@ from monge.entropic import iteration
 from monge.entropic.drive import drive
 from monge.entropic.kernels.clouds import CloudKernel
 from monge.entropic.kernels.packed import on_sphere
-from monge.entropic.kernels.scale import cost_scale
+from monge.entropic.kernels.scale import Scale, cost_scale
 from monge.entropic.kernels.threads import Threads
 from monge.entropic.marginals import Balanced, Marginal
 from monge.entropic.task import Task
@@ -76,6 +76,10 @@ class _Level:
         self.cost = PointCloud(x.points, y.points, ground)
         self.fewest, self.most = sorted(self.cost.shape)
 
+    @cached_property
+    def scale(self) -> Scale:
+        return cost_scale(self.cost)
+
     def grouped(self) -> _Level:
         return _Level(self.x.grouped(), self.y.grouped(), self.cost.cost)
 
@@ -114,12 +118,12 @@ def solve_cloud(
             if depth == 0:
                 skipped, goal = max(min(_SKIPPED, _SKIPPED_OF_TOL * tol), sys.float_info.min), tol
             a, b = level.x.weights, level.y.weights
-            kernel = CloudKernel(level.cost, a, b, demands, threads, skipped, f.copy())
+            kernel = CloudKernel(level.cost, a, b, demands, threads, skipped, f.copy(), level.scale)
             first = first or kernel.scale  # all the way: coarse passes cost next to nothing
             last = eps if depth == 0 else _last(level, levels[depth - 1], eps, first)
             restart = partial(_restart, level, threads, kernel, f, g) if task.balanced else None
-            if exact and restart is not None:
-                restart(eps)
+            if exact:
+                _restart(level, threads, kernel, f, g, eps)
                 restart = None
             drive(kernel, a, b, demands, last, first, goal, max_iter, f, g, history, outcome, report, restart)
             pairs += kernel.pairs
@@ -155,7 +159,7 @@ def _starts_exactly(task: Task, whole: _Level) -> bool:
     wide. If eps is small for most pairs, annealing takes passes by the hundred."""
     if not task.balanced or task.first > 0.0 or whole.most > _EXACT:
         return False
-    return task.eps < cost_scale(whole.cost).middle
+    return task.eps < whole.scale.middle
 
 
 def _restart(level: _Level, threads: Threads, kernel: CloudKernel, f: Array, g: Array, eps: float) -> None:

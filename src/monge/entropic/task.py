@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 from typing import Any, NamedTuple
 
@@ -75,14 +74,16 @@ class Task:
         # P / M has weights a / M and b / M, and potentials that add up to eps log M more.
         self.a, self.b, self.M = _weights(a, b, n, m, self.balanced)
         self.given = a, b
-        check_value(eps * float(self.a.sum()) * float(self.b.sum()), self.a, self.b)
+        total = self.M * self.M if self.balanced else float(self.a.sum()) * float(self.b.sum())
+        check_value(eps * total, self.a, self.b)
         self.forbidden = _check_costs(cost, eps)
-        least = _WORTH_MEASURING * tol / _ROUNDING
-        largest = largest_cost(cost, eps * min(least, _DIGITS))
+        fine = _WORTH_MEASURING * tol / _ROUNDING  # costs and potentials over eps, up to which rounding does not count
+        largest = largest_cost(cost, eps * min(fine, _DIGITS))
         self.asked = self.eps = max(eps, finest_eps(cost)) if largest > eps * _DIGITS else eps
-        if self.balanced and self.forbidden is None and eps > _FLAT * (most := cost_bound(cost)):
-            self.eps = max(_FLAT * most, sys.float_info.min)
-        self.coarse = largest > self.asked * least  # whether rounding may keep the marginal error above tol
+        if self.balanced and self.forbidden is None and 0.0 < largest < eps / _FLAT:
+            self.eps = min(eps, _FLAT * cost_bound(cost))
+        self.digits = self.asked * fine
+        self.coarse = largest > self.digits  # whether rounding may keep the marginal error above tol
         self.inner_a, self.inner_b = self.a, self.b
         if self.forbidden is not None:
             self.inner_a, self.inner_b = _reachable(self.forbidden, self.a, self.b, demands)
@@ -91,6 +92,11 @@ class Task:
         self.f, self.g = _start(init, n, m)
         self.first = self.eps if init is not None else 0.0
         self.prepared = time.perf_counter()
+
+    def _far(self, potential: Array) -> bool:
+        """Whether potentials may be so large that their rounding counts."""
+        squares = np.vdot(potential, potential)  # what is quickest to have, and overflows without a warning
+        return float(squares) > self.digits * self.digits
 
     @property
     def rounding(self) -> float:
@@ -108,8 +114,10 @@ class Task:
                 solve_rest(free, a, b, self.rounding * float(a.sum()), available_threads(None))
             _leave_out(f, self.inner_a, a, self.demands[0])
             _leave_out(g, self.inner_b, b, self.demands[1])
-        product = M * M if self.balanced else float(a.sum()) * float(b.sum())
-        value = M * dual + eps * (product - M - M * math.log(M))
+        if self.balanced:  # eps (M^2 - M - M log M), of which little is left for M near one
+            value = M * dual + eps * M * ((M - 1.0) - math.log1p(M - 1.0))
+        else:
+            value = dual + eps * (float(a.sum()) * float(b.sum()) - 1.0)
         if M != 1.0:
             f -= eps * math.log(M)
         if forbidden is not None:
@@ -141,7 +149,7 @@ class Task:
                 **counters,
             },
         )
-        if converged and self.coarse and t.marginal_error > self.tol:
+        if converged and (self.coarse or self._far(f) or self._far(g)) and t.marginal_error > self.tol:
             t.status, t.stats = Status.ROUNDED, {**t.stats, "error": t.marginal_error}
         return t
 

@@ -44,10 +44,13 @@ def solve_sparse(
     """
     n, m = cost.shape
     check_places(n, m, len(cost.cost) * _BYTES_PER_ARC)
-    _check_reach(np.diff(cost.begin), weights[0], "row", "a")
-    _check_reach(np.bincount(cost.col, minlength=m), weights[1], "column", "b")
     solution = _core.sparse(m, cost.begin, cost.col, cost.cost, *weights, rounding, g, time_limit, report)
-    return transport(solution, cost, weights, infeasible=_INFEASIBLE)
+    try:
+        return transport(solution, cost, weights, infeasible=_INFEASIBLE)
+    except InfeasibleError:
+        _check_reach(np.diff(cost.begin), weights[0], "row", "a")
+        _check_reach(np.bincount(cost.col, minlength=m), weights[1], "column", "b")
+        raise
 
 
 def _check_reach(entries: NDArray[Any], weights: Weights | None, place: str, name: str) -> None:

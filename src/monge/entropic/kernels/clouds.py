@@ -59,14 +59,15 @@ class CloudKernel:
     """
 
     iterate = staticmethod(iterate)
+    patience = 30
 
     def __init__(
         self, cost: PointCloud, a: Array, b: Array, demands: tuple[Marginal, Marginal], threads: Threads,
-        skipped: float, shift: Array,
+        skipped: float, shift: Array, scale: Scale | None = None,
     ) -> None:  # fmt: skip
         self.a, self.b, self.skipped = a, b, skipped
         self.rows, self.columns = demands
-        self._cost = cost
+        self._cost, self._known_scale = cost, scale
         self._x, self._y, self._metric, self._power, self._per_unit = _form(cost)
         self._log_a, self._log_b = np.log2(a), np.log2(b)
         n, m = cost.shape
@@ -83,7 +84,7 @@ class CloudKernel:
 
     @cached_property
     def _cost_scale(self) -> Scale:
-        return cost_scale(self._cost)
+        return cost_scale(self._cost) if self._known_scale is None else self._known_scale
 
     @property
     def scale(self) -> float:

@@ -46,7 +46,7 @@ class CpuKernel:
     """The passes of one problem on `threads` threads; see `reference` for what a kernel offers."""
 
     iterate = staticmethod(iterate)
-    skipped = 0.0
+    skipped, patience = 0.0, 30
 
     def __init__(self, cost: CostMatrix | PointCloud, a: Array, b: Array, rows: Marginal, threads: int) -> None:
         self.cost, self.a, self.b, self.rows = cost, a, b, rows

@@ -9,6 +9,7 @@ A kernel holds a cost and the weights of one problem, and offers
     skipped                        the marginal error that a pass may leave out even so
     scale                          the size of the costs, which tells where eps starts
     exact_below                    the eps below which potentials of the problem without entropy are the better start
+    patience                       passes that may not make the error smaller before such potentials are tried
     noise                          what single precision adds to the marginal error, times eps; inf if it has none
 
 A sweep fills in, for potentials g (m,),
@@ -40,7 +41,7 @@ Array = NDArray[np.float64]
 class ReferenceKernel:
     """Softmins of a whole matrix, by SciPy's logsumexp."""
 
-    noise, skipped = np.inf, 0.0
+    noise, skipped, patience = np.inf, 0.0, 30
     iterate = staticmethod(iterate)
 
     def __init__(self, cost: Any, a: Array, b: Array, rows: Marginal) -> None:
