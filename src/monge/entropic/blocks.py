@@ -157,7 +157,11 @@ def finest_eps(cost: Cost) -> float:
 
 def sampled_costs(cost: Cost) -> NDArray[np.float64]:
     """Costs between some of the rows and some of the columns, evenly spread."""
-    return costs_between(cost, *(np.arange(0, size, -(-size // _SAMPLE)) for size in cost.shape))
+    n, m = cost.shape
+    step, stride = -(-n // _SAMPLE), -(-m // _SAMPLE)
+    if isinstance(cost, CostMatrix):  # a view, where an index would gather
+        return cost.C[::step, ::stride].astype(np.float64)
+    return costs_between(cost, np.arange(0, n, step), np.arange(0, m, stride))
 
 
 def squares_out_of_range(cost: PointCloud) -> bool:

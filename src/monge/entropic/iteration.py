@@ -185,6 +185,8 @@ def _keep_digits(b: Any, eps: float, g: Any) -> None:
 
     That is where mass of an outlier goes to another one: f_i + g_j says how, but f_i and g_j may be of any size.
     """
+    if g.max() - g.min() <= _FARTHEST * eps:
+        return
     known = g[b > 0.0]
     if known.size and known.max() - known.min() > _FARTHEST * eps:
         middle = np.median(known)

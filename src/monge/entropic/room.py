@@ -21,15 +21,21 @@ _VECTORS, _VECTORS_LOW = 20, 40
 _ALONG = 12
 # Vectors per column that the acceleration in `iteration` keeps, and those for a tolerance below the last of these.
 _KEPT, _KEPT_LONG, _PRECISE = 19, 43, 1e-5
+# A problem of so few pairs, between so few places, takes less than that without being asked.
+_FEW_PAIRS, _FEW_PLACES = 2**20, 2**14
 # Problems that take fewer bytes are not worth a look at the free memory.
 _LARGE = 2**27
 
 
 def require_room(costs: Sequence[Cost], tol: float) -> None:
     """MemoryError, with the remedy, if what is allocated to solve these problems would not fit."""
+    if not costs:
+        return
+    n, m = costs[0].shape
+    if len(costs) == 1 and n * m <= _FEW_PAIRS and n + m <= _FEW_PLACES:
+        return
     wanted = sum(bytes_beside(cost, tol) for cost in costs)
     if wanted > _LARGE:
-        n, m = costs[0].shape
         what = f"entropic transport for {n} x {m} places" if len(costs) == 1 else f"{len(costs)} entropic problems"
         require_memory(wanted, f"{what}, beside the cost that was given,", _remedy(costs))
 

@@ -101,7 +101,7 @@ class Task:
     @property
     def rounding(self) -> float:
         """Of the numbers that the weights were made from, as far as it counts: where arcs are forbidden."""
-        return float(np.finfo(np.float64).eps) if self.forbidden is None else rounding_of(*self.given)
+        return 2.0**-52 if self.forbidden is None else rounding_of(*self.given)
 
     def answer(self, outcome: Outcome) -> EntropicTransport:
         """The Transport, from potentials that were found."""

@@ -56,12 +56,13 @@ def count_bar(wanted: bool, total: int, desc: str, unit: str) -> Iterator[Callab
         yield lambda done: bar.update(done - bar.n)
 
 
-@contextmanager
-def pass_bar(wanted: bool) -> Iterator[Callable[[int, float, float], None] | None]:
+def pass_bar(wanted: bool) -> AbstractContextManager[Callable[[int, float, float], None] | None]:
     """A function that shows passes, eps and the marginal error of an entropic solver; None if not wanted."""
-    if not wanted:
-        yield None
-        return
+    return _pass_bar() if wanted else _NO_BAR
+
+
+@contextmanager
+def _pass_bar() -> Iterator[Callable[[int, float, float], None]]:
     with progress_bar(desc="sinkhorn", unit=" passes") as bar:
 
         def report(passes: int, eps: float, error: float) -> None:

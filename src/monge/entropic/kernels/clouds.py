@@ -47,6 +47,8 @@ _FINEST = (1e17, 1e120)
 
 # The cost from the middle of a block to one of its rows, over eps, whose rounding adds 1e-7 to an exponent.
 _WIDE = 1e9
+# The ratio of the largest possible cost to the mean from which some blocks may be wide.
+_OUTLYING = 1e3
 
 _LN2 = math.log(2.0)
 
@@ -93,9 +95,12 @@ class CloudKernel:
     @cached_property
     def noise(self) -> float:
         # Local coordinates and potentials are small, unless mass has far to go or a block is wide.
-        _, mean, _, _, nearest, noise = self._cost_scale
+        _, mean, _, size, nearest, noise = self._cost_scale
+        noise = (0.2 + 0.8 * nearest / mean) * noise if mean > 0.0 else noise
+        if self._reach <= _OUTLYING * size:
+            return noise
         own = self.a @ np.repeat(self._radii, BLOCK)[: len(self.a)] / self.a.sum()
-        return max((0.2 + 0.8 * nearest / mean) * noise if mean > 0.0 else noise, NOISE * float(own))
+        return max(noise, NOISE * float(own))
 
     def restart(self, shift: Array) -> None:
         """Forgets what it knows of earlier potentials; `shift` (n,) are new ones of the rows."""
@@ -149,9 +154,18 @@ class CloudKernel:
     def _exact_metric(self, eps: float) -> tuple[int, float]:
         """The metric in a form whose rounding is nothing beside eps. Squares are quickest as products of coordinates
         about the middle of a block, which hide what is small beside a wide block, such as one with an outlier."""
-        if self._metric[0] == SQUARE and self._radii.max() > _WIDE * eps:
+        if self._metric[0] == SQUARE and self._reach > _WIDE * eps and self._widest > _WIDE * eps:
             return EUCLIDEAN_POWER, 2.0
         return self._metric
+
+    @property
+    def _reach(self) -> float:
+        """What no cost between two rows exceeds: their coordinates are scaled to a box of that size."""
+        return float(3.0 ** max(1.0, self._power) * self._per_unit)
+
+    @cached_property
+    def _widest(self) -> float:
+        return float(self._radii.max())
 
     @cached_property
     def _radii(self) -> Array:
