@@ -56,8 +56,9 @@ public:
     bool slack_row() const { return slack_row_; }
     bool slack_col() const { return slack_col_; }
 
+    bool is_slack(std::size_t i, std::size_t j) const { return i == rows_ || j == cols_; }
     double cost(std::size_t i, std::size_t j) const {
-        if (i == rows_ || j == cols_) return i == rows_ && j == cols_ ? corner_ : 0.0;
+        if (is_slack(i, j)) return i == rows_ && j == cols_ ? corner_ : 0.0;
         return static_cast<double>(start(i)[col(j) * col_step_]);
     }
 

@@ -84,7 +84,7 @@ struct Found {
     std::vector<double> u, v;
     std::vector<BasicArc> plan;
     std::vector<std::pair<Node, Node>> promising;
-    std::vector<std::pair<Node, Node>> support;  // the arcs of the plan, those of slack too, which `settle` takes out
+    std::vector<BasicArc> slack;     // what `settle` takes out of the plan
     std::vector<BasicArc> stranded;  // flow that rounding leaves on forbidden arcs: without it, `plan` is feasible, and no more
 };
 
@@ -210,8 +210,13 @@ Status solve_avoiding(const Arcs& arcs, const Masses& masses, const WarmStart& w
     return means.monitor.reason();
 }
 
-void remember_support(Found& found) {
-    for (const BasicArc& arc : found.plan) found.support.emplace_back(arc.row, arc.col);
+/// `settle` for what was found, whose arcs of slack are kept: a plan to start from is whole.
+template <class T, class Arcs>
+Distance settled(const MatrixArcs<T>& arcs, const Arcs& at, const Masses& masses, Found& found) {
+    for (const BasicArc& arc : found.plan)
+        if (arcs.is_slack(arc.row, arc.col)) found.slack.push_back(arc);
+    const double gap = settle(at, masses.supply, masses.demand, found.plan, found.u, found.v);
+    return distance(found.plan, found.u, found.v, gap);
 }
 
 /// Solves once more for what the potentials found leave of the costs, from the plan found.
@@ -228,7 +233,8 @@ Distance refine(const MatrixArcs<T>& arcs, const Masses& masses, const Distance&
     warm.u.assign(arcs.rows(), 0.0);
     warm.v.assign(arcs.cols(), 0.0);
     warm.keep_arcs = true;
-    warm.arcs = found.support;
+    for (const auto* arcs_of : {&found.plan, &found.slack})
+        for (const BasicArc& arc : *arcs_of) warm.arcs.emplace_back(arc.row, arc.col);
     Found finer;
     status = solve_avoiding(reduced, masses, warm, means, solution, finer);
     ++solution.counters.refinements;
@@ -237,20 +243,13 @@ Distance refine(const MatrixArcs<T>& arcs, const Masses& masses, const Distance&
         status = Status::time_limit;
         return before;
     }
-    remember_support(finer);
     const bool slack = arcs.slack_row() || arcs.slack_col();
     Distance left{};
-    if (!slack) {
-        const double gap = settle(reduced, masses.supply, masses.demand, finer.plan, finer.u, finer.v);
-        left = distance(finer.plan, finer.u, finer.v, gap);
-    }
+    if (!slack) left = settled(arcs, reduced, masses, finer);
     for (std::size_t i = 0; i < arcs.rows(); ++i) finer.u[i] += found.u[i];
     for (std::size_t j = 0; j < arcs.cols(); ++j) finer.v[j] += found.v[j];
     for (BasicArc& arc : finer.plan) arc.cost = arcs.cost(arc.row, arc.col);
-    if (slack) {  // which is known by its cost
-        const double gap = settle(arcs, masses.supply, masses.demand, finer.plan, finer.u, finer.v);
-        left = distance(finer.plan, finer.u, finer.v, gap);
-    }
+    if (slack) left = settled(arcs, arcs, masses, finer);  // slack is known by its cost
     if (status == Status::time_limit && left.gap > before.gap) return before;
     found = std::move(finer);
     return left;
@@ -264,13 +263,13 @@ Status solve_exactly(const MatrixArcs<T>& arcs, const Masses& masses, const Warm
                                                       means.monitor, solution, found)
                                     : solve_avoiding(arcs, masses, warm, means, solution, found);
     if ((status != Status::optimal && status != Status::time_limit) || !found.stranded.empty()) return status;
-    remember_support(found);
-    const double gap = settle(arcs, masses.supply, masses.demand, found.plan, found.u, found.v);
-    Distance left = distance(found.plan, found.u, found.v, gap);
-    std::vector<T> scratch(arcs.cols());
-    std::vector<double> known(arcs.rows(), -1.0);
+    Distance left = settled(arcs, arcs, masses, found);
+    std::vector<T> scratch;
+    std::vector<double> known;  // by row
     bool refined = false;
     auto least = [&](std::size_t i) {
+        scratch.resize(arcs.cols());
+        known.resize(arcs.rows(), -1.0);
         double& low = known[i];
         if (low >= 0.0) return low;
         low = infinity;
