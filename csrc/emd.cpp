@@ -406,7 +406,7 @@ void solve_typed(const Problem& problem, const Options& options, SmallSimplex& s
     std::vector<Node> row_map, col_map;
     Found found;
     for (std::vector<std::pair<Node, Node>> feasible;;) {
-        Masses inner = masses;
+        Masses inner = means.forbidden ? masses : std::move(masses);  // others are solved but once
         row_map = with_mass(inner.supply), col_map = with_mass(inner.demand);
         MatrixArcs<T> arcs(base, row_step, col_step, n, m, row_map, col_map);
         WarmStart warm;

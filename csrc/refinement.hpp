@@ -50,35 +50,44 @@ inline bool is_rounding(const std::vector<BasicArc>& plan, double gap) {
     return gap <= finest_gap * cost;
 }
 
-/// Whether the gap, or rounding, is more than the last digits of what all, and what a cheap part, of the mass is moved at.
+/// Whether the gap, or rounding, is more than the last digits of what a cheap part of the mass is moved at.
+inline bool exceeds(const Distance& from, double mass, double cost) {
+    return from.gap > finest_gap_of_cheap * mass * cost || from.rounding > finest_potentials_of_cheap * mass * cost;
+}
+
+/// The same for what all, and what the cheap part, of the mass is moved at.
 inline bool exceeds(const Distance& from, Prices prices) {
     double mass = 0.0, below = 0.0;
     for (const auto& [cost, flow] : prices) mass += flow;
     if (from.gap > finest_gap * total(prices)) return true;
-    auto cheap = [&](double cost) {
-        return from.gap <= finest_gap_of_cheap * mass * cost && from.rounding <= finest_potentials_of_cheap * mass * cost;
-    };
-    if (cheap(std::min_element(prices.begin(), prices.end())->first)) return false;  // what follows takes longer to find
     std::sort(prices.begin(), prices.end());
     for (const auto& [cost, flow] : prices)
-        if ((below += flow) >= cheap_part * mass) return !cheap(cost);
+        if ((below += flow) >= cheap_part * mass) return exceeds(from, mass, cost);
     return false;
 }
 
 /// Whether the solution may be worse than it looks. `least(i)` is the least |cost| of row i that is not zero: what counts for
-/// mass that stays in place for nothing.
+/// mass that stays in place for nothing, but for no more than the dearest that is in use.
 template <class Least>
 bool hides_differences(const std::vector<BasicArc>& plan, const Distance& from, Least&& least) {
-    if (plan.empty()) return false;
+    double mass = 0.0, paid = 0.0, cheapest = infinity, dearest = 0.0;
+    for (const BasicArc& arc : plan) {
+        const double cost = std::fabs(arc.cost), flow = static_cast<double>(arc.flow);
+        mass += flow;
+        paid += flow * cost;
+        cheapest = std::min(cheapest, cost);
+        dearest = std::max(dearest, cost);
+    }
+    const bool all = from.gap > finest_gap * paid;
+    if (plan.empty() || (!all && !exceeds(from, mass, cheapest))) return false;  // what follows takes longer
+    if (all && paid > 0.0) return true;
     Prices prices;
     prices.reserve(plan.size());
     for (const BasicArc& arc : plan) prices.emplace_back(std::fabs(arc.cost), static_cast<double>(arc.flow));
     if (!exceeds(from, prices)) return false;
-    if (total(prices) > 0.0 && !is_rounding(plan, from.gap)) return true;
-    const double dearest = std::max_element(prices.begin(), prices.end())->first;
     for (std::size_t k = 0; k < plan.size(); ++k) {
-        const double away = least(plan[k].row);
-        prices[k].first = std::max(prices[k].first, dearest > 0.0 ? std::min(away, dearest) : away < infinity ? away : 0.0);
+        const double away = least(plan[k].row), most = dearest > 0.0 ? dearest : away;
+        prices[k].first = std::max(prices[k].first, std::min(away, most) < infinity ? std::min(away, most) : 0.0);
     }
     return total(prices) > 0.0 && exceeds(from, prices);
 }
