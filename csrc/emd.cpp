@@ -265,14 +265,10 @@ Status solve_exactly(const MatrixArcs<T>& arcs, const Masses& masses, const Warm
     if ((status != Status::optimal && status != Status::time_limit) || !found.stranded.empty()) return status;
     Distance left = settled(arcs, arcs, masses, found);
     std::vector<T> scratch;
-    std::vector<double> known;  // by row
     bool refined = false;
     auto least = [&](std::size_t i) {
         scratch.resize(arcs.cols());
-        known.resize(arcs.rows(), -1.0);
-        double& low = known[i];
-        if (low >= 0.0) return low;
-        low = infinity;
+        double low = infinity;
         const T* c = arcs.row(i, scratch.data());
         for (std::size_t j = 0; j < arcs.cols() - arcs.slack_col(); ++j)
             if (c[j] != T(0)) low = std::min(low, std::fabs(static_cast<double>(c[j])));
