@@ -43,7 +43,7 @@ public:
     }
     /// The same arcs at their costs less potentials, as ReducedArcs has them.
     SparseArcs(const SparseArcs& base, const std::vector<double>& p, const std::vector<double>& q)
-        : rows_(base.rows_), begin_(base.begin_), col_(base.col_), zeros_(base.zeros_), parts_(base.parts_) {
+        : rows_(base.rows_), begin_(base.begin_), col_(base.col_), parts_(base.parts_), zeros_(base.zeros_) {
         own_cost_.resize(static_cast<std::size_t>(entries()));
         for (std::size_t i = 0; i < rows_; ++i)
             for (std::int64_t k = begin_[i]; k < begin_[i + 1]; ++k)
