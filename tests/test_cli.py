@@ -310,15 +310,6 @@ class TestProcess:
         assert script.load() is main
 
 
-def test_snippets_of_the_readme_run(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    snippets = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
-    assert len(snippets) >= 2
-    names: dict[str, object] = {}
-    for snippet in snippets:  # each goes on where the one before it ended
-        exec(compile(snippet, "README.md", "exec"), names)
-
-
 def test_the_pictures_of_the_readme_exist_and_are_small():
     names = re.findall(r"docs/images/[\w.-]+", (ROOT / "README.md").read_text())
     assert names
