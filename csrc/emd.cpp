@@ -12,6 +12,7 @@
 #include "places.hpp"
 #include "refinement.hpp"
 #include "small_simplex.hpp"
+#include "sorting.hpp"
 
 namespace monge {
 namespace {
@@ -224,10 +225,9 @@ template <class T>
 Distance refine(const MatrixArcs<T>& arcs, const Masses& masses, const Distance& before, Means& means, Solution& solution,
                 Status& status, Found& found) {
     // A constant that both share says nothing, and takes their digits.
-    std::vector<double> sorted(found.v);
-    std::nth_element(sorted.begin(), sorted.begin() + sorted.size() / 2, sorted.end());
-    for (double& v : found.v) v -= sorted[sorted.size() / 2];
-    for (double& u : found.u) u += sorted[sorted.size() / 2];
+    const double shared = median(found.v);
+    for (double& v : found.v) v -= shared;
+    for (double& u : found.u) u += shared;
     const ReducedArcs reduced(arcs, found.u, found.v);
     WarmStart warm;
     warm.u.assign(arcs.rows(), 0.0);

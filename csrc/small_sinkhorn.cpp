@@ -14,6 +14,7 @@
 #include "emd.hpp"
 #include "scaling_kernels.hpp"
 #include "sinkhorn_steps.hpp"
+#include "sorting.hpp"
 #include "workers.hpp"
 
 namespace monge {
@@ -411,9 +412,8 @@ private:
         if (solution.status != Status::optimal) return false;
         std::copy(solution.g.begin(), solution.g.end(), beta_.begin());
         // A constant that f and g share says nothing, and takes their digits.
-        std::vector<double> sorted(solution.g);
-        std::nth_element(sorted.begin(), sorted.begin() + m_ / 2, sorted.end());
-        for (size_t j = 0; j < m_; ++j) beta_[j] -= sorted[m_ / 2];
+        const double shared = median(solution.g);
+        for (size_t j = 0; j < m_; ++j) beta_[j] -= shared;
         return true;
     }
 
@@ -428,8 +428,7 @@ private:
         std::vector<double> known;
         for (size_t j = 0; j < m_; ++j)
             if (b_[j] > 0.0) known.push_back(beta_[j]);
-        std::nth_element(known.begin(), known.begin() + known.size() / 2, known.end());
-        const double middle = known[known.size() / 2], most = most_digits * eps;
+        const double middle = median(std::move(known)), most = most_digits * eps;
         for (size_t j = 0; j < m_; ++j) beta_[j] = std::min(std::max(beta_[j], middle - most), middle + most);
     }
 

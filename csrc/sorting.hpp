@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <cstring>
 #include <utility>
+#include <vector>
 
 #include "unfilled.hpp"
 
@@ -167,5 +168,12 @@ private:
     int index_bits_ = 1;
     Unfilled<std::uint64_t> keys_, spare_;
 };
+
+/// The middle one of some values, the upper one of two.
+inline double median(std::vector<double> values) {
+    const auto middle = values.begin() + values.size() / 2;
+    std::nth_element(values.begin(), middle, values.end());
+    return *middle;
+}
 
 }  // namespace monge

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from monge.entropic.certificate import certificate, price
 from monge.entropic.rounding import RoundedPlan, Rounding, scalings
-from monge.exact.dense import solve_rest
+from monge.exact.dense import dense
+from monge.exact.emd import emd_of_rest
 from monge.problem.arrays import available_threads
-from monge.problem.costs import Cost
+from monge.problem.costs import Cost, CostMatrix
 from monge.problem.transport import InfeasibleError, Status, Transport
 
 __all__ = ["FeasibleTransport", "feasible", "is_dear", "sent_exactly"]
@@ -103,12 +104,13 @@ def sent_exactly(
     noise = max(given * whole, abs(float(sent.sum() - received.sum())))
     if noise > max(_SAME, given) * whole:  # exponents without digits: the plan is no plan
         shares = (1.0,)
+    stored = CostMatrix(dense(cost, threads))  # once for all shares
     own, best, least, lacking = plan.measured[2], None, np.inf, None
     for share in shares:
         kept = 1.0 - min(share, 1.0)
         rest = np.maximum(a - kept * sent, 0.0), np.maximum(b - kept * received, 0.0)
         try:
-            more = solve_rest(cost, *rest, noise, threads)
+            more = emd_of_rest(stored, *rest, noise, threads)
         except InfeasibleError as error:
             lacking = error
             continue

@@ -72,7 +72,8 @@ def sinkhorn(
     ----------
     cost : array_like (n, m), CostMatrix, PointCloud or Grid
         Cost per unit of mass from i to j; +inf forbids it. The costs of a Grid are never stored, those of a PointCloud
-        only where they are few, or have 16 dimensions or more and fit into 128 MiB. A float32 or float64 matrix is not
+        only where they are few, or have 16 dimensions or more and fit into 128 MiB; up to that size also while exact
+        potentials are looked for, where eps is small or the error stays. A float32 or float64 matrix is not
         copied: what is lazy in the result is computed from it as it is then, so do not change it before.
         An array (B, n, m), or a list of (n, m) arrays and cost objects of any sizes, is a batch of problems; an empty
         one has no answers, [].

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from monge.entropic.answer import EntropicTransport
 from monge.entropic.blocks import cost_bound, finest_eps, largest_cost
 from monge.entropic.marginals import Marginal
-from monge.exact.dense import solve_rest
+from monge.exact.emd import emd_of_rest
 from monge.problem.arrays import available_threads, real_array
 from monge.problem.costs import Cost, CostMatrix
 from monge.problem.measures import Weights, check_value, check_weights, rounding_of, total_mass
@@ -111,7 +111,7 @@ class Task:
         if forbidden is not None:
             if not converged and self.balanced:  # says so if there is no plan
                 free = CostMatrix(np.where(forbidden, np.inf, 0.0))
-                solve_rest(free, a, b, self.rounding * float(a.sum()), available_threads(None))
+                emd_of_rest(free, a, b, self.rounding * float(a.sum()), available_threads(None))
             _leave_out(f, self.inner_a, a, self.demands[0])
             _leave_out(g, self.inner_b, b, self.demands[1])
         if self.balanced:  # eps (M^2 - M - M log M), of which little is left for M near one

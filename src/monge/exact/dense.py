@@ -9,12 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monge.exact import _core
-from monge.exact.answer import transport
 from monge.problem.arrays import require_memory
 from monge.problem.costs import Cost, CostMatrix, Grid
-from monge.problem.transport import Transport
 
-__all__ = ["EUCLIDEAN", "check_places", "dense", "solve_rest"]
+__all__ = ["EUCLIDEAN", "check_places", "dense"]
 
 # Distances beyond two to this power, up or down, are computed on rescaled points: the squares of 1e-30, or of 1e30,
 # are no float32 numbers.
@@ -84,13 +82,6 @@ def _walkable(C: NDArray[Any]) -> NDArray[Any]:
         return C
     whole = C.flags.aligned and all(stride % C.itemsize == 0 for stride in C.strides)
     return C if whole and (C.itemsize in C.strides or 1 in C.shape) else np.ascontiguousarray(C)
-
-
-def solve_rest(cost: Cost, a: NDArray[np.float64], b: NDArray[np.float64], noise: float, threads: int) -> Transport:
-    """The optimal plan for what is left of larger weights; `noise` is the mass by which that leaves them rounded."""
-    matrix = dense(cost, threads)
-    raw = _core.emd(matrix, a, b, noise / float(a.sum()), None, None, None, None, None, None, threads, math.inf, None)
-    return transport(raw, matrix, (a, b))
 
 
 def check_places(n: int, m: int, lists: int) -> None:

@@ -6,6 +6,7 @@ maximise  a.f + b.g  subject to  f_i + g_j <= C_ij                  (its dual)
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from typing import Any, overload
@@ -19,11 +20,11 @@ from monge.exact.dense import dense
 from monge.exact.sparse import solve_sparse
 from monge.problem.arrays import available_threads, real_array, seconds
 from monge.problem.costs import Cost, CostMatrix, SparseCost, as_cost, is_sparse
-from monge.problem.measures import as_weights, check_weights, rounding_of
+from monge.problem.measures import Weights, as_weights, check_weights, rounding_of
 from monge.problem.progress import pivot_bar
 from monge.problem.transport import ConvergenceWarning, Transport
 
-__all__ = ["emd"]
+__all__ = ["emd", "emd_of_rest"]
 
 Batch = np.ndarray[tuple[int, int, int], Any] | Sequence[np.ndarray[tuple[int, int], Any] | Cost]
 
@@ -188,6 +189,13 @@ def emd(
     if not answer.converged:
         warnings.warn(f"emd: {answer.status.value} (gap {answer.gap:.3g}).", ConvergenceWarning, stacklevel=2)
     return answer
+
+
+def emd_of_rest(cost: Cost, a: Weights, b: Weights, noise: float, threads: int) -> Transport:
+    """`emd` for what is left of larger weights; `noise` is the mass by which that leaves them rounded."""
+    matrix = dense(cost, threads)
+    raw = _core.emd(matrix, a, b, noise / float(a.sum()), None, None, None, None, None, None, threads, math.inf, None)
+    return transport(raw, matrix, (a, b))
 
 
 def _potentials(init: Any, n: int, m: int) -> tuple[Any, Any]:
