@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "emd.hpp"
+#include "exact/emd.hpp"
 
 namespace {
 

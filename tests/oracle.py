@@ -26,7 +26,7 @@ EPS = np.finfo(np.float64).eps
 DUAL_ROUNDINGS = 6
 
 # Masses leave the solver as integers divided by a double: one rounding to an integer (1e-15 of the weight at most where
-# the weights are taken for decimals, see csrc/masses.hpp), one for the ratio, one for the division; on two sides.
+# the weights are taken for decimals, see csrc/exact/masses.hpp), one for the ratio, one for the division; on two sides.
 MARGINALS = 2 * (1e-15 + 2 * EPS)
 # An integer flow resolves 2**-60 of the total; each place may be off by one unit, and what is left over comes once
 # more.

@@ -20,12 +20,12 @@
 #include <utility>
 #include <vector>
 
-#include "emd.hpp"
-#include "masses.hpp"
-#include "network_simplex.hpp"
-#include "row_kernels.hpp"
-#include "sparse.hpp"
-#include "workers.hpp"
+#include "exact/emd.hpp"
+#include "exact/masses.hpp"
+#include "exact/network_simplex.hpp"
+#include "exact/row_kernels.hpp"
+#include "exact/sparse.hpp"
+#include "common/workers.hpp"
 
 namespace {
 

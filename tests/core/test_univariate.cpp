@@ -1,6 +1,6 @@
 // The line and the circle, for the sanitizers and without Python: marginals, feasibility on all pairs, and the gap of
 // small random problems that are full of ties.
-#include "univariate.hpp"
+#include "exact/univariate.hpp"
 
 #include <algorithm>
 #include <cmath>

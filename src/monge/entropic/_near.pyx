@@ -1,11 +1,11 @@
 # distutils: language = c++
 # cython: language_level=3, boundscheck=False, wraparound=False, embedsignature=False
-"""The binding of csrc/near.hpp: convert, allocate, drop the GIL. Nothing else."""
+"""The binding of csrc/entropic/near.hpp: convert, allocate, drop the GIL. Nothing else."""
 
 from libcpp cimport bool as boolean
 
 
-cdef extern from "near.hpp" namespace "monge" nogil:
+cdef extern from "entropic/near.hpp" namespace "monge" nogil:
     cdef enum class NearGround(int):
         square
         euclidean

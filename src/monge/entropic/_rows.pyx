@@ -1,6 +1,6 @@
 # distutils: language = c++
 # cython: language_level=3, boundscheck=False, wraparound=False, embedsignature=False
-"""The binding of csrc/sinkhorn_rows.hpp: convert, allocate, drop the GIL. Nothing else."""
+"""The binding of csrc/entropic/pairs.hpp: convert, allocate, drop the GIL. Nothing else."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ ctypedef fused real:
     double
 
 
-cdef extern from "sinkhorn_rows.hpp" namespace "monge" nogil:
+cdef extern from "entropic/pairs.hpp" namespace "monge" nogil:
     cdef enum class Distance(int):
         euclidean
         cityblock

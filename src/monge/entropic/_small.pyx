@@ -1,6 +1,6 @@
 # distutils: language = c++
 # cython: language_level=3, boundscheck=False, wraparound=False, embedsignature=False
-"""The binding of csrc/small_sinkhorn.hpp: convert, drop the GIL, map the outcome. Nothing else."""
+"""The binding of csrc/entropic/small.hpp: convert, drop the GIL, map the outcome. Nothing else."""
 
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int64_t
@@ -10,7 +10,7 @@ from libcpp.vector cimport vector
 import numpy as np
 
 
-cdef extern from "small_sinkhorn.hpp" namespace "monge" nogil:
+cdef extern from "entropic/small.hpp" namespace "monge" nogil:
     cdef enum class Ground(int):
         stored
 

@@ -1,12 +1,12 @@
 # distutils: language = c++
 # cython: language_level=3, boundscheck=False, wraparound=False, embedsignature=False
-"""The binding of csrc/sinkhorn_steps.hpp: functions of `iteration`, with its arguments."""
+"""The binding of csrc/entropic/steps.hpp: functions of `iteration`, with its arguments."""
 
 from libcpp cimport bool as cbool
 from libcpp.vector cimport vector
 
 
-cdef extern from "sinkhorn_steps.hpp" namespace "monge" nogil:
+cdef extern from "entropic/steps.hpp" namespace "monge" nogil:
     cdef struct Sides:
         size_t n, m
         const double* a

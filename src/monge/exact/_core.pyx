@@ -17,7 +17,7 @@ cdef object _int64 = np.int64
 cdef object _int32 = np.int32
 
 
-cdef extern from "emd.hpp" namespace "monge" nogil:
+cdef extern from "exact/emd.hpp" namespace "monge" nogil:
     cdef enum class Status(int):
         pass
 
@@ -76,10 +76,10 @@ cdef extern from "emd.hpp" namespace "monge" nogil:
     const char* _instruction_set "monge::instruction_set"()
 
 
-cdef extern from "kd_order.hpp" namespace "monge" nogil:
+cdef extern from "common/kd_order.hpp" namespace "monge" nogil:
     void _kd_order "monge::kd_order"(const double* points, size_t n, size_t d, int64_t* order)
 
-cdef extern from "sparse.hpp" namespace "monge" nogil:
+cdef extern from "exact/sparse.hpp" namespace "monge" nogil:
     cdef struct SparseProblem:
         size_t n, m
         const int64_t* begin

@@ -1,6 +1,6 @@
 # distutils: language = c++
 # cython: language_level=3, boundscheck=False, wraparound=False, embedsignature=False
-"""The binding of csrc/univariate.hpp: allocate, drop the GIL, map the status. Nothing else."""
+"""The binding of csrc/exact/univariate.hpp: allocate, drop the GIL, map the status. Nothing else."""
 
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int64_t, uint64_t
@@ -10,7 +10,7 @@ from libcpp.vector cimport vector
 import numpy as np
 
 
-cdef extern from "emd.hpp" namespace "monge" nogil:
+cdef extern from "exact/emd.hpp" namespace "monge" nogil:
     cdef enum class Status(int):
         optimal
         out_of_memory
@@ -24,7 +24,7 @@ cdef extern from "emd.hpp" namespace "monge" nogil:
         void* context
 
 
-cdef extern from "univariate.hpp" namespace "monge" nogil:
+cdef extern from "exact/univariate.hpp" namespace "monge" nogil:
     cdef struct UnivariateProblem:
         const double* x
         const double* y

@@ -18,7 +18,7 @@ __all__ = ["EUCLIDEAN", "check_places", "dense"]
 # are no float32 numbers.
 _SAFE_EXPONENT = 32
 
-# The kinds of GroundCost in csrc/emd.hpp.
+# The kinds of GroundCost in csrc/exact/emd.hpp.
 EUCLIDEAN = 0
 _KINDS = {"euclidean": EUCLIDEAN, "cityblock": 1, "cosine": 2}
 

@@ -30,7 +30,7 @@ _NATIVE = (np.dtype(np.float64), np.dtype(np.float32))
 # Integers beyond this are not all float64 numbers.
 _EXACT_INTEGER = 2**53
 
-# The core takes no more (csrc/workers.hpp): a request for a million threads is not meant.
+# The core takes no more (csrc/common/workers.hpp): a request for a million threads is not meant.
 _MOST_THREADS = 256
 
 

@@ -1,4 +1,4 @@
-"""The passes for points in up to three dimensions; `csrc/near.hpp` tells how, `reference` what a kernel offers."""
+"""The passes for points in up to three dimensions: `csrc/entropic/near.hpp` tells how, `reference` what they do."""
 
 from __future__ import annotations
 

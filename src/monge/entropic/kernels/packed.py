@@ -1,4 +1,4 @@
-"""Costs in the form that the core takes; see csrc/sinkhorn_rows.hpp."""
+"""Costs in the form that the core takes; see csrc/entropic/pairs.hpp."""
 
 from __future__ import annotations
 

@@ -1,0 +1,128 @@
+// The inner loops of the entropic solver for points in up to three dimensions; see near.hpp for what they are part of.
+//
+// They are written once, in near_pass.cpp, and built once per instruction set, like row_kernels.hpp; other than there,
+// sums are rounded differently in each.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace monge {
+
+/// Costs of a difference of two points.
+enum class NearGround : int { square, euclidean, cityblock, euclidean_power, cityblock_power };
+
+/// A pass, in log2 units: costs and potentials over eps log 2, and coordinates times `scale` give such costs. Points are
+/// (3, n) and (3, m), coordinate by coordinate.
+struct NearPass {
+    const double* X;
+    const double* Y;
+    std::size_t n, m;
+    double scale;
+    NearGround ground;
+    double exponent;  // of a distance that is raised to a power
+    const double* beta;  // potentials of the columns, and the logarithms of their weights
+    const double* log_a;
+    const double* b;  // what the columns are to get: the weights, or less, in an unbalanced problem
+    double damp, cap;
+    double* shift;  // guesses of the rows' undamped potentials, which become those
+    double* f;      // the potentials of the rows
+};
+
+/// Columns from `first` to `last`.
+struct Run {
+    std::int32_t first, last;
+};
+
+/// A block of rows and the columns that it goes over.
+struct NearBlock {
+    std::size_t first, last;
+    const Run* runs;
+    std::size_t count;
+};
+
+/// For columns that are near each other: the box around them, a linear function above their potentials, and their
+/// largest weight. potential_j <= top + sum_c slope_c (y_cj - middle_c)
+struct Bound {
+    double low[3], high[3], slope[3], middle[3], top, log_weight;
+};
+
+/// Bounds over 16 columns each, over 256, and over 4096.
+constexpr std::size_t bound_levels = 3;
+constexpr std::size_t bound_sizes[bound_levels] = {16, 256, 4096};
+
+/// Rows whose columns are chosen together.
+constexpr std::size_t near_rows = 16;
+
+/// Some rows, in scaled coordinates; shift is -inf where there are fewer.
+struct NearRows {
+    double x[3][near_rows];
+    double shift[near_rows];
+};
+
+/// What makes columns of a block worth listing: more mass than the smaller one of `row` and `column` times b_j.
+struct Shares {
+    double row, column;
+};
+
+/// Powers 2^(beta_j + base_i - C_ij) of a block of at most `near_rows` rows.
+template <class T>
+struct KeptRows {
+    T* powers;     // kept_size(columns)
+    double* base;  // (near_rows,)
+};
+
+/// Numbers that a block of so many columns has powers of, and some that fill up vectors.
+constexpr std::size_t kept_size(std::size_t columns) { return near_rows * ((columns + 15) / 16 * 16); }
+
+template <class T>
+struct BlockKernels {
+    /// Numbers of scratch for up to m columns.
+    std::size_t (*scratch)(std::size_t m);
+    /// The rows of a block: fills in shift and f, and leaves the sums of P_ij / 2^lift over the rows at the start of
+    /// `scratch`, run after run; returns the lift. Unless null, `kept` gets the block's powers.
+    double (*rows)(const NearPass&, const NearBlock&, T* scratch, const KeptRows<T>* kept);
+    /// The same from kept powers, where columns have moved since: moved (m,) are powers of two of the change of beta.
+    /// NaN if the rows have moved too far for that, and nothing is known.
+    double (*again)(const NearPass&, const NearBlock&, T* scratch, const KeptRows<T>& kept, const T* moved);
+    /// 2^(now_j - then_j), (m,); false if a number is beyond what kept powers are good for.
+    bool (*moved)(const double* now, const double* then, std::size_t m, T* out);
+    /// Adds these sums to those of all columns. With shares, marks_k = 1 where column k of the runs is worth listing.
+    /// `marks` has room for 8 more.
+    void (*scatter)(const NearPass&, const NearBlock&, const T* scratch, double lift, double* sums, const Shares*,
+                    unsigned char* marks);
+};
+
+/// The end of a pass: softmins s of the columns, in cost units, from the sums of `chunks` chunks. A column whose sum is
+/// less than lost_share times its weight is summed again, over all rows, the first `repairs` of them; others are moved
+/// by what is certain.
+struct NearColumns {
+    const double* chunk_sums;  // (chunks, m)
+    std::size_t chunks;
+    const double* log_b;
+    const double* g;  // in cost units
+    double unit, lost_share;
+    std::size_t repairs;
+    double* s;
+};
+
+struct NearKernels {
+    BlockKernels<float> floats;
+    BlockKernels<double> doubles;
+    /// Bounds of `size` columns each, of potentials (m,) and logarithms of weights. If not linear, slopes are zero.
+    void (*bounds)(const double* Y, std::size_t m, const double* potentials, const double* log_weights, double scale,
+                   bool linear, std::size_t size, double* scratch, Bound* out);
+    /// The columns, as runs, that some row reaches: with a weight of the rows of at most 2^log_weight, the largest
+    /// exponent is above `least`. At least one leaf of columns. Returns how many runs; `out` has room for all leaves.
+    std::size_t (*choose)(const NearPass&, const Bound* const* bounds, const NearRows&, double log_weight, double least,
+                          Run* out);
+    /// Returns how many columns had lost their sums.
+    std::size_t (*columns)(const NearPass&, const NearColumns&);
+};
+
+/// Numbers of scratch that `bounds` takes.
+constexpr std::size_t bound_scratch(std::size_t size) { return 4 * (size + 8); }
+
+const NearKernels& near_kernels();
+
+}  // namespace monge

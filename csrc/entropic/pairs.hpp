@@ -1,0 +1,118 @@
+// The inner loops of the entropic solver for large problems: rows of costs, from a matrix or from points, through the
+// exponential, to sums.
+//
+// They are written once, in pairs.cpp, and built once per instruction set, like row_kernels.hpp; other than
+// there, sums are rounded differently in each. Columns come in panels of a fixed size: what belongs to columns is filled
+// up to whole panels, and points y are stored panel by panel, coordinate by coordinate within each.
+#pragma once
+
+#include <cstddef>
+
+namespace monge {
+
+/// Columns in a panel.
+template <class T>
+constexpr std::size_t panel_size = 192 / sizeof(T);
+
+/// Rows that a pass takes at a time.
+constexpr std::size_t most_rows_at_once = 16;
+
+enum class Distance : int {
+    euclidean,  // from differences of coordinates: its square, and then a power
+    cityblock,
+    product,  // the square of the Euclidean one from products of points that are lifted, see `Costs`
+};
+
+/// Costs C_ij, but for a factor: a matrix, or points.
+template <class T>
+struct Costs {
+    const float* floats = nullptr;  // the matrix, in one of these; both null for points
+    const double* doubles = nullptr;
+    std::size_t stride;  // from one row of it to the next
+    // Rows of x (n, d), and panels of y. Lifted points are x -> (-2 x, |x|^2, 1), y -> (y, 1, |y|^2).
+    const T* x = nullptr;
+    const T* y = nullptr;
+    std::size_t d;
+    Distance distance;
+    double exponent;  // of the distance, or of its square for a Euclidean one
+};
+
+/// A part of a pass, in log2 units, for rows from `first` to `last`:
+///
+/// f_i = min(max(damp r_i, -cap), cap)   r_i = reference - log2 sum_j 2^(beta_j - inverse C_ij)
+/// sums_j = sum_i 2^(log_a_i + f_i + beta_j - reference - inverse C_ij - lift)
+template <class T>
+struct SinkhornRows {
+    Costs<T> costs;
+    std::size_t m, first, last;
+    double inverse;
+    const T* beta;  // -inf where panels are filled up
+    double reference;
+    const double* log_a;
+    double damp, cap, lift;
+    double* shift;  // a guess of r, which becomes r
+    double* f;
+    double* sums;
+    T* scratch;  // most_rows_at_once + 1 rows of whole panels
+};
+
+/// Costs, in rows of m numbers from `first` to `last`.
+template <class T>
+struct CostRows {
+    Costs<T> costs;
+    std::size_t m, first, last;
+    T* out;
+};
+
+/// A part of a plan P_ij = 2^(rows_i + columns_j - inverse C_ij), for rows from `first` to `last`.
+struct PlanRows {
+    Costs<double> costs;
+    std::size_t m, first, last;
+    double inverse;
+    const double* rows;
+    const double* columns;  // -inf where panels are filled up
+};
+
+/// Its products with vectors: sent_i = sum_j P_ij v_j, received_j = sum_i u_i P_ij, and sum_ij u_i P_ij v_j C_ij.
+struct PlanSums {
+    PlanRows plan;
+    const double* u;
+    const double* v;  // filled up to whole panels
+    double* sent;
+    double* received;  // in whole panels, too
+    double price;
+};
+
+/// Its product with a matrix: out_ic = sum_j P_ij V_jc.
+struct PlanProduct {
+    PlanRows plan;
+    const double* V;  // rows of `stride` numbers, a multiple of panel_size<double>
+    double* out;      // likewise
+    std::size_t stride;
+};
+
+/// With G = P + u v': the sums of its rows and columns, of G_ij C_ij, and of G_ij log2 G_ij.
+struct PlanEntropy {
+    PlanRows plan;
+    const double* u;
+    const double* v;  // filled up to whole panels by zeros
+    double* sent;
+    double* received;  // in whole panels
+    double price, entropy;
+};
+
+struct SinkhornKernels {
+    void (*float_pass)(const SinkhornRows<float>&);
+    void (*double_pass)(const SinkhornRows<double>&);
+    void (*float_costs)(const CostRows<float>&);
+    void (*double_costs)(const CostRows<double>&);
+    /// The entries, in rows of m numbers.
+    void (*entries)(const PlanRows&, double* out);
+    void (*sums)(PlanSums&);
+    void (*product)(const PlanProduct&);
+    void (*entropy)(PlanEntropy&);
+};
+
+const SinkhornKernels& sinkhorn_kernels();
+
+}  // namespace monge

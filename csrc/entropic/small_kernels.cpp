@@ -1,0 +1,186 @@
+// See small_kernels.hpp. Compiled once per instruction set, with MONGE_ISA naming it; as in row_kernels.cpp, nothing
+// here may be an inline function of the standard library.
+#include "entropic/small_kernels.hpp"
+
+#include <math.h>
+
+#include "common/vectors.hpp"
+
+namespace monge {
+namespace {
+
+double softmax(const double* c, double inverse, const double* beta, size_t size, double* out) {
+    const Vector<double> factor = spread(inverse);
+    Vector<double> high = spread(-HUGE_VAL);
+    for (size_t j = 0; j < size; j += width<double>) {
+        const Vector<double> t = load<double>(beta + j) - factor * load<double>(c + j);
+        store(out + j, t);
+        high = t > high ? t : high;
+    }
+    const double top = highest<double>(high);
+    if (!(top > -HUGE_VAL)) {
+        for (size_t j = 0; j < size; ++j) out[j] = 0.0;
+        return -HUGE_VAL;
+    }
+    Vector<double> total = {};
+    for (size_t j = 0; j < size; j += width<double>) {
+        const Vector<double> p = power_or_zero(load<double>(out + j) - spread(top));
+        store(out + j, p);
+        total += p;
+    }
+    const double all = sum<double>(total);
+    const Vector<double> each = spread(1.0 / all);
+    for (size_t j = 0; j < size; j += width<double>) store(out + j, load<double>(out + j) * each);
+    return top + logarithm(spread(all))[0];
+}
+
+void summary(const double* c, size_t size, double* least, double* total, double* count) {
+    const Vector<double> none = {}, one = spread(1.0), infinite = spread(HUGE_VAL);
+    Vector<double> low = infinite, all = {}, number = {};
+    for (size_t j = 0; j < size; j += width<double>) {
+        const Vector<double> x = load<double>(c + j);
+        low = x < low ? x : low;
+        all += x < infinite ? x : none;
+        number += x < infinite ? one : none;
+    }
+    *least = -highest<double>(-low);
+    *total = sum<double>(all);
+    *count = sum<double>(number);
+}
+
+void products(const double* K, size_t rows, size_t stride, size_t size, const double* v, double* out) {
+    const size_t whole = size / width<double> * width<double>;
+    size_t i = 0;
+    for (; i + 4 <= rows; i += 4) {  // four sums hide the latency of an addition
+        const double* row = K + i * stride;
+        Vector<double> s0 = {}, s1 = {}, s2 = {}, s3 = {};
+        for (size_t j = 0; j < whole; j += width<double>) {
+            const Vector<double> factor = load<double>(v + j);
+            s0 += load<double>(row + j) * factor;
+            s1 += load<double>(row + stride + j) * factor;
+            s2 += load<double>(row + 2 * stride + j) * factor;
+            s3 += load<double>(row + 3 * stride + j) * factor;
+        }
+        out[i] = sum<double>(s0);
+        out[i + 1] = sum<double>(s1);
+        out[i + 2] = sum<double>(s2);
+        out[i + 3] = sum<double>(s3);
+    }
+    for (; i < rows; ++i) {
+        Vector<double> s = {};
+        for (size_t j = 0; j < whole; j += width<double>) s += load<double>(K + i * stride + j) * load<double>(v + j);
+        out[i] = sum<double>(s);
+    }
+    if (whole < size)
+        for (i = 0; i < rows; ++i)
+            for (size_t j = whole; j < size; ++j) out[i] += K[i * stride + j] * v[j];
+}
+
+void accumulate(const double* K, size_t rows, size_t stride, size_t size, const double* w, double* out) {
+    const size_t whole = size / width<double> * width<double>;
+    size_t i = 0;
+    for (; i + 4 <= rows; i += 4) {
+        const double* row = K + i * stride;
+        const Vector<double> w0 = spread(w[i]), w1 = spread(w[i + 1]), w2 = spread(w[i + 2]), w3 = spread(w[i + 3]);
+        for (size_t j = 0; j < whole; j += width<double>)
+            store(out + j, load<double>(out + j) + ((w0 * load<double>(row + j) + w1 * load<double>(row + stride + j)) +
+                                            (w2 * load<double>(row + 2 * stride + j) + w3 * load<double>(row + 3 * stride + j))));
+    }
+    for (; i < rows; ++i)
+        for (size_t j = 0; j < whole; j += width<double>)
+            store(out + j, load<double>(out + j) + spread(w[i]) * load<double>(K + i * stride + j));
+    if (whole < size)
+        for (i = 0; i < rows; ++i)
+            for (size_t j = whole; j < size; ++j) out[j] += w[i] * K[i * stride + j];
+}
+
+void exp2_all(const double* x, size_t size, double* out) {
+    for (size_t k = 0; k < size; k += width<double>) store(out + k, power_or_zero(load<double>(x + k)));
+}
+
+void log2_all(const double* x, size_t size, double* out) {
+    for (size_t k = 0; k < size; k += width<double>) store(out + k, logarithm(load<double>(x + k)));
+}
+
+/// H[j : j + 4, k : k + 8 blocks] of `gram`, in registers over all rows.
+template <size_t blocks>
+inline void gram_tile(const double* K, size_t rows, size_t stride, const double* q, size_t j, size_t k, double* H) {
+    Vector<double> s[4][blocks] = {};
+    for (size_t i = 0; i < rows; ++i) {
+        const double* row = K + i * stride;
+        Vector<double> right[blocks];
+#pragma GCC unroll 4
+        for (size_t c = 0; c < blocks; ++c) right[c] = load<double>(row + k + c * width<double>);
+#pragma GCC unroll 4
+        for (size_t r = 0; r < 4; ++r) {
+            const Vector<double> left = spread(q[i] * row[j + r]);
+#pragma GCC unroll 4
+            for (size_t c = 0; c < blocks; ++c) s[r][c] += left * right[c];
+        }
+    }
+    for (size_t r = 0; r < 4; ++r)
+        for (size_t c = 0; c < blocks; ++c) store(H + (j + r) * stride + k + c * width<double>, s[r][c]);
+}
+
+void gram(const double* K, size_t rows, size_t stride, const double* q, double* H) {
+    for (size_t j = 0; j < stride; j += 4) {
+        size_t k = j / width<double> * width<double>;
+        for (; k + 4 * width<double> <= stride; k += 4 * width<double>) gram_tile<4>(K, rows, stride, q, j, k, H);
+        for (; k < stride; k += width<double>) gram_tile<1>(K, rows, stride, q, j, k, H);
+    }
+}
+
+void factor(double* H, size_t size, size_t stride, double least) {
+    // Four pivots at a time: the rows below are read and written once for all four. What is left of the diagonal is
+    // changed too, and never read.
+    for (size_t p = 0; p < size; p += 4) {
+        const size_t count = size - p < 4 ? size - p : 4, start = p / width<double> * width<double>;
+        for (size_t k = p; k < p + count; ++k) {
+            double* row = H + k * stride;
+            const double inverse = row[k] > least ? 1.0 / sqrt(row[k]) : 0.0;
+            for (size_t j = start; j < stride; j += width<double>) store(row + j, load<double>(row + j) * spread(inverse));
+            for (size_t below = k + 1; below < p + count; ++below) {
+                double* other = H + below * stride;
+                const Vector<double> times = spread(row[below]);
+                for (size_t j = start; j < stride; j += width<double>) store(other + j, load<double>(other + j) - times * load<double>(row + j));
+            }
+            row[k] = inverse;
+        }
+        const double* row = H + p * stride;
+        for (size_t i = p + 4; i < size; ++i) {
+            double* other = H + i * stride;
+            const Vector<double> t0 = spread(row[i]), t1 = spread(row[stride + i]), t2 = spread(row[2 * stride + i]),
+                         t3 = spread(row[3 * stride + i]);
+            for (size_t j = i / width<double> * width<double>; j < stride; j += width<double>)
+                store(other + j, load<double>(other + j) - ((t0 * load<double>(row + j) + t1 * load<double>(row + stride + j)) +
+                                                    (t2 * load<double>(row + 2 * stride + j) + t3 * load<double>(row + 3 * stride + j))));
+        }
+    }
+}
+
+void solve(const double* U, size_t size, size_t stride, double* x) {
+    for (size_t i = 0; i < size; ++i) {
+        const double* row = U + i * stride;
+        x[i] *= row[i];
+        for (size_t j = i + 1; j < size; ++j) x[j] -= x[i] * row[j];
+    }
+    for (size_t i = size; i-- > 0;) {
+        const double* row = U + i * stride;
+        Vector<double> s = {};
+        size_t j = i + 1;
+        double rest = 0.0;
+        for (; j % width<double> != 0 && j < size; ++j) rest += row[j] * x[j];
+        for (; j + width<double> <= size; j += width<double>) s += load<double>(row + j) * load<double>(x + j);
+        for (; j < size; ++j) rest += row[j] * x[j];
+        x[i] = (x[i] - rest - sum<double>(s)) * row[i];
+    }
+}
+
+const ScalingKernels table = {softmax, summary, products, accumulate, exp2_all, log2_all, gram, factor, solve};
+
+}  // namespace
+
+extern const ScalingKernels* const MONGE_NAME(scaling);
+const ScalingKernels* const MONGE_NAME(scaling) = &table;
+
+}  // namespace monge

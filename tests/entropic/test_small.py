@@ -1,0 +1,134 @@
+"""Small entropic problems, which the C++ core solves: any tolerance at any eps, in batches, on any instruction set."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from entropic_cases import assert_solved, dense, small_values
+from stopping import from_core, needs_alarm, ticking
+
+import monge
+from monge.entropic import _small
+
+
+def random_problem(seed):
+    """Uniform, normal or heavy-tailed points and weights, of all sizes."""
+    rng = np.random.default_rng(seed)
+    (n, m), d = rng.integers(20, 200, 2), rng.integers(1, 21)
+    draw = (rng.random, rng.normal, lambda size: rng.standard_t(2, size))[seed % 3]
+    x, y = draw(size=(n, d)), draw(size=(m, d))
+    if seed % 2:
+        return x, y, None, None
+    a, b = rng.gamma(0.3, size=n) + 1e-12, rng.pareto(1.5, size=m) + 1e-12
+    return x, y, a / a.sum(), b / b.sum()
+
+
+@pytest.mark.parametrize("rel", [0.05, 0.01, 1e-3, 1e-4])
+@pytest.mark.parametrize("seed", range(6))
+def test_tight_tolerance_at_any_eps(seed, rel):
+    x, y, a, b = random_problem(seed)
+    mean = ((x[:, None] - y) ** 2).sum(-1).mean()
+    t = monge.sinkhorn(monge.PointCloud(x, y), a, b, eps=rel * mean, tol=1e-9)
+    assert_solved(t, 1.01e-9)
+    assert t.iterations < 200
+    assert t.stats["newton_steps"] <= t.iterations
+    assert t.gap <= 1e-8 * mean
+
+
+@pytest.mark.parametrize(("n", "m"), [(1, 5), (30, 30), (12, 37), (37, 12)])
+def test_potentials(n, m):
+    rng = np.random.default_rng(0)
+    C = rng.random((n, m))
+    a, b = rng.dirichlet(np.ones(n)), rng.dirichlet(np.ones(m))
+    f, g, P = dense(C, a, b, 0.05)
+    t = monge.sinkhorn(C, a, b, eps=0.05, tol=1e-11)
+    np.testing.assert_allclose(t.plan.toarray(), P, atol=1e-10)
+    np.testing.assert_allclose(t.f[:, None] + t.g, f[:, None] + g, atol=1e-8)
+
+
+@pytest.mark.parametrize("cost", ["sqeuclidean", "euclidean", "cityblock", "cosine", ("euclidean", 1.5)])
+def test_points_are_their_matrix(cost):
+    rng = np.random.default_rng(0)
+    x, y = rng.random((20, 3)), rng.random((31, 3))
+    points = monge.PointCloud(x, y, cost)
+    t = monge.sinkhorn(points, eps=1e-4, tol=1e-6)
+    assert t.marginal_error <= 1.01e-6  # measured with costs of another implementation
+    again = monge.sinkhorn(monge.PointCloud(y, x, cost), eps=1e-4, tol=1e-6)
+    assert again.value == pytest.approx(t.value, abs=1e-8)
+
+
+def test_a_plan_that_underflows_is_not_an_answer():
+    # At the start all its mass is below 1e-308.
+    t = monge.sinkhorn([[0.5]], eps=5e-4, marginals=(monge.TV(0.1), None))
+    assert t.converged
+    assert t.plan.toarray() == pytest.approx(1.0)
+
+
+def test_batch_has_the_bits_of_single_solves():
+    rng = np.random.default_rng(0)
+    C, b = rng.random((40, 9, 13)), rng.dirichlet(np.ones(13), size=40)
+    single = [monge.sinkhorn(C[k], b=b[k], eps=0.02) for k in range(40)]
+    for threads in (1, 2, 5):
+        for t, alone in zip(monge.sinkhorn(C, b=b, eps=0.02, threads=threads), single, strict=True):
+            assert t.f.tobytes() == alone.f.tobytes()
+            assert t.g.tobytes() == alone.g.tobytes()
+            assert (t.value, t.iterations) == (alone.value, alone.iterations)
+
+
+def test_batch_of_small_and_large(monkeypatch):
+    rng = np.random.default_rng(0)
+    costs = [rng.random((n, n + 1)) for n in (5, 60, 7, 50)]
+    monkeypatch.setattr("monge.entropic.kernels.small._SMALL", 100)
+    for t, C in zip(monge.sinkhorn(costs, eps=0.05, tol=1e-4, threads=2), costs, strict=True):
+        assert t.shape == C.shape
+        assert_solved(t, 1e-4, C)
+
+
+@pytest.mark.parametrize("isa", ["baseline", "avx2"])
+def test_instruction_sets_agree(isa):
+    code = "from entropic_cases import small_values; print(*small_values())"
+    environment = {**os.environ, "MONGE_SIMD": isa, "PYTHONPATH": os.pathsep.join(map(str, Path(__file__).parents[:2]))}
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, env=environment)
+    assert result.returncode == 0, result.stderr
+    np.testing.assert_allclose([float(value) for value in result.stdout.split()], small_values(), rtol=1e-12)
+
+
+@needs_alarm
+@pytest.mark.parametrize(("n", "options"), [(200, {"eps": 0.1, "tol": 1e-300}), (900, {"eps": 1e-4, "tol": 1e-15})])
+def test_interrupt(n, options):
+    # The core looks for signals after so many sums and products: 50 times in the second one, and the first has no end.
+    def arrived(k):
+        if k == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught, ticking(_small, "solve", arrived):
+        monge.sinkhorn(np.random.default_rng(0).random((n, n)), max_iter=10**12, **options)
+    assert from_core(caught.value)
+
+
+@pytest.mark.parametrize("total", [1.0, 3.0])
+@pytest.mark.parametrize("marginals", [None, monge.KL(0.5), monge.TV(0.3), (None, monge.KL(1.0))], ids=repr)
+@pytest.mark.parametrize("passes", [1, 2, 3])
+def test_the_value_of_a_solve_that_stops_early(marginals, total, passes):
+    # The dual value at the potentials, written out: phi_a(f) + phi_b(g) - eps sum (P - a b), phi as in `iteration`.
+    rng, eps = np.random.default_rng(0), 0.02
+    x, y, a, b = rng.random((12, 2)), rng.random((15, 2)), rng.dirichlet(np.ones(12)), rng.dirichlet(np.ones(15))
+    with pytest.warns(monge.ConvergenceWarning):
+        t = monge.sinkhorn(
+            monge.PointCloud(x, y), total * a, total * b, eps=eps, marginals=marginals, tol=1e-12, max_iter=passes
+        )
+    dual = eps * total * total - eps * t.plan.toarray().sum()
+    for weights, potential, side in zip((total * a, total * b), (t.f, t.g), t.marginals, strict=True):
+        if side.kl < np.inf:
+            dual += side.kl * (weights * -np.expm1(-potential / side.kl)).sum()
+        else:
+            assert (potential >= -side.cap * (1.0 + 1e-12)).all()
+            dual += (weights * np.minimum(potential, side.cap)).sum()
+    assert t.value == pytest.approx(dual, rel=1e-12, abs=1e-12 * total)
+    best = monge.sinkhorn(monge.PointCloud(x, y), total * a, total * b, eps=eps, marginals=marginals, tol=1e-9).value
+    assert t.value <= best + 1e-9
