@@ -93,10 +93,11 @@ int main(int argc, char** argv) {
         const monge::Solution last = std::move(solution);
         if (k > 0 && std::strcmp(argv[1], "moving") == 0) {
             for (double& c : cost) c *= 1.0 + 0.02 * random();
-            problem.f = last.f.data(), problem.g = last.g.data();
-            problem.plan_rows = last.rows.data(), problem.plan_cols = last.cols.data(), problem.entries = last.rows.size();
-            problem.list_rows = last.list_rows.data(), problem.list_cols = last.list_cols.data();
-            problem.listed = last.list_rows.size();
+            monge::Start& start = problem.start;
+            start.f = last.f.data(), start.g = last.g.data();
+            start.plan_rows = last.rows.data(), start.plan_cols = last.cols.data(), start.entries = last.rows.size();
+            start.list_rows = last.list_rows.data(), start.list_cols = last.list_cols.data();
+            start.listed = last.list_rows.size();
         }
         solution = monge::solve(problem, monge::Options{});
     }
