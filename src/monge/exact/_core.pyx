@@ -213,8 +213,9 @@ cdef _solved(const AnyProblem& problem, int threads, double time_limit, report):
     return _as_tuple(solution)
 
 
-cdef Start _start(f, g, plan_rows, plan_cols, list_rows, list_cols) except *:
+cdef Start _start(tuple known) except *:
     cdef Start start
+    f, g, plan_rows, plan_cols, list_rows, list_cols = known
     start.f = <const double*> _data(f)
     start.g = <const double*> _data(g)
     if plan_rows is not None:
@@ -232,7 +233,7 @@ def emd(cost, a, b, double rounding, start, int threads, double time_limit, repo
     cdef Problem problem = _problem(cost, a, b)
     problem.relative_rounding = rounding
     if start is not None:
-        problem.start = _start(*start)
+        problem.start = _start(start)
     return _solved(problem, threads, time_limit, report)
 
 
