@@ -71,9 +71,9 @@ struct Matrix {
 };
 
 /// The costs of points.
-template <class T, Distance distance>
+template <class T, class Base, bool lifted>
 struct Points {
-    static constexpr size_t rows_at_once = distance == Distance::product ? most_rows_at_once : tall;
+    static constexpr size_t rows_at_once = lifted ? most_rows_at_once : tall;
     const T* x;
     const T* y;
     size_t d;
@@ -97,19 +97,17 @@ struct Points {
             }
         }
         if (exponent.all == T(1)) return c;
-        if (distance == Distance::product) restore(&c, rows, columns);
+        if (lifted) restore(&c, rows, columns);
         for (size_t r = 0; r < tall; ++r)
             for (size_t v = 0; v < wide; ++v) raise(&c.at[r][v]);
         return c;
     }
 
     static inline void add(Vector<T>* c, Vector<T> at, T here) {
-        if (distance == Distance::product) {
+        if (lifted)
             *c += here * at;
-            return;
-        }
-        const Vector<T> difference = at - here;
-        *c += distance == Distance::euclidean ? difference * difference : larger(difference, -difference);
+        else
+            *c = Base::join(*c, Base::term(at - here));
     }
 
     inline void raise(Vector<T>* c) const {
@@ -278,11 +276,10 @@ inline void with_source(const Costs<T>& costs, size_t m, Use use) {
     if (costs.floats != nullptr) return use(Matrix<T, float>{costs.floats, costs.stride, m});
     if (costs.doubles != nullptr) return use(Matrix<T, double>{costs.doubles, costs.stride, m});
     const Exponent<T> exponent(costs.exponent);
-    switch (costs.distance) {
-        case Distance::euclidean: return use(Points<T, Distance::euclidean>{costs.x, costs.y, costs.d, exponent});
-        case Distance::cityblock: return use(Points<T, Distance::cityblock>{costs.x, costs.y, costs.d, exponent});
-        case Distance::product: return use(Points<T, Distance::product>{costs.x, costs.y, costs.d, exponent});
-    }
+    if (costs.lifted) return use(Points<T, Squares, true>{costs.x, costs.y, costs.d, exponent});
+    with_ground(costs.ground, [&](auto base) {
+        use(Points<T, decltype(base), false>{costs.x, costs.y, costs.d, exponent});
+    });
 }
 
 template <class T>

@@ -8,6 +8,8 @@
 
 #include <cstddef>
 
+#include "common/ground.hpp"
+
 namespace monge {
 
 /// Columns in a panel.
@@ -17,24 +19,20 @@ constexpr std::size_t panel_size = 192 / sizeof(T);
 /// Rows that a pass takes at a time.
 constexpr std::size_t most_rows_at_once = 16;
 
-enum class Distance : int {
-    euclidean,  // from differences of coordinates: its square, and then a power
-    cityblock,
-    product,  // the square of the Euclidean one from products of points that are lifted, see `Costs`
-};
-
 /// Costs C_ij, but for a factor: a matrix, or points.
 template <class T>
 struct Costs {
     const float* floats = nullptr;  // the matrix, in one of these; both null for points
     const double* doubles = nullptr;
     std::size_t stride;  // from one row of it to the next
-    // Rows of x (n, d), and panels of y. Lifted points are x -> (-2 x, |x|^2, 1), y -> (y, 1, |y|^2).
+    // Rows of x (n, d), and panels of y. Lifted points are x -> (-2 x, |x|^2, 1), y -> (y, 1, |y|^2): their products are the
+    // squared distances.
     const T* x = nullptr;
     const T* y = nullptr;
     std::size_t d;
-    Distance distance;
-    double exponent;  // of the distance, or of its square for a Euclidean one
+    Ground ground;
+    bool lifted;      // for squares
+    double exponent;  // of the base
 };
 
 /// A part of a pass, in log2 units, for rows from `first` to `last`:

@@ -6,20 +6,17 @@ from libcpp cimport bool as boolean
 
 
 cdef extern from "entropic/near.hpp" namespace "monge" nogil:
-    cdef enum class NearGround(int):
-        square
-        euclidean
-        cityblock
-        euclidean_power
-        cityblock_power
+    cdef enum class Ground(int):
+        pass
 
     cdef struct NearPass:
         const double* X
         const double* Y
         size_t n, m
         double scale
-        NearGround ground
+        Ground ground
         double exponent
+        boolean exact
         const double* beta
         const double* log_a
         const double* b
@@ -57,8 +54,6 @@ cdef extern from "entropic/near.hpp" namespace "monge" nogil:
     size_t _listed "monge::listed"(const NearPass&, boolean single, size_t first, size_t last, NearLists* lists,
                                    double* sums) except +
 
-SQUARE, EUCLIDEAN, CITYBLOCK = <int> NearGround.square, <int> NearGround.euclidean, <int> NearGround.cityblock
-EUCLIDEAN_POWER, CITYBLOCK_POWER = <int> NearGround.euclidean_power, <int> NearGround.cityblock_power
 BLOCK = near_rows
 
 
@@ -95,8 +90,8 @@ cdef class Pass:
         self.kept = X, Y, beta, log_a, b, shift, f
         self.single = single
         self.at.X, self.at.Y, self.at.n, self.at.m = &X[0, 0], &Y[0, 0], X.shape[1], Y.shape[1]
-        ground, self.at.exponent = metric
-        self.at.ground = <NearGround> <int> ground
+        ground, self.at.exponent, self.at.exact = metric
+        self.at.ground = <Ground> <int> ground
         self.at.scale, self.at.damp, self.at.cap = scale, damp, cap
         self.at.beta, self.at.log_a, self.at.b = &beta[0], &log_a[0], &b[0]
         self.at.shift, self.at.f = &shift[0], &f[0]

@@ -3,10 +3,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-EUCLIDEAN: int
-CITYBLOCK: int
-PRODUCT: int
-
 def panel_size(dtype: np.dtype[Any]) -> int: ...
 def sinkhorn_rows(
     costs: tuple[Any, ...],

@@ -10,10 +10,8 @@ ctypedef fused real:
 
 
 cdef extern from "entropic/pairs.hpp" namespace "monge" nogil:
-    cdef enum class Distance(int):
-        euclidean
-        cityblock
-        product
+    cdef enum class Ground(int):
+        pass
 
     cdef cppclass Costs[T]:
         const float* floats
@@ -22,7 +20,8 @@ cdef extern from "entropic/pairs.hpp" namespace "monge" nogil:
         const T* x
         const T* y
         size_t d
-        Distance distance
+        Ground ground
+        bint lifted
         double exponent
 
     cdef cppclass SinkhornRows[T]:
@@ -85,7 +84,6 @@ cdef extern from "entropic/pairs.hpp" namespace "monge" nogil:
     const SinkhornKernels& sinkhorn_kernels() noexcept
     const size_t most_rows_at_once
 
-EUCLIDEAN, CITYBLOCK, PRODUCT = <int> Distance.euclidean, <int> Distance.cityblock, <int> Distance.product
 cdef size_t _PANEL_BYTES = 192
 
 
@@ -108,9 +106,9 @@ cdef void _convert(tuple costs, Costs[real]* out, real like) except *:
             doubles = costs[0]
             out.doubles = &doubles[0, 0]
         return
-    x, y, distance, exponent = costs
+    x, y, ground, lifted, exponent = costs
     out.x, out.y, out.d = &x[0, 0], &y[0], x.shape[1]
-    out.distance, out.exponent = <Distance> <int> distance, exponent
+    out.ground, out.lifted, out.exponent = <Ground> <int> ground, lifted, exponent
 
 
 def sinkhorn_rows(tuple costs, const real[::1] beta, double inverse, double reference, const double[::1] log_a,
