@@ -12,19 +12,26 @@
 
 namespace {
 
-using monge::NearGround;
+using monge::Ground;
 using std::size_t;
 
-constexpr double inverse = 300.0, power = 1.5;
+constexpr double inverse = 300.0;
+
+struct Metric {
+    Ground ground;
+    double exponent;
+};
+constexpr Metric metrics[] = {
+    {Ground::squares, 1.0}, {Ground::squares, 0.5}, {Ground::squares, 0.75}, {Ground::absolutes, 1.0}, {Ground::absolutes, 1.5}};
 
 int failed = 0;
 
 struct Problem {
     size_t n, m, d;
-    NearGround ground;
+    Metric metric;
     std::vector<double> X, Y, rows, columns, sent, received, g, C, P;
 
-    Problem(size_t n, size_t m, size_t d, NearGround ground) : n(n), m(m), d(d), ground(ground) {
+    Problem(size_t n, size_t m, size_t d, Metric metric) : n(n), m(m), d(d), metric(metric) {
         std::mt19937 engine(static_cast<unsigned>(n + 1000 * m));
         const auto uniform = [&] { return (static_cast<double>(engine()) + 0.5) / 4294967296.0; };
         // On a line, in its order: so columns that are next to each other are near.
@@ -47,31 +54,35 @@ struct Problem {
             }
     }
 
-    double cost(size_t i, size_t j) const {
+    double difference(size_t i, size_t j, size_t c) const { return X[c * n + i] - Y[c * m + j]; }
+
+    double base(size_t i, size_t j) const {
         double square = 0.0, sum = 0.0;
         for (size_t c = 0; c < 3; ++c) {
-            const double away = X[c * n + i] - Y[c * m + j];
-            square += away * away;
-            sum += std::fabs(away);
+            square += difference(i, j, c) * difference(i, j, c);
+            sum += std::fabs(difference(i, j, c));
         }
-        switch (ground) {
-            case NearGround::square: return square;
-            case NearGround::euclidean: return std::sqrt(square);
-            case NearGround::cityblock: return sum;
-            case NearGround::euclidean_power: return std::pow(square, 0.5 * power);
-            case NearGround::cityblock_power: break;
-        }
-        return std::pow(sum, power);
+        return metric.ground == Ground::squares ? square : sum;
     }
 
-    monge::NearCosts costs() const { return {X.data(), Y.data(), n, m, d, ground, power}; }
+    double cost(size_t i, size_t j) const { return std::pow(base(i, j), metric.exponent); }
+
+    /// dC_ij / dx_ic.
+    double slope(size_t i, size_t j, size_t c) const {
+        const double z = difference(i, j, c), at = base(i, j);
+        if (z == 0.0) return 0.0;
+        return metric.exponent * std::pow(at, metric.exponent - 1.0) *
+               (metric.ground == Ground::squares ? 2.0 * z : z > 0.0 ? 1.0 : -1.0);
+    }
+
+    monge::NearCosts costs() const { return {X.data(), Y.data(), n, m, d, metric.ground, metric.exponent, false}; }
 };
 
 void near(double x, double expected, double size, const char* what, const Problem& problem) {
     if (std::fabs(x - expected) <= 1e-11 * size) return;
     ++failed;
-    std::printf("%s: %g instead of %g, n = %zu, m = %zu, d = %zu, ground %d\n", what, x, expected, problem.n, problem.m,
-                problem.d, static_cast<int>(problem.ground));
+    std::printf("%s: %g instead of %g, n = %zu, m = %zu, d = %zu, ground %d, exponent %g\n", what, x, expected, problem.n,
+                problem.m, problem.d, static_cast<int>(problem.metric.ground), problem.metric.exponent);
 }
 
 /// x log2 x.
@@ -118,13 +129,23 @@ void check_plan(const Problem& at) {
     for (size_t k = 0; k < V.size(); ++k) V[k] = static_cast<double>(k % 13);
     plan.product(0, at.n, V.data(), stride, products.data());
 
+    std::vector<double> sent(at.n, NAN), x(at.n * at.d, NAN), y(at.m * at.d, NAN), pulls(at.m * at.d, 0.0),
+        pull_sizes(at.m, 0.0), part(at.m, NAN);
+    const double gradient_price = plan.gradient(0, at.n, sent.data(), part.data(), x.data(), y.data()).price;
+
     std::vector<double> received(at.m, 0.0);
     double price = 0.0, more_price = 0.0, entropy = 0.0, size = 0.0;
     for (size_t i = 0; i < at.n; ++i) {
-        double sent = 0.0, product = 0.0;
+        double paid = 0.0, product = 0.0, push[3] = {}, push_size = 0.0;
         for (size_t j = 0; j < at.m; ++j) {
             const double p = at.P[i * at.m + j], c = at.C[i * at.m + j], w = u[i] * v[j];
-            sent += p * v[j];
+            paid += p * v[j];
+            for (size_t k = 0; k < at.d; ++k) {
+                push[k] += p * at.slope(i, j, k);
+                pulls[j * at.d + k] -= p * at.slope(i, j, k);
+                push_size += p * std::fabs(at.slope(i, j, k));
+                pull_sizes[j] += p * std::fabs(at.slope(i, j, k));
+            }
             received[j] += u[i] * p;
             product += p * V[j * stride + 5];
             price += w * p * c;
@@ -132,15 +153,20 @@ void check_plan(const Problem& at) {
             entropy += term(p + w) - term(w);
             size += std::fabs(term(p)) + std::fabs(term(w));
         }
-        near(sums.sent[i], sent, at.sent[i], "row sum", at);
+        near(sums.sent[i], paid, at.sent[i], "row sum", at);
+        near(sent[i], at.sent[i], at.sent[i], "row sum beside a gradient", at);
+        for (size_t k = 0; k < at.d; ++k) near(x[i * at.d + k], push[k], push_size, "gradient of a row", at);
         near(mixture.sent[i], at.sent[i], at.sent[i], "row sum beside a product", at);
         near(products[i * stride + 5], product, 13.0 * at.sent[i], "product", at);
     }
     for (size_t j = 0; j < at.m; ++j) {
         near(sums.received[j], received[j], at.received[j], "column sum", at);
+        near(part[j], at.received[j], at.received[j], "column sum beside a gradient", at);
+        for (size_t k = 0; k < at.d; ++k) near(y[j * at.d + k], pulls[j * at.d + k], pull_sizes[j], "gradient of a column", at);
         near(mixture.received[j], at.received[j], at.received[j], "column sum beside a product", at);
     }
     near(sums.price, price, price, "price", at);
+    near(gradient_price, more_price, more_price, "price beside gradients", at);
     near(mixture.price, more_price, more_price, "price beside a product", at);
     near(mixture.entropy, entropy, size, "entropy", at);
 }
@@ -161,10 +187,10 @@ void check_transform(const Problem& at) {
 }  // namespace
 
 int main() {
-    for (int ground = 0; ground < 5; ++ground)
+    for (const Metric metric : metrics)
         for (size_t d : {1, 2, 3})
             for (auto [n, m] : {std::pair<size_t, size_t>{1, 1}, {3, 17}, {16, 16}, {37, 300}, {300, 261}, {20, 4200}}) {
-                const Problem problem(n, m, d, static_cast<NearGround>(ground));
+                const Problem problem(n, m, d, metric);
                 check_plan(problem);
                 check_transform(problem);
             }
