@@ -1,5 +1,5 @@
 // Vectors of the widest kind of the instruction set that is compiled for, and their powers and logarithms. Only for files
-// that are compiled once per instruction set, with MONGE_ISA naming it: all is local to them.
+// that are compiled once per instruction set, as dispatch.hpp says: all is local to them.
 #pragma once
 
 #include <string.h>

@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "common/dispatch.hpp"
+
 namespace monge {
 
 /// Costs of a difference of two points.
@@ -118,11 +120,13 @@ struct NearKernels {
                           Run* out);
     /// Returns how many columns had lost their sums.
     std::size_t (*columns)(const NearPass&, const NearColumns&);
+
+    static const NearKernels baseline, avx2, avx512;  // see common/dispatch.hpp
 };
 
 /// Numbers of scratch that `bounds` takes.
 constexpr std::size_t bound_scratch(std::size_t size) { return 4 * (size + 8); }
 
-const NearKernels& near_kernels();
+inline const NearKernels& near_kernels() { return chosen<NearKernels>(); }
 
 }  // namespace monge

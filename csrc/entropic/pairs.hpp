@@ -8,6 +8,8 @@
 
 #include <cstddef>
 
+#include "common/dispatch.hpp"
+
 namespace monge {
 
 /// Columns in a panel.
@@ -111,8 +113,10 @@ struct SinkhornKernels {
     void (*sums)(PlanSums&);
     void (*product)(const PlanProduct&);
     void (*entropy)(PlanEntropy&);
+
+    static const SinkhornKernels baseline, avx2, avx512;  // see common/dispatch.hpp
 };
 
-const SinkhornKernels& sinkhorn_kernels();
+inline const SinkhornKernels& sinkhorn_kernels() { return chosen<SinkhornKernels>(); }
 
 }  // namespace monge

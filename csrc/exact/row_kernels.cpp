@@ -403,17 +403,17 @@ constexpr PaddedKernels padded{cheapest_padded, shift};
 
 }  // namespace
 
-extern const RowKernels<float>* const MONGE_NAME(rows_float);
-extern const RowKernels<double>* const MONGE_NAME(rows_double);
-extern const PointKernels<float>* const MONGE_NAME(points_float);
-extern const PointKernels<double>* const MONGE_NAME(points_double);
-extern const ListKernels* const MONGE_NAME(lists);
-extern const PaddedKernels* const MONGE_NAME(padded);
-const RowKernels<float>* const MONGE_NAME(rows_float) = &table<float>;
-const RowKernels<double>* const MONGE_NAME(rows_double) = &table<double>;
-const PointKernels<float>* const MONGE_NAME(points_float) = &points<float>;
-const PointKernels<double>* const MONGE_NAME(points_double) = &points<double>;
-const ListKernels* const MONGE_NAME(lists) = &lists;
-const PaddedKernels* const MONGE_NAME(padded) = &padded;
+template <class T>
+const RowKernels<T> RowKernels<T>::MONGE_ISA = table<T>;
+template struct RowKernels<float>;
+template struct RowKernels<double>;
+
+template <class T>
+const PointKernels<T> PointKernels<T>::MONGE_ISA = points<T>;
+template struct PointKernels<float>;
+template struct PointKernels<double>;
+
+const ListKernels ListKernels::MONGE_ISA = lists;
+const PaddedKernels PaddedKernels::MONGE_ISA = padded;
 
 }  // namespace monge

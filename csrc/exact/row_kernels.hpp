@@ -10,6 +10,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "common/dispatch.hpp"
+
 namespace monge {
 
 /// Which values occur in a stretch of costs. `lowest` and `highest` are over the finite entries.
@@ -50,6 +52,8 @@ struct RowKernels {
 
     /// sums_j += c_j.
     void (*add)(const T* c, std::size_t m, double* sums);
+
+    static const RowKernels<T> baseline, avx2, avx512;  // see common/dispatch.hpp
 };
 
 /// The loops over candidate lists and coordinates, which do not depend on the type of the stored cost.
@@ -71,6 +75,8 @@ struct ListKernels {
     /// of sixteen, with costs of +inf and any columns.
     void (*sinkhorn_row)(const std::int32_t* column, const float* cost, std::size_t len, const float* w, float scale,
                          float mass, float* room, float* received);
+
+    static const ListKernels baseline, avx2, avx512;  // see common/dispatch.hpp
 };
 
 /// The loops over rows that are filled up with +inf to a multiple of eight doubles, and over sets of places.
@@ -80,6 +86,8 @@ struct PaddedKernels {
 
     /// values[k] += delta for the k < size in the set: bit k % 64 of word k / 64. `size` is a multiple of eight.
     void (*shift)(const std::uint64_t* set, std::size_t size, double* values, double delta);
+
+    static const PaddedKernels baseline, avx2, avx512;  // see common/dispatch.hpp
 };
 
 /// Ground costs between a point x (d,) and m points stored one coordinate per row: y (d, m), row stride `stride`.
@@ -89,13 +97,25 @@ struct PointKernels {
     void (*cityblock)(const T* x, const T* y, std::size_t d, std::size_t stride, std::size_t m, T* out);
     void (*inner_product)(const T* x, const T* y, std::size_t d, std::size_t stride, std::size_t m, T* out);
     void (*square_root)(T* c, std::size_t m);
+
+    static const PointKernels<T> baseline, avx2, avx512;  // see common/dispatch.hpp
 };
 
 template <class T>
-const RowKernels<T>& row_kernels();
+const RowKernels<T>& row_kernels() {
+    return chosen<RowKernels<T>>();
+}
+extern template struct RowKernels<float>;
+extern template struct RowKernels<double>;
+
 template <class T>
-const PointKernels<T>& point_kernels();
-const ListKernels& list_kernels();
-const PaddedKernels& padded_kernels();
+const PointKernels<T>& point_kernels() {
+    return chosen<PointKernels<T>>();
+}
+extern template struct PointKernels<float>;
+extern template struct PointKernels<double>;
+
+inline const ListKernels& list_kernels() { return chosen<ListKernels>(); }
+inline const PaddedKernels& padded_kernels() { return chosen<PaddedKernels>(); }
 
 }  // namespace monge

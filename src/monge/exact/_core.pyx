@@ -17,10 +17,31 @@ cdef object _int64 = np.int64
 cdef object _int32 = np.int32
 
 
-cdef extern from "exact/emd.hpp" namespace "monge" nogil:
+cdef extern from "common/control.hpp" namespace "monge" nogil:
     cdef enum class Status(int):
         pass
 
+    cdef struct Progress:
+        int64_t pivots, sweeps
+        double violation
+
+    ctypedef cbool (*Poll)(void*, const Progress&) noexcept nogil
+
+    cdef struct Options:
+        int threads
+        double time_limit
+        Poll poll
+        void* context
+
+    cdef struct Counters:
+        int64_t pivots, degenerate_pivots, arcs_priced, sweeps, listed_arcs, coarse_pivots, coarse_sweeps, refinements
+        double dropped
+        double seconds_start, seconds_pivots, seconds_sweeps, seconds_total
+
+cdef extern from "common/dispatch.hpp" namespace "monge" nogil:
+    const char* _instruction_set "monge::instruction_set"()
+
+cdef extern from "exact/emd.hpp" namespace "monge" nogil:
     cdef struct Problem:
         const void* cost
         cbool single
@@ -41,23 +62,6 @@ cdef extern from "exact/emd.hpp" namespace "monge" nogil:
         cbool sends_all, fills_all
         double mass
 
-    cdef struct Progress:
-        int64_t pivots, sweeps
-        double violation
-
-    ctypedef cbool (*Poll)(void*, const Progress&) noexcept nogil
-
-    cdef struct Options:
-        int threads
-        double time_limit
-        Poll poll
-        void* context
-
-    cdef struct Counters:
-        int64_t pivots, degenerate_pivots, arcs_priced, sweeps, listed_arcs, coarse_pivots, coarse_sweeps, refinements
-        double dropped
-        double seconds_start, seconds_pivots, seconds_sweeps, seconds_total
-
     cdef cppclass Solution:
         Status status
         vector[double] f, g, mass
@@ -73,8 +77,6 @@ cdef extern from "exact/emd.hpp" namespace "monge" nogil:
         pass
 
     void point_costs[T](const T*, const T*, size_t, size_t, size_t, GroundCost, double, int, T*) except +MemoryError
-    const char* _instruction_set "monge::instruction_set"()
-
 
 cdef extern from "common/kd_order.hpp" namespace "monge" nogil:
     void _kd_order "monge::kd_order"(const double* points, size_t n, size_t d, int64_t* order)
