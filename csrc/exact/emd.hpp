@@ -14,6 +14,18 @@
 
 namespace monge {
 
+/// What is known of a problem before it is solved; all null if that is nothing. Read in place.
+struct Start {
+    const double* f = nullptr;  // (n,), an estimate of the potentials
+    const double* g = nullptr;  // (m,), likewise; both or neither
+    const std::int64_t* plan_rows = nullptr;  // (entries,) with f and g: the arcs of a plan, each once
+    const std::int64_t* plan_cols = nullptr;
+    std::size_t entries = 0;
+    const std::int32_t* list_rows = nullptr;  // (listed,) with f and g: what a similar problem's solution had in these
+    const std::int32_t* list_cols = nullptr;
+    std::size_t listed = 0;
+};
+
 /// A matrix of costs that the caller owns and weights on its rows and columns.
 struct Problem {
     const void* cost = nullptr;
@@ -22,16 +34,9 @@ struct Problem {
     std::ptrdiff_t row_step = 0, col_step = 0;  // in elements
     const double* a = nullptr;  // (n,), null for uniform
     const double* b = nullptr;  // (m,), likewise; of the same total
-    double rounding = 0x1p-52;  // of the numbers that a and b were made from, relative: by how much masses that should agree may not
+    double relative_rounding = 0x1p-52;  // of the numbers that a and b were made from: by how much masses that should agree may not
     bool check_totals = true;   // false if the caller has compared the totals of a and b
-    const double* f = nullptr;  // (n,), an estimate of the potentials to start from, or null
-    const double* g = nullptr;  // (m,), likewise; both or neither
-    const std::int64_t* plan_rows = nullptr;  // (entries,) with f and g: the arcs of a plan to start from, each once
-    const std::int64_t* plan_cols = nullptr;
-    std::size_t entries = 0;
-    const std::int32_t* list_rows = nullptr;  // (listed,) with f and g: what a similar problem's solution had in these
-    const std::int32_t* list_cols = nullptr;
-    std::size_t listed = 0;
+    Start start;
     // A partial problem, P 1 <= a, P' 1 <= b, sum P = mass, if not both are true: whether `mass` is the total of a, of b.
     bool sends_all = true, fills_all = true;
     double mass = 0.0;  // read only if neither is
