@@ -6,11 +6,12 @@ tell how far the potentials of these parts are apart. The exact solver finds tha
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from monge.entropic.blocks import costs_between
-from monge.entropic.certificate import transforms
 from monge.exact.emd import emd
 from monge.problem.costs import Cost, CostMatrix
 from monge.problem.transport import InfeasibleError
@@ -24,9 +25,10 @@ Array = NDArray[np.float64]
 _WHOLE, _WHOLE_COMPUTED, _SAMPLE = 10**8, 2**24, 4096
 
 
-def exact_columns(cost: Cost, a: Array, b: Array, threads: int) -> Array | None:
+def exact_columns(pairs: Any) -> Array | None:
     """Potentials g (m,) of an optimal plan, or of one for a sample of the mass if the problem is large; None if the
     forbidden arcs leave none. Weights have the same total."""
+    cost, a, b, threads = pairs.cost, pairs.a, pairs.b, pairs.threads.number
     rows, columns = _chosen(cost, a, b)
     try:
         if rows is None or columns is None:
@@ -39,7 +41,7 @@ def exact_columns(cost: Cost, a: Array, b: Array, threads: int) -> Array | None:
         return None
     g = np.full(len(b), -np.inf)
     g[targets] = t.g
-    return _centred(transforms(cost, g)[1])
+    return _centred(pairs.transforms(g)[1])
 
 
 def _centred(g: Array) -> Array:

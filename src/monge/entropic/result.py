@@ -18,11 +18,12 @@ from scipy.special import rel_entr, xlogy
 
 from monge.entropic.blocks import costs_at
 from monge.entropic.feasible import FeasibleTransport, feasible, is_dear, sent_exactly
-from monge.entropic.grid_plan import GridPlan
+from monge.entropic.kernels.select import Route, pairs_of
+from monge.entropic.kernels.threads import Threads
 from monge.entropic.marginals import Marginal
 from monge.entropic.plan import LazyPlan
 from monge.entropic.rounding import Rounding, scalings
-from monge.problem.costs import Cost, Grid
+from monge.problem.costs import Cost
 from monge.problem.transport import InfeasibleError, Status, Transport
 
 __all__ = ["EntropicTransport"]
@@ -55,20 +56,32 @@ class EntropicTransport(Transport):
         status: Status,
         iterations: int,
         stats: Mapping[str, Any],
+        way: Route = Route.PASSES,
+        threads: int = 1,
         rounding: float = 2.0**-52,
     ) -> None:
         self.problem, self.weights, self.marginals, self.eps = problem, weights, marginals, eps
         self.f, self.g = f, g
         self.value, self.status, self.iterations = value, status, iterations
         self.stats = dict(stats)
+        self._way, self._threads = way, threads
         self._rounding = rounding  # of the numbers that the weights were made from, relative
         self._entries, self._listed = None, None
 
     @cached_property
     def plan(self) -> LazyPlan:
         """The plan P (n, m), computed where it is looked at; see `LazyPlan`."""
-        kind = GridPlan if isinstance(self.problem, Grid) else LazyPlan
-        return kind(self.problem, *self.weights, self.f, self.g, self.eps)
+        return LazyPlan(self._pairs, self.f, self.g, self.eps)
+
+    @cached_property
+    def _pairs(self) -> Any:
+        return pairs_of(self._way, self.problem, *self.weights, self.marginals, Threads(self._threads))
+
+    def _mixture(self, x: Array, y: Array, u: Array, v: Array) -> tuple[float, Array, Array]:
+        """<G, C> + eps sum_ij G_ij log(G_ij / (a_i b_j)) for G = diag(x) P diag(y) + u v', or a bound of it from above,
+        and the row and column sums of G."""
+        price, divergence, sent, received = self._pairs.mixture(self.f, self.g, self.eps, x, y, u, v)
+        return price + self.eps * divergence, sent, received
 
     @cached_property
     def cost(self) -> float:  # type: ignore[override]
@@ -107,10 +120,10 @@ class EntropicTransport(Transport):
             if fixed_b:
                 np.divide(b, received, out=y, where=received > 0.0)
         total = float(a.sum()) * float(b.sum())
-        objective, sums_a, sums_b = plan.objective(x, y, u, v)
+        objective, sums_a, sums_b = self._mixture(x, y, u, v)
         if fixed_a and fixed_b:
             bound = self.value - self.eps * (total - float(a.sum()))  # of the same, without the masses
-            if is_dear(self.problem, objective, bound, lambda: plan.objective(x, y, 0 * u, 0 * v)[0]):
+            if is_dear(self.problem, objective, bound, lambda: self._mixture(x, y, 0 * u, 0 * v)[0]):
                 try:
                     objective, sums_a, sums_b = self._objective_exactly(Rounding(x, y, u, v))
                 except InfeasibleError:
@@ -124,10 +137,10 @@ class EntropicTransport(Transport):
         return max(objective - self.value, 0.0) if objective < np.inf else np.inf
 
     def _objective_exactly(self, rounding: Rounding) -> tuple[float, Array, Array]:
-        """As `LazyPlan.objective`, for a plan whose missing mass is sent by an exact solver."""
+        """As `_mixture`, for a plan whose missing mass is sent by an exact solver."""
         (a, b), eps = self.weights, self.eps
-        rounding, more = sent_exactly(self.problem, self.weights, self._rounding, self.plan, rounding)
-        objective, sums_a, sums_b = self.plan.objective(*rounding)
+        rounding, more = sent_exactly(self._pairs, self._rounding, self.plan, rounding)
+        objective, sums_a, sums_b = self._mixture(*rounding)
         i, j, mass = more.plan.row, more.plan.col, more.plan.data
         C = costs_at(self.problem, i, j)
         with np.errstate(divide="ignore", over="ignore"):  # of the plan so far, by a x b
@@ -164,9 +177,7 @@ class EntropicTransport(Transport):
         """
         if not all(side.fixed for side in self.marginals):
             raise ValueError(f"rounding needs marginals that must be met; got marginals={self.marginals!r}.")
-        return feasible(
-            self.problem, self.weights, self._rounding, self.f, self.g, self.eps, self.plan, self.iterations
-        )
+        return feasible(self._pairs, self._rounding, self.f, self.g, self.eps, self.plan, self.iterations)
 
     def __repr__(self) -> str:
         n, m = self.shape
