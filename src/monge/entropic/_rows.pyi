@@ -48,3 +48,42 @@ def plan_entropy(
     sent: NDArray[np.float64],
     received: NDArray[np.float64],
 ) -> tuple[float, float]: ...
+def plan_gradient(
+    plan: tuple[Any, ...],
+    m: int,
+    first: int,
+    last: int,
+    sent: NDArray[np.float64],
+    received: NDArray[np.float64],
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+) -> float:
+    """x_i = sum_j P_ij dC_ij / dx_i for some rows of x (n, d), y_j = sum_i P_ij dC_ij / dy_j over these rows, in
+    (m, d), sums of the rows of P in sent (n,) and of its columns in received (panels of m), and the price
+    sum_ij P_ij C_ij.
+
+    The plan's costs are points whose cost comes from differences, not PRODUCT. A pair of equal points adds nothing to a
+    gradient.
+    """
+
+def transform(
+    costs: tuple[Any, ...],
+    g: NDArray[np.float64],
+    first: int,
+    last: int,
+    f: NDArray[np.float64],
+    low: NDArray[np.float64] | None = None,
+) -> None:
+    """f_i = min_j C_ij - g_j for some rows of f (n,), +inf where there is no such j; and low_j = min_i C_ij - f_i over
+    these rows, in (m,), with zero for an f_i that is +inf, and +inf where there is no such i.
+
+    g (m,) is in the units of the costs, -inf for a column that is left out. The costs are a matrix (of floats or
+    doubles) or points whose cost comes from differences: products, PRODUCT, round by the size of the points and not of
+    their distance.
+    """
+
+def spread_price(
+    costs: tuple[Any, ...], m: int, first: int, last: int, u: NDArray[np.float64], v: NDArray[np.float64]
+) -> float:
+    """sum_ij u_i C_ij v_j for some rows, u (n,) and v (panels of m, filled up by zeros); a pair without weight costs
+    nothing, even if it is forbidden."""
