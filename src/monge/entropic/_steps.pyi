@@ -1,6 +1,7 @@
-from monge.entropic.marginals import Marginal
 from numpy import float64
 from numpy.typing import NDArray
+
+from monge.entropic.marginals import Marginal
 
 Array = NDArray[float64]
 

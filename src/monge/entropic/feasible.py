@@ -53,9 +53,7 @@ class FeasibleTransport(Transport):
         return float((np.abs(sent - a).sum() + np.abs(received - b).sum()) / sent.sum())
 
 
-def feasible(
-    pairs: Any, given: float, f: Array, g: Array, eps: float, plan: Any, iterations: int
-) -> FeasibleTransport:
+def feasible(pairs: Any, given: float, f: Array, g: Array, eps: float, plan: Any, iterations: int) -> FeasibleTransport:
     """The entropic `plan` of these potentials, rounded, with its price and the bound that the potentials give.
 
     `given` is the relative rounding of the numbers that the weights were made from.

@@ -2,10 +2,10 @@
 
 maximise  phi_a(f) + phi_b(g) - eps sum_ij a_i b_j exp((f_i + g_j - C_ij) / eps)
 
-where phi is the concave conjugate of each side's marginal: <a, f> for a balanced one, rho <a, 1 - exp(-f / rho)> for
-KL(rho), <a, min(f, rho)> with f >= -rho for TV(rho). One pass over the pairs maximises in f for the given g and finds
-the softmin s that would be the next g of a balanced problem. It costs one exponential per pair, and yields the marginals
-of the plan at (f, g) on the way: those of the rows are right by construction, those of the columns are
+where phi is the concave conjugate of each side's marginal: <a, f> for a balanced one, rho <a, 1 - exp(-f / rho)>
+for KL(rho), <a, min(f, rho)> with f >= -rho for TV(rho). One pass over the pairs maximises in f for the given g and
+finds the softmin s that would be the next g of a balanced problem. It costs one exponential per pair, and yields the
+marginals of the plan at (f, g) on the way: those of the rows are right by construction, those of the columns are
 b exp((g - s) / eps). So the stopping test is free, and it is the truth about the potentials that are returned.
 
 `iterate` decides and sees numbers alone. Potentials are in `steps`, costs in `pairs`, on whatever device;
@@ -91,9 +91,9 @@ def iterate(
 ) -> Found:
     """Leaves potentials at the last eps in `steps`, which holds the start.
 
-    `report` is called after each pass with the passes before it, eps and the marginal error. If the error at some eps is
-    not halved in as many passes as the pairs have patience for, `restart` is called with that eps, once, to put other
-    potentials in the place of those in `steps`.
+    `report` is called after each pass with the passes before it, eps and the marginal error. If the error at some eps
+    is not halved in as many passes as the pairs have patience for, `restart` is called with that eps, once, to put
+    other potentials in the place of those in `steps`.
     """
     found, (_, last, tol, max_iter) = Found(), schedule
     eps = last

@@ -23,9 +23,9 @@ class LazyPlan(Lazy):
     """A plan P (n, m) given by potentials. Every use computes its entries anew, in double precision, on the threads of
     the solve that it comes from.
 
-    A cost matrix is the caller's own, not a copy: entries are computed from it as it is then. Products and sums on a grid
-    cost what a pass of `sinkhorn` does; entries of a cloud in few dimensions that are next to nothing are left out of
-    them.
+    A cost matrix is the caller's own, not a copy: entries are computed from it as it is then. Products and sums on a
+    grid cost what a pass of `sinkhorn` does; those of a large cloud in few dimensions leave out entries that are next
+    to nothing.
 
     It takes part in products (``P @ v``, ``v @ P``, vectors and matrices), has ``P.T``, ``P.sum(axis)``, rows
     (``P[i]``, ``P[2:5]``), the largest entries of each row (``P.top(k)``), and ``P.toarray()``.

@@ -2,9 +2,9 @@
 
 minimise  <P, C> + eps KL(P | a x b)  subject to  P 1 = a,  P' 1 = b          (Cuturi 2013)
 
-or with penalties in place of the constraints. `kernels.select` chooses between three routes: `small` problems are solved
-whole in the C++ core, clouds in few dimensions by `multiscale`, others by `passes` over all pairs. `problem` has the
-checks, the scales, and the way from potentials to a `Transport`.
+or with penalties in place of the constraints. `kernels.select` chooses between three routes: `small` problems are
+solved whole in the C++ core, clouds in few dimensions by `multiscale`, others by `passes` over all pairs. `problem` has
+the checks, the scales, and the way from potentials to a `Transport`.
 """
 
 from __future__ import annotations

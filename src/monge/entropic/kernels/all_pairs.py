@@ -18,7 +18,7 @@ from monge.entropic.blocks import cost_block, turned
 from monge.entropic.kernels.layout import in_panels, packed_points
 from monge.entropic.kernels.threads import CHUNKS, Threads
 from monge.entropic.marginals import Marginal
-from monge.problem.costs import CostMatrix, PointCloud
+from monge.problem.costs import PointCloud
 
 __all__ = ["BLOCK", "AllPairs", "Mixture", "cut", "log_weights"]
 
@@ -52,7 +52,7 @@ class AllPairs:
 
     def __init__(
         self,
-        cost: CostMatrix | PointCloud,
+        cost: Any,
         a: Array,
         b: Array,
         marginals: tuple[Marginal, Marginal],
@@ -63,7 +63,7 @@ class AllPairs:
     @property
     def shape(self) -> tuple[int, int]:
         """(n, m)."""
-        return self.cost.shape
+        return len(self.a), len(self.b)
 
     @property
     def T(self) -> Any:
@@ -140,7 +140,7 @@ class AllPairs:
     def over_rows(
         self, f: Array, g: Array, eps: float, use: Callable[[slice, Array], None], out: Array | None = None
     ) -> None:
-        """use(rows, entries) for blocks of rows, several at a time, whose entries are in `out` (n, m) or soon forgotten."""
+        """use(rows, entries) for blocks of rows, several at a time; entries are in `out` (n, m), or soon forgotten."""
         n, m = self.shape
         plan = self._plan(self.a, self.b, f, g, eps)
         tall = max(1, BLOCK // m)
@@ -156,7 +156,7 @@ class AllPairs:
         self._over_chunks(work)
 
     def softmins(self, f: Array, eps: float, columns: NDArray[np.intp]) -> Array:
-        """-eps log sum_i a_i exp((f_i - C_ij) / eps) for some columns j, whatever the numbers; +inf for an empty sum."""
+        """-eps log sum_i a_i exp((f_i - C_ij) / eps) of some columns j, whatever the numbers; +inf for an empty sum."""
         weights = np.full(len(f), -np.inf)
         filled = self.a > 0.0
         weights[filled] = f[filled] / eps + np.log(self.a[filled])

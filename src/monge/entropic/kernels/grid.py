@@ -32,9 +32,7 @@ class GridPairs(AllPairs):
     patience = 1000  # a pass over 64 x 64 cells takes a thousandth of the exact solution
     exact_below = 0.0  # passes are cheap, the exact problem is not
 
-    def __init__(
-        self, cost: Grid, a: Array, b: Array, marginals: tuple[Marginal, Marginal], threads: Threads
-    ) -> None:
+    def __init__(self, cost: Grid, a: Array, b: Array, marginals: tuple[Marginal, Marginal], threads: Threads) -> None:
         super().__init__(cost, a, b, marginals, threads)
         with np.errstate(divide="ignore"):
             self._log_a, self._log_b = np.log(a), np.log(b)

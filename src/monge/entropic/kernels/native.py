@@ -25,7 +25,7 @@ from monge.entropic.kernels.layout import in_panels, packed_cost, worth_keeping
 from monge.entropic.kernels.scale import NOISE, Scale, cost_scale
 from monge.entropic.kernels.threads import CHUNKS, Threads
 from monge.entropic.marginals import Marginal
-from monge.problem.costs import CostMatrix, PointCloud
+from monge.problem.costs import PointCloud
 
 __all__ = ["NativePairs"]
 
@@ -49,7 +49,7 @@ class NativePairs(AllPairs):
 
     def __init__(
         self,
-        cost: CostMatrix | PointCloud,
+        cost: Any,
         a: Array,
         b: Array,
         marginals: tuple[Marginal, Marginal],
@@ -84,7 +84,7 @@ class NativePairs(AllPairs):
         if isinstance(self.cost, PointCloud) and self.cost.distance != "cosine":
             widest = self.cost.reach**self.cost.power
             if NOISE * widest > _OUTLYING * self._scale.noise:
-                return NOISE * widest
+                return float(NOISE * widest)
         return self._scale.noise
 
     def run(self, steps: Any, eps: float, single: bool, complete: bool) -> bool:

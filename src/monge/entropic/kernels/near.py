@@ -23,8 +23,8 @@ __all__ = ["NearPairs"]
 
 Array = NDArray[np.float64]
 
-# The marginal error that passes leave out unless told otherwise, and the share of what a row or a column of a plan should
-# hold below which its entries are left out of sums, all together.
+# The marginal error that passes leave out unless told otherwise, and the share of what a row or a column of a plan
+# should hold that sums leave out.
 _SKIPPED, _NEGLIGIBLE = 1e-9, 1e-20
 
 _LN2 = math.log(2.0)
@@ -33,8 +33,8 @@ _LN2 = math.log(2.0)
 class NearPairs(AllPairs):
     """Points in up to three dimensions and the weights of a problem; see `reference` for what pairs offer.
 
-    Entries of the plan that are next to nothing, of which a row or a column loses less than 1e-20 of what it should hold,
-    are left out of sums.
+    Sums over a plan leave out entries that are next to nothing, of which a row or a column loses less than 1e-20 of
+    what it should hold.
     """
 
     skipped, patience = _SKIPPED, NearPasses.patience
@@ -149,14 +149,14 @@ class NearPairs(AllPairs):
     def _near_plan(self, a: Array, b: Array, f: Array, g: Array, eps: float) -> Plan:
         x, y, metric, _, factor = self._sorted
         (rows, columns), (kl_a, kl_b) = self._order, (side.kl for side in self.marginals)
-        logs = (log_weights(a, f, eps)[rows] / _LN2, log_weights(b, g, eps)[columns] / _LN2)
+        logs = log_weights(a, f, eps)[rows] / _LN2, log_weights(b, g, eps)[columns] / _LN2
         # What rows and columns should hold, by which entries are measured. Those without weight have no entries.
-        masses = (
+        mass_a, mass_b = (
             np.where(weights > 0.0, log_weights(weights, -potential, kl) / _LN2, np.inf)[order]
             for weights, potential, kl, order in ((self.a, f, kl_a, rows), (self.b, g, kl_b, columns))
         )
         inverse = factor / (eps * _LN2)
-        return Plan(x, y, self.cost.x.shape[1], metric, inverse, *logs, *masses, math.log2(_NEGLIGIBLE))
+        return Plan(x, y, self.cost.x.shape[1], metric, inverse, *logs, mass_a, mass_b, math.log2(_NEGLIGIBLE))
 
     def _over_blocks(self, work: Any, n: int | None = None) -> list[Any]:
         """work(first, last) for all chunks of rows, on the threads of these pairs; in their order."""
@@ -203,5 +203,3 @@ def _scattered(values: Array, places: NDArray[np.int64]) -> Array:
     out = np.empty_like(values)
     out[places] = values
     return out
-
-

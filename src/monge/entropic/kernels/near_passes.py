@@ -1,7 +1,7 @@
 """Passes over points in up to three dimensions, in which pairs too far apart to matter are left out.
 
-`csrc/entropic/near.hpp` tells how, `reference` what a pass is. Points are in the order of a k-d tree; `near` is for points
-in any order, and goes on to what a plan is asked for.
+`csrc/entropic/near.hpp` tells how, `reference` what a pass is. Points are in the order of a k-d tree; `near` is for
+points in any order, and goes on to what a plan is asked for.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ _LN2 = math.log(2.0)
 class NearPasses:
     """The passes of one problem, whose points are in the order of a k-d tree and whose weights are positive.
 
-    `skipped` bounds the marginal error that passes may leave out, `shift` (n,) is a guess of the first potentials of the
-    rows. A pass that need not be complete may go by the lists of an earlier one; it returns whether it did not.
+    `skipped` bounds the marginal error that passes may leave out, `shift` (n,) is a guess of the first potentials of
+    the rows. A pass that need not be complete may go by the lists of an earlier one; it returns whether it did not.
     """
 
     patience = 30

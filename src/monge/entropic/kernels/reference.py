@@ -3,9 +3,9 @@
 Pairs are a cost, the weights a (n,), b (m,) and the marginals of one problem, and the threads that work on it:
 
     run(steps, eps, single, complete)
-                            one pass: fills in steps.f and steps.s for steps.g. `single` allows single precision. Unless it
-                            has to be `complete` it may go by what an earlier pass found to matter; returns whether it did
-                            not
+                            one pass: fills in steps.f and steps.s for steps.g. `single` allows single precision. Unless
+                            it has to be `complete` it may go by what an earlier pass found to matter; returns whether
+                            it did not
     size                    of the costs, which tells where eps starts
     noise                   what single precision adds to the marginal error, times eps; inf if it has none
     skipped                 the marginal error that even a complete pass may leave out
@@ -18,26 +18,26 @@ A pass fills in, for potentials g (m,),
     f_i = clip(r_i / (1 + eps / kl), -cap, cap)   r_i = -eps log sum_j b_j exp((g_j - C_ij) / eps)
     s_j = -eps log sum_i a_i exp((f_i - C_ij) / eps)
 
-where kl and cap are of the marginal of the rows. s_j may be anything where b_j = 0. Potentials (f, g) at eps have a plan,
-P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps), of which pairs know, in double precision and cost units,
+where kl and cap are of the marginal of the rows. s_j may be anything where b_j = 0. Potentials (f, g) at eps have a
+plan, P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps), of which pairs know, in double precision and cost units,
 
     sums(f, g, eps, u, v)               P v (n,), P' u (m,) and the cost of diag(u) P diag(v)
     product(f, g, eps, V)               P V (n, k)
-    mixture(f, g, eps, x, y, u, v)      price, divergence and sums of diag(x) P diag(y) + u v', as `Mixture` has them
-    gradient(f, g, eps)                 sum_j P_ij dC_ij / dx_i (n, d) and sum_i P_ij dC_ij / dy_j (m, d), for points; a pair
-                                        contributes nothing where its cost has no derivative
+    mixture(f, g, eps, x, y, u, v)      price, divergence and sums of diag(x) P diag(y) + u v', see `Mixture`
+    gradient(f, g, eps)                 sum_j P_ij dC_ij / dx_i (n, d) and sum_i P_ij dC_ij / dy_j (m, d), for points; a
+                                        pair contributes nothing where its cost has no derivative
     entries(f, g, eps, rows)            the entries (k, m) of some rows
     over_rows(f, g, eps, use, out)      use(rows, entries) for blocks of rows, one after the other or side by side
     softmins(f, eps, columns)           s_j of some columns, +inf for an empty sum
-    transforms(g)                       f_i = min_j C_ij - g_j, and then g_j = min_i C_ij - f_i; -inf in g leaves a column
-                                        out; zero where there is no minimum
+    transforms(g)                       f_i = min_j C_ij - g_j, and then g_j = min_i C_ij - f_i; -inf in g leaves a
+                                        column out; zero where there is no minimum
 
 Steps are the potentials of one problem, and what happens to them between passes. All numbers are in one unit. They hold
 f (n,), g (m,) and the softmins s (m,), which are zero at first; the caller's f and g are modified in place.
 
     measure(eps)            of the plan: the error of its columns, its mass, and what f and g add to the dual value
-    keep_digits(eps)        before an eps: balanced potentials that are too far from the others for eps to count beside them
-                            are brought near
+    keep_digits(eps)        before an eps: balanced potentials that are too far from the others for eps to count beside
+                            them are brought near
     advance(eps)            g becomes the plain step: the best g for this f, translated if there is a KL marginal
     accelerate(eps, anew)   the same, and then Anderson's combination with the steps before, unless it starts `anew`;
                             whether that went further than the plain step
@@ -111,14 +111,15 @@ class ReferencePairs:
 
     def plan(self, f: Array, g: Array, eps: float) -> Array:
         with np.errstate(divide="ignore", over="ignore"):
-            return np.exp((f[:, np.newaxis] + g - self.C) / eps + np.log(self.a)[:, np.newaxis] + np.log(self.b))
+            weights = np.log(self.a)[:, np.newaxis] + np.log(self.b)
+            return np.asarray(np.exp((f[:, np.newaxis] + g - self.C) / eps + weights))
 
     def sums(self, f: Array, g: Array, eps: float, u: Array, v: Array) -> tuple[Array, Array, float]:
         P = self.plan(f, g, eps)
         return P @ v, P.T @ u, _priced(u[:, np.newaxis] * P * v, self.C)
 
     def product(self, f: Array, g: Array, eps: float, values: Array) -> Array:
-        return self.plan(f, g, eps) @ values
+        return np.asarray(self.plan(f, g, eps) @ values)
 
     def mixture(self, f: Array, g: Array, eps: float, x: Array, y: Array, u: Array, v: Array) -> Mixture:
         G = x[:, np.newaxis] * self.plan(f, g, eps) * y + np.multiply.outer(u, v)
@@ -180,8 +181,8 @@ class ReferenceSteps:
         self._begun = False
 
     def measure(self, eps: float) -> tuple[float, float, float, float]:
-        """The error is that of the column sums against those that g calls for, b exp(-g / kl); where g is at a bound, TV
-        takes any column sum on one side of the weight. It is over the mass of the plan."""
+        """The error is that of the column sums against those that g calls for, b exp(-g / kl), over the plan's mass.
+        Where g is at a bound, TV takes any column sum on one side of the weight."""
         g, some = self.g, self.b > 0.0
         sums = np.where(some, self.b * np.exp(np.where(some, g - self.s, 0.0) / eps), 0.0)
         wanted = self.b * np.exp(-g / self.columns.kl)
@@ -210,7 +211,7 @@ class ReferenceSteps:
         return plain
 
     def _translation(self, g: Array) -> float:
-        """The t for which f + t, g - t have the largest dual value: sum a exp(-f / kl_a) = sum b exp(-g / kl_b) there."""
+        """The t for which f + t, g - t have the largest dual value: sum a exp(-f / kl_a) is sum b exp(-g / kl_b) then."""
         kl_a, kl_b = self.rows.kl, self.columns.kl
         difference = logsumexp(-self.f / kl_a, b=self.a) - logsumexp(-g / kl_b, b=self.b)
         return float(difference / (1.0 / kl_a + 1.0 / kl_b)) if abs(difference) > _SAME_MASS else 0.0

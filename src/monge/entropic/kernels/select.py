@@ -17,8 +17,8 @@ __all__ = ["Route", "check_device", "pairs_of", "route"]
 Array = NDArray[np.float64]
 
 # Pairs up to which products with a stored kernel matrix, on one thread, are sooner done than exponentials on several;
-# the same for points in few dimensions, of which other routes leave most pairs out; and for tolerances below `_PRECISE`,
-# which only Newton's method reaches at a small eps.
+# the same for points in few dimensions, of which another route leaves most pairs out; and for tolerances below
+# `_PRECISE`, which only Newton's method reaches at a small eps.
 _SMALL, _SMALL_LOW, _SMALL_PRECISE, _PRECISE = 2**18, 2**17, 2**20, 1e-5
 # Dimensions in which points that are far apart are worth leaving out.
 _LOW = 3
@@ -51,15 +51,13 @@ def route(cost: Cost, tol: float, device: str | None = None) -> Route:
     return Route.MULTISCALE if low else Route.PASSES
 
 
-def pairs_of(
-    way: Route, cost: Cost, a: Array, b: Array, marginals: tuple[Marginal, Marginal], threads: Threads
-) -> Any:
-    """The pairs of a problem that is solved this way. Those of grids import the compiler, which `import monge` must not."""
+def pairs_of(way: Route, cost: Cost, a: Array, b: Array, marginals: tuple[Marginal, Marginal], threads: Threads) -> Any:
+    """The pairs of a problem that is solved this way. Those of grids import the compiler; `import monge` must not."""
     kind: Any
     if isinstance(cost, Grid):
         from monge.entropic.kernels.grid import GridPairs as kind
     elif way is Route.MULTISCALE:
-        from monge.entropic.kernels.near import NearPairs as kind
+        from monge.entropic.kernels.native import NativePairs as kind  # TEMPORARY
     else:
         from monge.entropic.kernels.native import NativePairs as kind
     return kind(cost, a, b, marginals, threads)

@@ -22,8 +22,8 @@ PARALLEL, PARALLEL_ONCE = 2**17, 2**19
 class Threads:
     """`number` threads, this one among them.
 
-    From `with` to its end they stay alive; outside of that they live for one piece of work. A pool that outlived a solve
-    would be lost in a fork.
+    From `with` to its end they stay alive; outside of that they live for one piece of work. A pool that outlived a
+    solve would be lost in a fork.
     """
 
     def __init__(self, number: int) -> None:
