@@ -138,7 +138,7 @@ class ReferencePairs:
         return grad_x, grad_y
 
     def entries(self, f: Array, g: Array, eps: float, rows: Any) -> Array:
-        return self.plan(f, g, eps)[rows]
+        return np.asarray(self.plan(f, g, eps)[rows])
 
     def over_rows(
         self, f: Array, g: Array, eps: float, use: Callable[[slice, Array], None], out: Array | None = None
@@ -211,7 +211,7 @@ class ReferenceSteps:
         return plain
 
     def _translation(self, g: Array) -> float:
-        """The t for which f + t, g - t have the largest dual value: sum a exp(-f / kl_a) is sum b exp(-g / kl_b) then."""
+        """The t for which f + t, g - t have the largest dual value: sum a exp(-f / kl_a) = sum b exp(-g / kl_b)."""
         kl_a, kl_b = self.rows.kl, self.columns.kl
         difference = logsumexp(-self.f / kl_a, b=self.a) - logsumexp(-g / kl_b, b=self.b)
         return float(difference / (1.0 / kl_a + 1.0 / kl_b)) if abs(difference) > _SAME_MASS else 0.0
