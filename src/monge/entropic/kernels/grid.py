@@ -101,7 +101,7 @@ class GridPairs(AllPairs):
         return f, grid_transform(self.cost, f)
 
     def _sums(self, eps: float) -> GridSums:
-        return GridSums(self.cost, eps, self.threads.number)
+        return GridSums(self.cost, eps, self.threads)
 
     def _times(self, rows: Array, columns: Array, eps: float, values: Array) -> Array:
         """P @ values for a vector, its positive and its negative part apart, in the log domain."""
@@ -114,10 +114,14 @@ class GridPairs(AllPairs):
         return product
 
     def _price(self, rows: Array, columns: Array, eps: float, x: Array, y: Array) -> float:
-        """<diag(x) P diag(y), C>; x may have any signs, y not."""
+        """<diag(x) P diag(y), C>."""
+        price, sums = 0.0, self._sums(eps)
         with np.errstate(divide="ignore", under="ignore"):
-            logs = rows + self._sums(eps).log_cost_sum(columns + np.log(y))
-            return float((x * np.exp(logs)).sum())
+            for sign in (1.0, -1.0):
+                part = np.maximum(sign * y, 0.0)
+                if part.any():
+                    price += sign * float((x * np.exp(rows + sums.log_cost_sum(columns + np.log(part)))).sum())
+        return price
 
     def _spread_price(self, u: Array, v: Array) -> float:
         """u' C v."""

@@ -11,17 +11,15 @@ logarithm per cell are left to take.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monge.entropic.kernels.jit import jit
-from monge.problem.arrays import available_threads
+from monge.entropic.kernels.threads import CHUNKS, Threads
 from monge.problem.costs import Grid
 
-__all__ = ["GridSums", "axis_log_sum", "axis_log_sum_reference", "grid_transform"]
+__all__ = ["GridSums", "axis_log_sum", "grid_transform"]
 
 Array = NDArray[np.float64]
 
@@ -32,8 +30,9 @@ _LOST, _SAFE = 1e-300, 1e-280
 # exp(-50) times the number of terms is beyond the last digit of a sum.
 _BEYOND = 50.0
 
-# Cells times the length of a line below which threads cost more than they bring: about a millisecond of work.
-_WORTH_THREADS = 1 << 24
+# Terms that take as long as one pair of a pass, by which threads know whether they are worth it; and those of a chunk
+# of lines, a quarter of a millisecond.
+_TERMS, _CHUNK = 2**7, 2**22
 
 
 class GridSums:
@@ -44,22 +43,12 @@ class GridSums:
     grid : Grid
     eps : float
         In cost units, > 0.
-    threads : int, optional
-        None for all processors; the bits of the sums are the same for any number.
-    along : callable
-        How to sum along the lines of an axis: `axis_log_sum`, or the specification `axis_log_sum_reference`.
+    threads : Threads
+        The bits of the sums are the same for any number.
     """
 
-    def __init__(
-        self,
-        grid: Grid,
-        eps: float,
-        threads: int | None = None,
-        along: Callable[[Array, Array], Array] | None = None,
-    ) -> None:
-        self.sides = grid.sides
-        self.threads = available_threads(threads)
-        self._along = along or self._spread
+    def __init__(self, grid: Grid, eps: float, threads: Threads) -> None:
+        self.sides, self.threads = grid.sides, threads
         costs = grid.axis_costs()
         with np.errstate(divide="ignore", over="ignore"):
             self._log_kernels = [-c / eps for c in costs]
@@ -87,16 +76,20 @@ class GridSums:
                 x = np.moveaxis(sums.reshape(lines.shape), -1, axis)
         return x.reshape(-1)
 
-    def _spread(self, values: Array, log_kernel: Array) -> Array:
-        if self.threads == 1 or values.size * len(log_kernel) < _WORTH_THREADS:
-            return axis_log_sum(values, log_kernel)
-        parts = np.array_split(values, min(self.threads, len(values)))
-        with ThreadPoolExecutor(len(parts)) as pool:
-            return np.concatenate(list(pool.map(axis_log_sum, parts, [log_kernel] * len(parts))))
+    def _along(self, values: Array, log_kernel: Array) -> Array:
+        terms, sums = values.size * len(log_kernel), np.empty(values.shape)
+        chunks = min(CHUNKS, len(values), 1 + terms // _CHUNK)
+
+        def work(k: int) -> None:
+            lines = slice(k * len(values) // chunks, (k + 1) * len(values) // chunks)
+            sums[lines] = axis_log_sum(values[lines], log_kernel)
+
+        self.threads.share(chunks, work, terms // _TERMS)
+        return sums
 
 
-def axis_log_sum_reference(values: Array, log_kernel: Array) -> Array:
-    """out[l, i] = log sum_k exp(values[l, k] + log_kernel[|i - k|]): the specification.
+def axis_log_sum(values: Array, log_kernel: Array) -> Array:
+    """out[l, i] = log sum_k exp(values[l, k] + log_kernel[|i - k|]). Releases the interpreter for the most part.
 
     Parameters
     ----------
@@ -107,20 +100,6 @@ def axis_log_sum_reference(values: Array, log_kernel: Array) -> Array:
     -------
     ndarray (lines, h)
     """
-    cells = np.arange(len(log_kernel))
-    kernel = log_kernel[np.abs(cells[:, np.newaxis] - cells)]  # (h, h)
-    out = np.empty_like(values)
-    for line, sums in zip(values, out, strict=True):
-        terms = line + kernel  # (h, h)
-        largest = terms.max(axis=1)
-        shift = np.where(np.isfinite(largest), largest, 0.0)
-        with np.errstate(divide="ignore", under="ignore"):
-            sums[:] = shift + np.log(np.exp(terms - shift[:, np.newaxis]).sum(axis=1))
-    return out
-
-
-def axis_log_sum(values: Array, log_kernel: Array) -> Array:
-    """As `axis_log_sum_reference`; the convolution is compiled. Releases the interpreter for the most part."""
     top = log_kernel.max()
     if top == -np.inf:
         return np.full(values.shape, -np.inf)

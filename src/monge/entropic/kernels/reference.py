@@ -57,7 +57,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp, xlogy
 
-from monge.entropic.blocks import cost_block
+from monge.entropic.blocks import cost_block, turned
 from monge.entropic.kernels.all_pairs import Mixture
 from monge.entropic.kernels.scale import EXACT_BELOW
 from monge.entropic.marginals import Marginal
@@ -91,7 +91,7 @@ class ReferencePairs:
 
     @property
     def T(self) -> ReferencePairs:
-        return ReferencePairs(self.cost.T, self.b, self.a, self.marginals[::-1], self.threads)
+        return ReferencePairs(turned(self.cost), self.b, self.a, self.marginals[::-1], self.threads)
 
     @cached_property
     def size(self) -> float:

@@ -10,8 +10,9 @@ from entropic_cases import assert_solved, objective
 
 import monge
 from monge.entropic.blocks import cost_block, sampled_costs
-from monge.entropic.grid_plan import GridPlan
-from monge.entropic.room import bytes_beside
+from monge.entropic.kernels import grid_sums, threads
+from monge.entropic.kernels.grid import GridPairs
+from monge.entropic.kernels.room import bytes_beside
 from monge.exact.dense import dense
 from monge.problem.costs import as_cost
 
@@ -96,7 +97,7 @@ class TestPlan:
     P = np.stack(list(map(t.plan.__getitem__, range(30))))
 
     def test_is_the_plan_of_its_potentials(self):
-        assert isinstance(self.t.plan, GridPlan)
+        assert isinstance(self.t.plan._pairs, GridPairs)
         C = dense(self.grid, 1)
         expected = self.a[:, None] * self.b * np.exp((self.t.f[:, None] + self.t.g - C) / 1.0)
         np.testing.assert_allclose(self.P, expected, rtol=1e-12)
@@ -127,7 +128,7 @@ class TestPlan:
         rng = np.random.default_rng(1)
         x, y, u, v = rng.random((4, 30)) * 0.1
         u[self.a == 0.0], v[self.b == 0.0] = 0.0, 0.0
-        bound, sent, received = self.t.plan.objective(x, y, u, v)
+        bound, sent, received = self.t._mixture(x, y, u, v)
         G = x[:, None] * self.P * y + np.outer(u, v)
         mass = self.a.sum() * self.b.sum() - G.sum()
         exact = objective(G, dense(self.grid, 1), self.a, self.b, 1.0) - mass
@@ -144,7 +145,8 @@ def test_batch_of_grids():
 
 
 def test_same_bits_for_any_number_of_threads(monkeypatch):
-    monkeypatch.setattr("monge.entropic.kernels.grid._WORTH_THREADS", 0)
+    monkeypatch.setattr(threads, "PARALLEL", 0)
+    monkeypatch.setattr(grid_sums, "_CHUNK", 2**8)
     a, b = weights(77)
     one, two = (monge.sinkhorn(monge.Grid((11, 7)), a, b, eps=1.0, threads=k) for k in (1, 2))
     np.testing.assert_array_equal(one.f, two.f)
