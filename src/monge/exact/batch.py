@@ -71,8 +71,9 @@ def emd_batch(
             show(len(matrices))
     answers = []
     with naming("problem", 0) as at:
-        for at.index, (solution, C, *weights) in enumerate(zip(solutions, matrices, weights_a, weights_b, strict=True)):
-            answers.append(transport(solution, C, (weights[0], weights[1])))
+        each = zip(problems, solutions, matrices, weights_a, weights_b, strict=True)
+        for at.index, (problem, solution, C, *weights) in enumerate(each):
+            answers.append(transport(solution, C, (weights[0], weights[1]), cloud=problem.cloud))
     for status in (Status.TIME_LIMIT, Status.INEXACT):
         late = [t.gap for t in answers if t.status is status]
         if late:

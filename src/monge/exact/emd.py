@@ -182,7 +182,7 @@ def emd(
             rounding = max(rounding_a, rounding_b)
             matrix = dense(problem, workers)
             raw = _core.emd(matrix, weights_a, weights_b, rounding, f, g, *plan_arcs, *listed, workers, limit, report)
-            answer = transport(raw, matrix, (weights_a, weights_b))
+            answer = transport(raw, matrix, (weights_a, weights_b), cloud=problem.cloud)
         if report is not None:
             c = answer.stats
             report(c["pivots"] + c["coarse_pivots"], c["sweeps"] + c["coarse_sweeps"], 0.0)
