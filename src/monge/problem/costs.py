@@ -60,6 +60,8 @@ class CostMatrix:
         if 0 in self.C.shape:
             raise ValueError(f"cost should have at least one row and one column; got shape {self.C.shape}.")
 
+    cloud = None  # of which points the costs are
+
     @property
     def shape(self) -> tuple[int, int]:
         """(n, m)."""
@@ -119,6 +121,11 @@ class PointCloud:
                         "Drop such points or choose another cost."
                     )
         self._check_overflow()
+
+    @property
+    def cloud(self) -> PointCloud:
+        """The points that the costs are of: these."""
+        return self
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -267,6 +274,8 @@ class Grid:
         longest = max(s * max(n - 1, 1) for n, s in zip(self.sides, self.spacing, strict=True))
         if self.power * math.log(longest) > math.log(LARGEST_COST / 3.0):
             raise ValueError(f"costs of {self!r} would overflow float64. Choose a smaller spacing or power.")
+
+    cloud = None
 
     @property
     def shape(self) -> tuple[int, int]:

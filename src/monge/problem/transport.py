@@ -203,7 +203,8 @@ class Transport:
             return self.f - self.f.max(), self.g - self.g.max()
         n, m = self.shape
         a, b = self._weights
-        return balanced_gradients(self.f, self.g, np.ones(n) if a is None else a, np.ones(m) if b is None else b)
+        weights_a, weights_b = (np.ones(k) if w is None else w.astype(np.float64) for k, w in ((n, a), (m, b)))
+        return balanced_gradients(self.f, self.g, weights_a, weights_b)
 
     def _points_of(self, names: str) -> Any:
         if self._cloud is None:
