@@ -152,7 +152,7 @@ class Transport:
 
     @property
     def grad_x(self) -> Array:
-        """d value / d x_i = sum_j P_ij dc(x_i, y_j) / dx_i, (n, d), in cost units times mass per unit of the coordinates.
+        """d value / d x_i = sum_j P_ij dc(x_i, y_j) / dx_i, (n, d), in cost units times mass per coordinate unit.
 
         The envelope theorem: the plan and the potentials need not be differentiated, since they are optimal. For `emd`
         it is a subgradient where several plans are optimal. A pair whose cost has no derivative, such as |x - y| of
@@ -200,7 +200,7 @@ class Transport:
     @cached_property
     def _weight_gradients(self) -> tuple[Array, Array]:
         if self._mass is not None:  # one more unit of weight saves what it costs to move the dearest one elsewhere
-            return self.f - self.f.max(), self.g - self.g.max()
+            return np.asarray(self.f - self.f.max()), np.asarray(self.g - self.g.max())
         n, m = self.shape
         a, b = self._weights
         weights_a, weights_b = (np.ones(k) if w is None else w.astype(np.float64) for k, w in ((n, a), (m, b)))
