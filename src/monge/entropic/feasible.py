@@ -48,7 +48,7 @@ class FeasibleTransport(Transport):
     @property
     def _point_gradients(self) -> Any:
         raise TypeError(
-            "a rounded plan is no minimum, and has no derivatives; take those of the Transport it came from."
+            "a rounded plan is no minimum: it has no derivatives. Take those of the Transport it came from."
         )
 
     _weight_gradients = _point_gradients

@@ -171,9 +171,8 @@ class EntropicTransport(Transport):
                 (self.f, self.g), self.marginals, self._shares(), (b, a), strict=True
             )
         )
-        return (
-            balanced_gradients(grad_a, grad_b, a, b) if all(side.fixed for side in self.marginals) else (grad_a, grad_b)
-        )
+        fixed = all(side.fixed for side in self.marginals)
+        return balanced_gradients(grad_a, grad_b, a, b) if fixed else (grad_a, grad_b)
 
     def _shares(self) -> tuple[Array, Array]:
         """What each place sends or receives, per unit of its weight, as the potentials call for it."""

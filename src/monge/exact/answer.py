@@ -52,7 +52,7 @@ def transport(
     infeasible: str = _WITHOUT_FORBIDDEN,
 ) -> Transport:
     """The Transport between `weights`, of a part `mass` of them if given, at the costs C, that a solution of the core
-    stands for; `cloud` is where the costs come from, if from points. `infeasible` is what to say if there is no plan."""
+    stands for. The costs may be those of a `cloud`; `infeasible` is what to say if there is no plan."""
     code, value, gap, f, g, rows, cols, flow, listed, counters = solution
     if code not in _STATUSES:
         check_solved(code, C, weights, infeasible)

@@ -190,7 +190,8 @@ class Transport:
         cloud = self._points_of("grad_x and grad_y")
         assert self._entries is not None
         rows, cols, mass = self._entries
-        x, y, found = cloud.x[rows], cloud.y[cols], []
+        x, y = cloud.x[rows], cloud.y[cols]
+        found: list[Any] = []
         for places, here, there, points in ((rows, x, y, cloud.x), (cols, y, x, cloud.y)):
             parts = mass[:, np.newaxis] * cloud.ground.slopes(here, there)  # (entries, d)
             sums = [np.bincount(places, part, len(points)) for part in parts.T]
