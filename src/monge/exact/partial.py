@@ -10,8 +10,8 @@ import warnings
 from typing import Any
 
 from monge.exact import _core
-from monge.exact.answer import transport
 from monge.exact.dense import dense
+from monge.exact.result import transport
 from monge.problem.arrays import available_threads, seconds
 from monge.problem.costs import as_cost
 from monge.problem.measures import check_partial, rounding_of

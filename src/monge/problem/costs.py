@@ -60,6 +60,7 @@ class CostMatrix:
         if 0 in self.C.shape:
             raise ValueError(f"cost should have at least one row and one column; got shape {self.C.shape}.")
 
+    stored = True  # whether all n * m costs are
     cloud = None  # of which points the costs are
 
     @property
@@ -67,6 +68,11 @@ class CostMatrix:
         """(n, m)."""
         n, m = self.C.shape
         return n, m
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """In which the costs are stored."""
+        return self.C.dtype
 
     def __repr__(self) -> str:
         return f"CostMatrix(shape={self.shape}, dtype={self.C.dtype})"
@@ -121,6 +127,8 @@ class PointCloud:
                         "Drop such points or choose another cost."
                     )
         self._check_overflow()
+
+    stored = False
 
     @property
     def cloud(self) -> PointCloud:
@@ -275,7 +283,7 @@ class Grid:
         if self.power * math.log(longest) > math.log(LARGEST_COST / 3.0):
             raise ValueError(f"costs of {self!r} would overflow float64. Choose a smaller spacing or power.")
 
-    cloud = None
+    stored, cloud = False, None
 
     @property
     def shape(self) -> tuple[int, int]:
