@@ -206,31 +206,11 @@ def _weights(a: Any, b: Any, n: int, m: int, balanced: bool) -> tuple[Array, Arr
     return weights_a, weights_b, total_a if balanced else 1.0
 
 
-def _check_costs(problem: Cost, eps: float) -> NDArray[np.bool_] | None:
+def _check_costs(cost: Cost, eps: float) -> NDArray[np.bool_] | None:
     """Which arcs are forbidden; None for none of them."""
-    if not isinstance(problem, CostMatrix):
-        return None
-    C = problem.C
-    with np.errstate(over="ignore", invalid="ignore"):
-        total = float(C.sum())
-    forbidden = None
-    if not math.isfinite(total):
-        forbidden = np.isposinf(C)
-        bad = ~(np.isfinite(C) | forbidden)
-        if bad.any():
-            i, j = (int(k) for k in np.argwhere(bad)[0])
-            raise ValueError(
-                "cost should hold numbers, or +inf for a forbidden arc, but not NaN or -inf; "
-                f"cost[{i}, {j}] = {C[i, j]}."
-            )
-        if not forbidden.any():
-            forbidden = None
-    if math.isfinite(total):
-        largest = abs(total) / C.size
-    else:  # some are forbidden, or float32 does not hold the sum
-        largest = float(np.abs(C, where=np.isfinite(C), out=np.zeros_like(C)).max())
-    if largest / _LARGEST_RATIO >= eps:
-        raise ValueError(f"eps = {eps!r} is too small for costs of {largest:.3g}; use monge.emd, which is its limit.")
+    forbidden, size = cost.checked()
+    if size / _LARGEST_RATIO >= eps:
+        raise ValueError(f"eps = {eps!r} is too small for costs of {size:.3g}; use monge.emd, which is its limit.")
     return forbidden
 
 

@@ -74,6 +74,25 @@ class CostMatrix:
         """In which the costs are stored."""
         return self.C.dtype
 
+    def checked(self) -> tuple[NDArray[np.bool_] | None, float]:
+        """Which arcs are forbidden, or None for none of them, and about how large the other costs are. ValueError for NaN
+        and -inf."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = float(self.C.sum())
+        if math.isfinite(total):
+            return None, abs(total) / self.C.size
+        forbidden, finite = np.isposinf(self.C), np.isfinite(self.C)
+        bad = ~(finite | forbidden)
+        if bad.any():
+            i, j = (int(k) for k in np.argwhere(bad)[0])
+            raise ValueError(
+                "cost should hold numbers, or +inf for a forbidden arc, but not NaN or -inf; "
+                f"cost[{i}, {j}] = {self.C[i, j]}."
+            )
+        # If none is forbidden, float32 does not hold the sum.
+        size = float(np.abs(self.C, where=finite, out=np.zeros_like(self.C)).max())
+        return (forbidden if forbidden.any() else None), size
+
     def __repr__(self) -> str:
         return f"CostMatrix(shape={self.shape}, dtype={self.C.dtype})"
 
@@ -175,6 +194,10 @@ class PointCloud:
                 f"the cost {shown(self.cost)} would overflow {self.dtype}: points are up to {self.reach:.3g} apart. "
                 "Rescale the points, or pass them as float64 if they are float32."
             )
+
+    def checked(self) -> tuple[None, float]:
+        """That no arc is forbidden, and that its costs were checked when it was made."""
+        return None, 0.0
 
     def __repr__(self) -> str:
         return f"PointCloud(shape={self.shape}, d={self.x.shape[1]}, cost={shown(self.cost)})"
@@ -300,6 +323,10 @@ class Grid:
         """For each axis, the cost of moving by 0, 1, 2, ... cells along it."""
         with np.errstate(under="ignore"):
             return [(s * np.arange(n)) ** self.power for n, s in zip(self.sides, self.spacing, strict=True)]
+
+    def checked(self) -> tuple[None, float]:
+        """That no arc is forbidden, and that its costs were checked when it was made."""
+        return None, 0.0
 
     def __repr__(self) -> str:
         return f"Grid({self.sides}, power={self.power:g}, spacing={self.spacing})"
