@@ -75,7 +75,7 @@ class CostMatrix:
         return self.C.dtype
 
     def checked(self) -> tuple[NDArray[np.bool_] | None, float]:
-        """Which arcs are forbidden, or None for none of them, and about how large the other costs are. ValueError for NaN
+        """Which arcs are forbidden, None for none of them, and about how large the other costs are. ValueError for NaN
         and -inf."""
         with np.errstate(over="ignore", invalid="ignore"):
             total = float(self.C.sum())
