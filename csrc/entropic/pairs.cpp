@@ -448,8 +448,109 @@ void plan_entropy(PlanEntropy& in) {
     });
 }
 
+void plan_mixture(PlanMixture& in) {
+    const PlanRows& plan = in.plan;
+    for (size_t j = 0; j < whole_panels<double>(plan.m); ++j) in.received[j] = 0.0;
+    in.price = in.entropy = 0.0;
+    Vector<double> sent[tall] = {}, price = {}, entropy = {};
+    double log_u[tall];
+    for_all_blocks(plan.costs, plan.m, plan.first, plan.last, [&](size_t i, size_t j, const Block<double>& c) {
+        const size_t rows = plan.last - i < tall ? plan.last - i : tall;
+        if (j == 0)
+            for (size_t r = 0; r < rows; ++r) log_u[r] = in.u[i + r] > 0.0 ? log2(in.u[i + r]) : 0.0;
+        for (size_t v = 0; v < wide; ++v) {
+            const size_t at = j + v * width<double>;
+            const Vector<double> more = load<double>(in.v + at), log_v = logarithm(more);
+            Vector<double> received = load<double>(in.received + at);
+            for (size_t r = 0; r < rows; ++r) {
+                const Vector<double> p = entry(plan, i + r, at, c.at[r][v]), w = in.u[i + r] * more, mass = p + w;
+                sent[r] += p;
+                received += p;
+                price += p > 0.0 ? p * c.at[r][v] : Vector<double>{};
+                entropy += mass * logarithm(mass) - w * (log_u[r] + log_v);
+            }
+            store(in.received + at, received);
+        }
+        if (j + block<double> < plan.m) return;
+        for (size_t r = 0; r < rows; ++r) in.sent[i + r] = take(sent[r]);
+        in.price += take(price);
+        in.entropy += take(entropy);
+    });
+}
+
+/// The least lane.
+inline double lowest(Vector<double> x) { return -highest<double>(-x); }
+
+/// `keep` says whether costs go to the scratch.
+template <bool keep, class Source>
+void transform_rows_of(const TransformRows& in, const Source& source) {
+    const TransformRows here = in;  // for all that compilers know, stores may change what is in memory
+    const size_t padded = whole_panels<double>(here.m);
+    const double none = HUGE_VAL;
+    typename Source::Row rows[tall];
+    for (size_t i = here.first; i < here.last; i += tall) {
+        find_rows(source, i, here.last, tall, rows);
+        Vector<double> least[tall];
+        for (auto& each : least) each = spread(none);
+        for (size_t j = 0; j < here.m; j += block<double>) {
+            const Block<double> c = source.read(rows, j);
+#pragma GCC unroll 3
+            for (size_t v = 0; v < wide; ++v) {
+                const size_t at = j + v * width<double>;
+                const Vector<double> g = load<double>(here.g + at);
+#pragma GCC unroll 4
+                for (size_t r = 0; r < tall; ++r) {
+                    least[r] = smaller(c.at[r][v] - g, least[r]);
+                    if (keep) store(here.scratch + r * padded + at, c.at[r][v]);
+                }
+            }
+        }
+        double f[tall];
+        for (size_t r = 0; r < tall; ++r) {
+            f[r] = lowest(least[r]);
+            if (i + r < here.last) here.f[i + r] = f[r];
+            f[r] = f[r] < none ? f[r] : 0.0;
+        }
+        if (!keep) continue;
+        const double *const one = here.scratch, *const two = one + padded, *const three = two + padded,
+                                                           *const four = three + padded;
+        const double f1 = f[0], f2 = f[1], f3 = f[2], f4 = f[3];
+        for (size_t j = 0; j < here.m; j += width<double>) {
+            const Vector<double> first = smaller(load<double>(one + j) - f1, load<double>(two + j) - f2),
+                                 second = smaller(load<double>(three + j) - f3, load<double>(four + j) - f4);
+            store(here.low + j, smaller(smaller(first, second), load<double>(here.low + j)));
+        }
+    }
+}
+
+void transform(const TransformRows& in) {
+    if (in.low != nullptr)
+        for (size_t j = 0; j < whole_panels<double>(in.m); ++j) in.low[j] = HUGE_VAL;
+    with_source(in.costs, in.m, [&](const auto& source) {
+        in.low != nullptr ? transform_rows_of<true>(in, source) : transform_rows_of<false>(in, source);
+    });
+}
+
+double spread_price(const SpreadRows& in) {
+    double price = 0.0;
+    Vector<double> paid[tall] = {};
+    for_all_blocks(in.costs, in.m, in.first, in.last, [&](size_t i, size_t j, const Block<double>& c) {
+        for (size_t v = 0; v < wide; ++v) {
+            const Vector<double> weight = load<double>(in.v + j + v * width<double>);
+            for (size_t r = 0; r < tall; ++r) paid[r] += weight > 0.0 ? weight * c.at[r][v] : Vector<double>{};
+        }
+        if (j + block<double> < in.m) return;
+        for (size_t r = 0; r < tall; ++r) {
+            const double row = take(paid[r]);
+            if (i + r < in.last && in.u[i + r] > 0.0) price += in.u[i + r] * row;
+        }
+    });
+    return price;
+}
+
 const SinkhornKernels kernels = {sinkhorn_rows<float>, sinkhorn_rows<double>, cost_rows<float>, cost_rows<double>,
-                                 plan_entries,         plan_sums,             plan_product,     plan_entropy};
+                                 plan_entries,         plan_sums,             plan_product,     plan_entropy,
+                                 plan_mixture,         transform,             spread_price};
 
 }  // namespace
 

@@ -101,6 +101,39 @@ struct PlanEntropy {
     double price, entropy;
 };
 
+/// What P adds to the product w_ij = u_i v_j: the sums of its rows and columns, of P_ij C_ij, and, with G = P + w, of
+/// G_ij log2 G_ij - w_ij log2 w_ij.
+struct PlanMixture {
+    PlanRows plan;
+    const double* u;
+    const double* v;  // filled up to whole panels by zeros
+    double* sent;
+    double* received;  // in whole panels
+    double price, entropy;
+};
+
+/// f_i = min_j C_ij - g_j for rows from `first` to `last`, and low_j = min_i C_ij - f_i over these. Costs of points come
+/// from differences.
+struct TransformRows {
+    Costs<double> costs;
+    std::size_t m, first, last;
+    const double* g;  // -inf for columns that are left out, and where panels are filled up
+    double* f;        // +inf where there is no column, which counts as zero in low
+    double* low;      // in whole panels, +inf where there is no row; not wanted if null
+    double* scratch;  // transform_rows rows of whole panels, for low
+};
+
+/// Rows of costs that a transform holds.
+constexpr std::size_t transform_rows = 4;
+
+/// The price sum_ij u_i C_ij v_j of a product, for rows from `first` to `last`. What has no weight costs nothing.
+struct SpreadRows {
+    Costs<double> costs;
+    std::size_t m, first, last;
+    const double* u;
+    const double* v;  // filled up to whole panels by zeros
+};
+
 struct SinkhornKernels {
     void (*float_pass)(const SinkhornRows<float>&);
     void (*double_pass)(const SinkhornRows<double>&);
@@ -111,6 +144,9 @@ struct SinkhornKernels {
     void (*sums)(PlanSums&);
     void (*product)(const PlanProduct&);
     void (*entropy)(PlanEntropy&);
+    void (*mixture)(PlanMixture&);
+    void (*transform)(const TransformRows&);
+    double (*spread)(const SpreadRows&);
 };
 
 const SinkhornKernels& sinkhorn_kernels();

@@ -72,6 +72,20 @@ cdef extern from "entropic/pairs.hpp" namespace "monge" nogil:
         double* received
         double price, entropy
 
+    cdef cppclass TransformRows:
+        Costs[double] costs
+        size_t m, first, last
+        const double* g
+        double* f
+        double* low
+        double* scratch
+
+    cdef cppclass SpreadRows:
+        Costs[double] costs
+        size_t m, first, last
+        const double* u
+        const double* v
+
     cdef struct SinkhornKernels:
         void (*float_pass)(const SinkhornRows[float]&) noexcept nogil
         void (*double_pass)(const SinkhornRows[double]&) noexcept nogil
@@ -81,12 +95,14 @@ cdef extern from "entropic/pairs.hpp" namespace "monge" nogil:
         void (*sums)(PlanSums&) noexcept nogil
         void (*product)(const PlanProduct&) noexcept nogil
         void (*entropy)(PlanEntropy&) noexcept nogil
+        void (*transform)(const TransformRows&) noexcept nogil
+        double (*spread)(const SpreadRows&) noexcept nogil
 
     const SinkhornKernels& sinkhorn_kernels() noexcept
-    const size_t most_rows_at_once
+    const size_t most_rows_at_once, transform_rows
 
 EUCLIDEAN, CITYBLOCK, PRODUCT = <int> Distance.euclidean, <int> Distance.cityblock, <int> Distance.product
-cdef size_t _PANEL_BYTES = 192
+cdef size_t _PANEL_BYTES = 192, _DOUBLES = 24
 
 
 def panel_size(dtype):
@@ -189,3 +205,33 @@ def plan_entropy(tuple plan, size_t m, size_t first, size_t last, const double[:
     with nogil:
         sinkhorn_kernels().entropy(sums)
     return sums.price, sums.entropy
+
+
+def transform(tuple costs, const double[::1] g, size_t first, size_t last, double[::1] f, double[::1] low=None):
+    """f_i = min_j C_ij - g_j for some rows, and low_j = min_i C_ij - f_i over these; see the header."""
+    cdef TransformRows rows
+    cdef size_t m = len(g), whole = (m + _DOUBLES - 1) // _DOUBLES * _DOUBLES
+    cdef double[::1] panels = np.full(whole, -np.inf), lowest, scratch
+    panels[:m] = g
+    _convert(costs, &rows.costs, 0.0)
+    rows.m, rows.first, rows.last = m, first, last
+    rows.g, rows.f = &panels[0], &f[0]
+    rows.low = rows.scratch = NULL
+    if low is not None:
+        lowest, scratch = np.empty(whole), np.empty(transform_rows * whole)
+        rows.low, rows.scratch = &lowest[0], &scratch[0]
+    with nogil:
+        sinkhorn_kernels().transform(rows)
+    if low is not None:
+        low[:] = lowest[:m]
+
+
+def spread_price(tuple costs, size_t m, size_t first, size_t last, const double[::1] u, const double[::1] v):
+    """sum_ij u_i C_ij v_j for some rows."""
+    cdef SpreadRows rows
+    cdef double price
+    _convert(costs, &rows.costs, 0.0)
+    rows.m, rows.first, rows.last, rows.u, rows.v = m, first, last, &u[0], &v[0]
+    with nogil:
+        price = sinkhorn_kernels().spread(rows)
+    return price

@@ -52,7 +52,7 @@ def _centred(g: Array) -> Array:
 def _chosen(cost: Cost, a: Array, b: Array) -> tuple[NDArray[np.intp] | None, NDArray[np.intp] | None]:
     """Rows and columns that stand for all, drawn at even steps along the mass; None for all of them."""
     n, m = cost.shape
-    if n * m <= (_WHOLE if isinstance(cost, CostMatrix) else _WHOLE_COMPUTED):
+    if n * m <= (_WHOLE if cost.stored else _WHOLE_COMPUTED):
         return None, None
     steps = (np.arange(_SAMPLE) + 0.5) / _SAMPLE
 

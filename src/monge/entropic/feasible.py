@@ -45,6 +45,14 @@ class FeasibleTransport(Transport):
         """The plan P (n, m), computed where it is looked at; see `RoundedPlan`."""
         return self._plan
 
+    @property
+    def _point_gradients(self) -> Any:
+        raise TypeError(
+            "a rounded plan is no minimum: it has no derivatives. Take those of the Transport it came from."
+        )
+
+    _weight_gradients = _point_gradients
+
     @cached_property
     def marginal_error(self) -> float:
         """(|P 1 - a|_1 + |P' 1 - b|_1) / total mass, measured on the plan."""

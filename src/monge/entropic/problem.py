@@ -16,10 +16,10 @@ from monge.entropic.kernels.threads import Threads
 from monge.entropic.marginals import Marginal
 from monge.entropic.result import EntropicTransport
 from monge.exact.emd import emd_of_rest
-from monge.problem.arrays import real_array
 from monge.problem.costs import Cost, CostMatrix
 from monge.problem.measures import Weights, check_value, check_weights, rounding_of, total_mass
-from monge.problem.transport import InfeasibleError, Status, Transport
+from monge.problem.start import start_potentials
+from monge.problem.transport import InfeasibleError, Status
 
 __all__ = ["Outcome", "Problem", "fill_in"]
 
@@ -102,7 +102,7 @@ class Problem:
             self.inner_a, self.inner_b = _reachable(self.forbidden, self.a, self.b, marginals)
         if self.M != 1.0:
             self.inner_a, self.inner_b = self.inner_a / self.M, self.inner_b / self.M
-        self.f, self.g = _start(init, n, m)
+        self.f, self.g = start_potentials(init, n, m) or (np.zeros(n), np.zeros(m))
         self.first = self.eps if init is not None else 0.0
         self.prepared = time.perf_counter()
 
@@ -206,31 +206,11 @@ def _weights(a: Any, b: Any, n: int, m: int, balanced: bool) -> tuple[Array, Arr
     return weights_a, weights_b, total_a if balanced else 1.0
 
 
-def _check_costs(problem: Cost, eps: float) -> NDArray[np.bool_] | None:
+def _check_costs(cost: Cost, eps: float) -> NDArray[np.bool_] | None:
     """Which arcs are forbidden; None for none of them."""
-    if not isinstance(problem, CostMatrix):
-        return None
-    C = problem.C
-    with np.errstate(over="ignore", invalid="ignore"):
-        total = float(C.sum())
-    forbidden = None
-    if not math.isfinite(total):
-        forbidden = np.isposinf(C)
-        bad = ~(np.isfinite(C) | forbidden)
-        if bad.any():
-            i, j = (int(k) for k in np.argwhere(bad)[0])
-            raise ValueError(
-                "cost should hold numbers, or +inf for a forbidden arc, but not NaN or -inf; "
-                f"cost[{i}, {j}] = {C[i, j]}."
-            )
-        if not forbidden.any():
-            forbidden = None
-    if math.isfinite(total):
-        largest = abs(total) / C.size
-    else:  # some are forbidden, or float32 does not hold the sum
-        largest = float(np.abs(C, where=np.isfinite(C), out=np.zeros_like(C)).max())
-    if largest / _LARGEST_RATIO >= eps:
-        raise ValueError(f"eps = {eps!r} is too small for costs of {largest:.3g}; use monge.emd, which is its limit.")
+    forbidden, size = cost.checked()
+    if size / _LARGEST_RATIO >= eps:
+        raise ValueError(f"eps = {eps!r} is too small for costs of {size:.3g}; use monge.emd, which is its limit.")
     return forbidden
 
 
@@ -256,19 +236,3 @@ def _reachable(
 def _leave_out(potential: Array, kept: Array, weights: Array, side: Marginal) -> None:
     """Potentials of places whose mass stays: the bound of TV, and for KL where exp(-f / rho) is nothing."""
     potential[(kept == 0.0) & (weights > 0.0)] = min(side.cap, 750.0 * side.kl)
-
-
-def _start(init: Any, n: int, m: int) -> tuple[Array, Array]:
-    """The first f and g."""
-    if init is None:
-        return np.zeros(n), np.zeros(m)
-    pair = (init.f, init.g) if isinstance(init, Transport) else init
-    if not isinstance(pair, tuple | list) or len(pair) != 2:
-        raise TypeError(f"init should be a Transport or a pair of potentials (f, g); got {type(init).__name__}.")
-    for values, name, size in ((pair[0], "f", n), (pair[1], "g", m)):
-        array = real_array(values, f"init's {name}", None, f"potentials of shape ({size},)")
-        if array.shape != (size,):
-            raise ValueError(f"init's {name} should have shape ({size},); got {array.shape}.")
-        if not np.isfinite(array).all():
-            raise ValueError(f"init's {name} should be finite; drop init= to start afresh.")
-    return np.array(pair[0], dtype=np.float64), np.array(pair[1], dtype=np.float64)

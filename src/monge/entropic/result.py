@@ -24,7 +24,7 @@ from monge.entropic.marginals import Marginal
 from monge.entropic.plan import LazyPlan
 from monge.entropic.rounding import Rounding, scalings
 from monge.problem.costs import Cost
-from monge.problem.transport import InfeasibleError, Status, Transport
+from monge.problem.transport import InfeasibleError, Status, Transport, balanced_gradients
 
 __all__ = ["EntropicTransport"]
 
@@ -66,7 +66,7 @@ class EntropicTransport(Transport):
         self.stats = dict(stats)
         self._way, self._threads = way, threads
         self._rounding = rounding  # of the numbers that the weights were made from, relative
-        self._entries, self._listed = None, None
+        self._entries, self._listed, self._cloud = None, None, problem.cloud
 
     @cached_property
     def plan(self) -> LazyPlan:
@@ -150,6 +150,45 @@ class EntropicTransport(Transport):
         objective += float(mass @ C) + eps * float((product * (xlogy(denser, denser) - xlogy(density, density))).sum())
         return objective, sums_a + np.bincount(i, mass, len(a)), sums_b + np.bincount(j, mass, len(b))
 
+    @cached_property
+    def _point_gradients(self) -> tuple[Array, Array]:
+        self._points_of("grad_x and grad_y")
+        grad_x, grad_y = self._pairs.gradient(self.f, self.g, self.eps)
+        return grad_x, grad_y
+
+    @cached_property
+    def _weight_gradients(self) -> tuple[Array, Array]:
+        """Of the dual value at the potentials,
+
+        phi_a(f) + phi_b(g) - eps sum_ij a_i b_j (exp((f_i + g_j - C_ij) / eps) - 1)
+
+        where phi_a(f) is <a, f>, rho <a, 1 - exp(-f / rho)> for KL or <a, min(f, rho)> for TV.
+        """
+        (a, b), eps = self.weights, self.eps
+        grad_a, grad_b = (
+            _worth(potential, side) - eps * share + eps * float(other.sum())
+            for potential, side, share, other in zip(
+                (self.f, self.g), self.marginals, self._shares(), (b, a), strict=True
+            )
+        )
+        fixed = all(side.fixed for side in self.marginals)
+        return balanced_gradients(grad_a, grad_b, a, b) if fixed else (grad_a, grad_b)
+
+    def _shares(self) -> tuple[Array, Array]:
+        """What each place sends or receives, per unit of its weight, as the potentials call for it."""
+        found = []
+        for potential, other, side, pairs in (
+            (self.f, self.g, self.marginals[0], self._pairs.T),
+            (self.g, self.f, self.marginals[1], self._pairs),
+        ):
+            share = np.exp(-potential / side.kl)  # one for a fixed side
+            at_bound = np.flatnonzero(np.abs(potential) >= side.cap * (1.0 - _AT_BOUND))
+            if at_bound.size:  # TV takes what comes
+                softmins = pairs.softmins(other, self.eps, at_bound)
+                share[at_bound] = np.exp((potential[at_bound] - softmins) / self.eps)
+            found.append(share)
+        return found[0], found[1]
+
     def rounded(self) -> FeasibleTransport:
         """The plan with exact marginals, as `round_plan` makes it, and what it proves about transport without entropy.
 
@@ -185,6 +224,13 @@ class EntropicTransport(Transport):
             f"Transport({n} x {m}, value={self.value:.6g}, eps={self.eps:.3g}, "
             f"{self.status.name}, {self.iterations} iterations)"
         )
+
+
+def _worth(potential: Array, side: Marginal) -> Array:
+    """What a unit of weight adds to the dual value through its own potential."""
+    if side.kl < np.inf:
+        return np.asarray(-side.kl * np.expm1(-potential / side.kl))
+    return np.minimum(potential, side.cap)
 
 
 def _missed(sums: Array, weights: Array, potential: Array, side: Marginal) -> float:

@@ -24,8 +24,8 @@ from monge.entropic.kernels.select import Route, check_device
 from monge.entropic.marginals import Marginal, as_marginals
 from monge.entropic.problem import Problem
 from monge.entropic.result import EntropicTransport
-from monge.exact.batch import is_batch, naming, one_each
 from monge.problem.arrays import available_threads, items, real_number, shown
+from monge.problem.batch import is_batch, naming, one_each
 from monge.problem.costs import as_cost
 from monge.problem.progress import count_bar, pass_bar
 from monge.problem.transport import ConvergenceWarning, Status, Transport

@@ -60,11 +60,38 @@ class CostMatrix:
         if 0 in self.C.shape:
             raise ValueError(f"cost should have at least one row and one column; got shape {self.C.shape}.")
 
+    stored = True  # whether all n * m costs are
+    cloud = None  # of which points the costs are
+
     @property
     def shape(self) -> tuple[int, int]:
         """(n, m)."""
         n, m = self.C.shape
         return n, m
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """In which the costs are stored."""
+        return self.C.dtype
+
+    def checked(self) -> tuple[NDArray[np.bool_] | None, float]:
+        """Which arcs are forbidden, None for none of them, and about how large the other costs are. ValueError for NaN
+        and -inf."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = float(self.C.sum())
+        if math.isfinite(total):
+            return None, abs(total) / self.C.size
+        forbidden, finite = np.isposinf(self.C), np.isfinite(self.C)
+        bad = ~(finite | forbidden)
+        if bad.any():
+            i, j = (int(k) for k in np.argwhere(bad)[0])
+            raise ValueError(
+                "cost should hold numbers, or +inf for a forbidden arc, but not NaN or -inf; "
+                f"cost[{i}, {j}] = {self.C[i, j]}."
+            )
+        # If none is forbidden, float32 does not hold the sum.
+        size = float(np.abs(self.C, where=finite, out=np.zeros_like(self.C)).max())
+        return (forbidden if forbidden.any() else None), size
 
     def __repr__(self) -> str:
         return f"CostMatrix(shape={self.shape}, dtype={self.C.dtype})"
@@ -120,6 +147,13 @@ class PointCloud:
                     )
         self._check_overflow()
 
+    stored = False
+
+    @property
+    def cloud(self) -> PointCloud:
+        """The points that the costs are of: these."""
+        return self
+
     @property
     def shape(self) -> tuple[int, int]:
         """(n, m)."""
@@ -160,6 +194,10 @@ class PointCloud:
                 f"the cost {shown(self.cost)} would overflow {self.dtype}: points are up to {self.reach:.3g} apart. "
                 "Rescale the points, or pass them as float64 if they are float32."
             )
+
+    def checked(self) -> tuple[None, float]:
+        """That no arc is forbidden, and that its costs were checked when it was made."""
+        return None, 0.0
 
     def __repr__(self) -> str:
         return f"PointCloud(shape={self.shape}, d={self.x.shape[1]}, cost={shown(self.cost)})"
@@ -268,6 +306,8 @@ class Grid:
         if self.power * math.log(longest) > math.log(LARGEST_COST / 3.0):
             raise ValueError(f"costs of {self!r} would overflow float64. Choose a smaller spacing or power.")
 
+    stored, cloud = False, None
+
     @property
     def shape(self) -> tuple[int, int]:
         """(n, n), n the number of cells."""
@@ -283,6 +323,10 @@ class Grid:
         """For each axis, the cost of moving by 0, 1, 2, ... cells along it."""
         with np.errstate(under="ignore"):
             return [(s * np.arange(n)) ** self.power for n, s in zip(self.sides, self.spacing, strict=True)]
+
+    def checked(self) -> tuple[None, float]:
+        """That no arc is forbidden, and that its costs were checked when it was made."""
+        return None, 0.0
 
     def __repr__(self) -> str:
         return f"Grid({self.sides}, power={self.power:g}, spacing={self.spacing})"

@@ -57,7 +57,7 @@ def pairs_of(way: Route, cost: Cost, a: Array, b: Array, marginals: tuple[Margin
     if isinstance(cost, Grid):
         from monge.entropic.kernels.grid import GridPairs as kind
     elif way is Route.MULTISCALE:
-        from monge.entropic.kernels.native import NativePairs as kind  # TEMPORARY
+        from monge.entropic.kernels.near import NearPairs as kind
     else:
         from monge.entropic.kernels.native import NativePairs as kind
     return kind(cost, a, b, marginals, threads)
