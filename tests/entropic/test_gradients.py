@@ -221,7 +221,7 @@ class TestExact:
         assert t.grad_a.mean() + t.grad_b.mean() == pytest.approx(t.value, rel=1e-12)
 
     def test_each_of_a_batch(self) -> None:
-        x, y, a, b = problem()
+        x, y, _, _ = problem()
         clouds = [monge.PointCloud(x, y), monge.PointCloud(x[:3], y, "euclidean")]
         for t, cloud in zip(monge.emd(clouds), clouds, strict=True):
             np.testing.assert_array_equal(t.grad_x, monge.emd(cloud).grad_x)

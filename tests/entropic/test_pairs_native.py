@@ -13,7 +13,7 @@ from monge.entropic._near import BLOCK, CITYBLOCK_POWER, EUCLIDEAN_POWER, SQUARE
 from monge.entropic._near import CITYBLOCK as NEAR_CITYBLOCK
 from monge.entropic._near import EUCLIDEAN as NEAR_EUCLIDEAN
 from monge.entropic._rows import CITYBLOCK, EUCLIDEAN, plan_product, plan_sums, spread_price, transform
-from monge.entropic.kernels.packed import in_panels
+from monge.entropic.kernels.layout import in_panels
 from monge.exact._core import kd_order
 
 GROUNDS = [

@@ -9,7 +9,14 @@ import pytest
 from scipy.special import rel_entr
 
 import monge
+from monge.entropic.kernels.native import NativePairs
+from monge.entropic.kernels.threads import Threads
+from monge.entropic.marginals import Balanced
 from monge.entropic.plan import LazyPlan
+
+
+def native(cost, a, b):
+    return NativePairs(cost, a, b, (Balanced(), Balanced()), Threads(2))
 
 
 @pytest.fixture(params=["matrix", "points"])
@@ -106,7 +113,7 @@ def test_every_form_of_cost(kind):
         cost = monge.CostMatrix(C)
     a, b, eps = rng.dirichlet(np.ones(n)), rng.dirichlet(np.ones(m)), 2.0
     f, g = rng.random(n), rng.random(m)
-    plan = LazyPlan(cost, a, b, f, g, eps)
+    plan = LazyPlan(native(cost, a, b), f, g, eps)
     C = C.astype(np.float64)
     P = a[:, None] * b * np.exp((f[:, None] + g - C) / eps)
     paid = np.where(P > 0.0, P * np.where(P > 0.0, C, 0.0), 0.0)
@@ -134,7 +141,7 @@ def test_every_form_of_cost(kind):
 
 def test_entries_too_small_for_numbers_are_zero():
     C = monge.CostMatrix(np.array([[0.0, 1e9, np.inf]]))
-    plan = LazyPlan(C, np.ones(1), np.full(3, 1 / 3), np.zeros(1), np.zeros(3), 1.0)
+    plan = LazyPlan(native(C, np.ones(1), np.full(3, 1 / 3)), np.zeros(1), np.zeros(3), 1.0)
     np.testing.assert_array_equal(plan.toarray(), [[1 / 3, 0.0, 0.0]])
     assert plan.measured[2] == 0.0
 

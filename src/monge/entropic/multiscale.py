@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from monge.entropic._steps import Steps
 from monge.entropic.iteration import ANNEAL, Found, Schedule, iterate, memory_depth
-from monge.entropic.kernels.layout import on_sphere
+from monge.entropic.kernels.layout import straight
 from monge.entropic.kernels.near_passes import NearPasses
 from monge.entropic.kernels.scale import Scale, cost_scale
 from monge.entropic.kernels.threads import Threads
@@ -113,7 +113,7 @@ def _solve(
 
     Potentials are left in the problem, zero where there is no weight.
     """
-    cost, marginals, eps, tol = _euclidean(problem.cost), problem.marginals, problem.eps, problem.tol
+    cost, marginals, eps, tol = straight(problem.cost), problem.marginals, problem.eps, problem.tol
     (x, of_rows), (y, of_columns) = _sorted(cost.x, problem.inner_a), _sorted(cost.y, problem.inner_b)
     levels = [_Level(x, y, cost.cost)]
     first = eps if (exact := _starts_exactly(problem, levels[0])) else problem.first
@@ -148,14 +148,6 @@ def _solve(
         potential[:] = 0.0
         potential[order] = of_sorted
     return found, pairs, coarse_passes
-
-
-def _euclidean(cost: Any) -> PointCloud:
-    """The cost, or for cosine the squared distance that equals it: means of directions may be at the origin."""
-    assert isinstance(cost, PointCloud)
-    if cost.distance != "cosine":
-        return cost
-    return PointCloud(0.5**0.5 * on_sphere(cost.x), 0.5**0.5 * on_sphere(cost.y))
 
 
 def _last(coarse: _Level, fine: _Level, eps: float, first: float) -> float:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from monge.entropic._rows import CITYBLOCK, EUCLIDEAN, PRODUCT, panel_size
 from monge.problem.costs import CostMatrix, PointCloud
 
-__all__ = ["WIDE", "centred", "in_panels", "on_sphere", "packed_cost", "packed_points", "worth_keeping"]
+__all__ = ["WIDE", "centred", "in_panels", "on_sphere", "packed_cost", "packed_points", "straight", "worth_keeping"]
 
 # Coordinates from which products are faster than differences.
 WIDE = 8
@@ -65,6 +65,13 @@ def centred(cost: PointCloud) -> tuple[NDArray[np.float64], NDArray[np.float64],
     middle, exponent = x.mean(axis=0), math.frexp(cost.reach)[1]
     x, y = np.ldexp(x - middle, -exponent), np.ldexp(y - middle, -exponent)
     return x, y, 2.0 ** (exponent * cost.power)
+
+
+def straight(cost: PointCloud) -> PointCloud:
+    """The cost, or for cosine the squared distance that equals it: means of directions may be at the origin."""
+    if cost.distance != "cosine":
+        return cost
+    return PointCloud(0.5**0.5 * on_sphere(cost.x), 0.5**0.5 * on_sphere(cost.y))
 
 
 def on_sphere(points: NDArray[Any]) -> NDArray[np.float64]:

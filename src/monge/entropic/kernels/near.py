@@ -13,7 +13,7 @@ from scipy.special import xlogy
 from monge.entropic._near import BLOCK, Plan, Transform
 from monge.entropic._rows import panel_size, spread_price
 from monge.entropic.kernels.all_pairs import AllPairs, Mixture, log_weights
-from monge.entropic.kernels.layout import centred, in_panels, packed_points
+from monge.entropic.kernels.layout import centred, in_panels, packed_points, straight
 from monge.entropic.kernels.near_passes import NearPasses, form
 from monge.entropic.kernels.threads import CHUNKS
 from monge.exact._core import kd_order
@@ -40,13 +40,17 @@ class NearPairs(AllPairs):
     skipped, patience = _SKIPPED, NearPasses.patience
 
     @cached_property
+    def _cloud(self) -> PointCloud:
+        return straight(self.cost)
+
+    @cached_property
     def _passes(self) -> _Passes:
         """Passes over the places with weight, in the order of a k-d tree."""
         rows, columns = (
             (places := np.flatnonzero(weights > 0.0))[kd_order(np.ascontiguousarray(points[places], dtype=np.float64))]
-            for points, weights in ((self.cost.x, self.a), (self.cost.y, self.b))
+            for points, weights in ((self._cloud.x, self.a), (self._cloud.y, self.b))
         )
-        cost = PointCloud(self.cost.x[rows], self.cost.y[columns], self.cost.cost)
+        cost = PointCloud(self._cloud.x[rows], self._cloud.y[columns], self._cloud.cost)
         a, b = self.a[rows], self.b[columns]
         passes = NearPasses(cost, a, b, self.marginals, self.threads, self.skipped, np.zeros(len(a)))
         return _Passes(passes, rows, columns)
@@ -124,7 +128,7 @@ class NearPairs(AllPairs):
         x, y, metric, _, factor = self._sorted
         f, back = np.empty(len(rows)), np.empty(len(columns))
         for points, others, potential, out in ((x, y, g[columns], f), (y, x, f, back)):
-            find = Transform(points, others, self.cost.x.shape[1], metric, potential / factor)
+            find = Transform(points, others, self._cloud.x.shape[1], metric, potential / factor)
             self._over_blocks(lambda first, last, find=find, out=out: find.rows(first, last, out), len(out))
             out[out == np.inf] = 0.0
             out *= factor
@@ -133,13 +137,13 @@ class NearPairs(AllPairs):
     @cached_property
     def _order(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The rows and the columns in the order of a k-d tree."""
-        x, y = (kd_order(np.ascontiguousarray(points, dtype=np.float64)) for points in (self.cost.x, self.cost.y))
+        x, y = (kd_order(np.ascontiguousarray(points, dtype=np.float64)) for points in (self._cloud.x, self._cloud.y))
         return x, y
 
     @cached_property
     def _sorted(self) -> tuple[Array, Array, tuple[int, float], float, float]:
         rows, columns = self._order
-        x, y, metric, power, per_unit = form(self.cost)
+        x, y, metric, power, per_unit = form(self._cloud)
         return np.ascontiguousarray(x[:, rows]), np.ascontiguousarray(y[:, columns]), metric, power, per_unit
 
     @property
@@ -156,7 +160,7 @@ class NearPairs(AllPairs):
             for weights, potential, kl, order in ((self.a, f, kl_a, rows), (self.b, g, kl_b, columns))
         )
         inverse = factor / (eps * _LN2)
-        return Plan(x, y, self.cost.x.shape[1], metric, inverse, *logs, mass_a, mass_b, math.log2(_NEGLIGIBLE))
+        return Plan(x, y, self._cloud.x.shape[1], metric, inverse, *logs, mass_a, mass_b, math.log2(_NEGLIGIBLE))
 
     def _over_blocks(self, work: Any, n: int | None = None) -> list[Any]:
         """work(first, last) for all chunks of rows, on the threads of these pairs; in their order."""
@@ -175,12 +179,12 @@ class NearPairs(AllPairs):
         """u' C v."""
         if not u.any() or not v.any():
             return 0.0
-        if self.cost.squared:  # from moments about the middle
-            x, y, factor = centred(self.cost)
+        if self._cloud.squared:  # from moments about the middle
+            x, y, factor = centred(self._cloud)
             x_square, y_square = np.einsum("ij,ij->i", x, x), np.einsum("ij,ij->i", y, y)
             total = float(u @ x_square) * float(v.sum()) + float(v @ y_square) * float(u.sum())
             return factor * (total - 2.0 * float((u @ x) @ (v @ y)))
-        points, per_unit = packed_points(self.cost, np.float64)
+        points, per_unit = packed_points(self._cloud, np.float64)
         weights = in_panels(v)
         prices = self._over_chunks(lambda chunk: spread_price(points, len(v), chunk.start, chunk.stop, u, weights))
         return sum(prices) * per_unit
