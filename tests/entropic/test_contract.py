@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from monge.entropic.blocks import turned
 from numpy.typing import NDArray
 
 import monge
-from monge.entropic.blocks import turned
 from monge.entropic.iteration import noise_floor
 from monge.entropic.kernels.grid import GridPairs
 from monge.entropic.kernels.native import NativePairs

@@ -7,9 +7,9 @@ import tracemalloc
 import numpy as np
 import pytest
 from entropic_cases import assert_solved, objective
+from monge.entropic.blocks import cost_block, sampled_costs
 
 import monge
-from monge.entropic.blocks import cost_block, sampled_costs
 from monge.entropic.kernels import grid_sums, threads
 from monge.entropic.kernels.grid import GridPairs
 from monge.entropic.kernels.room import bytes_beside
