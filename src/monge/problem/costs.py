@@ -104,7 +104,7 @@ class CostMatrix:
         return self.C[rows, columns].astype(np.float64)
 
     def checked(self) -> tuple[NDArray[np.bool_] | None, float]:
-        """Which arcs are forbidden, None for none of them, and about how large others are. ValueError for NaN and -inf."""
+        """Which arcs are forbidden, None for none of them, and how large others are. ValueError for NaN and -inf."""
         with np.errstate(over="ignore", invalid="ignore"):
             total = float(self.C.sum())
         if math.isfinite(total):
