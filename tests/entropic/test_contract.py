@@ -251,6 +251,14 @@ class TestContract:
                     size = c.largest * float(np.abs(left) @ P @ np.abs(right))
                     assert price == pytest.approx(right_price, rel=0, abs=limit * size + 1e-17 * c.largest)
 
+    def test_sums_that_are_not_asked_for(self, kernel: str, cost: str) -> None:
+        c = case(cost, "balanced")
+        eps = 0.1 * c.scale
+        (u, v, _), potentials, pairs = c.operands, near(c, eps), c.pairs(kernel)
+        sent, received, _ = pairs.sums(*potentials, eps, u, v)
+        assert bits(pairs.sums(*potentials, eps, None, v)[0]) == bits(sent)
+        assert bits(pairs.sums(*potentials, eps, u, None)[1]) == bits(received)
+
     def test_product(self, kernel: str, cost: str) -> None:
         c = case(cost, "KL")
         V = c.operands[2]

@@ -67,11 +67,12 @@ def centred(cost: PointCloud) -> tuple[NDArray[np.float64], NDArray[np.float64],
     return x, y, 2.0 ** (exponent * cost.power)
 
 
-def straight(cost: PointCloud) -> PointCloud:
-    """The cost, or for cosine the squared distance that equals it: means of directions may be at the origin."""
-    if cost.distance != "cosine":
-        return cost
-    return PointCloud(0.5**0.5 * on_sphere(cost.x), 0.5**0.5 * on_sphere(cost.y))
+def straight(cost: Any) -> PointCloud:
+    """The cost of points, or for cosine the squared distance that equals it, of which means may be taken."""
+    points: PointCloud = cost
+    if points.distance != "cosine":
+        return points
+    return PointCloud(0.5**0.5 * on_sphere(points.x), 0.5**0.5 * on_sphere(points.y))
 
 
 def on_sphere(points: NDArray[Any]) -> NDArray[np.float64]:
