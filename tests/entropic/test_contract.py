@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from monge.entropic.blocks import turned
 from numpy.typing import NDArray
 
 import monge
@@ -251,6 +250,14 @@ class TestContract:
                     size = c.largest * float(np.abs(left) @ P @ np.abs(right))
                     assert price == pytest.approx(right_price, rel=0, abs=limit * size + 1e-17 * c.largest)
 
+    def test_sums_that_are_not_asked_for(self, kernel: str, cost: str) -> None:
+        c = case(cost, "balanced")
+        eps = 0.1 * c.scale
+        (u, v, _), potentials, pairs = c.operands, near(c, eps), c.pairs(kernel)
+        sent, received, _ = pairs.sums(*potentials, eps, u, v)
+        assert bits(pairs.sums(*potentials, eps, None, v)[0]) == bits(sent)
+        assert bits(pairs.sums(*potentials, eps, u, None)[1]) == bits(received)
+
     def test_product(self, kernel: str, cost: str) -> None:
         c = case(cost, "KL")
         V = c.operands[2]
@@ -348,7 +355,7 @@ class TestContract:
         back = pairs.T
         assert type(back) is type(pairs)
         assert back.threads is pairs.threads
-        right = ReferencePairs(turned(c.cost), c.b, c.a, c.marginals[::-1])
+        right = ReferencePairs(c.cost.T, c.b, c.a, c.marginals[::-1])
         (f, g), (u, v, _) = near(c, eps), c.operands
         for one, other in zip(back.sums(g, f, eps, v, u), right.sums(g, f, eps, v, u), strict=True):
             np.testing.assert_allclose(one, other, rtol=0, atol=c.rounding(eps) * np.abs(c.operands[2]).sum())

@@ -67,13 +67,13 @@ class LazyPlan(Lazy):
     def __matmul__(self, values: Any) -> Array:
         values = self._operand(values, 1)
         if values.ndim == 1:
-            return self._sums(np.ones(self.shape[0]), values)[0]
+            return self._sums(None, values)[0]
         return np.asarray(self._pairs.product(*self._potentials, values))
 
     def __rmatmul__(self, values: Any) -> Array:
         values = self._operand(np.transpose(values), 0)
         if values.ndim == 1:
-            return self._sums(values, np.ones(self.shape[1]))[1]
+            return self._sums(values, None)[1]
         return np.asarray((self.T @ values).T)
 
     def top(self, k: int) -> Any:
@@ -97,7 +97,7 @@ class LazyPlan(Lazy):
         """Row sums (n,), column sums (m,) and the transport cost <P, C>, from one pass over the pairs."""
         return self._sums(np.ones(self.shape[0]), np.ones(self.shape[1]))
 
-    def _sums(self, u: Array, v: Array) -> tuple[Array, Array, float]:
+    def _sums(self, u: Array | None, v: Array | None) -> tuple[Array, Array, float]:
         sent, received, price = self._pairs.sums(*self._potentials, u, v)
         return sent, received, price
 

@@ -77,9 +77,10 @@ class AllPairs:
         """The pairs from the columns to the rows."""
         return type(self)(self.cost.T, self.b, self.a, self.marginals[::-1], self.threads)
 
-    def sums(self, f: Array, g: Array, eps: float, u: Array, v: Array) -> tuple[Array, Array, float]:
+    def sums(self, f: Array, g: Array, eps: float, u: Array | None, v: Array | None) -> tuple[Array, Array, float]:
         """P v (n,), P' u (m,) and the cost of diag(u) P diag(v)."""
         n, m = self.shape
+        u, v = self._factors(u, v)
         plan = self._plan(self.a, self.b, f, g, eps)
         u, weights = np.ascontiguousarray(u, dtype=np.float64), in_panels(v.astype(np.float64))
         sent = np.empty(n)
@@ -93,6 +94,11 @@ class AllPairs:
 
         parts, prices = zip(*self._over_chunks(work), strict=True)
         return sent, np.sum(parts, axis=0), sum(prices) * self._per_unit
+
+    def _factors(self, u: Array | None, v: Array | None) -> tuple[Array, Array]:
+        """In place of those that are not given, any."""
+        n, m = self.shape
+        return np.ones(n) if u is None else u, np.ones(m) if v is None else v
 
     def product(self, f: Array, g: Array, eps: float, values: Array) -> Array:
         """P V (n, k) for V (m, k)."""

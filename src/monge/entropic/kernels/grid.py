@@ -53,10 +53,12 @@ class GridPairs(AllPairs):
         steps.s[:] = -eps * sums.log_sum(self._log_a + steps.f / eps)
         return True
 
-    def sums(self, f: Array, g: Array, eps: float, u: Array, v: Array) -> tuple[Array, Array, float]:
-        rows, columns = log_weights(self.a, f, eps), log_weights(self.b, g, eps)
-        sent, received = self._times(rows, columns, eps, v), self._times(columns, rows, eps, u)
-        return sent, received, self._price(rows, columns, eps, u, v)
+    def sums(self, f: Array, g: Array, eps: float, u: Array | None, v: Array | None) -> tuple[Array, Array, float]:
+        rows, columns, nothing = log_weights(self.a, f, eps), log_weights(self.b, g, eps), np.empty(0)
+        sent = nothing if v is None else self._times(rows, columns, eps, v)
+        received = nothing if u is None else self._times(columns, rows, eps, u)
+        price = 0.0 if u is None or v is None else self._price(rows, columns, eps, u, v)
+        return sent, received, price
 
     def product(self, f: Array, g: Array, eps: float, values: Array) -> Array:
         rows, columns = log_weights(self.a, f, eps), log_weights(self.b, g, eps)

@@ -82,8 +82,9 @@ class NearPairs(AllPairs):
             steps.f[empty] = self.marginals[0].potential(self.T.softmins(steps.g, eps, empty), eps)
         return was_complete
 
-    def sums(self, f: Array, g: Array, eps: float, u: Array, v: Array) -> tuple[Array, Array, float]:
+    def sums(self, f: Array, g: Array, eps: float, u: Array | None, v: Array | None) -> tuple[Array, Array, float]:
         rows, columns = self._order
+        u, v = self._factors(u, v)
         plan = self._near_plan(self.a, self.b, f, g, eps)
         u, v = np.ascontiguousarray(u[rows], dtype=np.float64), np.ascontiguousarray(v[columns], dtype=np.float64)
         sent = np.empty(len(u))

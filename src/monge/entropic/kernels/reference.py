@@ -21,7 +21,8 @@ A pass fills in, for potentials g (m,),
 where kl and cap are of the marginal of the rows. s_j may be anything where b_j = 0. Potentials (f, g) at eps have a
 plan, P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps), of which pairs know, in double precision and cost units,
 
-    sums(f, g, eps, u, v)               P v (n,), P' u (m,) and the cost of diag(u) P diag(v)
+    sums(f, g, eps, u, v)               P v (n,), P' u (m,) and the cost of diag(u) P diag(v); anything in place of what
+                                        needs a u or a v that is None
     product(f, g, eps, V)               P V (n, k)
     mixture(f, g, eps, x, y, u, v)      price, divergence and sums of diag(x) P diag(y) + u v', see `Mixture`
     gradient(f, g, eps)                 sum_j P_ij dC_ij / dx_i (n, d) and sum_i P_ij dC_ij / dy_j (m, d), for points; a
@@ -113,8 +114,9 @@ class ReferencePairs:
             weights = np.log(self.a)[:, np.newaxis] + np.log(self.b)
             return np.asarray(np.exp((f[:, np.newaxis] + g - self.C) / eps + weights))
 
-    def sums(self, f: Array, g: Array, eps: float, u: Array, v: Array) -> tuple[Array, Array, float]:
+    def sums(self, f: Array, g: Array, eps: float, u: Array | None, v: Array | None) -> tuple[Array, Array, float]:
         P = self.plan(f, g, eps)
+        u, v = (np.ones(size) if one is None else one for one, size in zip((u, v), P.shape, strict=True))
         return P @ v, P.T @ u, _priced(u[:, np.newaxis] * P * v, self.C)
 
     def product(self, f: Array, g: Array, eps: float, values: Array) -> Array:
