@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "common/ground_kernels.hpp"
 #include "exact/emd.hpp"
 #include "entropic/near_pass.hpp"
 #include "exact/row_kernels.hpp"
@@ -54,8 +55,8 @@ InstructionSet chosen() {
 
 MONGE_CHOICE(RowKernels<float>, rows_float, template <> const RowKernels<float>& row_kernels())
 MONGE_CHOICE(RowKernels<double>, rows_double, template <> const RowKernels<double>& row_kernels())
-MONGE_CHOICE(PointKernels<float>, points_float, template <> const PointKernels<float>& point_kernels())
-MONGE_CHOICE(PointKernels<double>, points_double, template <> const PointKernels<double>& point_kernels())
+MONGE_CHOICE(GroundKernels<float>, ground_float, template <> const GroundKernels<float>& ground_kernels())
+MONGE_CHOICE(GroundKernels<double>, ground_double, template <> const GroundKernels<double>& ground_kernels())
 MONGE_CHOICE(ListKernels, lists, const ListKernels& list_kernels())
 MONGE_CHOICE(PaddedKernels, padded, const PaddedKernels& padded_kernels())
 MONGE_CHOICE(ScalingKernels, scaling, const ScalingKernels& scaling_kernels())

@@ -23,30 +23,12 @@ constexpr std::size_t most_dimensions = 3;
 
 /// The cost as pairs.hpp has it, but for the points.
 Costs<double> of_pairs(const NearCosts& costs) {
-    const double p = costs.exponent;
-    const auto form = [&](Distance distance, double exponent) {
-        return Costs<double>{nullptr, nullptr, 0, nullptr, nullptr, costs.d, distance, exponent};
-    };
-    switch (costs.ground) {
-        case NearGround::square: return form(Distance::euclidean, 1.0);
-        case NearGround::euclidean: return form(Distance::euclidean, 0.5);
-        case NearGround::euclidean_power: return form(Distance::euclidean, 0.5 * p);
-        case NearGround::cityblock: return form(Distance::cityblock, 1.0);
-        case NearGround::cityblock_power: break;
-    }
-    return form(Distance::cityblock, p);
+    return {nullptr, nullptr, 0, nullptr, nullptr, costs.d, costs.ground, false, costs.exponent};
 }
 
 /// The power of a distance that the cost is.
 double power_of(const NearCosts& costs) {
-    switch (costs.ground) {
-        case NearGround::square: return 2.0;
-        case NearGround::euclidean:
-        case NearGround::cityblock: return 1.0;
-        case NearGround::euclidean_power:
-        case NearGround::cityblock_power: break;
-    }
-    return costs.exponent;
+    return costs.exponent * with_ground(costs.ground, [](auto base) { return decltype(base)::degree; });
 }
 
 /// The factor of coordinates that makes `inverse` one of costs.
@@ -57,7 +39,7 @@ double scale_of(const NearCosts& costs, double inverse) {
 /// What the choice of columns needs of a pass.
 NearPass for_choice(const NearCosts& costs) {
     NearPass pass = {};
-    pass.n = costs.n, pass.m = costs.m, pass.ground = costs.ground, pass.exponent = costs.exponent;
+    pass.n = costs.n, pass.m = costs.m, pass.ground = costs.ground, pass.exponent = costs.exponent, pass.exact = costs.exact;
     return pass;
 }
 
@@ -145,6 +127,15 @@ public:
             for (std::int32_t j = run.first; j < run.last; ++j) to[j] += *from++;
     }
 
+    /// Adds what belongs to points, in panels as they are, to that of all columns (m, d).
+    void scatter_points(const double* from, double* to) const {
+        const std::size_t d = costs_.d;
+        std::size_t at = 0;
+        for (const Run& run : runs_)
+            for (auto j = static_cast<std::size_t>(run.first); j < static_cast<std::size_t>(run.last); ++j, ++at)
+                for (std::size_t c = 0; c < d; ++c) to[j * d + c] += from[place(at) + c * panel_size<double>];
+    }
+
 private:
     void pack() {
         const std::size_t d = costs_.d, m = costs_.m;
@@ -203,12 +194,15 @@ std::vector<double> over_mass(const double* logs, const double* masses, std::siz
     return out;
 }
 
+/// Whether a linear function under a potential has a highest point over a box in closed form: for squares.
+bool linear(const NearCosts& costs) { return costs.ground == Ground::squares && costs.exponent == 1.0; }
+
 /// Bounds of heights, -inf for columns that no row reaches, and weights.
 NearBounds bounds_of(const NearCosts& costs, double scale, std::vector<double> heights, std::vector<double> log_weights) {
     for (std::size_t j = 0; j < heights.size(); ++j)
         if (!(heights[j] > -INFINITY)) log_weights[j] = -INFINITY;
     fill_gaps(&heights);
-    return {costs.Y, costs.m, heights.data(), log_weights.data(), scale, costs.ground == NearGround::square};
+    return {costs.Y, costs.m, heights.data(), log_weights.data(), scale, linear(costs)};
 }
 
 void add(const PlanSums& sums, PlanSums* total) { total->price += sums.price; }
@@ -292,6 +286,25 @@ std::size_t NearPlan::product(std::size_t first, std::size_t last, const double*
         if (fresh) block.gather(V, stride, 0.0, packed);
         sinkhorn_kernels().product({plan, packed, out + start * stride, stride});
     });
+}
+
+NearTotals NearPlan::gradient(std::size_t first, std::size_t last, double* sent, double* received, double* x, double* y) const {
+    const std::size_t d = costs_.d;
+    Room parts, pulls;
+    double scratch[gradient_scratch(most_dimensions)];
+    double price = 0.0;
+    std::fill(received, received + costs_.m, 0.0);
+    std::fill(y, y + costs_.m * d, 0.0);
+    const std::size_t pairs =
+        over_blocks(first, last, [&](const Packed& block, const PlanRows& plan, std::size_t start, bool) {
+            PlanGradient sums = {plan, sent + start, parts.of(block.whole()), x + start * d, pulls.of(block.whole() * d),
+                                 scratch, 0.0};
+            sinkhorn_kernels().gradient(sums);
+            block.scatter(sums.received, received);
+            block.scatter_points(sums.y, y);
+            price += sums.price;
+        });
+    return {price, 0.0, pairs};
 }
 
 NearTransform::NearTransform(const NearCosts& costs, const double* g)

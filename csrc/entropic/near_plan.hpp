@@ -23,8 +23,9 @@ struct NearCosts {
     const double* X;
     const double* Y;
     std::size_t n, m, d;
-    NearGround ground;
-    double exponent;  // of a distance that is raised to a power
+    Ground ground;
+    double exponent;  // of the base
+    bool exact;       // as in `NearPass`
 };
 
 /// Logarithms to base 2 of a plan; -inf for what is empty.
@@ -56,6 +57,8 @@ public:
                        double* received) const;
     /// As `PlanProduct`, with V (m, stride) and out (n, stride); returns the pairs.
     std::size_t product(std::size_t first, std::size_t last, const double* V, std::size_t stride, double* out) const;
+    /// As `PlanGradient`, with x (n, d) and y (m, d).
+    NearTotals gradient(std::size_t first, std::size_t last, double* sent, double* received, double* x, double* y) const;
 
 private:
     template <class Use>

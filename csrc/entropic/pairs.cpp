@@ -71,9 +71,9 @@ struct Matrix {
 };
 
 /// The costs of points.
-template <class T, Distance distance>
+template <class T, class Base, bool lifted>
 struct Points {
-    static constexpr size_t rows_at_once = distance == Distance::product ? most_rows_at_once : tall;
+    static constexpr size_t rows_at_once = lifted ? most_rows_at_once : tall;
     const T* x;
     const T* y;
     size_t d;
@@ -83,7 +83,19 @@ struct Points {
     inline Row row(size_t i) const { return x + i * d; }
 
     inline Block<T> read(const Row* rows, size_t j) const {
-        const T* const columns = y + j / panel_size<T> * (d * panel_size<T>) + j % panel_size<T>;
+        Block<T> c = bases(rows, j);
+        if (exponent.all == T(1)) return c;
+        if (lifted) restore(&c, rows, column(j));
+        for (size_t r = 0; r < tall; ++r)
+            for (size_t v = 0; v < wide; ++v) raise(&c.at[r][v]);
+        return c;
+    }
+
+    /// The first coordinate of column j.
+    inline const T* column(size_t j) const { return y + j / panel_size<T> * (d * panel_size<T>) + j % panel_size<T>; }
+
+    inline Block<T> bases(const Row* rows, size_t j) const {
+        const T* const columns = column(j);
         Block<T> c = {};
         for (size_t k = 0; k < d; ++k) {
             Vector<T> at[wide];
@@ -96,20 +108,14 @@ struct Points {
                 for (size_t v = 0; v < wide; ++v) add(&c.at[r][v], at[v], here);
             }
         }
-        if (exponent.all == T(1)) return c;
-        if (distance == Distance::product) restore(&c, rows, columns);
-        for (size_t r = 0; r < tall; ++r)
-            for (size_t v = 0; v < wide; ++v) raise(&c.at[r][v]);
         return c;
     }
 
     static inline void add(Vector<T>* c, Vector<T> at, T here) {
-        if (distance == Distance::product) {
+        if (lifted)
             *c += here * at;
-            return;
-        }
-        const Vector<T> difference = at - here;
-        *c += distance == Distance::euclidean ? difference * difference : larger(difference, -difference);
+        else
+            *c = Base::join(*c, Base::term(at - here));
     }
 
     inline void raise(Vector<T>* c) const {
@@ -278,11 +284,10 @@ inline void with_source(const Costs<T>& costs, size_t m, Use use) {
     if (costs.floats != nullptr) return use(Matrix<T, float>{costs.floats, costs.stride, m});
     if (costs.doubles != nullptr) return use(Matrix<T, double>{costs.doubles, costs.stride, m});
     const Exponent<T> exponent(costs.exponent);
-    switch (costs.distance) {
-        case Distance::euclidean: return use(Points<T, Distance::euclidean>{costs.x, costs.y, costs.d, exponent});
-        case Distance::cityblock: return use(Points<T, Distance::cityblock>{costs.x, costs.y, costs.d, exponent});
-        case Distance::product: return use(Points<T, Distance::product>{costs.x, costs.y, costs.d, exponent});
-    }
+    if (costs.lifted) return use(Points<T, Squares, true>{costs.x, costs.y, costs.d, exponent});
+    with_ground(costs.ground, [&](auto base) {
+        use(Points<T, decltype(base), false>{costs.x, costs.y, costs.d, exponent});
+    });
 }
 
 template <class T>
@@ -292,8 +297,10 @@ inline size_t whole_panels(size_t m) {
 
 template <class T>
 void sinkhorn_rows(const SinkhornRows<T>& in) {
-    Pass<T> pass = {in, whole_panels<T>(in.m), {}, {}, {}};
-    with_source(in.costs, in.m, [&](const auto& source) { pass.run(source); });
+    with_source(in.costs, in.m, [&](const auto& source) {
+        Pass<T> pass = {in, whole_panels<T>(in.m), {}, {}, {}};
+        pass.run(source);
+    });
 }
 
 /// The first `count` numbers of some registers in a row.
@@ -548,9 +555,78 @@ double spread_price(const SpreadRows& in) {
     return price;
 }
 
+template <class Base>
+void gradient_of(PlanGradient& in, const Points<double, Base, false>& points) {
+    typedef typename Base::template Slopes<Vector<double>> Slopes;
+    const PlanRows& plan = in.plan;
+    const size_t d = points.d;
+    const double exponent = plan.costs.exponent;
+    const Vector<double> none = {};
+    Vector<double> price = none;
+    for (size_t i = plan.first; i < plan.last; i += tall) {
+        const size_t count = plan.last - i < tall ? plan.last - i : tall;
+        const double* rows[tall];
+        find_rows(points, i, plan.last, tall, rows);
+        Vector<double> sent[tall] = {};
+        for (size_t k = 0; k < d * tall * width<double>; ++k) in.scratch[k] = 0.0;
+        for (size_t j = 0; j < plan.m; j += block<double>) {
+            const Block<double> bases = points.bases(rows, j);
+            for (size_t v = 0; v < wide; ++v) {
+                const size_t at = j + v * width<double>;
+                Vector<double> received = load<double>(in.received + at), weight[tall];
+                for (size_t r = 0; r < tall; ++r) {
+                    const Vector<double> base = bases.at[r][v];
+                    Vector<double> c = base;
+                    if (exponent != 1.0) points.raise(&c);
+                    const Vector<double> p = r < count ? entry(plan, i + r, at, c) : none;
+                    sent[r] += p;
+                    received += p;
+                    price += p > 0.0 ? p * c : none;
+                    // Where points are the same, or so near that the base is no number, there is no slope.
+                    const Vector<double> steep = exponent == 1.0 ? p : p * (exponent * c / base);
+                    weight[r] = p > 0.0 ? (base > 0.0 ? steep : none) : none;
+                }
+                store(in.received + at, received);
+                Slopes slopes[tall] = {Slopes(bases.at[0][v]), Slopes(bases.at[1][v]), Slopes(bases.at[2][v]),
+                                       Slopes(bases.at[3][v])};
+                const double* const y = points.column(j) + v * width<double>;
+                double* const out = in.y + (y - points.y);
+                for (size_t k = 0; k < d; ++k) {
+                    const Vector<double> there = load<double>(y + k * panel_size<double>);
+                    Vector<double> pull = load<double>(out + k * panel_size<double>);
+                    for (size_t r = 0; r < tall; ++r) {
+                        double* const lanes = in.scratch + (k * tall + r) * width<double>;
+                        const Vector<double> push = weight[r] * slopes[r](rows[r][k] - there);
+                        store(lanes, load<double>(lanes) + push);
+                        pull -= push;
+                    }
+                    store(out + k * panel_size<double>, pull);
+                }
+            }
+        }
+        for (size_t r = 0; r < count; ++r) {
+            in.sent[i + r] = sum<double>(sent[r]);
+            for (size_t k = 0; k < d; ++k)
+                in.x[(i + r) * d + k] = sum<double>(load<double>(in.scratch + (k * tall + r) * width<double>));
+        }
+    }
+    in.price = sum<double>(price);
+}
+
+void plan_gradient(PlanGradient& in) {
+    const Costs<double>& costs = in.plan.costs;
+    const size_t whole = whole_panels<double>(in.plan.m);
+    for (size_t j = 0; j < whole; ++j) in.received[j] = 0.0;
+    for (size_t j = 0; j < whole * costs.d; ++j) in.y[j] = 0.0;
+    with_ground(costs.ground, [&](auto base) {
+        typedef Points<double, decltype(base), false> Source;
+        gradient_of(in, Source{costs.x, costs.y, costs.d, Exponent<double>(costs.exponent)});
+    });
+}
+
 const SinkhornKernels kernels = {sinkhorn_rows<float>, sinkhorn_rows<double>, cost_rows<float>, cost_rows<double>,
                                  plan_entries,         plan_sums,             plan_product,     plan_entropy,
-                                 plan_mixture,         transform,             spread_price};
+                                 plan_mixture,         plan_gradient,         transform,         spread_price};
 
 }  // namespace
 

@@ -12,13 +12,11 @@
 #include "exact/with_mass.hpp"
 #include "exact/refinement.hpp"
 #include "exact/small_simplex.hpp"
+#include "common/limits.hpp"
 #include "common/sorting.hpp"
 
 namespace monge {
 namespace {
-
-// Beyond this, sums of costs along a path of the tree could overflow.
-constexpr double largest_cost = 1e290;
 
 // Rows or columns, whichever are more: below it, making candidate lists anew takes less than keeping them.
 constexpr std::size_t smallest_kept = 128;

@@ -82,19 +82,8 @@ struct PaddedKernels {
     void (*shift)(const std::uint64_t* set, std::size_t size, double* values, double delta);
 };
 
-/// Ground costs between a point x (d,) and m points stored one coordinate per row: y (d, m), row stride `stride`.
-template <class T>
-struct PointKernels {
-    void (*squared_euclidean)(const T* x, const T* y, std::size_t d, std::size_t stride, std::size_t m, T* out);
-    void (*cityblock)(const T* x, const T* y, std::size_t d, std::size_t stride, std::size_t m, T* out);
-    void (*inner_product)(const T* x, const T* y, std::size_t d, std::size_t stride, std::size_t m, T* out);
-    void (*square_root)(T* c, std::size_t m);
-};
-
 template <class T>
 const RowKernels<T>& row_kernels();
-template <class T>
-const PointKernels<T>& point_kernels();
 const ListKernels& list_kernels();
 const PaddedKernels& padded_kernels();
 

@@ -11,7 +11,6 @@ import pytest
 from numpy.typing import NDArray
 
 import monge
-from monge.entropic.blocks import turned
 from monge.entropic.iteration import noise_floor
 from monge.entropic.kernels.grid import GridPairs
 from monge.entropic.kernels.native import NativePairs
@@ -356,7 +355,7 @@ class TestContract:
         back = pairs.T
         assert type(back) is type(pairs)
         assert back.threads is pairs.threads
-        right = ReferencePairs(turned(c.cost), c.b, c.a, c.marginals[::-1])
+        right = ReferencePairs(c.cost.T, c.b, c.a, c.marginals[::-1])
         (f, g), (u, v, _) = near(c, eps), c.operands
         for one, other in zip(back.sums(g, f, eps, v, u), right.sums(g, f, eps, v, u), strict=True):
             np.testing.assert_allclose(one, other, rtol=0, atol=c.rounding(eps) * np.abs(c.operands[2]).sum())

@@ -21,7 +21,8 @@ from monge.entropic.kernels.near_passes import NearPasses
 from monge.entropic.kernels.reference import ReferencePairs
 from monge.entropic.kernels.threads import Threads
 from monge.entropic.marginals import Balanced
-from monge.exact._core import kd_order
+from monge.problem._ground import kd_order
+from monge.problem.ground import as_ground
 
 GROUNDS = ["sqeuclidean", "euclidean", "cityblock", ("euclidean", 1.5), ("cityblock", 0.5), ("euclidean", 3.0)]
 SKIPPED = 1e-7
@@ -38,6 +39,10 @@ class Potentials(NamedTuple):
 
 def start(n, m):
     return Potentials(np.zeros(n), np.zeros(m), np.zeros(m))
+
+
+# As the core takes it.
+SQUARES = (as_ground("sqeuclidean").code, 1.0, False)
 
 
 def clouds(n, m, d=3, seed=0, spread=1.0):
@@ -262,7 +267,7 @@ def test_columns_that_were_skipped_are_summed_again():
     X, Y = np.ascontiguousarray(x.T), np.ascontiguousarray(y.T)
     log_a, log_b = np.log2(a), np.log2(b)
     f, shift, s = np.zeros(64), np.zeros(64), np.empty(80)
-    at = Pass(X, Y, unit**-0.5, (0, 2.0), log_b, log_a, b, 1.0, np.inf, shift, f, False)
+    at = Pass(X, Y, unit**-0.5, SQUARES, log_b, log_a, b, 1.0, np.inf, shift, f, False)
     f[:] = np.random.default_rng(3).normal(size=64)
     lost = at.columns(np.zeros((2, 80)), log_b, np.zeros(80), unit, 1e-20, 80, s)
     assert lost == 80
@@ -276,7 +281,7 @@ def test_bounds_are_checked_and_given_back():
     X, Y = np.ascontiguousarray(x.T), np.ascontiguousarray(y.T)
     log_b = np.log2(b)
     shift, f, sums = np.zeros(len(a)), np.zeros(len(a)), np.empty(40)
-    at = Pass(X, Y, 1.0, (0, 2.0), log_b, np.log2(a), b, 1.0, np.inf, shift, f, False)
+    at = Pass(X, Y, 1.0, SQUARES, log_b, np.log2(a), b, 1.0, np.inf, shift, f, False)
     bounds = Bounds(Y, np.zeros(40), log_b + math.log2(40), 1.0, True)
     for _ in range(100):
         pairs, needed, lists = at.screened(0, len(a), bounds, -40.0, sums)

@@ -9,12 +9,11 @@ import pytest
 from scipy.spatial.distance import cdist
 from scipy.special import xlogy
 
-from monge.entropic._near import BLOCK, CITYBLOCK_POWER, EUCLIDEAN_POWER, SQUARE, Plan, Transform
-from monge.entropic._near import CITYBLOCK as NEAR_CITYBLOCK
-from monge.entropic._near import EUCLIDEAN as NEAR_EUCLIDEAN
-from monge.entropic._rows import CITYBLOCK, EUCLIDEAN, plan_product, plan_sums, spread_price, transform
+from monge.entropic._near import BLOCK, Plan, Transform
+from monge.entropic._rows import plan_gradient, plan_product, plan_sums, spread_price, transform
 from monge.entropic.kernels.layout import in_panels
-from monge.exact._core import kd_order
+from monge.problem._ground import kd_order
+from monge.problem.ground import as_ground
 
 GROUNDS = [
     ("euclidean", 2.0),
@@ -43,22 +42,17 @@ def costs_between(ground, x, y):
 
 def for_pairs(ground, x, y):
     """Points as `_rows` takes them."""
-    name, power = ground
-    form = (EUCLIDEAN, power / 2.0) if name == "euclidean" else (CITYBLOCK, power)
-    return (x, in_panels(y).ravel(), *form)
+    ground = as_ground(ground)
+    return x, in_panels(y).ravel(), ground.code, False, ground.exponent
 
 
 def for_near(ground, x, y):
     """Points as `_near` takes them."""
-    name, power = ground
-    if name == "euclidean":
-        metric = {2.0: SQUARE, 1.0: NEAR_EUCLIDEAN}.get(power, EUCLIDEAN_POWER), power
-    else:
-        metric = NEAR_CITYBLOCK if power == 1.0 else CITYBLOCK_POWER, power
+    ground = as_ground(ground)
     three = [np.zeros((3, len(points))) for points in (x, y)]
     for out, points in zip(three, (x, y), strict=True):
         out[: points.shape[1]] = points.T
-    return (*three, x.shape[1], metric)
+    return *three, x.shape[1], (ground.code, ground.exponent, False)
 
 
 def logs(numbers):
@@ -182,6 +176,82 @@ def test_entropy_of_near_pairs_is_that_of_all(case, spread):
     expected = (xlogy(case.P + w, case.P + w) - xlogy(w, w)).sum() / math.log(2.0)
     size = -(xlogy(case.P, np.minimum(case.P, 0.5)).sum() + xlogy(w, w).sum())
     assert abs(entropy - expected) <= 1e-11 * size + 1e-15 * case.inverse * case.C.max() * case.P.sum()
+
+
+def slopes_between(ground, x, y):
+    """dC_ij / dx_i (n, m, d); zero where that is not defined."""
+    name, power = ground
+    z = x[:, np.newaxis] - y
+    distance = costs_between((name, 1.0), x, y)[..., np.newaxis]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        slopes = power * distance ** (power - 1.0) * (z / distance if name == "euclidean" else np.sign(z))
+    return np.where(distance > 0.0, slopes, 0.0)
+
+
+def close_gradients(found, P, slopes, axis, case):
+    expected = (P[..., np.newaxis] * slopes).sum(axis=axis)
+    size = (P[..., np.newaxis] * np.abs(slopes)).sum(axis=axis)
+    digits = 1e-11 + 1e-15 * max(1.0, case.inverse * case.C.max())
+    assert (np.abs(found - expected) <= digits * size + 1e-30 * size.max()).all()
+
+
+def test_gradients_over_near_pairs_are_those_over_all(case):
+    (n, m), d = case.P.shape, case.x.shape[1]
+    slopes = slopes_between(case.ground, case.x, case.y)
+    plan, sent, received, x, y, price = (
+        case.near(),
+        np.empty(n),
+        np.zeros(m),
+        np.full((n, d), np.nan),
+        np.zeros((m, d)),
+        0,
+    )
+    for first, last in case.parts():
+        part, pull = np.full(m, np.nan), np.full((m, d), np.nan)
+        more, _ = plan.gradient(first, last, sent, part, x, pull)
+        received, y, price = received + part, y + pull, price + more
+    close_gradients(x, case.P, slopes, 1, case)
+    close_gradients(y, case.P, -slopes, 0, case)
+    case.same_rows(sent, case.sent)
+    case.same_rows(received, case.received)
+    case.same_rows(price, (case.P * case.C).sum())
+
+
+@pytest.mark.parametrize("ground", GROUNDS)
+@pytest.mark.parametrize("d", [1, 2, 3, 7, 40])
+@pytest.mark.parametrize("rel", [1e-3, 0.1, 1e6])
+def test_gradients_over_all_pairs(ground, d, rel):
+    n, m = 45, 70
+    case = Case(ground, n, m, d, rel)
+    slopes = slopes_between(ground, case.x, case.y)
+    sent, received, x, y, price = np.empty(n), np.zeros(72), np.full((n, d), np.nan), np.zeros((m, d)), 0.0
+    for first, last in ((0, 3), (3, n)):
+        part, pull = np.full(72, np.nan), np.full((m, d), np.nan)
+        price += plan_gradient(case.pairs(), m, first, last, sent, part, x, pull)
+        received, y = received + part, y + pull
+    close_gradients(x, case.P, slopes, 1, case)
+    close_gradients(y, case.P, -slopes, 0, case)
+    case.same_rows(sent, case.sent)
+    case.same_rows(received[:m], case.received)
+    case.same_rows(price, (case.P * case.C).sum())
+
+
+@pytest.mark.parametrize("ground", [*GROUNDS, ("euclidean", 0.1), ("cityblock", 0.1), ("euclidean", 40.0)])
+def test_gradients_of_points_that_are_the_same_or_next_to_each_other(ground):
+    x = np.array([[0.0, 0.0], [1e-170, 0.0], [1e-160, 1e-160], [5e-324, 0.0], [1e-3, 0.0], [1e9, 1e9]])
+    for other in (x, x[::-1].copy(), np.zeros((6, 2))):
+        plan = for_pairs(ground, x, other), 1.0, np.zeros(6), in_panels(np.zeros(6), -np.inf)
+        sent, received, at, to = np.empty(6), np.empty(24), np.empty((6, 2)), np.empty((6, 2))
+        price = plan_gradient(plan, 6, 0, 6, sent, received, at, to)
+        assert all(np.isfinite(found).all() for found in (sent, received, at, to, price))
+        near = Plan(*for_near(ground, x, other), 1.0, np.zeros(6), np.zeros(6), np.zeros(6), np.zeros(6), LOG_TAU)
+        price, _ = near.gradient(0, 6, sent, received[:6], at, to)
+        assert all(np.isfinite(found).all() for found in (sent, received, at, to, price))
+    same = for_pairs(ground, np.ones((3, 2)), np.ones((4, 2))), 1.0, np.zeros(3), in_panels(np.zeros(4), -np.inf)
+    at, to = np.full((3, 2), np.nan), np.full((4, 2), np.nan)
+    plan_gradient(same, 4, 0, 3, np.empty(3), np.empty(24), at, to)
+    assert (at == 0.0).all()
+    assert (to == 0.0).all()
 
 
 def test_no_row_and_no_column_loses_more_than_tau():

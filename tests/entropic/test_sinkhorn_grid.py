@@ -12,7 +12,6 @@ import pytest
 from entropic_cases import assert_solved, objective
 
 import monge
-from monge.entropic.blocks import cost_block, sampled_costs
 from monge.entropic.iteration import memory_depth
 from monge.entropic.kernels import grid_sums, threads
 from monge.entropic.kernels.grid import GridPairs
@@ -255,12 +254,10 @@ class TestMemory:
     def test_the_sample_of_costs_is_no_row(self):
         grid = monge.Grid((300, 400), power=1.5, spacing=0.1)
         step = -(-grid.shape[0] // 64)
-        np.testing.assert_allclose(
-            sampled_costs(grid), cost_block(grid, slice(None, None, step))[:, ::step], rtol=1e-14
-        )
+        np.testing.assert_allclose(grid.sample(), grid.block(slice(None, None, step))[:, ::step], rtol=1e-14)
         tracemalloc.start()
         try:
-            sampled_costs(monge.Grid((2000, 2000)))
+            monge.Grid((2000, 2000)).sample()
             assert tracemalloc.get_traced_memory()[1] < 10 * 8 * 2000 * 2000
         finally:
             tracemalloc.stop()

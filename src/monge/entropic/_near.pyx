@@ -6,20 +6,17 @@ from libcpp cimport bool as boolean
 
 
 cdef extern from "entropic/near.hpp" namespace "monge" nogil:
-    cdef enum class NearGround(int):
-        square
-        euclidean
-        cityblock
-        euclidean_power
-        cityblock_power
+    cdef enum class Ground(int):
+        pass
 
     cdef struct NearPass:
         const double* X
         const double* Y
         size_t n, m
         double scale
-        NearGround ground
+        Ground ground
         double exponent
+        boolean exact
         const double* beta
         const double* log_a
         const double* b
@@ -63,8 +60,9 @@ cdef extern from "entropic/near_plan.hpp" namespace "monge" nogil:
         const double* X
         const double* Y
         size_t n, m, d
-        NearGround ground
+        Ground ground
         double exponent
+        boolean exact
 
     cdef struct NearPotentials:
         double inverse
@@ -85,13 +83,12 @@ cdef extern from "entropic/near_plan.hpp" namespace "monge" nogil:
         NearTotals mixture(size_t first, size_t last, const double* u, const double* v, double* sent,
                            double* received) except +
         size_t product(size_t first, size_t last, const double* V, size_t stride, double* out) except +
+        NearTotals gradient(size_t first, size_t last, double* sent, double* received, double* x, double* y) except +
 
     cdef cppclass NearTransform:
         NearTransform(const NearCosts&, const double* g) except +
         size_t rows(size_t first, size_t last, double* f) except +
 
-SQUARE, EUCLIDEAN, CITYBLOCK = <int> NearGround.square, <int> NearGround.euclidean, <int> NearGround.cityblock
-EUCLIDEAN_POWER, CITYBLOCK_POWER = <int> NearGround.euclidean_power, <int> NearGround.cityblock_power
 BLOCK = near_rows
 
 
@@ -128,8 +125,8 @@ cdef class Pass:
         self.kept = X, Y, beta, log_a, b, shift, f
         self.single = single
         self.at.X, self.at.Y, self.at.n, self.at.m = &X[0, 0], &Y[0, 0], X.shape[1], Y.shape[1]
-        ground, self.at.exponent = metric
-        self.at.ground = <NearGround> <int> ground
+        ground, self.at.exponent, self.at.exact = metric
+        self.at.ground = <Ground> <int> ground
         self.at.scale, self.at.damp, self.at.cap = scale, damp, cap
         self.at.beta, self.at.log_a, self.at.b = &beta[0], &log_a[0], &b[0]
         self.at.shift, self.at.f = &shift[0], &f[0]
@@ -169,8 +166,8 @@ cdef class Pass:
 cdef NearCosts _costs(const double[:, ::1] X, const double[:, ::1] Y, size_t dimensions, tuple metric):
     cdef NearCosts costs
     costs.X, costs.Y, costs.n, costs.m, costs.d = &X[0, 0], &Y[0, 0], X.shape[1], Y.shape[1], dimensions
-    ground, costs.exponent = metric
-    costs.ground = <NearGround> <int> ground
+    ground, costs.exponent, costs.exact = metric
+    costs.ground = <Ground> <int> ground
     return costs
 
 
@@ -216,6 +213,14 @@ cdef class Plan:
         with nogil:
             pairs = self.plan.product(first, last, &V[0, 0], V.shape[1], &out[0, 0])
         return pairs
+
+    def gradient(self, size_t first, size_t last, double[::1] sent, double[::1] received, double[:, ::1] x,
+                 double[:, ::1] y):
+        """The gradients, sums and price of some rows."""
+        cdef NearTotals totals
+        with nogil:
+            totals = self.plan.gradient(first, last, &sent[0], &received[0], &x[0, 0], &y[0, 0])
+        return totals.price, totals.pairs
 
 
 cdef class Transform:

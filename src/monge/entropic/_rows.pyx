@@ -10,10 +10,8 @@ ctypedef fused real:
 
 
 cdef extern from "entropic/pairs.hpp" namespace "monge" nogil:
-    cdef enum class Distance(int):
-        euclidean
-        cityblock
-        product
+    cdef enum class Ground(int):
+        pass
 
     cdef cppclass Costs[T]:
         const float* floats
@@ -22,7 +20,8 @@ cdef extern from "entropic/pairs.hpp" namespace "monge" nogil:
         const T* x
         const T* y
         size_t d
-        Distance distance
+        Ground ground
+        bint lifted
         double exponent
 
     cdef cppclass SinkhornRows[T]:
@@ -72,6 +71,15 @@ cdef extern from "entropic/pairs.hpp" namespace "monge" nogil:
         double* received
         double price, entropy
 
+    cdef cppclass PlanGradient:
+        PlanRows plan
+        double* sent
+        double* received
+        double* x
+        double* y
+        double* scratch
+        double price
+
     cdef cppclass TransformRows:
         Costs[double] costs
         size_t m, first, last
@@ -95,13 +103,14 @@ cdef extern from "entropic/pairs.hpp" namespace "monge" nogil:
         void (*sums)(PlanSums&) noexcept nogil
         void (*product)(const PlanProduct&) noexcept nogil
         void (*entropy)(PlanEntropy&) noexcept nogil
+        void (*gradient)(PlanGradient&) noexcept nogil
         void (*transform)(const TransformRows&) noexcept nogil
         double (*spread)(const SpreadRows&) noexcept nogil
 
     const SinkhornKernels& sinkhorn_kernels() noexcept
     const size_t most_rows_at_once, transform_rows
+    size_t gradient_scratch(size_t d) noexcept
 
-EUCLIDEAN, CITYBLOCK, PRODUCT = <int> Distance.euclidean, <int> Distance.cityblock, <int> Distance.product
 cdef size_t _PANEL_BYTES = 192, _DOUBLES = 24
 
 
@@ -124,9 +133,9 @@ cdef void _convert(tuple costs, Costs[real]* out, real like) except *:
             doubles = costs[0]
             out.doubles = &doubles[0, 0]
         return
-    x, y, distance, exponent = costs
+    x, y, ground, lifted, exponent = costs
     out.x, out.y, out.d = &x[0, 0], &y[0], x.shape[1]
-    out.distance, out.exponent = <Distance> <int> distance, exponent
+    out.ground, out.lifted, out.exponent = <Ground> <int> ground, lifted, exponent
 
 
 def sinkhorn_rows(tuple costs, const real[::1] beta, double inverse, double reference, const double[::1] log_a,
@@ -205,6 +214,22 @@ def plan_entropy(tuple plan, size_t m, size_t first, size_t last, const double[:
     with nogil:
         sinkhorn_kernels().entropy(sums)
     return sums.price, sums.entropy
+
+
+def plan_gradient(tuple plan, size_t m, size_t first, size_t last, double[::1] sent, double[::1] received,
+                  double[:, ::1] x, double[:, ::1] y):
+    """The gradients, sums and price of some rows of a plan; see the header."""
+    cdef PlanGradient sums
+    cdef size_t d = x.shape[1]
+    cdef double[::1] pulls = np.empty(len(received) * d), scratch = np.empty(gradient_scratch(d))
+    _plan(plan, m, first, last, &sums.plan)
+    sums.sent, sums.received, sums.x, sums.y = &sent[0], &received[0], &x[0, 0], &pulls[0]
+    sums.scratch = &scratch[0]
+    with nogil:
+        sinkhorn_kernels().gradient(sums)
+    panels = np.asarray(pulls).reshape(-1, d, _DOUBLES).transpose(0, 2, 1)
+    np.asarray(y)[:] = panels.reshape(-1, d)[:m]
+    return sums.price
 
 
 def transform(tuple costs, const double[::1] g, size_t first, size_t last, double[::1] f, double[::1] low=None):

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.entropic.blocks import costs_between
 from monge.exact.emd import emd
 from monge.problem.costs import Cost, CostMatrix
 from monge.problem.transport import InfeasibleError
@@ -36,7 +35,7 @@ def exact_columns(pairs: Any) -> Array | None:
         # As many places each, for equal parts of the mass.
         places, counts_a = np.unique(rows, return_counts=True)
         targets, counts_b = np.unique(columns, return_counts=True)
-        t = emd(CostMatrix(costs_between(cost, places, targets)), counts_a, counts_b, threads=threads)
+        t = emd(CostMatrix(cost.between(places, targets)), counts_a, counts_b, threads=threads)
     except InfeasibleError:
         return None
     g = np.full(len(b), -np.inf)

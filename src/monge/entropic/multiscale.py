@@ -20,14 +20,13 @@ from numpy.typing import NDArray
 
 from monge.entropic._steps import Steps
 from monge.entropic.iteration import ANNEAL, Found, Schedule, iterate, memory_depth
-from monge.entropic.kernels.layout import straight
 from monge.entropic.kernels.near_passes import NearPasses
 from monge.entropic.kernels.scale import Scale, cost_scale
 from monge.entropic.kernels.threads import Threads
 from monge.entropic.marginals import Balanced, Marginal
 from monge.entropic.problem import Outcome, Problem, fill_in
-from monge.exact._core import kd_order
 from monge.exact.emd import emd
+from monge.problem._ground import kd_order
 from monge.problem.costs import PointCloud
 
 __all__ = ["solve"]
@@ -113,7 +112,8 @@ def _solve(
 
     Potentials are left in the problem, zero where there is no weight.
     """
-    cost, marginals, eps, tol = straight(problem.cost), problem.marginals, problem.eps, problem.tol
+    assert problem.cost.cloud is not None
+    cost, marginals, eps, tol = problem.cost.cloud.straight, problem.marginals, problem.eps, problem.tol
     (x, of_rows), (y, of_columns) = _sorted(cost.x, problem.inner_a), _sorted(cost.y, problem.inner_b)
     levels = [_Level(x, y, cost.cost)]
     first = eps if (exact := _starts_exactly(problem, levels[0])) else problem.first

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.entropic.blocks import cost_bound, finest_eps, largest_cost
 from monge.entropic.iteration import Found
 from monge.entropic.kernels.select import pairs_of, route
 from monge.entropic.kernels.threads import Threads
@@ -27,6 +26,8 @@ Array = NDArray[np.float64]
 
 # The ratio of costs to eps beyond which their quotients overflow.
 _LARGEST_RATIO = 1e300
+# A few units in the last place of sums of three numbers; and the quantile of the costs that are sure to be in use.
+_ROUNDED, _IN_USE = 1e-14, 0.05
 # Beyond this ratio eps is held against the digits of costs in use.
 _DIGITS = 1e14
 # The ratio of eps to the largest cost beyond which potentials that must meet both marginals are at their limit, but for
@@ -91,10 +92,10 @@ class Problem:
         check_value(eps * total, self.a, self.b)
         self.forbidden = _check_costs(cost, eps)
         fine = _WORTH_MEASURING * tol / _ROUNDING  # costs and potentials over eps, up to which rounding does not count
-        largest = largest_cost(cost, eps * min(fine, _DIGITS))
-        self.asked = self.eps = max(eps, finest_eps(cost)) if largest > eps * _DIGITS else eps
+        largest = cost.largest(eps * min(fine, _DIGITS))
+        self.asked = self.eps = max(eps, _finest_eps(cost)) if largest > eps * _DIGITS else eps
         if self.balanced and self.forbidden is None and 0.0 < largest < eps / _FLAT:
-            self.eps = min(eps, _FLAT * cost_bound(cost))
+            self.eps = min(eps, _FLAT * cost.bound)
         self.digits = self.asked * fine
         self.coarse = largest > self.digits  # whether rounding may keep the marginal error above tol
         self.inner_a, self.inner_b = self.a, self.b
@@ -204,6 +205,16 @@ def _weights(a: Any, b: Any, n: int, m: int, balanced: bool) -> tuple[Array, Arr
     elif balanced and total_a != total_b:
         weights_b *= total_a / total_b
     return weights_a, weights_b, total_a if balanced else 1.0
+
+
+def _finest_eps(cost: Cost) -> float:
+    """The smallest eps for which exponents (f + g - C) / eps mean something, because costs in use have so many digits.
+
+    Few costs may be of any size and not be in use. So the measure is one of the smaller ones, zero left out.
+    """
+    some = np.abs(cost.sample())
+    some = some[np.isfinite(some) & (some > 0.0)]
+    return _ROUNDED * float(np.quantile(some, _IN_USE)) if some.size else 0.0
 
 
 def _check_costs(cost: Cost, eps: float) -> NDArray[np.bool_] | None:

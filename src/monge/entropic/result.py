@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import rel_entr, xlogy
 
-from monge.entropic.blocks import costs_at
 from monge.entropic.feasible import FeasibleTransport, feasible, is_dear, sent_exactly
 from monge.entropic.kernels.select import Route, pairs_of
 from monge.entropic.kernels.threads import Threads
@@ -142,7 +141,7 @@ class EntropicTransport(Transport):
         rounding, more = sent_exactly(self._pairs, self._rounding, self.plan, rounding)
         objective, sums_a, sums_b = self._mixture(*rounding)
         i, j, mass = more.plan.row, more.plan.col, more.plan.data
-        C = costs_at(self.problem, i, j)
+        C = self.problem.at(i, j)
         with np.errstate(divide="ignore", over="ignore"):  # of the plan so far, by a x b
             density = np.exp(np.log(rounding.x[i]) + np.log(rounding.y[j]) + (self.f[i] - C + self.g[j]) / eps)
         product = a[i] * b[j]

@@ -6,16 +6,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from monge.entropic import _small
-from monge.entropic._rows import cost_rows
 from monge.entropic._steps import Steps
-from monge.entropic.blocks import cost_block, squares_out_of_range
-from monge.entropic.kernels.layout import WIDE, packed_points
+from monge.entropic.kernels.layout import pair_by_pair
 from monge.entropic.kernels.threads import Threads
 from monge.entropic.problem import Outcome, Problem
-from monge.problem.costs import CostMatrix, PointCloud
 
 if TYPE_CHECKING:
     from monge.entropic._small import Problem as CoreProblem
@@ -24,8 +19,6 @@ __all__ = ["solve", "solve_all"]
 
 # What the core counts with.
 _MOST_PASSES = 2**63 - 1
-# As the core numbers them.
-_STORED, _GROUNDS = 0, {"euclidean": 1, "cityblock": 2, "cosine": 3}
 
 
 def solve(problem: Problem, threads: int, report: Callable[[int, float, float], None] | None = None) -> Outcome:
@@ -65,18 +58,4 @@ def _settled(problem: Problem, outcome: Outcome) -> Outcome:
 
 
 def _converted(problem: Problem) -> CoreProblem:
-    cost, rest = problem.cost, (problem.inner_a, problem.inner_b, problem.f, problem.g)
-    if isinstance(cost, CostMatrix):
-        matrix = np.ascontiguousarray(cost.C, dtype=np.float64)
-        return _STORED, matrix, None, 1.0, *rest
-    assert isinstance(cost, PointCloud)
-    if squares_out_of_range(cost):
-        return _STORED, cost_block(cost, slice(None)), None, 1.0, *rest
-    if cost.x.shape[1] >= WIDE:  # the core goes from pair to pair
-        packed, per_unit = packed_points(cost, np.float64)
-        matrix = np.empty(cost.shape)
-        cost_rows(packed, 0, len(matrix), matrix)
-        matrix *= per_unit
-        return _STORED, matrix, None, 1.0, *rest
-    x, y = (np.ascontiguousarray(points, dtype=np.float64) for points in (cost.x, cost.y))
-    return _GROUNDS[cost.distance], x, y, cost.power, *rest
+    return pair_by_pair(problem.cost), problem.inner_a, problem.inner_b, problem.f, problem.g

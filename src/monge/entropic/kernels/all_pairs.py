@@ -13,8 +13,15 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.entropic._rows import cost_rows, panel_size, plan_entries, plan_entropy, plan_product, plan_sums
-from monge.entropic.blocks import cost_block, turned
+from monge.entropic._rows import (
+    panel_size,
+    plan_entries,
+    plan_entropy,
+    plan_gradient,
+    plan_product,
+    plan_sums,
+    transform,
+)
 from monge.entropic.kernels.layout import in_panels, packed_points
 from monge.entropic.kernels.threads import CHUNKS, Threads
 from monge.entropic.marginals import Marginal
@@ -68,7 +75,7 @@ class AllPairs:
     @property
     def T(self) -> Any:
         """The pairs from the columns to the rows."""
-        return type(self)(turned(self.cost), self.b, self.a, self.marginals[::-1], self.threads)
+        return type(self)(self.cost.T, self.b, self.a, self.marginals[::-1], self.threads)
 
     def sums(self, f: Array, g: Array, eps: float, u: Array | None, v: Array | None) -> tuple[Array, Array, float]:
         """P v (n,), P' u (m,) and the cost of diag(u) P diag(v)."""
@@ -137,7 +144,7 @@ class AllPairs:
     def entries(self, f: Array, g: Array, eps: float, rows: Any) -> Array:
         """The rows (k, m) of the plan, for an index or a slice."""
         index = np.arange(self.shape[0])[rows]
-        exponents = cost_block(self.cost, index) * (-1.0 / eps)
+        exponents = self.cost.block(index) * (-1.0 / eps)
         # First what cancels most: potentials and costs, then weights.
         exponents += log_weights(self.b, g, eps)
         exponents += log_weights(self.a[index], f[index], eps)[:, np.newaxis]
@@ -166,41 +173,65 @@ class AllPairs:
         weights = np.full(len(f), -np.inf)
         filled = self.a > 0.0
         weights[filled] = f[filled] / eps + np.log(self.a[filled])
-        across, out = turned(self.cost), np.empty(len(columns))
+        across, out = self.cost.T, np.empty(len(columns))
         for block in cut(slice(0, len(columns)), max(1, _LARGE_BLOCK // len(weights))):
-            exponents = weights - cost_block(across, columns[block]) / eps
+            exponents = weights - across.block(columns[block]) / eps
             top = exponents.max(axis=1, keepdims=True)
             top[~(top > -np.inf)] = 0.0
             with np.errstate(divide="ignore", under="ignore"):
                 out[block] = -eps * (top[:, 0] + np.log(np.exp(exponents - top).sum(axis=1)))
         return out
 
+    def gradient(self, f: Array, g: Array, eps: float) -> tuple[Array, Array]:
+        """sum_j P_ij dC_ij / dx_i (n, d) and sum_i P_ij dC_ij / dy_j (m, d), for points."""
+        (n, m), (points, factor) = self.shape, self._differences
+        d = self.cost.x.shape[1]
+        plan = points, *self._plan(self.a, self.b, f, g, eps)
+        sent, grad_x = np.empty(n), np.empty((n, d))
+
+        def work(chunk: slice) -> Array:
+            received, grad_y = np.empty(len(plan[-1])), np.empty((m, d))
+            plan_gradient(plan, m, chunk.start, chunk.stop, sent, received, grad_x, grad_y)
+            return grad_y
+
+        grad_y = np.sum(self._over_chunks(work), axis=0)
+        at_points: tuple[Array, Array] = self.cost.from_centred(grad_x * factor, grad_y * factor)
+        return at_points
+
     def transforms(self, g: Array) -> tuple[Array, Array]:
         """f_i = min_j C_ij - g_j, and then g_j = min_i C_ij - f_i; -inf in g stands for a column that is left out.
 
         Zero where no arc is allowed, or only to columns that are left out.
         """
-        n, m = self.shape
-        scaled, f = g / self._per_unit, np.empty(n)
-        tall = max(1, _LARGE_BLOCK // m)
+        (n, m), (points, factor) = self.shape, self._differences
+        scaled, f = g / factor, np.empty(n)
 
         def work(chunk: slice) -> Array:
+            low = np.empty(m)
+            if points is not None:
+                transform(points, scaled, chunk.start, chunk.stop, f, low)
+                return low
             lowest = np.full(m, np.inf)
-            room, more = (np.empty((min(tall, chunk.stop - chunk.start), m)) for _ in range(2))
-            for rows in cut(chunk, tall):
-                C, less = room[: rows.stop - rows.start], more[: rows.stop - rows.start]
-                if self._points is None:
-                    C[:] = self.cost.C[rows]
-                else:
-                    cost_rows(self._points, rows.start, rows.stop, C)
-                np.subtract(C, scaled, out=less).min(axis=1, out=f[rows])
-                f[rows][f[rows] == np.inf] = 0.0
-                np.minimum(lowest, np.subtract(C, f[rows, np.newaxis], out=less).min(axis=0), out=lowest)
+            for rows in cut(chunk, max(1, BLOCK // m)):  # a matrix in any order
+                block = np.ascontiguousarray(self.cost.C[rows])
+                transform((block,), scaled, 0, len(block), f[rows], low)
+                np.minimum(lowest, low, out=lowest)
             return lowest
 
         lowest = np.min(self._over_chunks(work), axis=0)
-        lowest[lowest == np.inf] = 0.0
-        return f * self._per_unit, lowest * self._per_unit
+        for potential in (f, lowest):
+            potential[potential == np.inf] = 0.0
+            potential *= factor
+        return f, lowest
+
+    @cached_property
+    def _differences(self) -> tuple[Any, float]:
+        """Points whose costs come from differences of coordinates alone, or None for a matrix, and the factor from the
+        core's costs to cost units."""
+        if not isinstance(self.cost, PointCloud):
+            return None, 1.0
+        x, y, base, exponent, factor = self.cost.centred()
+        return (x, in_panels(y).ravel(), base, False, exponent), factor
 
     @cached_property
     def _form(self) -> tuple[Any, float]:

@@ -13,10 +13,10 @@ from scipy.special import xlogy
 from monge.entropic._near import BLOCK, Plan, Transform
 from monge.entropic._rows import panel_size, spread_price
 from monge.entropic.kernels.all_pairs import AllPairs, Mixture, log_weights
-from monge.entropic.kernels.layout import centred, in_panels, packed_points, straight
+from monge.entropic.kernels.layout import in_panels, packed_points
 from monge.entropic.kernels.near_passes import NearPasses, form
 from monge.entropic.kernels.threads import CHUNKS
-from monge.exact._core import kd_order
+from monge.problem._ground import kd_order
 from monge.problem.costs import PointCloud
 
 __all__ = ["NearPairs"]
@@ -41,7 +41,8 @@ class NearPairs(AllPairs):
 
     @cached_property
     def _cloud(self) -> PointCloud:
-        return straight(self.cost)
+        cloud: PointCloud = self.cost.straight
+        return cloud
 
     @cached_property
     def _passes(self) -> _Passes:
@@ -124,6 +125,22 @@ class NearPairs(AllPairs):
         divergence = _LN2 * sum(entropies) + product - self._log_product(sent, received)
         return Mixture(sum(prices) * self._factor + self._spread_price(u, v), divergence, sent, received)
 
+    def gradient(self, f: Array, g: Array, eps: float) -> tuple[Array, Array]:
+        rows, columns = self._order
+        d = self._cloud.x.shape[1]
+        plan = self._near_plan(self.a, self.b, f, g, eps)
+        sent, grad_x = np.empty(len(rows)), np.empty((len(rows), d))
+
+        def work(first: int, last: int) -> Array:
+            grad_y = np.empty((len(columns), d))
+            plan.gradient(first, last, sent, np.empty(len(columns)), grad_x, grad_y)
+            return grad_y
+
+        grad_y = np.sum(self._over_blocks(work), axis=0)
+        found = _scattered(grad_x, rows) * self._factor, _scattered(grad_y, columns) * self._factor
+        straight: tuple[Array, Array] = self.cost.from_straight(*self._cloud.from_centred(*found))
+        return straight
+
     def transforms(self, g: Array) -> tuple[Array, Array]:
         rows, columns = self._order
         x, y, metric, _, factor = self._sorted
@@ -142,7 +159,7 @@ class NearPairs(AllPairs):
         return x, y
 
     @cached_property
-    def _sorted(self) -> tuple[Array, Array, tuple[int, float], float, float]:
+    def _sorted(self) -> tuple[Array, Array, tuple[int, float, bool], float, float]:
         rows, columns = self._order
         x, y, metric, power, per_unit = form(self._cloud)
         return np.ascontiguousarray(x[:, rows]), np.ascontiguousarray(y[:, columns]), metric, power, per_unit
@@ -181,7 +198,7 @@ class NearPairs(AllPairs):
         if not u.any() or not v.any():
             return 0.0
         if self._cloud.squared:  # from moments about the middle
-            x, y, factor = centred(self._cloud)
+            x, y, _, _, factor = self._cloud.centred()
             x_square, y_square = np.einsum("ij,ij->i", x, x), np.einsum("ij,ij->i", y, y)
             total = float(u @ x_square) * float(v.sum()) + float(v @ y_square) * float(u.sum())
             return factor * (total - 2.0 * float((u @ x) @ (v @ y)))

@@ -58,7 +58,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp, xlogy
 
-from monge.entropic.blocks import cost_block, turned
 from monge.entropic.kernels.all_pairs import Mixture
 from monge.entropic.kernels.scale import EXACT_BELOW
 from monge.entropic.marginals import Marginal
@@ -88,11 +87,11 @@ class ReferencePairs:
         self, cost: Any, a: Array, b: Array, marginals: tuple[Marginal, Marginal], threads: Any = None
     ) -> None:
         self.cost, self.a, self.b, self.marginals, self.threads = cost, a, b, marginals, threads
-        self.C = cost_block(cost, slice(None))
+        self.C = cost.block(slice(None))
 
     @property
     def T(self) -> ReferencePairs:
-        return ReferencePairs(turned(self.cost), self.b, self.a, self.marginals[::-1], self.threads)
+        return ReferencePairs(self.cost.T, self.b, self.a, self.marginals[::-1], self.threads)
 
     @cached_property
     def size(self) -> float:
