@@ -12,8 +12,15 @@ import monge
 
 Array = NDArray[np.float64]
 
-GROUNDS = ["sqeuclidean", "euclidean", "cityblock", "cosine"]
-GROUNDS += [("euclidean", 1.5), ("euclidean", 3.0), ("cityblock", 2.0)]
+GROUNDS = [
+    "sqeuclidean",
+    "euclidean",
+    "cityblock",
+    "cosine",
+    ("euclidean", 1.5),
+    ("euclidean", 3.0),
+    ("cityblock", 2.0),
+]
 MARGINALS = {
     "balanced": None,
     "KL": monge.KL(0.7),
