@@ -624,13 +624,12 @@ void plan_gradient(PlanGradient& in) {
     });
 }
 
-const SinkhornKernels kernels = {sinkhorn_rows<float>, sinkhorn_rows<double>, cost_rows<float>, cost_rows<double>,
+constexpr SinkhornKernels kernels = {sinkhorn_rows<float>, sinkhorn_rows<double>, cost_rows<float>, cost_rows<double>,
                                  plan_entries,         plan_sums,             plan_product,     plan_entropy,
                                  plan_mixture,         plan_gradient,         transform,         spread_price};
 
 }  // namespace
 
-extern const SinkhornKernels* const MONGE_NAME(sinkhorn);
-const SinkhornKernels* const MONGE_NAME(sinkhorn) = &kernels;
+const SinkhornKernels SinkhornKernels::MONGE_ISA = kernels;
 
 }  // namespace monge

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 
+#include "common/dispatch.hpp"
 #include "common/ground.hpp"
 
 namespace monge {
@@ -161,8 +162,10 @@ struct SinkhornKernels {
     void (*gradient)(PlanGradient&);
     void (*transform)(const TransformRows&);
     double (*spread)(const SpreadRows&);
+
+    static const SinkhornKernels baseline, avx2, avx512;  // see common/dispatch.hpp
 };
 
-const SinkhornKernels& sinkhorn_kernels();
+inline const SinkhornKernels& sinkhorn_kernels() { return chosen<SinkhornKernels>(); }
 
 }  // namespace monge

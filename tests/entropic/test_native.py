@@ -96,7 +96,7 @@ def test_costs_that_are_kept_are_those_that_are_computed(kind, single, monkeypat
         for _ in range(10):
             steps.g[:] = 0.1 * steps.s
             pairs.run(steps, 0.3 * pairs.size, single, True)
-        assert len(pairs._packed[1]) == (1 if kept else 4)
+        assert len(pairs._packed[1]) == (1 if kept else 5)
         found.append((steps.f, steps.s))
     for one, other in zip(*found, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5 if single else 1e-13, atol=1e-5 if single else 1e-13)
