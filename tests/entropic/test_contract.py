@@ -18,14 +18,16 @@ from monge.entropic.kernels.near import NearPairs
 from monge.entropic.kernels.reference import ReferencePairs
 from monge.entropic.kernels.threads import Threads
 from monge.entropic.marginals import KL, TV, Balanced, Marginal
+from monge.problem import ground
 
 Array = NDArray[Any]
 EPS = np.finfo(np.float64).eps
 
 # --- Costs ------------------------------------------------------------------------------------------------------------
 
-GROUNDS = ["sqeuclidean", "euclidean", "cityblock", "cosine"]
-POWERS = [("euclidean", 0.5), ("euclidean", 1.5), ("euclidean", 3.0), ("cityblock", 0.5), ("cityblock", 2.0)]
+# All that are built in, and powers of distances.
+GROUNDS = [*ground._POWERS, *ground._DISTANCES, ground._COSINE]
+POWERS = [(distance, power) for distance in ground._DISTANCES for power in (0.5, 1.5, 3.0)]
 DIMENSIONS = [1, 2, 3, 8, 21]
 MATRICES: dict[str, Callable[[Array], Array]] = {
     "float64": lambda C: C,
@@ -51,8 +53,8 @@ def points(n: int, m: int, d: int) -> tuple[Array, Array]:
     return x, y
 
 
-def cloud(ground: Any, d: int, n: int = 130, m: int = 67) -> monge.PointCloud:
-    return monge.PointCloud(*points(n, m, d), ground)
+def cloud(cost: Any, d: int, n: int = 130, m: int = 67) -> monge.PointCloud:
+    return monge.PointCloud(*points(n, m, d), cost)
 
 
 def matrix(form: str, n: int = 130, m: int = 67) -> monge.CostMatrix:
@@ -63,9 +65,9 @@ def matrix(form: str, n: int = 130, m: int = 67) -> monge.CostMatrix:
 # Of each kind: a name and how to make it.
 STORED = {f"matrix, {form}": (matrix, form) for form in MATRICES}
 CLOUDS = {
-    f"{ground} in {d}": (cloud, ground, d)
-    for grounds, dimensions in ((GROUNDS, DIMENSIONS), (POWERS, [2, 21]))
-    for ground in grounds
+    f"{cost} in {d}": (cloud, cost, d)
+    for costs, dimensions in ((GROUNDS, DIMENSIONS), (POWERS, [2, 21]))
+    for cost in costs
     for d in dimensions
 }
 FEW = {name: made for name, made in CLOUDS.items() if made[2] <= 3}
@@ -348,6 +350,17 @@ class TestContract:
             for one, other in zip(found, right, strict=True):
                 np.testing.assert_allclose(one, other, rtol=0, atol=error)
 
+    def test_gradient(self, kernel: str, cost: str) -> None:
+        c = case(cost, "KL")
+        if not isinstance(c.cost, monge.PointCloud):
+            return
+        for eps in (share * c.scale for share in SHARES):
+            potentials = near(c, eps)
+            found, right = (pairs.gradient(*potentials, eps) for pairs in (c.pairs(kernel), c.right))
+            # Entries are off by their rounding, and derivatives by that of the largest coordinates of their points.
+            for one, other, size in zip(found, right, slopes(c, c.right.plan(*potentials, eps)), strict=True):
+                assert (np.abs(one - other) <= c.rounding(eps) * size[:, np.newaxis] + 1e-18).all()
+
     def test_transposed(self, kernel: str, cost: str) -> None:
         c = case(cost, "half")
         eps = 0.1 * c.scale
@@ -361,6 +374,17 @@ class TestContract:
             np.testing.assert_allclose(one, other, rtol=0, atol=c.rounding(eps) * np.abs(c.operands[2]).sum())
         found, known = (passed(one, f, eps) for one in (back, right))
         np.testing.assert_allclose(found.f, known.f, rtol=0, atol=1e-14 * (c.digits * c.largest + eps))
+
+
+def slopes(c: Case, P: Array) -> tuple[Array, Array]:
+    """What adds up to gradients, (n,) and (m,): of each pair with mass the largest coordinate of a derivative."""
+    x, y, kind = c.cost.x, c.cost.y, c.cost.ground
+    each = np.stack([np.abs(kind.slopes(np.broadcast_to(one, y.shape), y)).max(axis=1) for one in x])
+    back = np.stack([np.abs(kind.slopes(np.broadcast_to(one, x.shape), x)).max(axis=1) for one in y], axis=1)
+    if kind.directions:  # differences of these cancel
+        each, back = (1.0 / np.linalg.norm(points, axis=1) for points in (x, y))
+        each, back = each[:, np.newaxis], back
+    return (P * each).sum(axis=1), (P * back).sum(axis=0)
 
 
 # So many rows that every kernel has several chunks of them.
@@ -394,7 +418,8 @@ def test_any_number_of_threads_gives_the_same_bits(kernel: str, cost: str, monke
         later.over_rows(f, g, eps, lambda rows, entries: None, plan)
         found.append(
             [*runs, later.sums(f, g, eps, u, v), later.product(f, g, eps, V), later.mixture(f, g, eps, x, y, u, v),
-             later.transforms(g), later.softmins(f, eps, np.arange(m)), plan]
+             later.transforms(g), later.gradient(f, g, eps) if isinstance(problem, monge.PointCloud) else None,
+             later.softmins(f, eps, np.arange(m)), plan]
         )  # fmt: skip
     for other in found[1:]:
         assert bits(other) == bits(found[0])
