@@ -1,5 +1,5 @@
-// Vectors of the widest kind of the instruction set that is compiled for, and their powers and logarithms. Only for files
-// that are compiled once per instruction set, as dispatch.hpp says: all is local to them.
+// Vectors of the widest kind of the instruction set that is compiled for, and their powers and logarithms. All is local to
+// the file that includes it, as that may be compiled once per instruction set.
 #pragma once
 
 #include <string.h>
@@ -139,6 +139,23 @@ inline double highest(Vector<T> x) {
     T top = x[0];
     for (size_t l = 1; l < width<T>; ++l) top = x[l] > top ? x[l] : top;
     return static_cast<double>(top);
+}
+
+inline float larger(float a, float b) { return a > b ? a : b; }
+inline double larger(double a, double b) { return a > b ? a : b; }
+
+inline float magnitude(float x) { return __builtin_fabsf(x); }
+inline double magnitude(double x) { return __builtin_fabs(x); }
+template <class V>
+inline V magnitude(V x) {
+    typedef decltype(x < x) Whole;
+    return (V)((Whole)x & ~(Whole)(-V{}));
+}
+/// 1, -1, or 0 for zero.
+template <class V>
+inline V sign(V x) {
+    const V none = {}, one = none + 1.0f;
+    return x > none ? one : x < none ? -one : none;
 }
 
 inline float root(float x) { return __builtin_sqrtf(x); }

@@ -33,12 +33,6 @@ constexpr double largest_sum = 1e290, unknown_sum = 1e300, largest_lift = 900.0;
 
 typedef unsigned char Bytes __attribute__((vector_size(width<double>)));
 
-template <class T>
-inline Vector<T> magnitude(Vector<T> x) {
-    typedef typename Lanes<T>::Whole Whole;
-    return (Vector<T>)((Whole)x & ~(Whole)spread<T>(T(-0.0)));
-}
-
 /// Some numbers from p, and `rest` where there are fewer than a vector's.
 inline Vector<double> load_some(const double* p, size_t count, double rest) {
     if (count >= width<double>) return load<double>(p);
@@ -47,40 +41,41 @@ inline Vector<double> load_some(const double* p, size_t count, double rest) {
     return load<double>(each);
 }
 
+/// What is done to a base: nothing, a root, or a power.
+enum class Shape { plain, root, power };
+
 /// Ground costs of differences.
-template <class T, NearGround ground>
+template <class T, class Base, Shape shape>
 struct Metric {
-    Exponent<T> exponent;  // of a sum of magnitudes, or of squares
+    Exponent<T> exponent;
 
     /// t - cost.
     inline Vector<T> below(Vector<T> t, Vector<T> u, Vector<T> v, Vector<T> w) const {
-        if (ground == NearGround::square) {
-            t -= u * u;
-            t -= v * v;
-            t -= w * w;
+        if (Base::fused && shape == Shape::plain) {
+            t -= Base::term(u);
+            t -= Base::term(v);
+            t -= Base::term(w);
             return t;
         }
-        if (ground == NearGround::cityblock || ground == NearGround::cityblock_power) {
-            const Vector<T> sum = magnitude<T>(u) + magnitude<T>(v) + magnitude<T>(w);
-            return t - (ground == NearGround::cityblock ? sum : raised<T>(sum, exponent));
-        }
-        const Vector<T> square = u * u + v * v + w * w;
-        return t - (ground == NearGround::euclidean ? (Vector<T>)roots(square) : raised<T>(square, exponent));
+        Vector<T> base = Base::term(u);
+        base = Base::join(base, Base::term(v));
+        base = Base::join(base, Base::term(w));
+        if (shape == Shape::plain) return t - base;
+        return t - (shape == Shape::root ? (Vector<T>)roots(base) : raised<T>(base, exponent));
     }
 };
 
-/// Calls `use` with the metric of a pass.
+/// Calls `use` with the metric of a pass. What is plain or a root is compiled for the bases and the distances themselves.
 template <class T, class Use>
 inline auto with_metric(const NearPass& pass, Use use) {
-    const Exponent<T> of_sum(pass.exponent), of_square(0.5 * pass.exponent);
-    switch (pass.ground) {
-        case NearGround::square: return use(Metric<T, NearGround::square>{of_square});
-        case NearGround::euclidean: return use(Metric<T, NearGround::euclidean>{of_square});
-        case NearGround::cityblock: return use(Metric<T, NearGround::cityblock>{of_sum});
-        case NearGround::euclidean_power: return use(Metric<T, NearGround::euclidean_power>{of_square});
-        case NearGround::cityblock_power: break;
-    }
-    return use(Metric<T, NearGround::cityblock_power>{of_sum});
+    const Exponent<T> exponent(pass.exponent);
+    return with_ground(pass.ground, [&](auto base) {
+        typedef decltype(base) Base;
+        constexpr Shape distance = Base::degree == 1 ? Shape::plain : Shape::root;
+        if (!pass.exact && pass.exponent == 1.0) return use(Metric<T, Base, Shape::plain>{exponent});
+        if (pass.exponent * Base::degree == 1.0) return use(Metric<T, Base, distance>{exponent});
+        return use(Metric<T, Base, Shape::power>{exponent});
+    });
 }
 
 /// An odd number of vectors, and some more that the last run may write to: arrays next to each other then do not share

@@ -8,11 +8,9 @@
 #include <cstdint>
 
 #include "common/dispatch.hpp"
+#include "common/ground.hpp"
 
 namespace monge {
-
-/// Costs of a difference of two points.
-enum class NearGround : int { square, euclidean, cityblock, euclidean_power, cityblock_power };
 
 /// A pass, in log2 units: costs and potentials over eps log 2, and coordinates times `scale` give such costs. Points are
 /// (3, n) and (3, m), coordinate by coordinate.
@@ -21,8 +19,9 @@ struct NearPass {
     const double* Y;
     std::size_t n, m;
     double scale;
-    NearGround ground;
-    double exponent;  // of a distance that is raised to a power
+    Ground ground;
+    double exponent;  // of the base
+    bool exact;       // squares are added up before they meet potentials, which may be small beside them
     const double* beta;  // potentials of the columns, and the logarithms of their weights
     const double* log_a;
     const double* b;  // what the columns are to get: the weights, or less, in an unbalanced problem

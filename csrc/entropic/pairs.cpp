@@ -71,9 +71,9 @@ struct Matrix {
 };
 
 /// The costs of points.
-template <class T, Distance distance>
+template <class T, class Base, bool lifted>
 struct Points {
-    static constexpr size_t rows_at_once = distance == Distance::product ? most_rows_at_once : tall;
+    static constexpr size_t rows_at_once = lifted ? most_rows_at_once : tall;
     const T* x;
     const T* y;
     size_t d;
@@ -83,7 +83,19 @@ struct Points {
     inline Row row(size_t i) const { return x + i * d; }
 
     inline Block<T> read(const Row* rows, size_t j) const {
-        const T* const columns = y + j / panel_size<T> * (d * panel_size<T>) + j % panel_size<T>;
+        Block<T> c = bases(rows, j);
+        if (exponent.all == T(1)) return c;
+        if (lifted) restore(&c, rows, column(j));
+        for (size_t r = 0; r < tall; ++r)
+            for (size_t v = 0; v < wide; ++v) raise(&c.at[r][v]);
+        return c;
+    }
+
+    /// The first coordinate of column j.
+    inline const T* column(size_t j) const { return y + j / panel_size<T> * (d * panel_size<T>) + j % panel_size<T>; }
+
+    inline Block<T> bases(const Row* rows, size_t j) const {
+        const T* const columns = column(j);
         Block<T> c = {};
         for (size_t k = 0; k < d; ++k) {
             Vector<T> at[wide];
@@ -96,20 +108,14 @@ struct Points {
                 for (size_t v = 0; v < wide; ++v) add(&c.at[r][v], at[v], here);
             }
         }
-        if (exponent.all == T(1)) return c;
-        if (distance == Distance::product) restore(&c, rows, columns);
-        for (size_t r = 0; r < tall; ++r)
-            for (size_t v = 0; v < wide; ++v) raise(&c.at[r][v]);
         return c;
     }
 
     static inline void add(Vector<T>* c, Vector<T> at, T here) {
-        if (distance == Distance::product) {
+        if (lifted)
             *c += here * at;
-            return;
-        }
-        const Vector<T> difference = at - here;
-        *c += distance == Distance::euclidean ? difference * difference : larger(difference, -difference);
+        else
+            *c = Base::join(*c, Base::term(at - here));
     }
 
     inline void raise(Vector<T>* c) const {
@@ -278,11 +284,10 @@ inline void with_source(const Costs<T>& costs, size_t m, Use use) {
     if (costs.floats != nullptr) return use(Matrix<T, float>{costs.floats, costs.stride, m});
     if (costs.doubles != nullptr) return use(Matrix<T, double>{costs.doubles, costs.stride, m});
     const Exponent<T> exponent(costs.exponent);
-    switch (costs.distance) {
-        case Distance::euclidean: return use(Points<T, Distance::euclidean>{costs.x, costs.y, costs.d, exponent});
-        case Distance::cityblock: return use(Points<T, Distance::cityblock>{costs.x, costs.y, costs.d, exponent});
-        case Distance::product: return use(Points<T, Distance::product>{costs.x, costs.y, costs.d, exponent});
-    }
+    if (costs.lifted) return use(Points<T, Squares, true>{costs.x, costs.y, costs.d, exponent});
+    with_ground(costs.ground, [&](auto base) {
+        use(Points<T, decltype(base), false>{costs.x, costs.y, costs.d, exponent});
+    });
 }
 
 template <class T>
@@ -292,8 +297,10 @@ inline size_t whole_panels(size_t m) {
 
 template <class T>
 void sinkhorn_rows(const SinkhornRows<T>& in) {
-    Pass<T> pass = {in, whole_panels<T>(in.m), {}, {}, {}};
-    with_source(in.costs, in.m, [&](const auto& source) { pass.run(source); });
+    with_source(in.costs, in.m, [&](const auto& source) {
+        Pass<T> pass = {in, whole_panels<T>(in.m), {}, {}, {}};
+        pass.run(source);
+    });
 }
 
 /// The first `count` numbers of some registers in a row.
@@ -448,8 +455,178 @@ void plan_entropy(PlanEntropy& in) {
     });
 }
 
+void plan_mixture(PlanMixture& in) {
+    const PlanRows& plan = in.plan;
+    for (size_t j = 0; j < whole_panels<double>(plan.m); ++j) in.received[j] = 0.0;
+    in.price = in.entropy = 0.0;
+    Vector<double> sent[tall] = {}, price = {}, entropy = {};
+    double log_u[tall];
+    for_all_blocks(plan.costs, plan.m, plan.first, plan.last, [&](size_t i, size_t j, const Block<double>& c) {
+        const size_t rows = plan.last - i < tall ? plan.last - i : tall;
+        if (j == 0)
+            for (size_t r = 0; r < rows; ++r) log_u[r] = in.u[i + r] > 0.0 ? log2(in.u[i + r]) : 0.0;
+        for (size_t v = 0; v < wide; ++v) {
+            const size_t at = j + v * width<double>;
+            const Vector<double> more = load<double>(in.v + at), log_v = logarithm(more);
+            Vector<double> received = load<double>(in.received + at);
+            for (size_t r = 0; r < rows; ++r) {
+                const Vector<double> p = entry(plan, i + r, at, c.at[r][v]), w = in.u[i + r] * more, mass = p + w;
+                sent[r] += p;
+                received += p;
+                price += p > 0.0 ? p * c.at[r][v] : Vector<double>{};
+                entropy += mass * logarithm(mass) - w * (log_u[r] + log_v);
+            }
+            store(in.received + at, received);
+        }
+        if (j + block<double> < plan.m) return;
+        for (size_t r = 0; r < rows; ++r) in.sent[i + r] = take(sent[r]);
+        in.price += take(price);
+        in.entropy += take(entropy);
+    });
+}
+
+/// The least lane.
+inline double lowest(Vector<double> x) { return -highest<double>(-x); }
+
+/// `keep` says whether costs go to the scratch.
+template <bool keep, class Source>
+void transform_rows_of(const TransformRows& in, const Source& source) {
+    const TransformRows here = in;  // for all that compilers know, stores may change what is in memory
+    const size_t padded = whole_panels<double>(here.m);
+    const double none = HUGE_VAL;
+    typename Source::Row rows[tall];
+    for (size_t i = here.first; i < here.last; i += tall) {
+        find_rows(source, i, here.last, tall, rows);
+        Vector<double> least[tall];
+        for (auto& each : least) each = spread(none);
+        for (size_t j = 0; j < here.m; j += block<double>) {
+            const Block<double> c = source.read(rows, j);
+#pragma GCC unroll 3
+            for (size_t v = 0; v < wide; ++v) {
+                const size_t at = j + v * width<double>;
+                const Vector<double> g = load<double>(here.g + at);
+#pragma GCC unroll 4
+                for (size_t r = 0; r < tall; ++r) {
+                    least[r] = smaller(c.at[r][v] - g, least[r]);
+                    if (keep) store(here.scratch + r * padded + at, c.at[r][v]);
+                }
+            }
+        }
+        double f[tall];
+        for (size_t r = 0; r < tall; ++r) {
+            f[r] = lowest(least[r]);
+            if (i + r < here.last) here.f[i + r] = f[r];
+            f[r] = f[r] < none ? f[r] : 0.0;
+        }
+        if (!keep) continue;
+        const double *const one = here.scratch, *const two = one + padded, *const three = two + padded,
+                                                           *const four = three + padded;
+        const double f1 = f[0], f2 = f[1], f3 = f[2], f4 = f[3];
+        for (size_t j = 0; j < here.m; j += width<double>) {
+            const Vector<double> first = smaller(load<double>(one + j) - f1, load<double>(two + j) - f2),
+                                 second = smaller(load<double>(three + j) - f3, load<double>(four + j) - f4);
+            store(here.low + j, smaller(smaller(first, second), load<double>(here.low + j)));
+        }
+    }
+}
+
+void transform(const TransformRows& in) {
+    if (in.low != nullptr)
+        for (size_t j = 0; j < whole_panels<double>(in.m); ++j) in.low[j] = HUGE_VAL;
+    with_source(in.costs, in.m, [&](const auto& source) {
+        in.low != nullptr ? transform_rows_of<true>(in, source) : transform_rows_of<false>(in, source);
+    });
+}
+
+double spread_price(const SpreadRows& in) {
+    double price = 0.0;
+    Vector<double> paid[tall] = {};
+    for_all_blocks(in.costs, in.m, in.first, in.last, [&](size_t i, size_t j, const Block<double>& c) {
+        for (size_t v = 0; v < wide; ++v) {
+            const Vector<double> weight = load<double>(in.v + j + v * width<double>);
+            for (size_t r = 0; r < tall; ++r) paid[r] += weight > 0.0 ? weight * c.at[r][v] : Vector<double>{};
+        }
+        if (j + block<double> < in.m) return;
+        for (size_t r = 0; r < tall; ++r) {
+            const double row = take(paid[r]);
+            if (i + r < in.last && in.u[i + r] > 0.0) price += in.u[i + r] * row;
+        }
+    });
+    return price;
+}
+
+template <class Base>
+void gradient_of(PlanGradient& in, const Points<double, Base, false>& points) {
+    typedef typename Base::template Slopes<Vector<double>> Slopes;
+    const PlanRows& plan = in.plan;
+    const size_t d = points.d;
+    const double exponent = plan.costs.exponent;
+    const Vector<double> none = {};
+    Vector<double> price = none;
+    for (size_t i = plan.first; i < plan.last; i += tall) {
+        const size_t count = plan.last - i < tall ? plan.last - i : tall;
+        const double* rows[tall];
+        find_rows(points, i, plan.last, tall, rows);
+        Vector<double> sent[tall] = {};
+        for (size_t k = 0; k < d * tall * width<double>; ++k) in.scratch[k] = 0.0;
+        for (size_t j = 0; j < plan.m; j += block<double>) {
+            const Block<double> bases = points.bases(rows, j);
+            for (size_t v = 0; v < wide; ++v) {
+                const size_t at = j + v * width<double>;
+                Vector<double> received = load<double>(in.received + at), weight[tall];
+                for (size_t r = 0; r < tall; ++r) {
+                    const Vector<double> base = bases.at[r][v];
+                    Vector<double> c = base;
+                    if (exponent != 1.0) points.raise(&c);
+                    const Vector<double> p = r < count ? entry(plan, i + r, at, c) : none;
+                    sent[r] += p;
+                    received += p;
+                    price += p > 0.0 ? p * c : none;
+                    // Where points are the same, or so near that the base is no number, there is no slope.
+                    const Vector<double> steep = exponent == 1.0 ? p : p * (exponent * c / base);
+                    weight[r] = p > 0.0 ? (base > 0.0 ? steep : none) : none;
+                }
+                store(in.received + at, received);
+                Slopes slopes[tall] = {Slopes(bases.at[0][v]), Slopes(bases.at[1][v]), Slopes(bases.at[2][v]),
+                                       Slopes(bases.at[3][v])};
+                const double* const y = points.column(j) + v * width<double>;
+                double* const out = in.y + (y - points.y);
+                for (size_t k = 0; k < d; ++k) {
+                    const Vector<double> there = load<double>(y + k * panel_size<double>);
+                    Vector<double> pull = load<double>(out + k * panel_size<double>);
+                    for (size_t r = 0; r < tall; ++r) {
+                        double* const lanes = in.scratch + (k * tall + r) * width<double>;
+                        const Vector<double> push = weight[r] * slopes[r](rows[r][k] - there);
+                        store(lanes, load<double>(lanes) + push);
+                        pull -= push;
+                    }
+                    store(out + k * panel_size<double>, pull);
+                }
+            }
+        }
+        for (size_t r = 0; r < count; ++r) {
+            in.sent[i + r] = sum<double>(sent[r]);
+            for (size_t k = 0; k < d; ++k)
+                in.x[(i + r) * d + k] = sum<double>(load<double>(in.scratch + (k * tall + r) * width<double>));
+        }
+    }
+    in.price = sum<double>(price);
+}
+
+void plan_gradient(PlanGradient& in) {
+    const Costs<double>& costs = in.plan.costs;
+    const size_t whole = whole_panels<double>(in.plan.m);
+    for (size_t j = 0; j < whole; ++j) in.received[j] = 0.0;
+    for (size_t j = 0; j < whole * costs.d; ++j) in.y[j] = 0.0;
+    with_ground(costs.ground, [&](auto base) {
+        typedef Points<double, decltype(base), false> Source;
+        gradient_of(in, Source{costs.x, costs.y, costs.d, Exponent<double>(costs.exponent)});
+    });
+}
+
 constexpr SinkhornKernels kernels = {sinkhorn_rows<float>, sinkhorn_rows<double>, cost_rows<float>, cost_rows<double>,
-                                 plan_entries,         plan_sums,             plan_product,     plan_entropy};
+                                 plan_entries,         plan_sums,             plan_product,     plan_entropy,
+                                 plan_mixture,         plan_gradient,         transform,         spread_price};
 
 }  // namespace
 

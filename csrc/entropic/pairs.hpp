@@ -9,6 +9,7 @@
 #include <cstddef>
 
 #include "common/dispatch.hpp"
+#include "common/ground.hpp"
 
 namespace monge {
 
@@ -19,24 +20,20 @@ constexpr std::size_t panel_size = 192 / sizeof(T);
 /// Rows that a pass takes at a time.
 constexpr std::size_t most_rows_at_once = 16;
 
-enum class Distance : int {
-    euclidean,  // from differences of coordinates: its square, and then a power
-    cityblock,
-    product,  // the square of the Euclidean one from products of points that are lifted, see `Costs`
-};
-
 /// Costs C_ij, but for a factor: a matrix, or points.
 template <class T>
 struct Costs {
     const float* floats = nullptr;  // the matrix, in one of these; both null for points
     const double* doubles = nullptr;
     std::size_t stride;  // from one row of it to the next
-    // Rows of x (n, d), and panels of y. Lifted points are x -> (-2 x, |x|^2, 1), y -> (y, 1, |y|^2).
+    // Rows of x (n, d), and panels of y. Lifted points are x -> (-2 x, |x|^2, 1), y -> (y, 1, |y|^2): their products are the
+    // squared distances.
     const T* x = nullptr;
     const T* y = nullptr;
     std::size_t d;
-    Distance distance;
-    double exponent;  // of the distance, or of its square for a Euclidean one
+    Ground ground;
+    bool lifted;      // for squares
+    double exponent;  // of the base
 };
 
 /// A part of a pass, in log2 units, for rows from `first` to `last`:
@@ -103,6 +100,54 @@ struct PlanEntropy {
     double price, entropy;
 };
 
+/// What P adds to the product w_ij = u_i v_j: the sums of its rows and columns, of P_ij C_ij, and, with G = P + w, of
+/// G_ij log2 G_ij - w_ij log2 w_ij.
+struct PlanMixture {
+    PlanRows plan;
+    const double* u;
+    const double* v;  // filled up to whole panels by zeros
+    double* sent;
+    double* received;  // in whole panels
+    double price, entropy;
+};
+
+/// Its gradients, x_i = sum_j P_ij dC_ij / dx_i and y_j = sum_i P_ij dC_ij / dy_j, and the sums of its rows and columns and
+/// of P_ij C_ij. Costs are those of points that are not lifted. Where C has no derivative, a pair adds nothing.
+struct PlanGradient {
+    PlanRows plan;
+    double* sent;
+    double* received;  // in whole panels
+    double* x;         // (n, d)
+    double* y;         // in panels, as points are
+    double* scratch;   // gradient_scratch(d) numbers
+    double price;
+};
+
+/// For four rows of d vectors of any instruction set.
+constexpr std::size_t gradient_scratch(std::size_t d) { return 4 * 8 * d; }
+
+/// f_i = min_j C_ij - g_j for rows from `first` to `last`, and low_j = min_i C_ij - f_i over these. Costs of points come
+/// from differences.
+struct TransformRows {
+    Costs<double> costs;
+    std::size_t m, first, last;
+    const double* g;  // -inf for columns that are left out, and where panels are filled up
+    double* f;        // +inf where there is no column, which counts as zero in low
+    double* low;      // in whole panels, +inf where there is no row; not wanted if null
+    double* scratch;  // transform_rows rows of whole panels, for low
+};
+
+/// Rows of costs that a transform holds.
+constexpr std::size_t transform_rows = 4;
+
+/// The price sum_ij u_i C_ij v_j of a product, for rows from `first` to `last`. What has no weight costs nothing.
+struct SpreadRows {
+    Costs<double> costs;
+    std::size_t m, first, last;
+    const double* u;
+    const double* v;  // filled up to whole panels by zeros
+};
+
 struct SinkhornKernels {
     void (*float_pass)(const SinkhornRows<float>&);
     void (*double_pass)(const SinkhornRows<double>&);
@@ -113,6 +158,10 @@ struct SinkhornKernels {
     void (*sums)(PlanSums&);
     void (*product)(const PlanProduct&);
     void (*entropy)(PlanEntropy&);
+    void (*mixture)(PlanMixture&);
+    void (*gradient)(PlanGradient&);
+    void (*transform)(const TransformRows&);
+    double (*spread)(const SpreadRows&);
 
     static const SinkhornKernels baseline, avx2, avx512;  // see common/dispatch.hpp
 };

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "exact/emd.hpp"
+#include "common/ground_costs.hpp"
 #include "entropic/small_kernels.hpp"
 #include "entropic/steps.hpp"
 #include "common/sorting.hpp"
@@ -117,52 +118,15 @@ private:
     void load_costs() {
         const SmallProblem& p = *p_;
         for (size_t i = 0; i < n_; ++i) std::fill(&C_[i * stride_] + m_, &C_[i * stride_] + stride_, infinity);
-        if (p.ground == Ground::stored) {
+        if (p.costs != nullptr) {
             for (size_t i = 0; i < n_; ++i)
-                for (size_t j = 0; j < m_; ++j) C_[i * stride_ + j] = turned_ ? p.x[j * p.m + i] : p.x[i * p.m + j];
+                for (size_t j = 0; j < m_; ++j) C_[i * stride_ + j] = p.costs[turned_ ? j * p.m + i : i * p.m + j];
             return;
         }
-        // One coordinate of all columns after the other.
-        const size_t d = p.d;
-        at_.resize(n_ * d);
-        across_.assign(d * stride_, 0.0);
-        std::copy_n(turned_ ? p.y : p.x, n_ * d, at_.begin());
-        const double* other = turned_ ? p.x : p.y;
-        for (size_t j = 0; j < m_; ++j)
-            for (size_t k = 0; k < d; ++k) across_[k * stride_ + j] = other[j * d + k];
-        if (p.ground == Ground::cosine) {  // 1 - <x, y> = |x - y|^2 / 2 on the sphere
-            for (size_t i = 0; i < n_; ++i) normalise(&at_[i * d], d, 1);
-            for (size_t j = 0; j < m_; ++j) normalise(&across_[j], d, stride_);
-        }
-        const bool absolute = p.ground == Ground::cityblock;
-        const double exponent = p.ground == Ground::cosine ? 1.0 : absolute ? p.power : p.power / 2.0;
-        const double factor = p.ground == Ground::cosine ? 0.5 : 1.0;
-        for (size_t i = 0; i < n_; ++i) {
-            double* row = &C_[i * stride_];
-            std::fill_n(row, m_, 0.0);
-            for (size_t k = 0; k < d; ++k) {
-                const double here = at_[i * d + k];
-                const double* there = &across_[k * stride_];
-                if (absolute)
-                    for (size_t j = 0; j < m_; ++j) row[j] += std::fabs(there[j] - here);
-                else
-                    for (size_t j = 0; j < m_; ++j) row[j] += (there[j] - here) * (there[j] - here);
-            }
-            if (exponent == 0.5)
-                for (size_t j = 0; j < m_; ++j) row[j] = std::sqrt(row[j]);
-            else if (exponent != 1.0)
-                for (size_t j = 0; j < m_; ++j) row[j] = std::pow(row[j], exponent);
-            if (factor != 1.0)
-                for (size_t j = 0; j < m_; ++j) row[j] *= factor;
-        }
-    }
-
-    static void normalise(double* x, size_t d, size_t step) {
-        double high = 0.0, square = 0.0;
-        for (size_t k = 0; k < d; ++k) high = std::max(high, std::fabs(x[k * step]));
-        for (size_t k = 0; k < d; ++k) square += (x[k * step] / high) * (x[k * step] / high);
-        const double length = std::sqrt(square);
-        for (size_t k = 0; k < d; ++k) x[k * step] = x[k * step] / high / length;
+        across_.resize(p.d * m_);
+        lay_across(turned_ ? p.x : p.y, m_, p.d, m_, across_.data());
+        const double* const rows = turned_ ? p.y : p.x;
+        for (size_t i = 0; i < n_; ++i) ground_row(p.ground, rows + i * p.d, across_.data(), p.d, m_, m_, &C_[i * stride_]);
     }
 
     /// The mean cost above the least one.
@@ -532,7 +496,7 @@ private:
     double unit_ = 0.0;  // cost units per log2 unit
     double mass_ = 0.0, error_ = 0.0, dual_ = 0.0, size_ = 0.0;
     double gram_[depth * depth];
-    std::vector<double> C_, K_, at_, across_, memory_, H_, U_;
+    std::vector<double> C_, K_, across_, memory_, H_, U_;
     // By row: weights, their logarithms, potentials, those absorbed, scalings, sums before scaling, their logarithms.
     std::vector<double> a_, log_a_, alpha_, alpha0_, w_, r_, log_r_;
     // By column.

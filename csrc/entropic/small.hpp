@@ -12,18 +12,18 @@
 #include <cstdint>
 #include <vector>
 
-namespace monge {
+#include "common/ground.hpp"
 
-enum class Ground : int { stored, euclidean, cityblock, cosine };
+namespace monge {
 
 /// A problem, and where its answer goes. Where both sides must be met exactly, their weights add up to one.
 struct SmallProblem {
     std::size_t n, m;
-    Ground ground;
-    const double* x;   // stored: the costs (n, m); else points (n, d)
-    const double* y;   // points (m, d)
+    const double* costs;  // (n, m), or null for those between points
+    const double* x;      // (n, d)
+    const double* y;      // (m, d)
     std::size_t d;
-    double power;      // to which the distance is raised
+    GroundCost ground;
     const double* a;   // (n,)
     const double* b;   // (m,)
     double kl[2], cap[2];  // the demands on the rows and the columns: see marginals.py

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "common/control.hpp"
+#include "common/limits.hpp"
 #include "common/workers.hpp"
 #include "exact/arcs.hpp"
 #include "exact/masses.hpp"
@@ -23,9 +24,6 @@
 
 namespace monge {
 namespace {
-
-// Beyond this, sums of costs along a path of the tree could overflow.
-constexpr double largest_cost = 1e290;
 
 template <class T>
 CostRange scan(const MatrixArcs<T>& arcs, Workers& workers, std::vector<Scratch<T>>& scratch) {

@@ -61,11 +61,4 @@ Solution solve(const Problem& problem, const Options& options);
 /// or costs of some are invalid, their status says so and none is solved.
 std::vector<Solution> solve_all(const std::vector<Problem>& problems, const Options& options);
 
-/// Ground costs between x (n, d) and y (m, d), row-major, into out (n, m): the distance to a power, |x - y|^power for
-/// Euclidean and cityblock, 1 - cos(x, y) for cosine, whose power is 1.
-enum class GroundCost : int { euclidean, cityblock, cosine };
-template <class T>
-void point_costs(const T* x, const T* y, std::size_t n, std::size_t m, std::size_t d, GroundCost ground, double power,
-                 int threads, T* out);
-
 }  // namespace monge

@@ -13,6 +13,8 @@
 #include <utility>
 #include <vector>
 
+#include "common/limits.hpp"
+
 namespace monge {
 
 using Flow = std::int64_t;
@@ -37,13 +39,6 @@ class IntegerMasses {
 public:
     static bool never() { return false; }
 
-    /// How far sums of weights that should agree may differ, relative to the total: each weight is off by half a unit in its
-    /// last place, and so is the sum by which it was normalised, to which a plain loop over float32 adds about the square root
-    /// of the number of terms.
-    static double unexplained(std::size_t places, double rounding) {
-        return rounding * (8.0 + std::sqrt(static_cast<double>(places)));
-    }
-
     /// Whether weights are finite, not negative and not all zero, with totals that differ by rounding alone.
     static bool valid(const double* a, std::size_t n, const double* b, std::size_t m, double rounding, bool check_totals) {
         const double mass_a = total(a, n), mass_b = total(b, m);
@@ -55,7 +50,7 @@ public:
         };
         if (!possible(a, n, mass_a) || !possible(b, m, mass_b)) return false;
         if (a == nullptr || b == nullptr || !check_totals) return true;
-        return std::fabs(mass_a - mass_b) <= unexplained(n + m, rounding) * std::max(mass_a, mass_b);
+        return std::fabs(mass_a - mass_b) <= total_tolerance(rounding, n + m) * std::max(mass_a, mass_b);
     }
 
     /// For valid weights. A difference between the totals is rescaled away on the side of b. `stop` is asked now and then; once
@@ -126,9 +121,6 @@ public:
 
 private:
     static constexpr std::size_t weights_between_looks = std::size_t(1) << 16;
-    // Masses are multiplied by 2^60, and by costs: beyond these totals such products would overflow.
-    static constexpr double smallest_total = 1e-280, largest_total = 1e280;
-
     static double total(const double* w, std::size_t size) {
         if (w == nullptr) return 1.0;
         double sum = 0.0, lost = 0.0;  // Neumaier's compensated sum
@@ -173,7 +165,7 @@ inline Flow droppable(const Masses& masses, double rounding) {
     for (const Flow units : masses.supply) all += static_cast<double>(units);
     if (all < 0.25 * full_mass) return 0;
     const std::size_t places = masses.supply.size() + masses.demand.size();
-    const double share = IntegerMasses::unexplained(places, rounding) + static_cast<double>(places) / full_mass;
+    const double share = total_tolerance(rounding, places) + static_cast<double>(places) / full_mass;
     const double moved = all - static_cast<double>(masses.kept) - static_cast<double>(masses.lacking);
     return static_cast<Flow>(std::min(share, 0.5) * moved);
 }

@@ -159,47 +159,8 @@ void add(const T* c, size_t m, double* sums) {
     for (size_t j = 0; j < m; ++j) sums[j] += static_cast<double>(c[j]);
 }
 
-// Ground costs. The coordinates are the outer loop over a tile of columns that stays in the first-level cache.
-constexpr size_t tile = 512;
-
-template <class T, class Term>
-void accumulate(const T* x, const T* y, size_t d, size_t stride, size_t m, T* out, Term term) {
-    for (size_t start = 0; start < m; start += tile) {
-        const size_t count = m - start < tile ? m - start : tile;
-        T* o = out + start;
-        for (size_t j = 0; j < count; ++j) o[j] = 0;
-        for (size_t t = 0; t < d; ++t) {
-            const T* column = y + t * stride + start;
-            const T xt = x[t];
-            for (size_t j = 0; j < count; ++j) o[j] += term(xt, column[j]);
-        }
-    }
-}
-
-// The difference form keeps all digits for points that lie close together; |x|^2 + |y|^2 - 2<x,y> loses them.
-template <class T>
-void squared_euclidean(const T* x, const T* y, size_t d, size_t stride, size_t m, T* out) {
-    accumulate(x, y, d, stride, m, out, [](T a, T b) { return (a - b) * (a - b); });
-}
-template <class T>
-void cityblock(const T* x, const T* y, size_t d, size_t stride, size_t m, T* out) {
-    accumulate(x, y, d, stride, m, out, [](T a, T b) { return a < b ? b - a : a - b; });
-}
-template <class T>
-void inner_product(const T* x, const T* y, size_t d, size_t stride, size_t m, T* out) {
-    accumulate(x, y, d, stride, m, out, [](T a, T b) { return a * b; });
-}
-inline float root(float x) { return sqrtf(x); }
-inline double root(double x) { return sqrt(x); }
-template <class T>
-void square_root(T* c, size_t m) {
-    for (size_t j = 0; j < m; ++j) c[j] = root(c[j]);
-}
-
 template <class T>
 constexpr RowKernels<T> table{scan<T>, minimum<T>, stretch_minima<T>, column_minima<T>, below<T>, kth_bound<T>, add<T>};
-template <class T>
-constexpr PointKernels<T> points{squared_euclidean<T>, cityblock<T>, inner_product<T>, square_root<T>};
 
 }  // namespace
 
@@ -207,10 +168,5 @@ template <class T>
 const RowKernels<T> RowKernels<T>::MONGE_ISA = table<T>;
 template struct RowKernels<float>;
 template struct RowKernels<double>;
-
-template <class T>
-const PointKernels<T> PointKernels<T>::MONGE_ISA = points<T>;
-template struct PointKernels<float>;
-template struct PointKernels<double>;
 
 }  // namespace monge

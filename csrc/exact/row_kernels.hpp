@@ -57,29 +57,11 @@ struct RowKernels {
     static const RowKernels<T> baseline, avx2, avx512;  // see common/dispatch.hpp
 };
 
-/// Ground costs between a point x (d,) and m points stored one coordinate per row: y (d, m), row stride `stride`.
-template <class T>
-struct PointKernels {
-    void (*squared_euclidean)(const T* x, const T* y, std::size_t d, std::size_t stride, std::size_t m, T* out);
-    void (*cityblock)(const T* x, const T* y, std::size_t d, std::size_t stride, std::size_t m, T* out);
-    void (*inner_product)(const T* x, const T* y, std::size_t d, std::size_t stride, std::size_t m, T* out);
-    void (*square_root)(T* c, std::size_t m);
-
-    static const PointKernels<T> baseline, avx2, avx512;  // see common/dispatch.hpp
-};
-
 template <class T>
 const RowKernels<T>& row_kernels() {
     return chosen<RowKernels<T>>();
 }
 extern template struct RowKernels<float>;
 extern template struct RowKernels<double>;
-
-template <class T>
-const PointKernels<T>& point_kernels() {
-    return chosen<PointKernels<T>>();
-}
-extern template struct PointKernels<float>;
-extern template struct PointKernels<double>;
 
 }  // namespace monge

@@ -103,7 +103,7 @@ void check_solve(std::size_t n, std::size_t m, Side rows, Side columns, double e
         b[2] = 0.0;
     }
     monge::SmallProblem p = {};
-    p.n = n, p.m = m, p.ground = monge::Ground::stored, p.x = C.data(), p.power = 1.0, p.a = a.data(), p.b = b.data();
+    p.n = n, p.m = m, p.costs = C.data(), p.a = a.data(), p.b = b.data();
     p.kl[0] = rows.kl, p.cap[0] = rows.cap, p.kl[1] = columns.kl, p.cap[1] = columns.cap;
     p.eps = eps, p.tol = 1e-9, p.max_iter = 10000, p.f = f.data(), p.g = g.data();
     monge::SmallOutcome outcome;
@@ -150,7 +150,7 @@ int main() {
     for (std::size_t k = 0; k < problems.size(); ++k) {
         monge::SmallProblem& p = problems[k];
         p = {};
-        p.n = p.m = 200, p.x = C.data(), p.power = 1.0, p.a = p.b = w.data(), p.f = &f[k * 200], p.g = &g[k * 200];
+        p.n = p.m = 200, p.costs = C.data(), p.a = p.b = w.data(), p.f = &f[k * 200], p.g = &g[k * 200];
         p.kl[0] = p.kl[1] = p.cap[0] = p.cap[1] = inf;
         p.eps = 1e-4 * 4294967296.0, p.first = p.eps, p.tol = 1e-300, p.max_iter = std::int64_t{1} << 60;
     }

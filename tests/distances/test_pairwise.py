@@ -233,7 +233,7 @@ class TestOnTheLine:
         np.testing.assert_array_equal(E, line)
 
     def test_no_matrix_is_computed(self, monkeypatch):
-        monkeypatch.setattr("monge.exact._core.ground_costs", lambda *_: pytest.fail("a matrix"))
+        monkeypatch.setattr("monge.distances.pairwise.cost_matrix", lambda *_: pytest.fail("a matrix"))
         monkeypatch.setattr("monge.exact._core.emd", lambda *_: pytest.fail("a simplex"))
         x = np.random.default_rng(3).random((3, 50))
         assert monge.pairwise(list(x))[0, 1] == monge.wasserstein(x[0], x[1])

@@ -11,8 +11,8 @@ import monge
 from monge.entropic.kernels.cpu import CpuKernel
 from monge.entropic.marginals import as_marginals
 from monge.entropic.sinkhorn import _solve
-from monge.exact._core import kd_order
 from monge.exact.dense import dense
+from monge.problem._ground import kd_order
 from monge.problem.measures import total_mass
 
 COSTS = ["sqeuclidean", "euclidean", "cityblock", "cosine", ("euclidean", 1.5), ("cityblock", 2.0)]

@@ -173,7 +173,7 @@ class TestSweep:
             kernel, f, s = CpuKernel(cost, a, b, Balanced(), 1), np.zeros(150), np.zeros(131)
             for _ in range(10):
                 kernel.sweep(0.1 * s, 0.3 * kernel.scale, single, True, f, s)
-            assert len(kernel._packed[1]) == (1 if kept else 4)
+            assert len(kernel._packed[1]) == (1 if kept else 5)
             found.append((f, s))
         for one, other in zip(*found, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-5 if single else 1e-13, atol=1e-5 if single else 1e-13)

@@ -20,10 +20,13 @@ from monge.entropic.kernels.cpu import CpuKernel
 from monge.entropic.kernels.reference import ReferenceKernel
 from monge.entropic.kernels.threads import Threads
 from monge.entropic.marginals import Balanced, Marginal
-from monge.exact._core import kd_order
+from monge.problem._ground import kd_order
+from monge.problem.ground import as_ground
 
 GROUNDS = ["sqeuclidean", "euclidean", "cityblock", ("euclidean", 1.5), ("cityblock", 0.5), ("euclidean", 3.0)]
 SKIPPED = 1e-7
+# As the core takes it.
+SQUARES = (as_ground("sqeuclidean").code, 1.0, False)
 
 
 def clouds(n, m, d=3, seed=0, spread=1.0):
@@ -261,7 +264,7 @@ def test_columns_that_were_skipped_are_summed_again():
     X, Y = np.ascontiguousarray(x.T), np.ascontiguousarray(y.T)
     log_a, log_b = np.log2(a), np.log2(b)
     f, shift, s = np.zeros(64), np.zeros(64), np.empty(80)
-    at = Pass(X, Y, unit**-0.5, (0, 2.0), log_b, log_a, b, 1.0, np.inf, shift, f, False)
+    at = Pass(X, Y, unit**-0.5, SQUARES, log_b, log_a, b, 1.0, np.inf, shift, f, False)
     f[:] = np.random.default_rng(3).normal(size=64)
     lost = at.columns(np.zeros((2, 80)), log_b, np.zeros(80), unit, 1e-20, 80, s)
     assert lost == 80
@@ -275,7 +278,7 @@ def test_bounds_are_checked_and_given_back():
     X, Y = np.ascontiguousarray(x.T), np.ascontiguousarray(y.T)
     log_b = np.log2(b)
     shift, f, sums = np.zeros(len(a)), np.zeros(len(a)), np.empty(40)
-    at = Pass(X, Y, 1.0, (0, 2.0), log_b, np.log2(a), b, 1.0, np.inf, shift, f, False)
+    at = Pass(X, Y, 1.0, SQUARES, log_b, np.log2(a), b, 1.0, np.inf, shift, f, False)
     bounds = Bounds(Y, np.zeros(40), log_b + math.log2(40), 1.0, True)
     for _ in range(100):
         pairs, needed, lists = at.screened(0, len(a), bounds, -40.0, sums)

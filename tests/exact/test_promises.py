@@ -27,11 +27,14 @@ from stopping import from_core, needs_alarm, ticking
 from test_balance import classes, stored
 
 import monge
+import monge.distances.pairwise as pairwise_costs
 import monge.entropic.kernels.clouds as cloud_kernel
 import monge.entropic.kernels.cpu as cpu_kernel
 import monge.entropic.kernels.grid as grid_kernel
+import monge.entropic.levels as cloud_levels
 import monge.entropic.plan as lazy_plan
 import monge.entropic.sinkhorn
+import monge.exact.dense as dense_costs
 import monge.maps.color
 from monge.entropic import _small
 from monge.exact import _core, _univariate
@@ -552,7 +555,10 @@ OWN: dict[str, tuple[list[Any], Any, Any]] = {
     "a total": ([D] * 3, FREE_A, [FREE_B, FREE_B, 2 * FREE_B]),
 }
 WORK = [
-    *((_core, name) for name in ("emd", "partial", "sparse", "emd_all", "emd_values", "ground_costs", "kd_order")),
+    *((_core, name) for name in ("emd", "partial", "sparse", "emd_all", "emd_values")),
+    (dense_costs, "cost_matrix"),
+    (pairwise_costs, "cost_matrix"),
+    (cloud_levels, "kd_order"),
     *((_univariate, name) for name in ("transport", "mean_cost", "mean_costs", "order")),
     *((lazy_plan, name) for name in ("plan_sums", "plan_product", "plan_entries", "plan_entropy")),
     (_small, "solve"),

@@ -285,7 +285,7 @@ class TestBadPoints:
     def test_too_large_for_memory(self, monkeypatch):
         monkeypatch.setattr("monge.problem.arrays.available_memory", lambda: 10**6)
         cloud = monge.PointCloud(np.zeros((400, 2)), np.zeros((400, 2)))
-        monkeypatch.setattr("monge.exact._core.ground_costs", lambda *_: pytest.fail("allocated"))
+        monkeypatch.setattr("monge.exact.dense.cost_matrix", lambda *_: pytest.fail("allocated"))
         with pytest.raises(MemoryError, match=r"400 x 400 cost matrix.*GiB.*float32"):
             monge.emd(cloud)
 

@@ -18,10 +18,12 @@ from monge.distances.wasserstein import smallest_mean, wasserstein
 from monge.exact import _core
 from monge.exact.answer import INEXACT, check_solved
 from monge.exact.batch import naming
-from monge.exact.dense import EUCLIDEAN, dense
+from monge.exact.dense import dense
 from monge.exact.univariate import check_power, check_range, in_order, mean_powers
+from monge.problem._ground import cost_matrix
 from monge.problem.arrays import available_threads, items, require_memory, shown
 from monge.problem.costs import Cost, PointCloud, as_cost, as_points
+from monge.problem.ground import as_ground, scale_of, scaled
 from monge.problem.measures import Weights, check_value, check_weights, rounding_of, total_mass
 from monge.problem.progress import count_bar
 from monge.problem.transport import ConvergenceWarning, Status
@@ -179,8 +181,9 @@ def _between_clouds(measures: Any, other: Any, p: float, threads: int, progress:
     dtype = np.result_type(*(cloud.points for cloud in sources + targets))
     x, y = (np.concatenate([cloud.points for cloud in clouds], dtype=dtype) for clouds in (sources, targets))
     # As in `wasserstein`: powers of distances between rescaled points neither overflow nor vanish.
-    exponent = math.frexp(PointCloud(x, y, "euclidean").reach)[1]
-    x, y = (np.ascontiguousarray(np.ldexp(points, -exponent)) for points in (x, y))
+    scale = scale_of(PointCloud(x, y, "euclidean").reach)
+    ground = as_ground(("euclidean", p))
+    x, y = (np.ascontiguousarray(scaled(points, scale)) for points in (x, y))
     begins = np.cumsum([0, *(len(cloud.points) for cloud in sources)]).tolist()
     ends = np.cumsum([0, *(len(cloud.points) for cloud in targets)]).tolist()
     upper = [range(s + 1 if other is None else 0, len(targets)) for s in range(len(sources))]
@@ -194,7 +197,7 @@ def _between_clouds(measures: Any, other: Any, p: float, threads: int, progress:
                 entries = len(own) * (end - start)
                 if entries > _CHUNK:
                     require_memory(entries * dtype.itemsize, "one cost matrix", "Subsample or aggregate the points.")
-                block = _core.ground_costs(own, y[start:end], EUCLIDEAN, p, threads)
+                block = cost_matrix(own, y[start:end], ground.code, ground.exponent, 1.0, threads)
                 for t in group:
                     C = block[:, ends[t] - start : ends[t + 1] - start]
                     a, b = source.weights, targets[t].weights
@@ -206,7 +209,7 @@ def _between_clouds(measures: Any, other: Any, p: float, threads: int, progress:
     if least < math.inf:
         _solve(pairs(), count, 1.0 / p, D, threads, progress)
     lost = [(s, t) for s in range(len(sources)) for t in upper[s] if D[s, t] <= least ** (1.0 / p)]
-    D = np.ldexp(D, exponent)
+    D = np.ldexp(D, scale)
     with count_bar(progress and least == math.inf, count, "pairwise", "pairs") as show:
         for done, (s, t) in enumerate(lost, start=1):
             (own, a, _), (to, b, _) = sources[s], targets[t]

@@ -15,6 +15,7 @@ from monge.exact.emd import emd
 from monge.exact.univariate import check_power, mean_power
 from monge.problem.arrays import available_threads, require_memory
 from monge.problem.costs import CostMatrix, PointCloud, as_points
+from monge.problem.ground import scale_of, scaled
 from monge.problem.measures import Weights, check_weights, total_mass
 
 __all__ = ["smallest_mean", "wasserstein", "wasserstein_1d"]
@@ -76,11 +77,11 @@ def wasserstein(x: Any, y: Any, a: Any = None, b: Any = None, *, p: float = 2, t
     mass = total_mass(a if a is not None else b)
     if power <= _DIRECT:
         # On points rescaled by a power of two the powers of distances do not overflow, and rarely vanish.
-        exponent = math.frexp(cloud.reach)[1]
-        scaled = PointCloud(np.ldexp(cloud.x, -exponent), np.ldexp(cloud.y, -exponent), ("euclidean", power))
-        t = emd(scaled, a, b, threads=threads)
+        scale = scale_of(cloud.reach)
+        near = PointCloud(scaled(cloud.x, scale), scaled(cloud.y, scale), ("euclidean", power))
+        t = emd(near, a, b, threads=threads)
         if t.cost / mass > smallest_mean(power, cloud.dtype):
-            return math.ldexp((t.cost / mass) ** (1.0 / power), exponent)
+            return math.ldexp((t.cost / mass) ** (1.0 / power), scale)
         if np.array_equal(cloud.x[t.plan.row], cloud.y[t.plan.col]):
             return 0.0
     return _high_power(cloud, a, b, power, available_threads(threads))

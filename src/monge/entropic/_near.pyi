@@ -1,11 +1,6 @@
 import numpy as np
 from numpy.typing import NDArray
 
-SQUARE: int
-EUCLIDEAN: int
-CITYBLOCK: int
-EUCLIDEAN_POWER: int
-CITYBLOCK_POWER: int
 BLOCK: int
 
 class Bounds:
@@ -26,7 +21,7 @@ class Pass:
         X: NDArray[np.float64],
         Y: NDArray[np.float64],
         scale: float,
-        metric: tuple[int, float],
+        metric: tuple[int, float, bool],
         beta: NDArray[np.float64],
         log_a: NDArray[np.float64],
         b: NDArray[np.float64],
@@ -76,7 +71,7 @@ class Plan:
         X: NDArray[np.float64],
         Y: NDArray[np.float64],
         dimensions: int,
-        metric: tuple[int, float],
+        metric: tuple[int, float, bool],
         inverse: float,
         rows: NDArray[np.float64],
         columns: NDArray[np.float64],
@@ -138,7 +133,7 @@ class Transform:
         X: NDArray[np.float64],
         Y: NDArray[np.float64],
         dimensions: int,
-        metric: tuple[int, float],
+        metric: tuple[int, float, bool],
         g: NDArray[np.float64],
     ) -> None: ...
     def rows(self, first: int, last: int, f: NDArray[np.float64]) -> int:

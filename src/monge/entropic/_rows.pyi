@@ -3,10 +3,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-EUCLIDEAN: int
-CITYBLOCK: int
-PRODUCT: int
-
 def panel_size(dtype: np.dtype[Any]) -> int: ...
 def sinkhorn_rows(
     costs: tuple[Any, ...],
@@ -62,8 +58,7 @@ def plan_gradient(
     (m, d), sums of the rows of P in sent (n,) and of its columns in received (panels of m), and the price
     sum_ij P_ij C_ij.
 
-    The plan's costs are points whose cost comes from differences, not PRODUCT. A pair of equal points adds nothing to a
-    gradient.
+    The plan's costs are points that are not lifted. A pair of equal points adds nothing to a gradient.
     """
 
 def transform(
@@ -78,8 +73,8 @@ def transform(
     these rows, in (m,), with zero for an f_i that is +inf, and +inf where there is no such i.
 
     g (m,) is in the units of the costs, -inf for a column that is left out. The costs are a matrix (of floats or
-    doubles) or points whose cost comes from differences: products, PRODUCT, round by the size of the points and not of
-    their distance.
+    doubles) or points that are not lifted: products of lifted ones round by the size of the points and not of their
+    distance.
     """
 
 def spread_price(

@@ -10,10 +10,8 @@ ctypedef fused real:
 
 
 cdef extern from "entropic/pairs.hpp" namespace "monge" nogil:
-    cdef enum class Distance(int):
-        euclidean
-        cityblock
-        product
+    cdef enum class Ground(int):
+        pass
 
     cdef cppclass Costs[T]:
         const float* floats
@@ -22,7 +20,8 @@ cdef extern from "entropic/pairs.hpp" namespace "monge" nogil:
         const T* x
         const T* y
         size_t d
-        Distance distance
+        Ground ground
+        bint lifted
         double exponent
 
     cdef cppclass SinkhornRows[T]:
@@ -72,6 +71,29 @@ cdef extern from "entropic/pairs.hpp" namespace "monge" nogil:
         double* received
         double price, entropy
 
+    cdef cppclass PlanGradient:
+        PlanRows plan
+        double* sent
+        double* received
+        double* x
+        double* y
+        double* scratch
+        double price
+
+    cdef cppclass TransformRows:
+        Costs[double] costs
+        size_t m, first, last
+        const double* g
+        double* f
+        double* low
+        double* scratch
+
+    cdef cppclass SpreadRows:
+        Costs[double] costs
+        size_t m, first, last
+        const double* u
+        const double* v
+
     cdef struct SinkhornKernels:
         void (*float_pass)(const SinkhornRows[float]&) noexcept nogil
         void (*double_pass)(const SinkhornRows[double]&) noexcept nogil
@@ -81,12 +103,15 @@ cdef extern from "entropic/pairs.hpp" namespace "monge" nogil:
         void (*sums)(PlanSums&) noexcept nogil
         void (*product)(const PlanProduct&) noexcept nogil
         void (*entropy)(PlanEntropy&) noexcept nogil
+        void (*gradient)(PlanGradient&) noexcept nogil
+        void (*transform)(const TransformRows&) noexcept nogil
+        double (*spread)(const SpreadRows&) noexcept nogil
 
     const SinkhornKernels& sinkhorn_kernels() noexcept
-    const size_t most_rows_at_once
+    const size_t most_rows_at_once, transform_rows
+    size_t gradient_scratch(size_t d) noexcept
 
-EUCLIDEAN, CITYBLOCK, PRODUCT = <int> Distance.euclidean, <int> Distance.cityblock, <int> Distance.product
-cdef size_t _PANEL_BYTES = 192
+cdef size_t _PANEL_BYTES = 192, _DOUBLES = 24
 
 
 def panel_size(dtype):
@@ -108,9 +133,9 @@ cdef void _convert(tuple costs, Costs[real]* out, real like) except *:
             doubles = costs[0]
             out.doubles = &doubles[0, 0]
         return
-    x, y, distance, exponent = costs
+    x, y, ground, lifted, exponent = costs
     out.x, out.y, out.d = &x[0, 0], &y[0], x.shape[1]
-    out.distance, out.exponent = <Distance> <int> distance, exponent
+    out.ground, out.lifted, out.exponent = <Ground> <int> ground, lifted, exponent
 
 
 def sinkhorn_rows(tuple costs, const real[::1] beta, double inverse, double reference, const double[::1] log_a,
@@ -189,3 +214,49 @@ def plan_entropy(tuple plan, size_t m, size_t first, size_t last, const double[:
     with nogil:
         sinkhorn_kernels().entropy(sums)
     return sums.price, sums.entropy
+
+
+def plan_gradient(tuple plan, size_t m, size_t first, size_t last, double[::1] sent, double[::1] received,
+                  double[:, ::1] x, double[:, ::1] y):
+    """The gradients, sums and price of some rows of a plan; see the header."""
+    cdef PlanGradient sums
+    cdef size_t d = x.shape[1]
+    cdef double[::1] pulls = np.empty(len(received) * d), scratch = np.empty(gradient_scratch(d))
+    _plan(plan, m, first, last, &sums.plan)
+    sums.sent, sums.received, sums.x, sums.y = &sent[0], &received[0], &x[0, 0], &pulls[0]
+    sums.scratch = &scratch[0]
+    with nogil:
+        sinkhorn_kernels().gradient(sums)
+    panels = np.asarray(pulls).reshape(-1, d, _DOUBLES).transpose(0, 2, 1)
+    np.asarray(y)[:] = panels.reshape(-1, d)[:m]
+    return sums.price
+
+
+def transform(tuple costs, const double[::1] g, size_t first, size_t last, double[::1] f, double[::1] low=None):
+    """f_i = min_j C_ij - g_j for some rows, and low_j = min_i C_ij - f_i over these; see the header."""
+    cdef TransformRows rows
+    cdef size_t m = len(g), whole = (m + _DOUBLES - 1) // _DOUBLES * _DOUBLES
+    cdef double[::1] panels = np.full(whole, -np.inf), lowest, scratch
+    panels[:m] = g
+    _convert(costs, &rows.costs, 0.0)
+    rows.m, rows.first, rows.last = m, first, last
+    rows.g, rows.f = &panels[0], &f[0]
+    rows.low = rows.scratch = NULL
+    if low is not None:
+        lowest, scratch = np.empty(whole), np.empty(transform_rows * whole)
+        rows.low, rows.scratch = &lowest[0], &scratch[0]
+    with nogil:
+        sinkhorn_kernels().transform(rows)
+    if low is not None:
+        low[:] = lowest[:m]
+
+
+def spread_price(tuple costs, size_t m, size_t first, size_t last, const double[::1] u, const double[::1] v):
+    """sum_ij u_i C_ij v_j for some rows."""
+    cdef SpreadRows rows
+    cdef double price
+    _convert(costs, &rows.costs, 0.0)
+    rows.m, rows.first, rows.last, rows.u, rows.v = m, first, last, &u[0], &v[0]
+    with nogil:
+        price = sinkhorn_kernels().spread(rows)
+    return price

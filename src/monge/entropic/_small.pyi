@@ -3,13 +3,10 @@ from collections.abc import Callable
 from numpy import float64
 from numpy.typing import NDArray
 
-# The kind of cost, the matrix or the points (n, d) and (m, d), the power of the distance, a, b, and f and g: they hold
-# the start, and get the answer.
+# The costs, as a matrix (n, m) or as points (n, d) and (m, d), their base, exponent and factor; a, b, and f and g: they
+# hold the start, and get the answer.
 Problem = tuple[
-    int,
-    NDArray[float64],
-    NDArray[float64] | None,
-    float,
+    NDArray[float64] | tuple[NDArray[float64], NDArray[float64], int, float, float],
     NDArray[float64],
     NDArray[float64],
     NDArray[float64],

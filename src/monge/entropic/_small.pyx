@@ -12,15 +12,19 @@ import numpy as np
 
 cdef extern from "entropic/small.hpp" namespace "monge" nogil:
     cdef enum class Ground(int):
-        stored
+        pass
+
+    cdef struct GroundCost:
+        Ground base
+        double exponent, factor
 
     cdef struct SmallProblem:
         size_t n, m
-        Ground ground
+        const double* costs
         const double* x
         const double* y
         size_t d
-        double power
+        GroundCost ground
         const double* a
         const double* b
         double kl[2]
@@ -64,16 +68,19 @@ cdef cbool _poll(void* context, int64_t passes, double eps, double marginal_erro
 
 cdef void _convert(tuple problem, tuple demands, double eps, double first, double tol, int64_t max_iter,
                    SmallProblem* out) except *:
-    cdef const double[:, ::1] x, y
+    cdef const double[:, ::1] C, x, y
     cdef const double[::1] a, b
     cdef double[::1] f, g
-    ground, x, y, power, a, b, f, g = problem
+    cost, a, b, f, g = problem
     out.n, out.m = f.shape[0], g.shape[0]
-    out.ground = <Ground> <int> ground
-    out.x = &x[0, 0] if x.shape[1] > 0 else NULL
-    if y is not None:
-        out.y, out.d = (&y[0, 0] if y.shape[1] > 0 else NULL), y.shape[1]
-    out.power = power
+    if isinstance(cost, tuple):
+        x, y, ground, out.ground.exponent, out.ground.factor = cost
+        out.ground.base = <Ground> <int> ground
+        out.costs = <const double*> NULL
+        out.x, out.y, out.d = &x[0, 0], &y[0, 0], x.shape[1]
+    else:
+        C = cost
+        out.costs = &C[0, 0]
     out.a, out.b, out.f, out.g = &a[0], &b[0], &f[0], &g[0]
     out.kl[0], out.cap[0], out.kl[1], out.cap[1] = demands
     out.eps, out.first, out.tol, out.max_iter = eps, first, tol, max_iter

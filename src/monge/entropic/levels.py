@@ -20,14 +20,14 @@ from numpy.typing import NDArray
 from monge.entropic import iteration
 from monge.entropic.drive import drive
 from monge.entropic.kernels.clouds import CloudKernel
-from monge.entropic.kernels.packed import on_sphere
 from monge.entropic.kernels.scale import Scale, cost_scale
 from monge.entropic.kernels.threads import Threads
 from monge.entropic.marginals import Balanced, Marginal
 from monge.entropic.task import Task
-from monge.exact._core import kd_order
 from monge.exact.emd import emd
+from monge.problem._ground import kd_order
 from monge.problem.costs import PointCloud
+from monge.problem.ground import on_sphere
 
 __all__ = ["solve_cloud"]
 

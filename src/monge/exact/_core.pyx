@@ -76,14 +76,6 @@ cdef extern from "exact/emd.hpp" namespace "monge" nogil:
     Solution solve "monge::solve"(const Problem&, const Options&)
     vector[Solution] solve_all "monge::solve_all"(const vector[Problem]&, const Options&) except +
 
-    cdef enum class GroundCost(int):
-        pass
-
-    void point_costs[T](const T*, const T*, size_t, size_t, size_t, GroundCost, double, int, T*) except +MemoryError
-
-cdef extern from "common/kd_order.hpp" namespace "monge" nogil:
-    void _kd_order "monge::kd_order"(const double* points, size_t n, size_t d, int64_t* order)
-
 cdef extern from "exact/sparse.hpp" namespace "monge" nogil:
     cdef struct SparseProblem:
         size_t n, m
@@ -96,11 +88,6 @@ cdef extern from "exact/sparse.hpp" namespace "monge" nogil:
         const double* g
 
     Solution solve "monge::solve"(const SparseProblem&, const Options&)
-
-
-ctypedef fused Real:
-    const float
-    const double
 
 
 cdef class _Watch:
@@ -289,38 +276,6 @@ def emd_values(list costs, list a, list b, list roundings, int threads, report):
     cdef vector[Solution] solutions = _solve_all(costs, a, b, roundings, False, threads, HUGE_VAL, report)
     cdef size_t k
     return [(<int> solutions[k].status, solutions[k].cost) for k in range(solutions.size())]
-
-
-def ground_costs(Real[:, ::1] x, Real[:, ::1] y, int ground, double power, int threads):
-    cdef size_t n = x.shape[0], m = y.shape[0], d = x.shape[1], start, rows
-    # Between blocks of some 10 ms an interrupt is answered.
-    cdef size_t block = max(<size_t> 16, (<size_t> 1 << 25) // (m * (d + 4)))
-    out = np.empty((n, m), dtype=np.float32 if Real is float else np.float64)
-    cdef float[:, ::1] out_single
-    cdef double[:, ::1] out_double
-    if Real is float:
-        out_single = out
-    else:
-        out_double = out
-    for start in range(0, n, block):
-        rows = min(block, n - start)
-        with nogil:
-            if Real is float:
-                point_costs[float](&x[start, 0], &y[0, 0], rows, m, d, <GroundCost> ground, power, threads,
-                                   &out_single[start, 0])
-            else:
-                point_costs[double](&x[start, 0], &y[0, 0], rows, m, d, <GroundCost> ground, power, threads,
-                                    &out_double[start, 0])
-        PyErr_CheckSignals()
-    return out
-
-
-def kd_order(double[:, ::1] points):
-    order = np.empty(points.shape[0], dtype=np.int64)
-    cdef int64_t[::1] out = order
-    with nogil:
-        _kd_order(&points[0, 0], points.shape[0], points.shape[1], &out[0])
-    return order
 
 
 def instruction_set():

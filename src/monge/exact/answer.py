@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.problem.costs import LARGEST_COST
+from monge.problem._ground import LARGEST_COST
 from monge.problem.measures import Weights, check_value, weights_error
 from monge.problem.transport import InfeasibleError, Status, Transport
 

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.exact import _core
+from monge.problem._ground import cost_matrix
 from monge.problem.arrays import require_memory
 from monge.problem.costs import Cost, CostMatrix, Grid
 
-__all__ = ["EUCLIDEAN", "check_places", "dense"]
-
-# Distances beyond two to this power, up or down, are computed on rescaled points: the squares of 1e-30, or of 1e30,
-# are no float32 numbers.
-_SAFE_EXPONENT = 32
-
-# The kinds of GroundCost in csrc/exact/emd.hpp.
-EUCLIDEAN = 0
-_KINDS = {"euclidean": EUCLIDEAN, "cityblock": 1, "cosine": 2}
-
+__all__ = ["check_places", "dense"]
 
 # The tour of the solver's tree numbers three entries per place in 32 bits.
 _MOST_PLACES = 2**31 // 3 - 1
@@ -48,16 +38,7 @@ def dense(cost: Cost, threads: int) -> NDArray[Any]:
     require_memory(n * m * dtype.itemsize, f"the {n} x {m} cost matrix of this {what}", remedy)
     if isinstance(cost, Grid):
         return _grid_costs(cost)
-    x, y = (np.ascontiguousarray(points, dtype=dtype) for points in (cost.x, cost.y))
-    kind = _KINDS[cost.distance]
-    if cost.distance == "cosine":
-        return _core.ground_costs(_rescaled(x), _rescaled(y), kind, cost.power, threads)
-    exponent = math.frexp(cost.reach)[1]
-    if abs(exponent) <= _SAFE_EXPONENT:
-        return _core.ground_costs(x, y, kind, cost.power, threads)
-    matrix = _core.ground_costs(np.ldexp(x, -exponent), np.ldexp(y, -exponent), kind, cost.power, threads)
-    matrix *= dtype.type(2.0 ** (exponent * cost.power))
-    return matrix
+    return cost_matrix(*cost.form(dtype), threads)
 
 
 def _grid_costs(grid: Grid) -> NDArray[np.float64]:
@@ -68,12 +49,6 @@ def _grid_costs(grid: Grid) -> NDArray[np.float64]:
         shape[[axis, axis + len(grid.sides)]] = len(moves)
         costs += moves[np.abs(cells[:, np.newaxis] - cells)].reshape(shape)
     return costs.reshape(grid.shape)
-
-
-def _rescaled(points: NDArray[Any]) -> NDArray[Any]:
-    """Each point times a power of two that brings its largest coordinate near one: its direction, to the last bit."""
-    rescaled: NDArray[Any] = np.ldexp(points, -np.frexp(np.abs(points).max(axis=1, keepdims=True))[1])
-    return rescaled
 
 
 def _walkable(C: NDArray[Any]) -> NDArray[Any]:

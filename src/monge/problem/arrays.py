@@ -18,17 +18,23 @@ __all__ = [
     "available_memory",
     "available_threads",
     "items",
+    "positive",
     "real_array",
     "real_number",
     "require_memory",
+    "sampled",
     "seconds",
     "shown",
+    "stride",
 ]
 
 _NATIVE = (np.dtype(np.float64), np.dtype(np.float32))
 
 # Integers beyond this are not all float64 numbers.
 _EXACT_INTEGER = 2**53
+
+# Of a sample that tells the scale of the costs: at most so many rows and so many columns.
+_SAMPLE = 64
 
 # The core takes no more (csrc/common/workers.hpp): a request for a million threads is not meant.
 _MOST_THREADS = 256
@@ -102,6 +108,14 @@ def real_number(value: Any, name: str, expected: str) -> float:
         raise ValueError(f"{name} should be {expected}; got an integer beyond float64.") from None
 
 
+def positive(value: Any, name: str) -> float:
+    """`value` as a float that is positive and finite."""
+    number = real_number(value, name, "positive and finite")
+    if not 0.0 < number < math.inf:
+        raise ValueError(f"{name} should be positive and finite; got {number!r}.")
+    return number
+
+
 def shown(value: Any) -> str:
     """`value` in the text of an error, with numbers of NumPy's as Python writes them: nan, not np.float64(nan)."""
     with np.printoptions(legacy="1.25"):
@@ -151,3 +165,13 @@ def require_memory(wanted: int, what: str, remedy: str) -> None:
         raise MemoryError(
             f"{what} takes {wanted / 2**30:.1f} GiB, and {available / 2**30:.1f} GiB of memory are available. {remedy}"
         )
+
+
+def stride(size: int) -> int:
+    """From one place of a sample of `size` to the next."""
+    return -(-size // _SAMPLE)
+
+
+def sampled(size: int) -> NDArray[np.intp]:
+    """Some places of `size`, evenly spread."""
+    return np.arange(0, size, stride(size))

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from monge.problem._ground import LARGEST_TOTAL, SMALLEST_TOTAL, total_tolerance
 from monge.problem.arrays import real_array, real_number, shown
 
 __all__ = [
@@ -20,10 +21,6 @@ __all__ = [
     "total_mass",
     "weights_error",
 ]
-
-# Masses are multiplied by 2**60, and by costs: beyond these totals such products would overflow. The C++ core holds the
-# same bounds.
-_SMALLEST_TOTAL, _LARGEST_TOTAL = 1e-280, 1e280
 
 _FLOAT64 = np.dtype(np.float64)
 _EPS = float(np.finfo(np.float64).eps)
@@ -43,9 +40,7 @@ def check_weights(a: Any, b: Any, n: int, m: int) -> tuple[Weights | None, Weigh
     _check_values(weights_a, weights_b)
     if weights_a is not None and weights_b is not None:
         total_a, total_b = float(weights_a.sum()), float(weights_b.sum())
-        # Each weight is off by half a unit in its last place, and so is the sum by which it was normalised, to which a
-        # plain loop over float32 adds about the square root of the number of terms.
-        if abs(total_a - total_b) > rounding * (8.0 + (n + m) ** 0.5) * max(total_a, total_b):
+        if abs(total_a - total_b) > total_tolerance(rounding, n + m) * max(total_a, total_b):
             raise weights_error(weights_a, weights_b)
     return weights_a, weights_b
 
@@ -85,9 +80,9 @@ def check_partial(
     _check_values(weights_a, weights_b)
     total_a, total_b = total_mass(weights_a), total_mass(weights_b)
     moved = real_number(mass, "mass", "a positive number, the mass to move")
-    allowed = max(rounding_a, rounding_b, _EPS) * (8.0 + (n + m) ** 0.5)
+    allowed = total_tolerance(max(rounding_a, rounding_b, _EPS), n + m)
     most = min(total_a, total_b)
-    if not _SMALLEST_TOTAL <= moved <= most * (1.0 + allowed):
+    if not SMALLEST_TOTAL <= moved <= most * (1.0 + allowed):
         raise ValueError(
             f"mass should be positive and at most the smaller total, {most!r} (a.sum() = {total_a!r}, "
             f"b.sum() = {total_b!r}); got {shown(mass)}."
@@ -105,7 +100,7 @@ def _check_values(a: Weights | None, b: Weights | None) -> None:
         if weights is not None:
             with np.errstate(over="ignore"):
                 total = float(weights.sum())
-            if not _SMALLEST_TOTAL <= total <= _LARGEST_TOTAL or float(weights.min()) < 0.0:
+            if not SMALLEST_TOTAL <= total <= LARGEST_TOTAL or float(weights.min()) < 0.0:
                 raise weights_error(a, b)
 
 
@@ -134,9 +129,9 @@ def weights_error(a: Weights | None, b: Weights | None) -> ValueError:
             return ValueError(f"{name} should have some mass; all {weights.size} weights are zero.")
         with np.errstate(over="ignore"):
             total = float(weights.sum())
-        if not _SMALLEST_TOTAL <= total <= _LARGEST_TOTAL:
+        if not SMALLEST_TOTAL <= total <= LARGEST_TOTAL:
             return ValueError(
-                f"{name} should have a total between {_SMALLEST_TOTAL} and {_LARGEST_TOTAL}; its weights add up to "
+                f"{name} should have a total between {SMALLEST_TOTAL} and {LARGEST_TOTAL}; its weights add up to "
                 f"{total!r}. Rescale them."
             )
     return ValueError(

@@ -8,19 +8,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.entropic._near import (
-    BLOCK,
-    CITYBLOCK,
-    CITYBLOCK_POWER,
-    EUCLIDEAN,
-    EUCLIDEAN_POWER,
-    SQUARE,
-    Bounds,
-    Lists,
-    Pass,
-)  # fmt: skip
+from monge.entropic._near import BLOCK, Bounds, Lists, Pass
 from monge.entropic.kernels.loop import iterate
-from monge.entropic.kernels.packed import centred
 from monge.entropic.kernels.scale import NOISE, Scale, cost_scale
 from monge.entropic.kernels.threads import CHUNKS, PARALLEL, Threads
 from monge.entropic.marginals import Marginal
@@ -122,7 +111,7 @@ class CloudKernel:
         bounds = None
         if not by_list and not whole:
             heights = beta if wanted is self.b else beta + np.maximum(np.log2(self.b / wanted), 0.0)
-            bounds = Bounds(self._y, heights, self._log_b + math.log2(m), scale, self._metric[0] == SQUARE)
+            bounds = Bounds(self._y, heights, self._log_b + math.log2(m), scale, self._cost.squared)
         beta += self._log_b
         metric = self._exact_metric(eps)
         common = Pass(self._x, self._y, scale, metric, beta, self._log_a, wanted, damp, cap, self._shift, f, single)
@@ -151,11 +140,11 @@ class CloudKernel:
         self._shift *= unit
         return not by_list
 
-    def _exact_metric(self, eps: float) -> tuple[int, float]:
+    def _exact_metric(self, eps: float) -> tuple[int, float, bool]:
         """The metric in a form whose rounding is nothing beside eps. Squares are quickest as products of coordinates
         about the middle of a block, which hide what is small beside a wide block, such as one with an outlier."""
-        if self._metric[0] == SQUARE and self._reach > _WIDE * eps and self._widest > _WIDE * eps:
-            return EUCLIDEAN_POWER, 2.0
+        if self._cost.squared and self._reach > _WIDE * eps and self._widest > _WIDE * eps:
+            return (*self._metric[:2], True)
         return self._metric
 
     @property
@@ -196,16 +185,11 @@ class CloudKernel:
         return float(uneven.max()) <= _UNEVEN * eps
 
 
-def _form(cost: PointCloud) -> tuple[Array, Array, tuple[int, float], float, float]:
-    """Coordinates (3, n) and (3, m) about their middle, the metric as the core knows it, its power, and the factor
-    from its numbers to cost units."""
-    x, y, per_unit = centred(cost)
-    power = cost.power
-    if cost.distance == "cityblock":
-        metric = CITYBLOCK if power == 1.0 else CITYBLOCK_POWER
-    else:
-        metric = {2.0: SQUARE, 1.0: EUCLIDEAN}.get(power, EUCLIDEAN_POWER)
-    return _three(x), _three(y), (metric, power), power, per_unit
+def _form(cost: PointCloud) -> tuple[Array, Array, tuple[int, float, bool], float, float]:
+    """Coordinates (3, n) and (3, m) about their middle, the metric as the core knows it, the power of its distance, and
+    the factor from its numbers to cost units."""
+    x, y, base, exponent, per_unit = cost.centred()
+    return _three(x), _three(y), (base, exponent, False), cost.power, per_unit
 
 
 def _three(points: Array) -> Array:

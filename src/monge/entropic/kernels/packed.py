@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.entropic._rows import CITYBLOCK, EUCLIDEAN, PRODUCT, panel_size
+from monge.entropic._rows import panel_size
 from monge.problem.costs import CostMatrix, PointCloud
 
-__all__ = ["WIDE", "centred", "in_panels", "on_sphere", "packed_cost", "packed_points", "worth_keeping"]
+__all__ = ["WIDE", "in_panels", "packed_cost", "packed_points", "worth_keeping"]
 
 # Coordinates from which products are faster than differences.
 WIDE = 8
@@ -37,41 +36,19 @@ def worth_keeping(cost: CostMatrix | PointCloud, dtype: Any) -> bool:
 
 def packed_points(cost: PointCloud, dtype: Any) -> tuple[Any, float]:
     """Points as the core takes them, and the factor from the costs between these to cost units."""
-    if cost.distance == "cosine":  # 1 - <x, y> = |x - y|^2 / 2 on the sphere
-        packed, per_unit = packed_points(PointCloud(on_sphere(cost.x), on_sphere(cost.y)), dtype)
-        return packed, 0.5 * per_unit
-    x, y, per_unit = centred(cost)
-    distance, power = (CITYBLOCK if cost.distance == "cityblock" else EUCLIDEAN), cost.power
-    if distance == EUCLIDEAN:
-        power *= 0.5
-        if x.shape[1] >= WIDE and not _has_outliers(x, y):
-            distance = PRODUCT
-            x, y = _lifted(x.astype(dtype)), _lifted(y.astype(dtype))
-            x[:, :-2] *= -2.0
-            y[:, -2:] = y[:, :-3:-1]
-    return (x.astype(dtype), in_panels(y.astype(dtype, copy=False)).ravel(), distance, power), per_unit
+    x, y, base, exponent, per_unit = cost.centred()
+    lifted = cost.ground.base == "squares" and x.shape[1] >= WIDE and not _has_outliers(x, y)
+    if lifted:
+        x, y = _lifted(x.astype(dtype)), _lifted(y.astype(dtype))
+        x[:, :-2] *= -2.0
+        y[:, -2:] = y[:, :-3:-1]
+    return (x.astype(dtype), in_panels(y.astype(dtype, copy=False)).ravel(), base, lifted, exponent), per_unit
 
 
 def _has_outliers(x: NDArray[np.float64], y: NDArray[np.float64]) -> bool:
     """Whether some points are so far from the middle that their squared distance from it hides costs of the others."""
     squares = np.concatenate([np.einsum("ij,ij->i", points, points) for points in (x, y)])
     return bool(squares.max() > _OUTLYING * np.median(squares))
-
-
-def centred(cost: PointCloud) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
-    """Both clouds about their middle, scaled by a power of two, so that their differences suit single precision; and
-    the factor from the costs between these to cost units."""
-    x, y = cost.x.astype(np.float64), cost.y.astype(np.float64)
-    middle, exponent = x.mean(axis=0), math.frexp(cost.reach)[1]
-    x, y = np.ldexp(x - middle, -exponent), np.ldexp(y - middle, -exponent)
-    return x, y, 2.0 ** (exponent * cost.power)
-
-
-def on_sphere(points: NDArray[Any]) -> NDArray[np.float64]:
-    """Points (n, d) off the origin, each over its length; in double precision, whatever they are stored in."""
-    points = points.astype(np.float64)
-    points /= np.abs(points).max(axis=1, keepdims=True)  # squares of large and small ones are out of range
-    return np.asarray(points / np.linalg.norm(points, axis=1, keepdims=True))
 
 
 def _lifted(points: NDArray[Any]) -> NDArray[Any]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from monge.entropic import _small
 from monge.entropic._rows import cost_rows
-from monge.entropic.blocks import cost_block, squares_out_of_range
 from monge.entropic.kernels.packed import WIDE, packed_points
 from monge.entropic.kernels.select import is_low
 from monge.entropic.task import Outcome, Task
@@ -26,8 +25,6 @@ __all__ = ["is_small", "solve_small"]
 _SMALL, _SMALL_LOW, _SMALL_PRECISE, _PRECISE = 2**18, 2**17, 2**20, 1e-5
 # What the core counts with.
 _MOST_PASSES = 2**63 - 1
-# As the core numbers them.
-_STORED, _GROUNDS = 0, {"euclidean": 1, "cityblock": 2, "cosine": 3}
 
 
 def is_small(cost: Cost, tol: float) -> bool:
@@ -54,18 +51,18 @@ def solve_small(
 
 
 def _problem(task: Task) -> Problem:
-    cost = task.cost
+    return _costs(task.cost), task.inner_a, task.inner_b, task.f, task.g
+
+
+def _costs(cost: Cost) -> Any:
+    """The costs as a matrix, or as points that the core goes through pair by pair."""
     if isinstance(cost, CostMatrix):
-        matrix = np.ascontiguousarray(cost.C, dtype=np.float64)
-        return _STORED, matrix, None, 1.0, task.inner_a, task.inner_b, task.f, task.g
+        return np.ascontiguousarray(cost.C, dtype=np.float64)
     assert isinstance(cost, PointCloud)
-    if squares_out_of_range(cost):
-        return _STORED, cost_block(cost, slice(None)), None, 1.0, task.inner_a, task.inner_b, task.f, task.g
-    if cost.x.shape[1] >= WIDE:  # the core goes from pair to pair
-        packed, per_unit = packed_points(cost, np.float64)
-        matrix = np.empty(cost.shape)
-        cost_rows(packed, 0, len(matrix), matrix)
-        matrix *= per_unit
-        return _STORED, matrix, None, 1.0, task.inner_a, task.inner_b, task.f, task.g
-    x, y = (np.ascontiguousarray(points, dtype=np.float64) for points in (cost.x, cost.y))
-    return _GROUNDS[cost.distance], x, y, cost.power, task.inner_a, task.inner_b, task.f, task.g
+    if cost.x.shape[1] < WIDE:
+        return cost.form(np.float64)
+    packed, per_unit = packed_points(cost, np.float64)
+    matrix = np.empty(cost.shape)
+    cost_rows(packed, 0, len(matrix), matrix)
+    matrix *= per_unit
+    return matrix
