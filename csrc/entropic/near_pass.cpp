@@ -57,7 +57,9 @@ struct Metric {
             t -= Base::term(w);
             return t;
         }
-        const Vector<T> base = Base::join(Base::join(Base::term(u), Base::term(v)), Base::term(w));
+        Vector<T> base = Base::term(u);
+        base = Base::join(base, Base::term(v));
+        base = Base::join(base, Base::term(w));
         if (shape == Shape::plain) return t - base;
         return t - (shape == Shape::root ? (Vector<T>)roots(base) : raised<T>(base, exponent));
     }

@@ -297,8 +297,10 @@ inline size_t whole_panels(size_t m) {
 
 template <class T>
 void sinkhorn_rows(const SinkhornRows<T>& in) {
-    Pass<T> pass = {in, whole_panels<T>(in.m), {}, {}, {}};
-    with_source(in.costs, in.m, [&](const auto& source) { pass.run(source); });
+    with_source(in.costs, in.m, [&](const auto& source) {
+        Pass<T> pass = {in, whole_panels<T>(in.m), {}, {}, {}};
+        pass.run(source);
+    });
 }
 
 /// The first `count` numbers of some registers in a row.
