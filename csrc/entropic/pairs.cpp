@@ -83,19 +83,7 @@ struct Points {
     inline Row row(size_t i) const { return x + i * d; }
 
     inline Block<T> read(const Row* rows, size_t j) const {
-        Block<T> c = bases(rows, j);
-        if (exponent.all == T(1)) return c;
-        if (lifted) restore(&c, rows, column(j));
-        for (size_t r = 0; r < tall; ++r)
-            for (size_t v = 0; v < wide; ++v) raise(&c.at[r][v]);
-        return c;
-    }
-
-    /// The first coordinate of column j.
-    inline const T* column(size_t j) const { return y + j / panel_size<T> * (d * panel_size<T>) + j % panel_size<T>; }
-
-    inline Block<T> bases(const Row* rows, size_t j) const {
-        const T* const columns = column(j);
+        const T* const columns = y + j / panel_size<T> * (d * panel_size<T>) + j % panel_size<T>;
         Block<T> c = {};
         for (size_t k = 0; k < d; ++k) {
             Vector<T> at[wide];
@@ -108,6 +96,10 @@ struct Points {
                 for (size_t v = 0; v < wide; ++v) add(&c.at[r][v], at[v], here);
             }
         }
+        if (exponent.all == T(1)) return c;
+        if (lifted) restore(&c, rows, columns);
+        for (size_t r = 0; r < tall; ++r)
+            for (size_t v = 0; v < wide; ++v) raise(&c.at[r][v]);
         return c;
     }
 
@@ -556,11 +548,15 @@ double spread_price(const SpreadRows& in) {
 }
 
 template <class Base>
-void gradient_of(PlanGradient& in, const Points<double, Base, false>& points) {
+void gradient_of(PlanGradient& in, Base) {
     typedef typename Base::template Slopes<Vector<double>> Slopes;
+    typedef Points<double, Base, false> Source;
     const PlanRows& plan = in.plan;
-    const size_t d = points.d;
+    const size_t d = plan.costs.d;
     const double exponent = plan.costs.exponent;
+    // The one gives bases, the other makes costs of them.
+    const Source points = {plan.costs.x, plan.costs.y, d, Exponent<double>(1.0)};
+    const Source costs = {plan.costs.x, plan.costs.y, d, Exponent<double>(exponent)};
     const Vector<double> none = {};
     Vector<double> price = none;
     for (size_t i = plan.first; i < plan.last; i += tall) {
@@ -570,14 +566,14 @@ void gradient_of(PlanGradient& in, const Points<double, Base, false>& points) {
         Vector<double> sent[tall] = {};
         for (size_t k = 0; k < d * tall * width<double>; ++k) in.scratch[k] = 0.0;
         for (size_t j = 0; j < plan.m; j += block<double>) {
-            const Block<double> bases = points.bases(rows, j);
+            const Block<double> bases = points.read(rows, j);
             for (size_t v = 0; v < wide; ++v) {
                 const size_t at = j + v * width<double>;
                 Vector<double> received = load<double>(in.received + at), weight[tall];
                 for (size_t r = 0; r < tall; ++r) {
                     const Vector<double> base = bases.at[r][v];
                     Vector<double> c = base;
-                    if (exponent != 1.0) points.raise(&c);
+                    if (exponent != 1.0) costs.raise(&c);
                     const Vector<double> p = r < count ? entry(plan, i + r, at, c) : none;
                     sent[r] += p;
                     received += p;
@@ -589,8 +585,9 @@ void gradient_of(PlanGradient& in, const Points<double, Base, false>& points) {
                 store(in.received + at, received);
                 Slopes slopes[tall] = {Slopes(bases.at[0][v]), Slopes(bases.at[1][v]), Slopes(bases.at[2][v]),
                                        Slopes(bases.at[3][v])};
-                const double* const y = points.column(j) + v * width<double>;
-                double* const out = in.y + (y - points.y);
+                const size_t place = at / panel_size<double> * (d * panel_size<double>) + at % panel_size<double>;
+                const double* const y = points.y + place;
+                double* const out = in.y + place;
                 for (size_t k = 0; k < d; ++k) {
                     const Vector<double> there = load<double>(y + k * panel_size<double>);
                     Vector<double> pull = load<double>(out + k * panel_size<double>);
@@ -618,10 +615,7 @@ void plan_gradient(PlanGradient& in) {
     const size_t whole = whole_panels<double>(in.plan.m);
     for (size_t j = 0; j < whole; ++j) in.received[j] = 0.0;
     for (size_t j = 0; j < whole * costs.d; ++j) in.y[j] = 0.0;
-    with_ground(costs.ground, [&](auto base) {
-        typedef Points<double, decltype(base), false> Source;
-        gradient_of(in, Source{costs.x, costs.y, costs.d, Exponent<double>(costs.exponent)});
-    });
+    with_ground(costs.ground, [&](auto base) { gradient_of(in, base); });
 }
 
 const SinkhornKernels kernels = {sinkhorn_rows<float>, sinkhorn_rows<double>, cost_rows<float>, cost_rows<double>,
