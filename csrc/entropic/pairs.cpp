@@ -447,12 +447,11 @@ void plan_entropy(PlanEntropy& in) {
     });
 }
 
-const SinkhornKernels kernels = {sinkhorn_rows<float>, sinkhorn_rows<double>, cost_rows<float>, cost_rows<double>,
+constexpr SinkhornKernels kernels = {sinkhorn_rows<float>, sinkhorn_rows<double>, cost_rows<float>, cost_rows<double>,
                                  plan_entries,         plan_sums,             plan_product,     plan_entropy};
 
 }  // namespace
 
-extern const SinkhornKernels* const MONGE_NAME(sinkhorn);
-const SinkhornKernels* const MONGE_NAME(sinkhorn) = &kernels;
+const SinkhornKernels SinkhornKernels::MONGE_ISA = kernels;
 
 }  // namespace monge

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 
+#include "common/dispatch.hpp"
 #include "common/ground.hpp"
 
 namespace monge {
@@ -109,8 +110,10 @@ struct SinkhornKernels {
     void (*sums)(PlanSums&);
     void (*product)(const PlanProduct&);
     void (*entropy)(PlanEntropy&);
+
+    static const SinkhornKernels baseline, avx2, avx512;  // see common/dispatch.hpp
 };
 
-const SinkhornKernels& sinkhorn_kernels();
+inline const SinkhornKernels& sinkhorn_kernels() { return chosen<SinkhornKernels>(); }
 
 }  // namespace monge
