@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
-import problems
 
 import monge
+from benchmarks import problems
 from monge.exact.dense import dense
 
 STEPS, STEP = 10, 0.01

@@ -1,4 +1,4 @@
-"""Timings of many problems at once: `pytest benchmarks`; `python benchmarks/test_batch.py` prints the ratios to POT."""
+"""Timings of many problems at once: `pytest benchmarks`; `python -m benchmarks.test_batch` prints the ratios to POT."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import problems
 import pytest
 
 import monge
+from benchmarks import problems
 
 
 def batch(count: int, n: int) -> tuple[Any, Any, Any]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import problems
 import pytest
 
 import monge
+from benchmarks import problems
 
 SHAPES = [(8, 8), (32, 32), (200, 200), (1000, 1000), (50, 2000), (2000, 50)]
 

@@ -1,13 +1,57 @@
-// Deadlines, interrupts and progress: whether a solve should go on.
+// What all solves share that run for a while: how they end, what they are told and tell, and whether to go on.
 #pragma once
 
 #include <atomic>
 #include <chrono>
 #include <cstdint>
 
-#include "exact/emd.hpp"
-
 namespace monge {
+
+enum class Status : int {
+    optimal,
+    time_limit,      // a feasible plan is returned, with the gap it still has
+    interrupted,     // by the poll: nothing is returned
+    infeasible,      // no plan avoids the forbidden arcs
+    no_plan_yet,     // stopped before a plan was found that avoids the forbidden arcs
+    invalid_weights, // negative, NaN, all zero, a total outside [1e-280, 1e280], or totals that differ
+    invalid_cost,    // NaN, -inf or a magnitude beyond 1e290 among the costs
+    out_of_memory,
+    inexact,         // costs of such different sizes are in use that rounding hides what the plan may lack: see the gap
+};
+
+/// Whether a solve that ends so comes with a plan.
+inline bool has_plan(Status status) { return status == Status::optimal || status == Status::time_limit || status == Status::inexact; }
+
+/// How far a solve has come, its aggregated problems included.
+struct Progress {
+    std::int64_t pivots, sweeps;
+    double violation;  // the largest -(c_ij - f_i - g_j) that the last sweep saw
+};
+
+/// Called from the thread that called `solve`; true asks it to stop.
+using Poll = bool (*)(void* context, const Progress& progress);
+
+struct Options {
+    int threads = 1;
+    double time_limit = 1e300;  // seconds
+    Poll poll = nullptr;
+    void* context = nullptr;
+    const std::atomic<bool>* cancelled = nullptr;  // by another thread; like a poll that says true
+};
+
+/// What the solve did. All but the seconds depend on the problem alone, never on the machine or the threads.
+struct Counters {
+    std::int64_t pivots = 0;             // basis changes
+    std::int64_t degenerate_pivots = 0;  // those that moved no mass
+    std::int64_t arcs_priced = 0;        // reduced costs computed, in lists and in sweeps
+    std::int64_t sweeps = 0;             // passes over all arcs that look for violators
+    std::int64_t listed_arcs = 0;        // candidate arcs at the end
+    std::int64_t coarse_pivots = 0;      // on the aggregated problems of the start
+    std::int64_t coarse_sweeps = 0;      // likewise
+    std::int64_t refinements = 0;        // solves anew for what potentials left of the costs, where costs differ much in size
+    double dropped = 0.0;                // mass left out: forbidden arcs leave it no way, because weights are rounded
+    double seconds_start = 0.0, seconds_pivots = 0.0, seconds_sweeps = 0.0, seconds_total = 0.0;
+};
 
 /// Adds the seconds it lives to a counter.
 class Stopwatch {
@@ -20,6 +64,7 @@ private:
     const std::chrono::steady_clock::time_point begin_;
 };
 
+/// Deadlines, interrupts and progress of one solve.
 class Monitor {
 public:
     explicit Monitor(const Options& options) : options_(options), begin_(Clock::now()), polled_(begin_) {}

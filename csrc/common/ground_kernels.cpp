@@ -36,9 +36,9 @@ constexpr GroundKernels<T> table{bases<T>, square_root<T>};
 
 }  // namespace
 
-extern const GroundKernels<float>* const MONGE_NAME(ground_float);
-extern const GroundKernels<double>* const MONGE_NAME(ground_double);
-const GroundKernels<float>* const MONGE_NAME(ground_float) = &table<float>;
-const GroundKernels<double>* const MONGE_NAME(ground_double) = &table<double>;
+template <class T>
+const GroundKernels<T> GroundKernels<T>::MONGE_ISA = table<T>;
+template struct GroundKernels<float>;
+template struct GroundKernels<double>;
 
 }  // namespace monge

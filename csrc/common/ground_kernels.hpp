@@ -4,6 +4,7 @@
 
 #include <cstddef>
 
+#include "common/dispatch.hpp"
 #include "common/ground.hpp"
 
 namespace monge {
@@ -14,9 +15,15 @@ struct GroundKernels {
     /// `stride`.
     void (*bases)(Ground ground, const T* x, const T* y, std::size_t d, std::size_t stride, std::size_t m, T* out);
     void (*square_root)(T* c, std::size_t m);
+
+    static const GroundKernels<T> baseline, avx2, avx512;  // see dispatch.hpp
 };
 
 template <class T>
-const GroundKernels<T>& ground_kernels();
+const GroundKernels<T>& ground_kernels() {
+    return chosen<GroundKernels<T>>();
+}
+extern template struct GroundKernels<float>;
+extern template struct GroundKernels<double>;
 
 }  // namespace monge

@@ -1,16 +1,12 @@
-// For files that are compiled once per instruction set, with MONGE_ISA naming it: MONGE_NAME(x) is x_avx512, for one.
+// Of the instruction set that a file is compiled for. Only for files that are compiled once per set.
 #pragma once
 
 #include <cstddef>
 
-#define MONGE_NAME_2(name, isa) name##_##isa
-#define MONGE_NAME_1(name, isa) MONGE_NAME_2(name, isa)
-#define MONGE_NAME(name) MONGE_NAME_1(name, MONGE_ISA)
-
 namespace monge {
 namespace {
 
-/// Of the widest vector of the instruction set.
+/// Of the widest vector.
 #if defined(__AVX512F__)
 constexpr std::size_t vector_bytes = 64;
 #elif defined(__AVX__)

@@ -559,7 +559,7 @@ size_t columns(const NearPass& pass, const NearColumns& in) {
     return lost;
 }
 
-const NearKernels kernels = {{scratch_size<float>, block_rows<float>, again<float>, moved<float>, scatter<float>},
+constexpr NearKernels kernels = {{scratch_size<float>, block_rows<float>, again<float>, moved<float>, scatter<float>},
                              {scratch_size<double>, block_rows<double>, again<double>, moved<double>, scatter<double>},
                              bounds,
                              choose,
@@ -567,7 +567,6 @@ const NearKernels kernels = {{scratch_size<float>, block_rows<float>, again<floa
 
 }  // namespace
 
-extern const NearKernels* const MONGE_NAME(near);
-const NearKernels* const MONGE_NAME(near) = &kernels;
+const NearKernels NearKernels::MONGE_ISA = kernels;
 
 }  // namespace monge

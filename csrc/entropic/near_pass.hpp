@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "common/dispatch.hpp"
 #include "common/ground.hpp"
 
 namespace monge {
@@ -118,11 +119,13 @@ struct NearKernels {
                           Run* out);
     /// Returns how many columns had lost their sums.
     std::size_t (*columns)(const NearPass&, const NearColumns&);
+
+    static const NearKernels baseline, avx2, avx512;  // see common/dispatch.hpp
 };
 
 /// Numbers of scratch that `bounds` takes.
 constexpr std::size_t bound_scratch(std::size_t size) { return 4 * (size + 8); }
 
-const NearKernels& near_kernels();
+inline const NearKernels& near_kernels() { return chosen<NearKernels>(); }
 
 }  // namespace monge

@@ -361,7 +361,7 @@ private:
         exact.n = n_, exact.m = m_;
         exact.row_step = static_cast<std::ptrdiff_t>(stride_), exact.col_step = 1;
         exact.a = a_.data(), exact.b = b_.data();
-        exact.rounding = 1e-10;
+        exact.relative_rounding = 1e-10;
         Options options;
         options.cancelled = &stop_;
         if (poll_ != nullptr) {

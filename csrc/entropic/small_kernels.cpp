@@ -176,11 +176,10 @@ void solve(const double* U, size_t size, size_t stride, double* x) {
     }
 }
 
-const ScalingKernels table = {softmax, summary, products, accumulate, exp2_all, log2_all, gram, factor, solve};
+constexpr ScalingKernels table = {softmax, summary, products, accumulate, exp2_all, log2_all, gram, factor, solve};
 
 }  // namespace
 
-extern const ScalingKernels* const MONGE_NAME(scaling);
-const ScalingKernels* const MONGE_NAME(scaling) = &table;
+const ScalingKernels ScalingKernels::MONGE_ISA = table;
 
 }  // namespace monge

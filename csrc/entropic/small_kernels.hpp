@@ -8,6 +8,8 @@
 
 #include <cstddef>
 
+#include "common/dispatch.hpp"
+
 namespace monge {
 
 struct ScalingKernels {
@@ -40,8 +42,10 @@ struct ScalingKernels {
 
     /// x <- the solution of U' U x = x.
     void (*solve)(const double* U, std::size_t size, std::size_t stride, double* x);
+
+    static const ScalingKernels baseline, avx2, avx512;  // see common/dispatch.hpp
 };
 
-const ScalingKernels& scaling_kernels();
+inline const ScalingKernels& scaling_kernels() { return chosen<ScalingKernels>(); }
 
 }  // namespace monge

@@ -13,7 +13,8 @@
 
 #include "exact/arcs.hpp"
 #include "exact/masses.hpp"
-#include "exact/pricing.hpp"
+#include "exact/list_kernels.hpp"
+#include "exact/row_passes.hpp"
 #include "exact/spanning_tree.hpp"
 
 namespace monge {

@@ -16,7 +16,6 @@
 #include "exact/arcs.hpp"
 #include "exact/masses.hpp"
 #include "common/control.hpp"
-#include "exact/pricing.hpp"
 
 namespace monge {
 

@@ -20,7 +20,10 @@
 #include "exact/arcs.hpp"
 #include "exact/masses.hpp"
 #include "exact/partial.hpp"
-#include "exact/pricing.hpp"
+#include "exact/candidate_lists.hpp"
+#include "exact/list_kernels.hpp"
+#include "exact/row_passes.hpp"
+#include "exact/sweep.hpp"
 #include "common/sorting.hpp"
 #include "exact/spanning_tree.hpp"
 
@@ -86,9 +89,9 @@ bool polish(const Lists& lists, const std::vector<Flow>& supply, const std::vect
     std::vector<std::size_t> begin(n + 1, 0);
     std::size_t longest = 16;
     for (std::size_t i = 0; i < n; ++i) {
-        const std::size_t room = (lists.length(i) + 15) / 16 * 16;
-        begin[i + 1] = begin[i] + room;
-        longest = std::max(longest, room);
+        const std::size_t filled = (lists.length(i) + 15) / 16 * 16;
+        begin[i + 1] = begin[i] + filled;
+        longest = std::max(longest, filled);
     }
     std::vector<Node> column(begin[n], 0);
     std::vector<float> cost(begin[n], std::numeric_limits<float>::infinity());
@@ -114,7 +117,7 @@ bool polish(const Lists& lists, const std::vector<Flow>& supply, const std::vect
 
     double total = 0.0;
     for (const auto units : supply) total += static_cast<double>(units);
-    std::vector<float> wanted(m), received(m), room(longest), w(m, 0.0f);  // w: the change of v, over the magnitude
+    std::vector<float> wanted(m), received(m), scratch(longest), w(m, 0.0f);  // w: the change of v, over the magnitude
     for (std::size_t j = 0; j < m; ++j) wanted[j] = static_cast<float>(static_cast<double>(demand[j]) / total);
     double error = infinity;
     // Among many rows per column a small error of v sends many to the wrong one: without the further stages a rectangle of
@@ -150,7 +153,7 @@ bool polish(const Lists& lists, const std::vector<Flow>& supply, const std::vect
             for (const Node i : open)
                 if (lists.length(i) > 0)
                     list_kernels().sinkhorn_row(&column[begin[i]], &cost[begin[i]], lists.length(i), w.data(), scale,
-                                                static_cast<float>(static_cast<double>(supply[i]) / total), room.data(),
+                                                static_cast<float>(static_cast<double>(supply[i]) / total), scratch.data(),
                                                 received.data());
             error = 0.0;
             for (std::size_t j = 0; j < m; ++j) {

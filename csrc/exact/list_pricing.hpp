@@ -7,9 +7,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "exact/emd.hpp"
 #include "common/control.hpp"
-#include "exact/row_kernels.hpp"
+#include "exact/list_kernels.hpp"
 #include "exact/spanning_tree.hpp"
 
 namespace monge {

@@ -26,6 +26,12 @@ struct Masses {
     std::vector<Flow> supply, demand;  // >= 0, equal sums; zero where the weight is zero
     double per_mass;                   // units of flow per unit of the caller's weights; dividing by it keeps 0.2 as 0.2
     Flow kept = 0, lacking = 0;        // of a partial problem: what the sources keep, and what the sinks do not get
+
+    /// Makes the sources sinks and the sinks sources.
+    void transpose() {
+        std::swap(supply, demand);
+        std::swap(kept, lacking);
+    }
 };
 
 /// Where null, a or b stands for uniform weights; if both are, the total is 1.

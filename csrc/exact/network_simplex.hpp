@@ -9,26 +9,28 @@
 
 #include <vector>
 
+#include "exact/candidate_lists.hpp"
 #include "exact/initial_basis.hpp"
 #include "exact/list_pricing.hpp"
+#include "exact/sweep.hpp"
 
 namespace monge {
 
 // Room in a row's list. Sweeps add at most 24 arcs to a row, and a full list keeps its better half.
 constexpr std::size_t list_capacity = 96;
 
-// A plan to start from is near if its mass lies on arcs whose reduced cost, at the potentials that come with it, is on
+// A plan to start from is close enough if its mass lies on arcs whose reduced cost, at the potentials that come with it, is on
 // average at most this share of what it is on listed arcs, and if all but this share of the mass still fits. Points that
 // moved by 1 % of the width of their cloud have shares up to 0.3, by 10 % above 0.8; from there a start afresh is faster,
 // from an unrelated plan five times.
-constexpr double near_cost = 0.5, near_mass = 0.25;
+constexpr double close_cost = 0.5, close_mass = 0.25;
 
 /// What is known before a solve.
 struct WarmStart {
     std::vector<double> u, v;
     std::vector<std::pair<Node, Node>> arcs;    // of a plan; may be none
     std::vector<std::pair<Node, Node>> listed;  // to price first; may be none
-    bool keep_arcs = false;                     // the plan is feasible, and to start from even if it is not near
+    bool keep_arcs = false;                     // the plan is feasible, and to start from even if it is not close
 };
 
 template <class Arcs>
@@ -44,13 +46,13 @@ public:
           tree_(arcs.rows(), arcs.cols()), pricing_(tree_, monitor, counters), u_(arcs.rows(), 0.0),
           v_(arcs.cols(), 0.0), row_minimum_(arcs.rows()) {}
 
-    /// Estimates of the potentials, from which the start is made, and arcs of a plan that is thought to be near. Without
-    /// them, or if that plan turns out not to be near, it finds its own. Where arcs are listed, no lists are made: that
+    /// Estimates of the potentials, from which the start is made, and arcs of a plan that is thought to be close to the
+    /// optimum. Without them, or if that plan turns out not to be close, it finds its own. Where arcs are listed, no lists are made: that
     /// takes longer than a sweep.
     void warm_start(const WarmStart& warm) {
         u_ = warm.u;
         v_ = warm.v;
-        near_ = leaves_first(warm.arcs, arcs_.rows(), arcs_.cols());
+        start_arcs_ = leaves_first(warm.arcs, arcs_.rows(), arcs_.cols());
         for (const auto& [i, j] : warm.listed)
             if (const double c = arcs_.cost(i, j); c < infinity) lists_.add(i, j, c);
         for (std::size_t i = 0; i < arcs_.rows(); ++i)
@@ -76,7 +78,7 @@ public:
 
     std::int64_t listed() const { return lists_.total(); }
 
-    /// Of the listed arcs, those worth pricing in a problem that is near: of long lists, the arcs whose reduced cost is at
+    /// Of the listed arcs, those worth pricing in a similar problem: of long lists, the arcs whose reduced cost is at
     /// most the list's mean. To be called after `certificate`.
     std::vector<std::pair<Node, Node>> promising() const;
 
@@ -86,7 +88,7 @@ private:
     void fill(std::size_t k) {
         fill_lists(arcs_, std::min(k, lists_.capacity()), u_, v_, lists_, bounds_, scratch_, workers_, monitor_);
     }
-    bool plan_is_near() const;
+    bool start_is_close() const;
     void forget();
 
     const Arcs& arcs_;
@@ -101,7 +103,7 @@ private:
     ListPricing pricing_;
     std::vector<double> u_, v_;  // potentials: the estimates of the start, then those of the tree at the last sweep
     std::vector<double> row_minimum_;
-    std::vector<std::pair<Node, Node>> near_;  // arcs of the plan to start from
+    std::vector<std::pair<Node, Node>> start_arcs_;  // of the plan to start from
     bool warm_ = false, keep_arcs_ = false, certified_ = false;
     double tolerance_ = 0.0;
 };
@@ -109,10 +111,10 @@ private:
 template <class Arcs>
 void NetworkSimplex<Arcs>::start(double magnitude, bool averages) {
     Stopwatch watch(counters_.seconds_start);
-    if (!near_.empty()) {
-        // No polish here: a plan that is near is a better start than what a polish leads to.
+    if (!start_arcs_.empty()) {
+        // No polish here: a plan that is close is a better start than what a polish leads to.
         if (lists_.total() == 0) fill(short_list);
-        if (!monitor_.stopped() && !keep_arcs_ && !plan_is_near()) forget();
+        if (!monitor_.stopped() && !keep_arcs_ && !start_is_close()) forget();
     }
     if (!warm_) {
         CoarseProblem coarse;
@@ -133,7 +135,7 @@ void NetworkSimplex<Arcs>::start(double magnitude, bool averages) {
             if (arcs_.slack_row() || arcs_.slack_col()) price_slack(arcs_, supply_, demand_, u_, v_);
         }
     }
-    if (near_.empty() && !monitor_.stopped()) {
+    if (start_arcs_.empty() && !monitor_.stopped()) {
         const bool polishing = arcs_.rows() >= smallest_polish && magnitude > 0.0;
         fill(polishing ? long_list : short_list);
         if (polishing) {
@@ -141,7 +143,7 @@ void NetworkSimplex<Arcs>::start(double magnitude, bool averages) {
             tighten(lists_, short_list, u_, v_);
         }
     }
-    tree_.build(greedy(arcs_, supply_, demand_, u_, v_, near_, lists_, monitor_), u_);
+    tree_.build(greedy(arcs_, supply_, demand_, u_, v_, start_arcs_, lists_, monitor_), u_);
 }
 
 template <class Arcs>
@@ -166,11 +168,11 @@ std::vector<std::pair<Node, Node>> NetworkSimplex<Arcs>::promising() const {
 }
 
 template <class Arcs>
-bool NetworkSimplex<Arcs>::plan_is_near() const {
+bool NetworkSimplex<Arcs>::start_is_close() const {
     std::vector<Flow> supply = supply_, demand = demand_;
     double total = 0.0, carried = 0.0, excess = 0.0, slack = 0.0;
     for (const Flow units : supply) total += static_cast<double>(units);
-    for (const auto& [i, j] : near_) {
+    for (const auto& [i, j] : start_arcs_) {
         const double reduced = (arcs_.cost(i, j) - v_[j]) - u_[i];
         const Flow flow = std::min(supply[i], demand[j]);
         if (flow == 0 || reduced == infinity) continue;
@@ -182,14 +184,14 @@ bool NetworkSimplex<Arcs>::plan_is_near() const {
     }
     for (std::size_t i = 0; i < arcs_.rows(); ++i)
         for (std::size_t k = 0; k < lists_.length(i); ++k) slack += (lists_.costs(i)[k] - v_[lists_.cols(i)[k]]) - u_[i];
-    return carried >= 1.0 - near_mass && excess * static_cast<double>(lists_.total()) <= near_cost * carried * slack;
+    return carried >= 1.0 - close_mass && excess * static_cast<double>(lists_.total()) <= close_cost * carried * slack;
 }
 
 /// Back to where there is no start.
 template <class Arcs>
 void NetworkSimplex<Arcs>::forget() {
     warm_ = false;
-    near_.clear();
+    start_arcs_.clear();
     std::fill(u_.begin(), u_.end(), 0.0);
     std::fill(v_.begin(), v_.end(), 0.0);
     for (std::size_t i = 0; i < arcs_.rows(); ++i) lists_.clear(i);

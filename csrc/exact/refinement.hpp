@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/control.hpp"
 #include "exact/masses.hpp"
 #include "exact/spanning_tree.hpp"
 
@@ -97,6 +98,21 @@ bool hides_differences(const std::vector<BasicArc>& plan, const Distance& from, 
     }
     for (auto& [cost, flow] : prices) flow *= mass / sampled;
     return total(prices) > 0.0 && exceeds(from, prices);
+}
+
+/// Solves again while the solution hides differences, for what the last solve found as its potentials. `again(left)` does so
+/// once: it replaces the plan and the status, and returns how far the new plan may be from the optimum. Where this does not
+/// help, the status becomes inexact.
+template <class Least, class Again>
+Distance refined(const std::vector<BasicArc>& plan, Distance left, Status& status, Least&& least, Again&& again) {
+    for (int k = 0; status == Status::optimal && hides_differences(plan, left, least); ++k) {
+        if (k == most_refinements) {
+            if (!is_rounding(plan, left.gap)) status = Status::inexact;
+            break;
+        }
+        left = again(left);
+    }
+    return left;
 }
 
 }  // namespace monge

@@ -4,66 +4,11 @@
 #include "exact/row_kernels.hpp"
 
 #include <math.h>
-#if defined(__SSE2__)
-#include <immintrin.h>
-#endif
 
-#include "common/isa.hpp"
+#include "exact/registers.hpp"
 
 namespace monge {
 namespace {
-
-using std::int32_t;
-using std::size_t;
-
-constexpr double infinity = HUGE_VAL;
-
-// One register of doubles of the instruction set that is compiled for. The vector extension of GCC and Clang is used
-// because loops over small arrays of lanes are compiled to stores and loads between the iterations.
-constexpr size_t width = vector_bytes / sizeof(double);
-typedef double Vector __attribute__((vector_size(8 * width)));
-typedef long long Mask __attribute__((vector_size(8 * width)));  // all ones where a comparison holds
-
-template <class T>
-struct Packed {
-    typedef T type __attribute__((vector_size(sizeof(T) * width), aligned(alignof(T)), may_alias));
-};
-
-template <class T>
-inline Vector load(const T* p) {
-    return __builtin_convertvector(*reinterpret_cast<const typename Packed<T>::type*>(p), Vector);
-}
-inline void store(double* p, Vector x) { *reinterpret_cast<Packed<double>::type*>(p) = x; }
-inline Vector spread(double x) { return x - Vector{}; }
-inline Vector smaller(Vector a, Vector b) { return a < b ? a : b; }
-inline double smaller(double a, double b) { return a < b ? a : b; }
-/// The least of all lanes, by halves.
-inline double smallest(Vector a) {
-#if defined(__AVX512F__)
-    a = smaller(a, __builtin_shuffle(a, Mask{4, 5, 6, 7, 4, 5, 6, 7}));
-    a = smaller(a, __builtin_shuffle(a, Mask{2, 3, 2, 3, 2, 3, 2, 3}));
-#elif defined(__AVX__)
-    a = smaller(a, __builtin_shuffle(a, Mask{2, 3, 2, 3}));
-#endif
-    return smaller(a[0], a[1]);
-}
-/// One bit per lane.
-inline std::uint32_t bits(Mask a) {
-#if defined(__AVX512DQ__)
-    return _mm512_movepi64_mask((__m512i)a);
-#elif defined(__AVX__)
-    return static_cast<std::uint32_t>(_mm256_movemask_pd((__m256d)a));
-#elif defined(__SSE2__)
-    return static_cast<std::uint32_t>(_mm_movemask_pd((__m128d)a));
-#else
-    std::uint32_t all = 0;
-    for (size_t l = 0; l < width; ++l) all |= static_cast<std::uint32_t>(a[l] & 1) << l;
-    return all;
-#endif
-}
-
-// For float passes and selections: small arrays of lanes, which compilers do vectorise where nothing is carried over.
-constexpr size_t lanes = 16;
 
 template <class T>
 void scan(const T* c, size_t m, CostRange* range) {
@@ -96,7 +41,7 @@ void scan(const T* c, size_t m, CostRange* range) {
 template <class T>
 double minimum(const T* c, const double* v, size_t m) {
     // Four independent chains hide the latency of a minimum.
-    Vector low[4] = {spread(infinity), spread(infinity), spread(infinity), spread(infinity)};
+    Vector low[4] = {broadcast(infinity), broadcast(infinity), broadcast(infinity), broadcast(infinity)};
     size_t j = 0;
     for (; j + 4 * width <= m; j += 4 * width) {
         low[0] = smaller(load(c + j) - load(v + j), low[0]);
@@ -123,7 +68,7 @@ double stretch_minima(const T* c, const double* v, size_t m, double* out) {
 
 template <class T>
 void column_minima(const T* c, double u, double row, size_t m, double* best, double* arg) {
-    const Vector us = spread(u), rows = spread(row);
+    const Vector us = broadcast(u), rows = broadcast(row);
     size_t j = 0;
     for (; j + width <= m; j += width) {
         const Vector r = load(c + j) - us, old = load(best + j);
@@ -142,7 +87,7 @@ void column_minima(const T* c, double u, double row, size_t m, double* best, dou
 
 template <class T>
 size_t below(const T* c, const double* v, size_t m, double bound, int32_t* out) {
-    const Vector bounds = spread(bound);
+    const Vector bounds = broadcast(bound);
     size_t found = 0, j = 0;
     for (; j + 4 * width <= m; j += 4 * width) {
         std::uint32_t hits = 0;
@@ -169,10 +114,10 @@ double kth_bound(const T* c, const double* v, size_t m, size_t k, double* out) {
     {
         Vector chain[chains];
 #pragma GCC unroll 56
-        for (size_t q = 0; q < chains; ++q) chain[q] = spread(infinity);
+        for (size_t q = 0; q < chains; ++q) chain[q] = broadcast(infinity);
         size_t j = 0;
         for (; j + wide <= m; j += wide) {
-            Vector least[2] = {spread(infinity), spread(infinity)};
+            Vector least[2] = {broadcast(infinity), broadcast(infinity)};
 #pragma GCC unroll 56
             for (size_t q = 0; q < chains; ++q) {
                 const Vector r = load(c + j + q * width) - load(v + j + q * width);
@@ -214,163 +159,14 @@ void add(const T* c, size_t m, double* sums) {
     for (size_t j = 0; j < m; ++j) sums[j] += static_cast<double>(c[j]);
 }
 
-size_t cheapest(const int32_t* column, const double* cost, size_t len, const double* part, const int32_t* block,
-                const double* add, double* value) {
-    // Values first, then their minimum, then its place: a running minimum with its place would wait for each comparison.
-    constexpr size_t most = 128;
-    double r[most];
-    double best = infinity;
-    size_t at = 0;
-    for (size_t start = 0; start < len; start += most) {
-        const size_t count = len - start < most ? len - start : most;
-        double low[4] = {infinity, infinity, infinity, infinity};
-        size_t k = 0;
-        for (; k + 4 <= count; k += 4)
-            for (size_t l = 0; l < 4; ++l) {
-                const int32_t j = column[start + k + l];
-                r[k + l] = cost[start + k + l] + (part[j] + add[block[j]]);
-                low[l] = smaller(r[k + l], low[l]);
-            }
-        for (; k < count; ++k) {
-            const int32_t j = column[start + k];
-            r[k] = cost[start + k] + (part[j] + add[block[j]]);
-            low[0] = smaller(r[k], low[0]);
-        }
-        const double least = smaller(smaller(low[0], low[1]), smaller(low[2], low[3]));
-        if (least < best) {
-            best = least;
-            for (k = 0; r[k] != least; ++k) {
-            }
-            at = start + k;
-        }
-    }
-    *value = best;
-    return at;
-}
-
-size_t cheapest_padded(const double* c, const double* y, size_t m, double* value) {
-    Vector low = load(c) + load(y);
-    Mask at = {};  // where each lane's register began
-    for (size_t j = width; j < m; j += width) {
-        const Vector r = load(c + j) + load(y + j);
-        const Mask less = r < low;
-        low = less ? r : low;
-        at = less ? Mask{} + static_cast<long long>(j) : at;
-    }
-    const double least = smallest(low);
-    size_t best = m;
-    for (std::uint32_t hits = bits(low == spread(least)); hits != 0; hits &= hits - 1) {
-        const size_t l = static_cast<size_t>(__builtin_ctz(hits)), j = static_cast<size_t>(at[l]) + l;
-        best = j < best ? j : best;
-    }
-    *value = least;
-    return best;
-}
-
-void shift(const std::uint64_t* set, size_t size, double* values, double delta) {
-    Mask lane;
-    for (size_t l = 0; l < width; ++l) lane[l] = 1LL << l;
-    const Vector deltas = spread(delta);
-    for (size_t k = 0; k < size; k += width) {
-        const Mask in = ((Mask{} + static_cast<long long>(set[k / 64] >> (k % 64))) & lane) != 0;
-        const Vector x = load(values + k);
-        store(values + k, in ? x + deltas : x);
-    }
-}
-
-double least(const int32_t* column, const double* cost, size_t len, const double* value) {
-    double low[4] = {infinity, infinity, infinity, infinity};
-    size_t k = 0;
-    for (; k + 4 <= len; k += 4)
-        for (size_t l = 0; l < 4; ++l) low[l] = smaller(cost[k + l] + value[column[k + l]], low[l]);
-    for (; k < len; ++k) low[0] = smaller(cost[k] + value[column[k]], low[0]);
-    return smaller(smaller(low[0], low[1]), smaller(low[2], low[3]));
-}
-
-typedef float Floats __attribute__((vector_size(8 * width), aligned(4), may_alias));  // one register of floats
-typedef int32_t Integers __attribute__((vector_size(8 * width)));
-
-size_t nearest(const float* x, const float* y, size_t d, size_t stride, size_t m) {
-    constexpr size_t step = 2 * width;
-    Floats best = Floats{} + HUGE_VALF;
-    Integers at = {};
-    for (size_t j = 0; j < m; j += step) {
-        Floats sum = {};
-        for (size_t t = 0; t < d; ++t) {
-            const Floats difference = x[t] - *reinterpret_cast<const Floats*>(y + t * stride + j);
-            sum += difference * difference;
-        }
-        const Integers closer = sum < best;
-        best = closer ? sum : best;
-        at = closer ? Integers{} + static_cast<int32_t>(j) : at;
-    }
-    size_t found = static_cast<size_t>(at[0]);
-    float least = best[0];
-    for (size_t l = 1; l < step; ++l) {
-        const size_t j = static_cast<size_t>(at[l]) + l;
-        if (best[l] < least || (best[l] == least && j < found)) {
-            least = best[l];
-            found = j;
-        }
-    }
-    return found;
-}
-
-// 2^x for x <= 0, relative error 2e-7: x is split into the nearest integer, by adding a magic number, and a rest in
-// [-1/2, 1/2] on which a polynomial of degree 5 is fitted (minimax in the relative error). The integer, in the last bits of
-// the sum, is added to the exponent of the result.
-inline Floats exp2_nonpositive(Floats x) {
-    const Floats least = Floats{} - 126.0f;
-    const float magic = 12582912.0f;  // 1.5 * 2^23
-    x = x < least ? least : x;
-    const Floats shifted = x + magic;
-    const Floats r = x - (shifted - magic);
-    Floats p = r * 1.32647273e-3f + 9.67151299e-3f;
-    p = p * r + 5.55073358e-2f;
-    p = p * r + 2.40222424e-1f;
-    p = p * r + 6.93147004e-1f;
-    p = p * r + 1.0f;
-    return (Floats)((Integers)p + ((Integers)shifted << 23));
-}
-
-void sinkhorn_row(const int32_t* column, const float* cost, size_t len, const float* w, float scale, float mass,
-                  float* room, float* received) {
-    constexpr size_t step = 2 * width;
-    const size_t filled = (len + lanes - 1) / lanes * lanes;
-    for (size_t k = 0; k < filled; ++k) room[k] = scale * (w[column[k]] - cost[k]);
-    Floats* const x = reinterpret_cast<Floats*>(room);
-    Floats top = x[0];
-    for (size_t q = 1; q < filled / step; ++q) top = x[q] > top ? x[q] : top;
-    float shift = top[0];
-    for (size_t l = 1; l < step; ++l) shift = top[l] > shift ? top[l] : shift;
-    // Sixteen partial sums whatever the register, so that every instruction set adds in the same order.
-    constexpr size_t registers = lanes / step;
-    Floats sums[registers] = {};
-    for (size_t q = 0; q < filled / step; q += registers)
-        for (size_t r = 0; r < registers; ++r) {
-            x[q + r] = exp2_nonpositive(x[q + r] - shift);
-            sums[r] += x[q + r];
-        }
-    float sum = 0.0f;
-    for (size_t l = 0; l < lanes; ++l) sum += sums[l / step][l % step];
-    const float share = mass / sum;
-    for (size_t k = 0; k < len; ++k) received[column[k]] += share * room[k];
-}
-
 template <class T>
 constexpr RowKernels<T> table{scan<T>, minimum<T>, stretch_minima<T>, column_minima<T>, below<T>, kth_bound<T>, add<T>};
-constexpr ListKernels lists{cheapest, least, nearest, sinkhorn_row};
-constexpr PaddedKernels padded{cheapest_padded, shift};
 
 }  // namespace
 
-extern const RowKernels<float>* const MONGE_NAME(rows_float);
-extern const RowKernels<double>* const MONGE_NAME(rows_double);
-extern const ListKernels* const MONGE_NAME(lists);
-extern const PaddedKernels* const MONGE_NAME(padded);
-const RowKernels<float>* const MONGE_NAME(rows_float) = &table<float>;
-const RowKernels<double>* const MONGE_NAME(rows_double) = &table<double>;
-const ListKernels* const MONGE_NAME(lists) = &lists;
-const PaddedKernels* const MONGE_NAME(padded) = &padded;
+template <class T>
+const RowKernels<T> RowKernels<T>::MONGE_ISA = table<T>;
+template struct RowKernels<float>;
+template struct RowKernels<double>;
 
 }  // namespace monge

@@ -1,6 +1,7 @@
-// The inner loops of the solver: passes over one row of costs, and over one candidate list.
+// The inner loops of the exact solver: passes over one row of costs. Those over candidate lists are in list_kernels.hpp, those
+// of problems that stay in the cache in padded_kernels.hpp.
 //
-// They are written once, in row_kernels.cpp, with the vector extension of GCC and Clang, which any processor can be
+// They are written once, in row_kernels.cpp for one, with the vector extension of GCC and Clang, which any processor can be
 // compiled for, and built once per instruction set. `row_kernels<T>()` picks the best set this processor has.
 //
 // Every set computes the same bits: minima do not depend on the order of comparison, `c - v` is one rounding, and
@@ -9,6 +10,8 @@
 
 #include <cstddef>
 #include <cstdint>
+
+#include "common/dispatch.hpp"
 
 namespace monge {
 
@@ -50,41 +53,15 @@ struct RowKernels {
 
     /// sums_j += c_j.
     void (*add)(const T* c, std::size_t m, double* sums);
-};
 
-/// The loops over candidate lists and coordinates, which do not depend on the type of the stored cost.
-struct ListKernels {
-    /// The position k of the smallest cost[k] + (part[column[k]] + add[block[column[k]]]), the first one in a tie; its
-    /// value in *value. len > 0.
-    std::size_t (*cheapest)(const std::int32_t* column, const double* cost, std::size_t len, const double* part,
-                            const std::int32_t* block, const double* add, double* value);
-
-    /// min_k cost[k] + value[column[k]]; the bits that `cheapest` gives where value[j] = part[j] + add[block[j]].
-    double (*least)(const std::int32_t* column, const double* cost, std::size_t len, const double* value);
-
-    /// The first of the points nearest to x (d,), among m that are stored one coordinate per row: y (d, m), row stride
-    /// `stride`, filled up to a multiple of sixteen with coordinates of +inf.
-    std::size_t (*nearest)(const float* x, const float* y, std::size_t d, std::size_t stride, std::size_t m);
-
-    /// One row of a Sinkhorn step over a list of `len` arcs: adds to received[column[k]] the share
-    /// mass * softmax_k(scale * (w[column[k]] - cost[k])), in base two. The lists, and `room`, are filled up to a multiple
-    /// of sixteen, with costs of +inf and any columns.
-    void (*sinkhorn_row)(const std::int32_t* column, const float* cost, std::size_t len, const float* w, float scale,
-                         float mass, float* room, float* received);
-};
-
-/// The loops over rows that are filled up with +inf to a multiple of eight doubles, and over sets of places.
-struct PaddedKernels {
-    /// The lowest position of the smallest c_j + y_j, and that value in *value.
-    std::size_t (*cheapest)(const double* c, const double* y, std::size_t m, double* value);
-
-    /// values[k] += delta for the k < size in the set: bit k % 64 of word k / 64. `size` is a multiple of eight.
-    void (*shift)(const std::uint64_t* set, std::size_t size, double* values, double delta);
+    static const RowKernels<T> baseline, avx2, avx512;  // see common/dispatch.hpp
 };
 
 template <class T>
-const RowKernels<T>& row_kernels();
-const ListKernels& list_kernels();
-const PaddedKernels& padded_kernels();
+const RowKernels<T>& row_kernels() {
+    return chosen<RowKernels<T>>();
+}
+extern template struct RowKernels<float>;
+extern template struct RowKernels<double>;
 
 }  // namespace monge

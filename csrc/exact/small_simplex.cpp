@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "exact/row_kernels.hpp"
+
 namespace monge {
 namespace {
 
@@ -160,11 +162,11 @@ double SmallSimplex::recompute_potentials() {
 /// the cycle is followed from the join through row and column.
 void SmallSimplex::climb(Node from, Node other, bool row_side, Path& path) {
     path.length = 0;
-    path.room = std::numeric_limits<Flow>::max();
+    path.limit = std::numeric_limits<Flow>::max();
     Node x = from;
     for (; !is_below(x, other); x = parent_[x]) {
-        if (is_row(x) == row_side && (flow_[x] < path.room || (!row_side && flow_[x] == path.room))) {
-            path.room = flow_[x];
+        if (is_row(x) == row_side && (flow_[x] < path.limit || (!row_side && flow_[x] == path.limit))) {
+            path.limit = flow_[x];
             path.blocking = path.length;
         }
         path.nodes[path.length++] = x;
@@ -175,9 +177,9 @@ void SmallSimplex::climb(Node from, Node other, bool row_side, Path& path) {
 Flow SmallSimplex::pivot(Node row, Node col, double reduced) {
     climb(row, col, true, row_path_);
     climb(col, row, false, col_path_);
-    const bool row_leaves = row_path_.room < col_path_.room;
+    const bool row_leaves = row_path_.limit < col_path_.limit;
     const Path &inner = row_leaves ? row_path_ : col_path_, &outer = row_leaves ? col_path_ : row_path_;
-    const Flow flow = inner.room;
+    const Flow flow = inner.limit;
     if (flow > 0) {
         for (std::size_t k = 0; k < row_path_.length; ++k) flow_[row_path_.nodes[k]] += is_row(row_path_.nodes[k]) ? -flow : flow;
         for (std::size_t k = 0; k < col_path_.length; ++k) flow_[col_path_.nodes[k]] += is_row(col_path_.nodes[k]) ? flow : -flow;

@@ -18,7 +18,7 @@
 #include "exact/arcs.hpp"
 #include "exact/masses.hpp"
 #include "common/control.hpp"
-#include "exact/row_kernels.hpp"
+#include "exact/padded_kernels.hpp"
 #include "exact/spanning_tree.hpp"
 
 namespace monge {
@@ -62,7 +62,7 @@ private:
         std::vector<Node> nodes;
         std::size_t length;
         std::size_t blocking;  // above which of them lies the arc that blocks
-        Flow room;             // what that lets through
+        Flow limit;            // what that lets through
     };
 
     void resize(std::size_t rows, std::size_t cols);

@@ -18,7 +18,7 @@ struct SparseProblem {
     const double* cost = nullptr;         // (arcs,)
     const double* a = nullptr;            // (n,), null for uniform; finite, not negative, not all zero
     const double* b = nullptr;            // (m,), likewise; equal totals up to rounding
-    double rounding = 0x1p-52;            // of the numbers that a and b were made from, as in Problem
+    double relative_rounding = 0x1p-52;   // of the numbers that a and b were made from, as in Problem
     const double* g = nullptr;            // (m,), an estimate of the column potentials to start from, or null
 };
 

@@ -11,7 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "exact/emd.hpp"
+#include "common/control.hpp"
 
 namespace monge {
 

@@ -15,13 +15,13 @@ namespace monge {
 
 /// The indices with mass, whose masses stay; empty if that is all of them.
 inline std::vector<Node> with_mass(std::vector<Flow>& masses) {
-    std::vector<Node> kept;
+    std::vector<Node> indices;
     for (std::size_t i = 0; i < masses.size(); ++i)
-        if (masses[i] > 0) kept.push_back(static_cast<Node>(i));
-    if (kept.size() == masses.size()) return {};
-    for (std::size_t k = 0; k < kept.size(); ++k) masses[k] = masses[kept[k]];
-    masses.resize(kept.size());
-    return kept;
+        if (masses[i] > 0) indices.push_back(static_cast<Node>(i));
+    if (indices.size() == masses.size()) return {};
+    for (std::size_t k = 0; k < indices.size(); ++k) masses[k] = masses[indices[k]];
+    masses.resize(indices.size());
+    return indices;
 }
 
 /// The plan and its cost in the caller's numbering and masses.

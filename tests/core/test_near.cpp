@@ -1,5 +1,5 @@
 // Passes over near points, against sums over all pairs in plain loops. For the sanitizers: sizes that are no multiples of
-// anything, runs of any length, and lists. See test_core.cpp for how to build it.
+// anything, runs of any length, and lists. See checks.hpp for how to build it.
 #include "entropic/near.hpp"
 
 #include <cmath>

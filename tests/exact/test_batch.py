@@ -4,9 +4,9 @@ import signal
 
 import numpy as np
 import pytest
-from problems import make
 
 import monge
+from benchmarks.problems import make
 
 SIZES = [(7, 5), (1, 1), (32, 32), (3, 40), (64, 1), (20, 20)]
 

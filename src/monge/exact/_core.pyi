@@ -33,17 +33,22 @@ Solution: TypeAlias = tuple[
     Counters,
 ]
 
+# What is known before a solve: f, g, the rows and columns of a plan, and those of listed arcs.
+Start: TypeAlias = tuple[
+    NDArray[float64] | None,
+    NDArray[float64] | None,
+    NDArray[int64] | None,
+    NDArray[int64] | None,
+    NDArray[int32] | None,
+    NDArray[int32] | None,
+]
+
 def emd(
     cost: NDArray[Any],
     a: NDArray[float64] | None,
     b: NDArray[float64] | None,
     rounding: float,
-    f: NDArray[float64] | None,
-    g: NDArray[float64] | None,
-    plan_rows: NDArray[int64] | None,
-    plan_cols: NDArray[int64] | None,
-    list_rows: NDArray[int32] | None,
-    list_cols: NDArray[int32] | None,
+    start: Start | None,
     threads: int,
     time_limit: float,
     report: Callable[[int, int, float], None] | None,

@@ -17,29 +17,9 @@ cdef object _int64 = np.int64
 cdef object _int32 = np.int32
 
 
-cdef extern from "exact/emd.hpp" namespace "monge" nogil:
+cdef extern from "common/control.hpp" namespace "monge" nogil:
     cdef enum class Status(int):
         pass
-
-    cdef struct Problem:
-        const void* cost
-        cbool single
-        size_t n, m
-        ptrdiff_t row_step, col_step
-        const double* a
-        const double* b
-        double rounding
-        cbool check_totals
-        const double* f
-        const double* g
-        const int64_t* plan_rows
-        const int64_t* plan_cols
-        size_t entries
-        const int32_t* list_rows
-        const int32_t* list_cols
-        size_t listed
-        cbool sends_all, fills_all
-        double mass
 
     cdef struct Progress:
         int64_t pivots, sweeps
@@ -58,6 +38,33 @@ cdef extern from "exact/emd.hpp" namespace "monge" nogil:
         double dropped
         double seconds_start, seconds_pivots, seconds_sweeps, seconds_total
 
+cdef extern from "common/dispatch.hpp" namespace "monge" nogil:
+    const char* _instruction_set "monge::instruction_set"()
+
+cdef extern from "exact/emd.hpp" namespace "monge" nogil:
+    cdef struct Start:
+        const double* f
+        const double* g
+        const int64_t* plan_rows
+        const int64_t* plan_cols
+        size_t entries
+        const int32_t* list_rows
+        const int32_t* list_cols
+        size_t listed
+
+    cdef struct Problem:
+        const void* cost
+        cbool single
+        size_t n, m
+        ptrdiff_t row_step, col_step
+        const double* a
+        const double* b
+        double relative_rounding
+        cbool check_totals
+        Start start
+        cbool sends_all, fills_all
+        double mass
+
     cdef cppclass Solution:
         Status status
         vector[double] f, g, mass
@@ -69,9 +76,6 @@ cdef extern from "exact/emd.hpp" namespace "monge" nogil:
     Solution solve "monge::solve"(const Problem&, const Options&)
     vector[Solution] solve_all "monge::solve_all"(const vector[Problem]&, const Options&) except +
 
-    const char* _instruction_set "monge::instruction_set"()
-
-
 cdef extern from "exact/sparse.hpp" namespace "monge" nogil:
     cdef struct SparseProblem:
         size_t n, m
@@ -80,7 +84,7 @@ cdef extern from "exact/sparse.hpp" namespace "monge" nogil:
         const double* cost
         const double* a
         const double* b
-        double rounding
+        double relative_rounding
         const double* g
 
     Solution solve "monge::solve"(const SparseProblem&, const Options&)
@@ -196,27 +200,34 @@ cdef _solved(const AnyProblem& problem, int threads, double time_limit, report):
     return _as_tuple(solution)
 
 
-def emd(cost, a, b, double rounding, f, g, plan_rows, plan_cols, list_rows, list_cols, int threads, double time_limit,
-        report):
-    cdef Problem problem = _problem(cost, a, b)
-    problem.rounding = rounding
-    problem.f = <const double*> _data(f)
-    problem.g = <const double*> _data(g)
+cdef Start _start(tuple known) except *:
+    cdef Start start
+    f, g, plan_rows, plan_cols, list_rows, list_cols = known
+    start.f = <const double*> _data(f)
+    start.g = <const double*> _data(g)
     if plan_rows is not None:
-        problem.plan_rows = <const int64_t*> _data(plan_rows)
-        problem.plan_cols = <const int64_t*> _data(plan_cols)
-        problem.entries = len(plan_rows)
+        start.plan_rows = <const int64_t*> _data(plan_rows)
+        start.plan_cols = <const int64_t*> _data(plan_cols)
+        start.entries = len(plan_rows)
     if list_rows is not None:
-        problem.list_rows = <const int32_t*> _data(list_rows)
-        problem.list_cols = <const int32_t*> _data(list_cols)
-        problem.listed = len(list_rows)
+        start.list_rows = <const int32_t*> _data(list_rows)
+        start.list_cols = <const int32_t*> _data(list_cols)
+        start.listed = len(list_rows)
+    return start
+
+
+def emd(cost, a, b, double rounding, start, int threads, double time_limit, report):
+    cdef Problem problem = _problem(cost, a, b)
+    problem.relative_rounding = rounding
+    if start is not None:
+        problem.start = _start(start)
     return _solved(problem, threads, time_limit, report)
 
 
 def partial(cost, a, b, double rounding, double mass, bint sends_all, bint fills_all, int threads, double time_limit,
             report):
     cdef Problem problem = _problem(cost, a, b)
-    problem.rounding = rounding
+    problem.relative_rounding = rounding
     problem.mass = mass
     problem.sends_all = sends_all
     problem.fills_all = fills_all
@@ -232,7 +243,7 @@ def sparse(size_t m, begin, col, cost, a, b, double rounding, g, double time_lim
     problem.cost = <const double*> _data(cost)
     problem.a = <const double*> _data(a)
     problem.b = <const double*> _data(b)
-    problem.rounding = rounding
+    problem.relative_rounding = rounding
     problem.g = <const double*> _data(g)
     return _solved(problem, 1, time_limit, report)
 
@@ -246,7 +257,7 @@ cdef vector[Solution] _solve_all(list costs, list a, list b, list roundings, bin
     cdef size_t k
     for k in range(problems.size()):
         problems[k] = _problem(costs[k], a[k], b[k])
-        problems[k].rounding = roundings[k]
+        problems[k].relative_rounding = roundings[k]
         problems[k].check_totals = check_totals
     with nogil:
         solutions = solve_all(problems, options)

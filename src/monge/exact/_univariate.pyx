@@ -10,7 +10,7 @@ from libcpp.vector cimport vector
 import numpy as np
 
 
-cdef extern from "exact/emd.hpp" namespace "monge" nogil:
+cdef extern from "common/control.hpp" namespace "monge" nogil:
     cdef enum class Status(int):
         optimal
         out_of_memory

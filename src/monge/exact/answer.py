@@ -19,7 +19,7 @@ __all__ = ["INEXACT", "check_solved", "transport"]
 
 Pair: TypeAlias = tuple[Weights | None, Weights | None]
 
-# The statuses of csrc/exact/emd.hpp.
+# The statuses of csrc/common/control.hpp.
 (
     _OPTIMAL,
     _TIME_LIMIT,

@@ -181,7 +181,7 @@ def emd(
             weights_b, rounding_b = as_weights(b, m, "b", "column")
             rounding = max(rounding_a, rounding_b)
             matrix = dense(problem, workers)
-            raw = _core.emd(matrix, weights_a, weights_b, rounding, f, g, *plan_arcs, *listed, workers, limit, report)
+            raw = _core.emd(matrix, weights_a, weights_b, rounding, (f, g, *plan_arcs, *listed), workers, limit, report)
             answer = transport(raw, matrix, (weights_a, weights_b))
         if report is not None:
             c = answer.stats
@@ -194,7 +194,7 @@ def emd(
 def emd_of_rest(cost: Cost, a: Weights, b: Weights, noise: float, threads: int) -> Transport:
     """`emd` for what is left of larger weights; `noise` is the mass by which that leaves them rounded."""
     matrix = dense(cost, threads)
-    raw = _core.emd(matrix, a, b, noise / float(a.sum()), None, None, None, None, None, None, threads, math.inf, None)
+    raw = _core.emd(matrix, a, b, noise / float(a.sum()), None, threads, math.inf, None)
     return transport(raw, matrix, (a, b))
 
 

@@ -1,9 +1,9 @@
-"""Pictures that say how fast.
+"""A picture of the times of exact and of entropic transport.
 
-    python benchmarks/figures.py cuturi
-    python benchmarks/figures.py cuturi --sizes 64,128,256 --repeat 2 -o cuturi.png
+    python -m benchmarks.figures.cuturi
+    python -m benchmarks.figures.cuturi --sizes 64,128,256 --repeat 2 -o cuturi.png
 
-`cuturi` is the experiment of Cuturi 2013, "Sinkhorn distances", section 5.3: pairs of histograms drawn uniformly from
+The experiment of Cuturi 2013, "Sinkhorn distances", section 5.3: pairs of histograms drawn uniformly from
 the simplex, over as many places in a space of a tenth as many dimensions, normally distributed; costs are distances.
 The time of exact and of entropic transport, monge's and POT's, by the size of the histograms. Entropic plans have a
 measured marginal error of at most 1e-2.
@@ -32,8 +32,9 @@ STYLES = {"exact": "-", 0.02: "--", 0.10: ":"}
 def histograms(n: int, seed: int) -> tuple[Any, Any, Any]:
     """C (n, n), a (n,) and b (n,)."""
     import numpy as np
-    from problems import weights
     from scipy.spatial.distance import cdist
+
+    from benchmarks.problems import weights
 
     rng = np.random.default_rng([seed, n])
     places = rng.normal(size=(n, max(1, n // 10)))
@@ -42,12 +43,12 @@ def histograms(n: int, seed: int) -> tuple[Any, Any, Any]:
 
 def curves(n: int, options: argparse.Namespace) -> dict[tuple[str, Any], float]:
     """The median seconds of each solver, by (library, what it solves), over pairs of histograms."""
-    import entropic
     import numpy as np
     import ot
-    from entropic_peers import Problem, contestants
 
     import monge
+    from benchmarks.peers.entropic.contestants import Problem, contestants
+    from benchmarks.peers.entropic.timing import reach
 
     everyone = contestants(options.threads)
     times: dict[tuple[str, Any], list[float]] = {}
@@ -63,7 +64,7 @@ def curves(n: int, options: argparse.Namespace) -> dict[tuple[str, Any], float]:
             problem = [Problem(a, b, eps * float(np.median(C)), GOAL, C=C)]
             for name, who in (("monge", everyone["monge"]), ("POT", everyone["pot"])):
                 assert who is not None, "this figure needs POT: pip install pot"
-                reached = entropic.reach(who, problem, PATIENCE)
+                reached = reach(who, problem, PATIENCE)
                 if reached is not None and reached.error <= GOAL:
                     times.setdefault((name, eps), []).append(best_of(reached.run))
     return {key: statistics.median(values) for key, values in times.items() if len(values) == options.repeat}
@@ -71,10 +72,10 @@ def curves(n: int, options: argparse.Namespace) -> dict[tuple[str, Any], float]:
 
 def best_of(run: Callable[[], Any]) -> float:
     """The least seconds of up to three runs, after one that is not counted where that is short."""
-    import entropic
+    from benchmarks.peers.entropic.timing import seconds_of
 
-    seconds = entropic.seconds_of(run)[0]
-    return min([entropic.seconds_of(run)[0] for _ in range(3)]) if seconds < 2.0 else seconds
+    seconds = seconds_of(run)[0]
+    return min([seconds_of(run)[0] for _ in range(3)]) if seconds < 2.0 else seconds
 
 
 def draw(points: dict[int, dict[tuple[str, Any], float]], path: Path) -> None:
@@ -111,11 +112,10 @@ def cuturi(options: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["cuturi"])
     parser.add_argument("--sizes", default=SIZES, help=f"of histograms, separated by commas (default: {SIZES})")
     parser.add_argument("--repeat", type=int, default=3, help="pairs of histograms of each size (default: 3)")
     parser.add_argument("--threads", type=int, default=1, help="for all (default: 1)")
-    parser.add_argument("-o", "--output", type=Path, default=Path(__file__).parents[1] / "docs/images/cuturi.png")
+    parser.add_argument("-o", "--output", type=Path, default=Path(__file__).parents[2] / "docs/images/cuturi.png")
     options = parser.parse_args()
     options.sizes = [int(n) for n in options.sizes.split(",")]
     # Before anything that reads them is imported.

@@ -1,4 +1,4 @@
-"""The stopwatch of peers.py."""
+"""The stopwatch of the exact solvers."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import memory
 import numpy as np
 import ot
-import problems
-import report
-from contestants import ASSIGNMENT_ONLY, TITLES, Answer, Solver, contestants
 from tqdm import tqdm
 
 import monge
+from benchmarks import problems
+from benchmarks.peers.exact import memory, report
+from benchmarks.peers.exact.contestants import ASSIGNMENT_ONLY, TITLES, Answer, Solver, contestants
 
 # Seconds that the repeats of one solver on one instance may take together.
 BUDGET = 6.0

@@ -13,10 +13,10 @@ from typing import Any
 import lap
 import numpy as np
 import ot
-from problems import Instance
 from scipy.optimize import linear_sum_assignment
 
 import monge
+from benchmarks.problems import Instance
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ import argparse
 import time
 from typing import Any
 
-import problems
-from motion import CLOUDS, MOTIONS, STEPS, problems_in_motion
-from report import geometric_mean
-from timing import relative
 from tqdm import tqdm
 
 import monge
+from benchmarks import problems
+from benchmarks.motion import CLOUDS, MOTIONS, STEPS, problems_in_motion
+from benchmarks.peers.exact.report import geometric_mean
+from benchmarks.peers.exact.timing import relative
 
 
 def timed(p: problems.Instance, init: monge.Transport | None, options: argparse.Namespace) -> tuple[float, Any]:

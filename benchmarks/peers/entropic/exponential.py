@@ -23,6 +23,6 @@ def per_second() -> float | None:
     with tempfile.TemporaryDirectory() as folder:
         program = Path(folder) / "exponential"
         flags = ["-std=c++17", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-w"]
-        flags += [*_FLAGS.get(_core.instruction_set(), []), "-I", str(_HERE.parent / "csrc")]
+        flags += [*_FLAGS.get(_core.instruction_set(), []), "-I", str(_HERE.parents[2] / "csrc")]
         subprocess.run([compiler, *flags, str(_HERE / "exponential.cpp"), "-o", str(program)], check=True)
         return float(subprocess.run([program], capture_output=True, text=True, check=True).stdout)

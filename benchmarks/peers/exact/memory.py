@@ -1,6 +1,6 @@
 """Peak memory of one solve beyond the cost it was given, in a process of its own.
 
-The child reads the cost from a file (`memory.py SOLVER FOLDER THREADS`), so that the temporaries of
+The child reads the cost from a file (`memory SOLVER FOLDER THREADS`), so that the temporaries of
 its making do not raise the peak that the solve is measured against.
 """
 
@@ -13,7 +13,8 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from problems import Instance
+
+from benchmarks.problems import Instance
 
 
 def peak() -> int:
@@ -35,7 +36,7 @@ def peak_beyond_cost(solver: str, instance: Instance, threads: int) -> int:
             value = getattr(instance, key)
             if value is not None:
                 np.save(Path(folder) / key, value)
-        command = [sys.executable, __file__, solver, folder, str(threads)]
+        command = [sys.executable, "-m", "benchmarks.peers.exact.memory", solver, folder, str(threads)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"{solver} on {instance.name} failed:\n{done.stderr}")
@@ -44,7 +45,7 @@ def peak_beyond_cost(solver: str, instance: Instance, threads: int) -> int:
 
 def main() -> None:
     solver, folder, threads = sys.argv[1:]
-    from contestants import contestants
+    from benchmarks.peers.exact.contestants import contestants
 
     solve = contestants(int(threads))[solver]
     small = np.random.default_rng(0).random((8, 8))

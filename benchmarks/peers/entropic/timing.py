@@ -16,15 +16,14 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-import entropic_report
-import exponential
 import numpy as np
-from entropic_peers import Contestant, Potentials, Problem, Run, contestants
-from problems import weights
 from scipy.spatial.distance import cdist
 from tqdm import tqdm
 
 import monge
+from benchmarks.peers.entropic import exponential, report
+from benchmarks.peers.entropic.contestants import Contestant, Potentials, Problem, Run, contestants
+from benchmarks.problems import weights
 from monge.entropic.kernels.small import is_small
 from monge.problem.arrays import available_memory
 from monge.problem.costs import as_cost
@@ -287,10 +286,10 @@ def entropic(options: argparse.Namespace) -> list[dict[str, Any]]:
             everyone[name] = who
     titles = {name: who.title for name, who in everyone.items() if name != "monge"}
     rows = []
-    print(entropic_report.header(ceiling))
+    print(report.header(ceiling))
     with tqdm(list(cases(options)), desc="cases", unit="") as bar:
         for case in bar:
             bar.set_postfix_str(case.name)
             rows.append({**measure(case, everyone, options), "ceiling": ceiling, "titles": titles})
-            tqdm.write(entropic_report.line(rows[-1], titles))
+            tqdm.write(report.line(rows[-1], titles))
     return rows

@@ -1,6 +1,5 @@
 // Powers of two per second on one core: those of the core's passes over pairs, in the faster of their two forms, of
 // numbers in the nearest cache, summed and nothing else. Compiled and run by exponential.py.
-#define MONGE_ISA benchmark
 #include "common/vectors.hpp"
 
 #include <algorithm>

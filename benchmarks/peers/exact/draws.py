@@ -1,6 +1,6 @@
 """How bad can it get? Random draws of everything a problem is made of, each solved by monge and by POT.
 
-The k-th draw depends on the seed and on k alone: `peers.py draws --seed 0 --first 17 --draws 1` is the 17th again.
+The k-th draw depends on the seed and on k alone: `peers draws --seed 0 --first 17 --draws 1` is the 17th again.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from multiprocessing.pool import Pool
 from typing import Any, NamedTuple
 
 import numpy as np
-import problems
-from contestants import Answer, run_pot
-from report import geometric_mean
-from timing import relative
 from tqdm import tqdm
 
 import monge
+from benchmarks import problems
+from benchmarks.peers.exact.contestants import Answer, run_pot
+from benchmarks.peers.exact.report import geometric_mean
+from benchmarks.peers.exact.timing import relative
 
 # Short solves are repeated, at most so often, and while the repeats take less than so many seconds.
 REPEATS, BUDGET = 5, 1.0

@@ -1,4 +1,6 @@
-"""The line and the circle beside sorting, POT and SciPy, in one run: ``python benchmarks/univariate.py [points]``.
+"""The line and the circle beside sorting, POT and SciPy, in one run.
+
+    python -m benchmarks.peers.exact.univariate [points]
 
 Every row is timed in turn with two calls of np.sort on the same points, so that a busy machine slows both. The figures
 are medians; the error is relative, between the answers of monge and of the peer.

@@ -1,12 +1,12 @@
 """monge beside its peers, in one run on one machine.
 
-    python benchmarks/peers.py exact --families main --sizes 1000,2000,500x20000
-    python benchmarks/peers.py exact --set rectangles
-    python benchmarks/peers.py exact --set large --threads 2
-    python benchmarks/peers.py small
-    python benchmarks/peers.py draws --draws 200 --seed 0
-    python benchmarks/peers.py warm --sizes 500,1000,2000,4000
-    python benchmarks/peers.py entropic --sizes 1000,4000 --threads 2 --readme README.md
+    python -m benchmarks.peers exact --families main --sizes 1000,2000,500x20000
+    python -m benchmarks.peers exact --set rectangles
+    python -m benchmarks.peers exact --set large --threads 2
+    python -m benchmarks.peers small
+    python -m benchmarks.peers draws --draws 200 --seed 0
+    python -m benchmarks.peers warm --sizes 500,1000,2000,4000
+    python -m benchmarks.peers entropic --sizes 1000,4000 --threads 2 --readme README.md
 
 `exact` prints, for every instance, the median seconds of each solver, the ratio to monge's, the accuracy that was
 reached (monge's certified gap, and how far the peer's value is off, both relative to the value), and monge's counters.
@@ -38,7 +38,7 @@ SIZES = {"entropic": "1000,4000"}
 PEERS = {"entropic": "pot,pot_log,ott,ott_momentum,ott_anderson,geomloss"}
 
 # Who writes the table of the README.
-REPORTS = {"exact": "report", "entropic": "entropic_report"}
+REPORTS = {"exact": "exact.report", "entropic": "entropic.report"}
 
 
 def sizes(text: str) -> list[tuple[int, int]]:
@@ -59,7 +59,9 @@ def between(text: str) -> tuple[int, int]:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=TARGETS)
-    parser.add_argument("--families", default="main", help="families and groups of problems.py, or of entropic.py")
+    parser.add_argument(
+        "--families", default="main", help="families and groups of problems.py, or of entropic/timing.py"
+    )
     parser.add_argument("--sizes", type=sizes, help="n or NxM, separated by commas (default: 1000,2000,4000)")
     parser.add_argument("--set", help="rectangles or large, instead of families and sizes")
     parser.add_argument("--threads", type=int, default=1, help="for monge; exact peers have one (default: 1)")
@@ -111,31 +113,29 @@ def main() -> None:
         # What counts its threads by the processors it may use, as OTT and monge do.
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
     if options.what == "small":
-        import report
-        import timing
+        from benchmarks.peers.exact import report, timing
 
         print(report.small_table(timing.small(options.repeat)))
         return
     if options.what == "draws":
-        import draws
+        from benchmarks.peers.exact import draws
 
         rows = draws.draws(options)
     elif options.what == "warm":
-        import warm
+        from benchmarks.peers.exact import warm
 
         rows = warm.warm(options)
     elif options.what == "entropic":
-        import entropic
+        from benchmarks.peers.entropic import timing as entropic_timing
 
-        rows = entropic.entropic(options)
+        rows = entropic_timing.entropic(options)
     else:
-        import report
-        import timing
+        from benchmarks.peers.exact import report, timing
 
         rows = timing.exact(options)
         print(report.summary(rows))
     results: dict[str, Any] = {
-        "command": "python " + shlex.join(sys.argv),
+        "command": "python -m benchmarks.peers " + shlex.join(sys.argv[1:]),
         "machine": machine(),
         "threads": options.threads,
         "rows": rows,
@@ -143,7 +143,7 @@ def main() -> None:
     if options.json:
         options.json.write_text(json.dumps(results, indent=1) + "\n")
     if options.readme and options.what in REPORTS:
-        report_of = importlib.import_module(REPORTS[options.what])
+        report_of = importlib.import_module(f"benchmarks.peers.{REPORTS[options.what]}")
         put_between(options.readme, options.what, report_of.markdown(results))
 
 

@@ -1,4 +1,4 @@
-"""The tables of peers.py: on the terminal and in the README."""
+"""The tables of the exact solvers: on the terminal and in the README."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from importlib.metadata import version
 from typing import Any
 
-from contestants import TITLES
+from benchmarks.peers.exact.contestants import TITLES
 
 PEERS = [name for name in TITLES if name != "monge"]
 Row = dict[str, Any]
