@@ -1,5 +1,5 @@
 // Vectors of the widest kind of the instruction set that is compiled for, and their powers and logarithms. All is local to
-// the file that includes it, which may be one that is compiled once per instruction set, as dispatch.hpp says.
+// the file that includes it, as that may be compiled once per instruction set.
 #pragma once
 
 #include <string.h>

@@ -33,7 +33,7 @@ double power_of(const NearCosts& costs) {
 
 /// The factor of coordinates that makes `inverse` one of costs.
 double scale_of(const NearCosts& costs, double inverse) {
-    return std::min(std::pow(inverse, 1.0 / power_of(costs)), largest_scale);
+    return std::min(std::exp2(std::log2(inverse) / power_of(costs)), largest_scale);
 }
 
 /// What the choice of columns needs of a pass.

@@ -1,5 +1,5 @@
 // Plans over near points, against sums over all pairs in plain loops. For the sanitizers: sizes that are no multiples of
-// anything, chunks of rows, and columns that are left out. See test_core.cpp for how to build it.
+// anything, chunks of rows, and columns that are left out. See checks.hpp for how to build it.
 #include "entropic/near_plan.hpp"
 
 #include <algorithm>
