@@ -35,8 +35,6 @@ constexpr double anneal = 4.0;
 constexpr double coarse = 0.03, stage_error = 0.1, least_stage_error = 0.003;
 // Steps that acceleration looks back on.
 constexpr size_t depth = 8;
-// In units of eps, how far potentials may be from their median where an eps starts.
-constexpr double most_digits = 1e11;
 // How far, in log2 units, potentials may move from those that are absorbed: what was cut off then still counts for
 // nothing, and no row or column sum overflows.
 constexpr double farthest = 200.0;
@@ -381,21 +379,6 @@ private:
         return true;
     }
 
-    /// Brings potentials that are too far from the others for eps to count beside them as near as it does: those of outliers
-    /// whose mass goes to each other may be of any size.
-    void keep_digits(double eps) {
-        if (!balanced_) return;
-        double low = infinity, high = -infinity;
-        for (size_t j = 0; j < m_; ++j)
-            if (b_[j] > 0.0) low = std::min(low, beta_[j]), high = std::max(high, beta_[j]);
-        if (!(high - low > most_digits * eps)) return;
-        std::vector<double> known;
-        for (size_t j = 0; j < m_; ++j)
-            if (b_[j] > 0.0) known.push_back(beta_[j]);
-        const double middle = median(std::move(known)), most = most_digits * eps;
-        for (size_t j = 0; j < m_; ++j) beta_[j] = std::min(std::max(beta_[j], middle - most), middle + most);
-    }
-
     bool over() const { return out_->passes >= p_->max_iter || stop_; }
 
     void iterate() {
@@ -417,7 +400,7 @@ private:
             if (last) eps = p.eps;
             const double enough = eps > coarse * first ? stage_error : std::max(1.0 / m_, least_stage_error);
             const double goal = last ? p.tol : std::max(std::min(enough, stage_error), p.tol);
-            keep_digits(eps);
+            if (balanced_) keep_digits(b_.data(), m_, eps, beta_.data());
             enter(eps);
             for (size_t j = 0; j < m_; ++j) beta_[j] /= unit_;
             if (stage(goal, last)) {

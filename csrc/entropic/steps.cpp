@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
+#include "common/sorting.hpp"
 #include "entropic/small_kernels.hpp"
 
 namespace monge {
@@ -161,6 +163,51 @@ bool extrapolate(const double* b, size_t m, double cap, double eps, size_t taken
     kernels.accumulate(memory + depth * stride, known, stride, m, weight, g);
     for (size_t j = 0; j < m; ++j) g[j] = clip(plain[j] + clip(g[j] - plain[j], longest), cap);
     return true;
+}
+
+void keep_digits(const double* b, size_t m, double eps, double* g) {
+    double low = infinity, high = -infinity;
+    for (size_t j = 0; j < m; ++j)
+        if (b[j] > 0.0) low = std::min(low, g[j]), high = std::max(high, g[j]);
+    const double most = most_digits * eps;
+    if (!(high - low > most)) return;
+    std::vector<double> known;
+    for (size_t j = 0; j < m; ++j)
+        if (b[j] > 0.0) known.push_back(g[j]);
+    const double middle = median(std::move(known));
+    for (size_t j = 0; j < m; ++j) g[j] = std::min(std::max(g[j], middle - most), middle + most);
+}
+
+Steps::Steps(const Sides& sides, size_t depth, double* f, double* g, const double* s)
+    : sides_(sides), depth_(depth), f_(f), g_(g), s_(s), translate_(sides.translate()), columns_(sides.m), wanted_(sides.m),
+      safe_(sides.m), memory_((2 * depth + 3) * sides.m), gram_(depth * depth) {}
+
+Measured Steps::measure(double eps) {
+    column_sums(sides_.b, sides_.m, eps, g_, s_, columns_.data());
+    return monge::measure(sides_, f_, g_, columns_.data(), wanted_.data());
+}
+
+void Steps::keep_digits(double eps) {
+    if (sides_.kl_a < infinity || sides_.kl_b < infinity || sides_.cap_a < infinity || sides_.cap_b < infinity) return;
+    monge::keep_digits(sides_.b, sides_.m, eps, g_);
+}
+
+void Steps::advance(double eps) { plain_step(sides_, eps, translate_, f_, g_, s_, g_); }
+
+bool Steps::accelerate(double eps, bool anew) {
+    plain_step(sides_, eps, translate_, f_, g_, s_, safe_.data());
+    if (anew) taken_ = 0;
+    return extrapolate(sides_.b, sides_.m, sides_.cap_b, eps, taken_++, safe_.data(), g_, memory_.data(), sides_.m,
+                       gram_.data(), depth_);
+}
+
+void Steps::shorten(double share) {
+    for (size_t j = 0; j < sides_.m; ++j) g_[j] = safe_[j] + share * (g_[j] - safe_[j]);
+}
+
+void Steps::take_back() {
+    std::copy(safe_.begin(), safe_.end(), g_);
+    taken_ = 1;
 }
 
 }  // namespace monge

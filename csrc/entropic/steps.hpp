@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <vector>
 
 namespace monge {
 
@@ -43,5 +44,40 @@ bool extrapolate(const double* b, std::size_t m, double cap, double eps, std::si
                  double* memory, std::size_t stride, double* gram, std::size_t depth);
 
 constexpr std::size_t deepest = 32;
+
+/// In units of eps, how far potentials may be from their median where an eps starts: further ones have too few digits.
+constexpr double most_digits = 1e11;
+
+/// Brings potentials g (m,) that are too far from the others for eps to count beside them as near as it does. That is where
+/// mass of an outlier goes to another one: f_i + g_j says how, but f_i and g_j may be of any size.
+void keep_digits(const double* b, std::size_t m, double eps, double* g);
+
+/// The potentials of one problem and the steps on them, as `Steps` in kernels/reference.py specifies them. A pass fills in
+/// f and s for g; all else happens here, so that the loop sees numbers alone.
+class Steps {
+public:
+    /// `f` (n,), `g` (m,) and `s` (m,) are the caller's, as are the weights. Acceleration looks back on `depth` steps.
+    Steps(const Sides& sides, std::size_t depth, double* f, double* g, const double* s);
+
+    Measured measure(double eps);
+    void keep_digits(double eps);
+    void advance(double eps);
+    bool accelerate(double eps, bool anew);
+    void shorten(double share);
+    void take_back();
+    void forget() { taken_ = 0; }
+
+private:
+    const Sides sides_;
+    const std::size_t depth_;
+    double* const f_;
+    double* const g_;
+    const double* const s_;
+    const bool translate_;
+    std::size_t taken_ = 0;                // steps since acceleration forgot what was before
+    std::vector<double> columns_, wanted_; // (m,): the column sums, and those that g calls for
+    std::vector<double> safe_;             // (m,): the last plain step
+    std::vector<double> memory_, gram_;
+};
 
 }  // namespace monge

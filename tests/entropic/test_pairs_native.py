@@ -11,7 +11,7 @@ from scipy.special import xlogy
 
 from monge.entropic._near import BLOCK, Plan, Transform
 from monge.entropic._rows import plan_gradient, plan_product, plan_sums, spread_price, transform
-from monge.entropic.kernels.packed import in_panels
+from monge.entropic.kernels.layout import in_panels
 from monge.problem._ground import kd_order
 from monge.problem.ground import as_ground
 

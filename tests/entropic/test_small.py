@@ -14,6 +14,7 @@ from stopping import from_core, needs_alarm, ticking
 
 import monge
 from monge.entropic import _small
+from monge.entropic.kernels.select import Route, route
 
 
 def random_problem(seed):
@@ -80,10 +81,10 @@ def test_batch_has_the_bits_of_single_solves():
             assert (t.value, t.iterations) == (alone.value, alone.iterations)
 
 
-def test_batch_of_small_and_large(monkeypatch):
+def test_batch_of_small_and_large():
     rng = np.random.default_rng(0)
-    costs = [rng.random((n, n + 1)) for n in (5, 60, 7, 50)]
-    monkeypatch.setattr("monge.entropic.kernels.small._SMALL", 100)
+    costs = [rng.random((n, n + 1)) for n in (5, 520, 7, 515)]
+    assert [route(monge.CostMatrix(C), 1e-4) for C in costs] == [Route.SMALL, Route.PASSES] * 2
     for t, C in zip(monge.sinkhorn(costs, eps=0.05, tol=1e-4, threads=2), costs, strict=True):
         assert t.shape == C.shape
         assert_solved(t, 1e-4, C)

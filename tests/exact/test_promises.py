@@ -28,15 +28,12 @@ from test_balance import classes, stored
 
 import monge
 import monge.distances.pairwise as pairwise_costs
-import monge.entropic.kernels.clouds as cloud_kernel
-import monge.entropic.kernels.cpu as cpu_kernel
-import monge.entropic.kernels.grid as grid_kernel
-import monge.entropic.levels as cloud_levels
-import monge.entropic.plan as lazy_plan
+import monge.entropic.multiscale as cloud_levels
 import monge.entropic.sinkhorn
 import monge.exact.dense as dense_costs
 import monge.maps.color
 from monge.entropic import _small
+from monge.entropic.kernels import all_pairs, grid, grid_sums, native, near_passes, threads
 from monge.exact import _core, _univariate
 from monge.exact.dense import dense
 from monge.maps.color import transfer_colors
@@ -127,7 +124,10 @@ def bits(result: Any) -> Any:
 def processors(number: int) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "sched_getaffinity", lambda _: range(number), raising=False)
-        patch.setattr(grid_kernel, "_WORTH_THREADS", 0)
+        # Small pieces of work are worth threads, too.
+        patch.setattr(threads, "PARALLEL", 0)
+        patch.setattr(threads, "PARALLEL_ONCE", 0)
+        patch.setattr(grid_sums, "_CHUNK", 2**10)
         yield
 
 
@@ -380,19 +380,19 @@ def test_ctrl_c_in_the_core(name: str) -> None:
         pytest.fail("the core never let the signal in")
 
 
-PLAN = monge.sinkhorn(C, eps=0.1)
+PLAN = monge.sinkhorn(C, eps=0.1, threads=1)
 
 # What a solve calls again and again. After a signal in the second of these calls there is no other.
 STEPS: dict[str, tuple[Any, str, Callable[[], Any]]] = {
-    "matrix": (cpu_kernel, "sinkhorn_rows", lambda: entropic(C, threads=1)),
-    "points": (cpu_kernel, "sinkhorn_rows", lambda: entropic(monge.PointCloud(HIGH_X, HIGH_Y), threads=1)),
-    "clouds": (cloud_kernel, "Pass", lambda: entropic(monge.PointCloud(X, Y), A, B, threads=1)),
-    "grid": (grid_kernel, "axis_log_sum", lambda: entropic(monge.Grid((16, 12)), *IMAGES, threads=1)),
-    "batch": (cpu_kernel, "sinkhorn_rows", lambda: entropic([C, C], threads=1)),
-    "sums of a plan": (lazy_plan, "plan_sums", lambda: PLAN.plan @ np.ones(700)),
-    "products of a plan": (lazy_plan, "plan_product", lambda: PLAN.plan @ np.ones((700, 2))),
-    "entries of a plan": (lazy_plan, "plan_entries", lambda: PLAN.plan.toarray()),
-    "rounding": (lazy_plan, "plan_entropy", lambda: PLAN.rounded()),
+    "matrix": (native, "sinkhorn_rows", lambda: entropic(C, threads=1)),
+    "points": (native, "sinkhorn_rows", lambda: entropic(monge.PointCloud(HIGH_X, HIGH_Y), threads=1)),
+    "clouds": (near_passes, "Pass", lambda: entropic(monge.PointCloud(X, Y), A, B, threads=1)),
+    "grid": (grid_sums, "axis_log_sum", lambda: entropic(monge.Grid((16, 12)), *IMAGES, threads=1)),
+    "batch": (native, "sinkhorn_rows", lambda: entropic([C, C], threads=1)),
+    "sums of a plan": (all_pairs, "plan_sums", lambda: PLAN.plan @ np.ones(700)),
+    "products of a plan": (all_pairs, "plan_product", lambda: PLAN.plan @ np.ones((700, 2))),
+    "entries of a plan": (all_pairs, "plan_entries", lambda: PLAN.plan.toarray()),
+    "rounding": (all_pairs, "plan_entropy", lambda: PLAN.rounded()),
 }
 
 
@@ -461,7 +461,7 @@ def waits(thread: int) -> bool:
 
 def test_ctrl_c_in_a_batch_of_large_problems(in_loop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     in_loop()
-    sweep, main = cpu_kernel.CpuKernel.sweep, threading.get_ident()
+    run, main = native.NativePairs.run, threading.get_ident()
     told, more, first = threading.Event(), [], count()
 
     def interrupted(*_: Any) -> None:
@@ -479,9 +479,9 @@ def test_ctrl_c_in_a_batch_of_large_problems(in_loop: Any, monkeypatch: pytest.M
                     time.sleep(1e-3)
                 signal.pthread_kill(main, signal.SIGINT)
             told.wait(HANG)
-        return sweep(*args)
+        return run(*args)
 
-    monkeypatch.setattr(cpu_kernel.CpuKernel, "sweep", watched)
+    monkeypatch.setattr(native.NativePairs, "run", watched)
     with ctrl_c():
         signal.signal(signal.SIGINT, interrupted)
         monge.sinkhorn([C, C, C], eps=0.1, tol=1e-300, max_iter=100, threads=2)
@@ -560,11 +560,11 @@ WORK = [
     (pairwise_costs, "cost_matrix"),
     (cloud_levels, "kd_order"),
     *((_univariate, name) for name in ("transport", "mean_cost", "mean_costs", "order")),
-    *((lazy_plan, name) for name in ("plan_sums", "plan_product", "plan_entries", "plan_entropy")),
+    *((all_pairs, name) for name in ("plan_sums", "plan_product", "plan_entries", "plan_entropy")),
     (_small, "solve"),
-    (cpu_kernel.CpuKernel, "sweep"),
-    (cloud_kernel.CloudKernel, "sweep"),
-    (grid_kernel.GridKernel, "sweep"),
+    (native.NativePairs, "run"),
+    (near_passes.NearPasses, "run"),
+    (grid.GridPairs, "run"),
     (monge.maps.color, "palette"),
 ]
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+from monge.entropic.kernels.small import is_small
 from scipy.spatial.distance import cdist
 from tqdm import tqdm
 
@@ -24,7 +25,6 @@ import monge
 from benchmarks.peers.entropic import exponential, report
 from benchmarks.peers.entropic.contestants import Contestant, Potentials, Problem, Run, contestants
 from benchmarks.problems import weights
-from monge.entropic.kernels.small import is_small
 from monge.problem.arrays import available_memory
 from monge.problem.costs import as_cost
 

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from monge.distances.wasserstein import smallest_mean, wasserstein
 from monge.exact import _core
-from monge.exact.answer import INEXACT, check_solved
-from monge.exact.batch import naming
 from monge.exact.dense import dense
+from monge.exact.result import INEXACT, check_solved
 from monge.exact.univariate import check_power, check_range, in_order, mean_powers
 from monge.problem._ground import cost_matrix
 from monge.problem.arrays import available_threads, items, require_memory, shown
+from monge.problem.batch import naming
 from monge.problem.costs import Cost, PointCloud, as_cost, as_points
 from monge.problem.ground import as_ground, scale_of, scaled
 from monge.problem.measures import Weights, check_value, check_weights, rounding_of, total_mass

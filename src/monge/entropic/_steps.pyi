@@ -1,33 +1,21 @@
 from numpy import float64
 from numpy.typing import NDArray
 
+from monge.entropic.marginals import Marginal
+
 Array = NDArray[float64]
 
-def measure(
-    a: Array,
-    b: Array,
-    kl_a: float,
-    cap_a: float,
-    kl_b: float,
-    cap_b: float,
-    eps: float,
-    f: Array,
-    g: Array,
-    s: Array,
-) -> tuple[float, float, float, float]: ...
-def plain_step(
-    a: Array,
-    b: Array,
-    kl_a: float,
-    kl_b: float,
-    cap_b: float,
-    eps: float,
-    translate: bool,
-    f: Array,
-    g: Array,
-    s: Array,
-    out: Array,
-) -> None: ...
-def extrapolate(
-    b: Array, cap_b: float, eps: float, taken: int, plain: Array, g: Array, memory: Array, gram: Array
-) -> bool: ...
+class Steps:
+    f: Array
+    g: Array
+    s: Array
+    def __init__(
+        self, a: Array, b: Array, marginals: tuple[Marginal, Marginal], f: Array, g: Array, depth: int
+    ) -> None: ...
+    def measure(self, eps: float) -> tuple[float, float, float, float]: ...
+    def keep_digits(self, eps: float) -> None: ...
+    def advance(self, eps: float) -> None: ...
+    def accelerate(self, eps: float, anew: bool) -> bool: ...
+    def shorten(self, share: float) -> None: ...
+    def take_back(self) -> None: ...
+    def forget(self) -> None: ...

@@ -1,9 +1,10 @@
 # distutils: language = c++
 # cython: language_level=3, boundscheck=False, wraparound=False, embedsignature=False
-"""The binding of csrc/entropic/steps.hpp: functions of `iteration`, with its arguments."""
+"""The binding of csrc/entropic/steps.hpp: convert, allocate, drop the GIL. Nothing else."""
 
-from libcpp cimport bool as cbool
-from libcpp.vector cimport vector
+from libcpp cimport bool as boolean
+
+import numpy as np
 
 
 cdef extern from "entropic/steps.hpp" namespace "monge" nogil:
@@ -16,39 +17,62 @@ cdef extern from "entropic/steps.hpp" namespace "monge" nogil:
     cdef struct Measured:
         double error, mass, value_a, value_b
 
-    void column_sums(const double* b, size_t m, double eps, const double* g, const double* s, double* out)
-    Measured c_measure "monge::measure"(const Sides&, const double* f, const double* g, const double* columns, double*)
-    void c_plain_step "monge::plain_step"(
-        const Sides&, double eps, cbool translate, double* f, const double* g, const double* s, double* out)
-    cbool c_extrapolate "monge::extrapolate"(
-        const double* b, size_t m, double cap, double eps, size_t taken, const double* plain, double* g, double* memory,
-        size_t stride, double* gram, size_t depth)
+    cdef cppclass CoreSteps "monge::Steps":
+        CoreSteps(const Sides&, size_t depth, double* f, double* g, const double* s) except +
+        Measured measure(double eps)
+        void keep_digits(double eps) except +
+        void advance(double eps)
+        boolean accelerate(double eps, boolean anew)
+        void shorten(double share)
+        void take_back()
+        void forget()
 
 
-def measure(const double[::1] a, const double[::1] b, double kl_a, double cap_a, double kl_b, double cap_b, double eps,
-            const double[::1] f, const double[::1] g, const double[::1] s):
-    cdef Sides sides = Sides(len(a), len(b), &a[0], &b[0], kl_a, cap_a, kl_b, cap_b)
-    cdef vector[double] columns, wanted
-    cdef Measured out
-    columns.resize(sides.m)
-    wanted.resize(sides.m)
-    with nogil:
-        column_sums(&b[0], sides.m, eps, &g[0], &s[0], columns.data())
-        out = c_measure(sides, &f[0], &g[0], columns.data(), wanted.data())
-    return out.error, out.mass, out.value_a, out.value_b
+cdef class Steps:
+    """Potentials and the steps on them, in the core."""
 
+    cdef CoreSteps* core
+    cdef readonly object f, g, s
+    cdef tuple kept  # what the pointers point to
 
-def plain_step(const double[::1] a, const double[::1] b, double kl_a, double kl_b, double cap_b, double eps,
-               cbool translate, double[::1] f, const double[::1] g, const double[::1] s, double[::1] out):
-    cdef Sides sides = Sides(len(a), len(b), &a[0], &b[0], kl_a, 0.0, kl_b, cap_b)
-    with nogil:
-        c_plain_step(sides, eps, translate, &f[0], &g[0], &s[0], &out[0])
+    def __cinit__(self, const double[::1] a, const double[::1] b, marginals, double[::1] f, double[::1] g, size_t depth):
+        rows, columns = marginals
+        cdef double[::1] s = np.zeros(len(b))
+        cdef Sides sides = Sides(len(a), len(b), &a[0], &b[0], rows.kl, rows.cap, columns.kl, columns.cap)
+        self.kept = a, b, f, g, s
+        self.f, self.g, self.s = np.asarray(f), np.asarray(g), np.asarray(s)
+        self.core = new CoreSteps(sides, depth, &f[0], &g[0], &s[0])
 
+    def __dealloc__(self):
+        del self.core
 
-def extrapolate(const double[::1] b, double cap_b, double eps, size_t taken, const double[::1] plain, double[::1] g,
-                double[:, ::1] memory, double[:, ::1] gram):
-    cdef size_t m = len(b), depth = gram.shape[1]
-    cdef cbool accelerated
-    with nogil:
-        accelerated = c_extrapolate(&b[0], m, cap_b, eps, taken, &plain[0], &g[0], &memory[0, 0], m, &gram[0, 0], depth)
-    return accelerated
+    def measure(self, double eps):
+        cdef Measured found
+        with nogil:
+            found = self.core.measure(eps)
+        return found.error, found.mass, found.value_a, found.value_b
+
+    def keep_digits(self, double eps):
+        with nogil:
+            self.core.keep_digits(eps)
+
+    def advance(self, double eps):
+        with nogil:
+            self.core.advance(eps)
+
+    def accelerate(self, double eps, boolean anew):
+        cdef boolean further
+        with nogil:
+            further = self.core.accelerate(eps, anew)
+        return further
+
+    def shorten(self, double share):
+        with nogil:
+            self.core.shorten(share)
+
+    def take_back(self):
+        with nogil:
+            self.core.take_back()
+
+    def forget(self):
+        self.core.forget()

@@ -6,11 +6,11 @@ tell how far the potentials of these parts are apart. The exact solver finds tha
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.entropic.blocks import costs_between
-from monge.entropic.certificate import transforms
 from monge.exact.emd import emd
 from monge.problem.costs import Cost, CostMatrix
 from monge.problem.transport import InfeasibleError
@@ -24,9 +24,10 @@ Array = NDArray[np.float64]
 _WHOLE, _WHOLE_COMPUTED, _SAMPLE = 10**8, 2**24, 4096
 
 
-def exact_columns(cost: Cost, a: Array, b: Array, threads: int) -> Array | None:
+def exact_columns(pairs: Any) -> Array | None:
     """Potentials g (m,) of an optimal plan, or of one for a sample of the mass if the problem is large; None if the
     forbidden arcs leave none. Weights have the same total."""
+    cost, a, b, threads = pairs.cost, pairs.a, pairs.b, pairs.threads.number
     rows, columns = _chosen(cost, a, b)
     try:
         if rows is None or columns is None:
@@ -34,12 +35,12 @@ def exact_columns(cost: Cost, a: Array, b: Array, threads: int) -> Array | None:
         # As many places each, for equal parts of the mass.
         places, counts_a = np.unique(rows, return_counts=True)
         targets, counts_b = np.unique(columns, return_counts=True)
-        t = emd(CostMatrix(costs_between(cost, places, targets)), counts_a, counts_b, threads=threads)
+        t = emd(CostMatrix(cost.between(places, targets)), counts_a, counts_b, threads=threads)
     except InfeasibleError:
         return None
     g = np.full(len(b), -np.inf)
     g[targets] = t.g
-    return _centred(transforms(cost, g)[1])
+    return _centred(pairs.transforms(g)[1])
 
 
 def _centred(g: Array) -> Array:
@@ -50,7 +51,7 @@ def _centred(g: Array) -> Array:
 def _chosen(cost: Cost, a: Array, b: Array) -> tuple[NDArray[np.intp] | None, NDArray[np.intp] | None]:
     """Rows and columns that stand for all, drawn at even steps along the mass; None for all of them."""
     n, m = cost.shape
-    if n * m <= (_WHOLE if isinstance(cost, CostMatrix) else _WHOLE_COMPUTED):
+    if n * m <= (_WHOLE if cost.stored else _WHOLE_COMPUTED):
         return None, None
     steps = (np.arange(_SAMPLE) + 0.5) / _SAMPLE
 

@@ -1,4 +1,10 @@
-"""From the result of an entropic solver to a feasible plan with a certificate for the problem without entropy."""
+"""From the result of an entropic solver to a feasible plan with a certificate for the problem without entropy.
+
+The plan is rounded to its marginals (see `rounding`), so that its price is an upper bound of the optimum; and one
+c-transform of a potential makes it dual feasible, so that it gives a lower bound:
+
+<G, C> - (a.f + b.g) >= 0   with   f_i = min_j C_ij - g_j,   g_j = min_i C_ij - f_i
+"""
 
 from __future__ import annotations
 
@@ -9,11 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.entropic.certificate import certificate, price
 from monge.entropic.rounding import RoundedPlan, Rounding, scalings
 from monge.exact.dense import dense
 from monge.exact.emd import emd_of_rest
-from monge.problem.arrays import available_threads
 from monge.problem.costs import Cost, CostMatrix
 from monge.problem.transport import InfeasibleError, Status, Transport
 
@@ -41,6 +45,14 @@ class FeasibleTransport(Transport):
         """The plan P (n, m), computed where it is looked at; see `RoundedPlan`."""
         return self._plan
 
+    @property
+    def _point_gradients(self) -> Any:
+        raise TypeError(
+            "a rounded plan is no minimum: it has no derivatives. Take those of the Transport it came from."
+        )
+
+    _weight_gradients = _point_gradients
+
     @cached_property
     def marginal_error(self) -> float:
         """(|P 1 - a|_1 + |P' 1 - b|_1) / total mass, measured on the plan."""
@@ -49,29 +61,31 @@ class FeasibleTransport(Transport):
         return float((np.abs(sent - a).sum() + np.abs(received - b).sum()) / sent.sum())
 
 
-def feasible(
-    cost: Cost, weights: tuple[Array, Array], given: float, f: Array, g: Array, eps: float, plan: Any, iterations: int
-) -> FeasibleTransport:
+def feasible(pairs: Any, given: float, f: Array, g: Array, eps: float, plan: Any, iterations: int) -> FeasibleTransport:
     """The entropic `plan` of these potentials, rounded, with its price and the bound that the potentials give.
 
     `given` is the relative rounding of the numbers that the weights were made from.
     """
-    a, b = weights
+    cost, a, b = pairs.cost, pairs.a, pairs.b
     rounding, missing = scalings(plan, a, b), None
-    found = certificate(cost, a, b, f, g, eps, rounding)
-    paid, bound = found.price, float(a @ found.f + b @ found.g)
-    nothing = 0.0 * a, 0.0 * b
-    if is_dear(cost, paid, bound, lambda: price(cost, a, b, f, g, eps, Rounding(rounding.x, rounding.y, *nothing))):
-        rounding, more = sent_exactly(cost, weights, given, plan, rounding)
-        paid = price(cost, a, b, f, g, eps, rounding) + more.cost
+
+    def price(rounding: Rounding) -> float:
+        return float(pairs.mixture(f, g, eps, *rounding).price)
+
+    # One c-transform of a potential makes it dual feasible. Where b is zero, g need not say anything.
+    dual_f, dual_g = pairs.transforms(np.where(b > 0.0, g, -np.inf))
+    paid, bound = price(rounding), float(a @ dual_f + b @ dual_g)
+    if is_dear(cost, paid, bound, lambda: price(Rounding(rounding.x, rounding.y, 0.0 * a, 0.0 * b))):
+        rounding, more = sent_exactly(pairs, given, plan, rounding)
+        paid = price(rounding) + more.cost
         missing = more.plan.tocsr()
     return FeasibleTransport(
         RoundedPlan(plan, rounding, missing),
-        weights,
+        (a, b),
         value=paid,
         cost=paid,
-        f=found.f,
-        g=found.g,
+        f=dual_f,
+        g=dual_g,
         gap=max(paid - bound, 0.0),
         status=Status.FEASIBLE,
         iterations=iterations,
@@ -88,23 +102,21 @@ def is_dear(cost: Cost, paid: float, bound: float, without: Callable[[], float])
     return paid - bound > 0.1 * abs(bound) and n * m <= _QUICK and paid - bound > 1.2 * (without() - bound)
 
 
-def sent_exactly(
-    cost: Cost, weights: tuple[Array, Array], given: float, plan: Any, rounding: Rounding
-) -> tuple[Rounding, Transport]:
+def sent_exactly(pairs: Any, given: float, plan: Any, rounding: Rounding) -> tuple[Rounding, Transport]:
     """What is missing, sent by an exact solver in place of a product.
 
     That may not be able to avoid forbidden or dear arcs, where the plan has to make room. So it gives back a share of
     all that it sends, a larger one if need be, which is sent anew together with what is missing. InfeasibleError if no
     plan can.
     """
-    (a, b), (x, y, u, v) = weights, rounding
-    whole, missing, threads = float(a.sum()), float(u.sum() * v.sum()), available_threads(None)
+    (a, b), (x, y, u, v) = (pairs.a, pairs.b), rounding
+    whole, missing, threads = float(a.sum()), float(u.sum() * v.sum()), pairs.threads.number
     sent, received = x * (plan @ y), y * (plan.T @ x)
     shares = (0.0, *(room * missing / whole for room in _ROOM), 1.0)
     noise = max(given * whole, abs(float(sent.sum() - received.sum())))
     if noise > max(_SAME, given) * whole:  # exponents without digits: the plan is no plan
         shares = (1.0,)
-    stored = CostMatrix(dense(cost, threads))  # once for all shares
+    stored = CostMatrix(dense(pairs.cost, threads))  # once for all shares
     own, best, least, lacking = plan.measured[2], None, np.inf, None
     for share in shares:
         kept = 1.0 - min(share, 1.0)

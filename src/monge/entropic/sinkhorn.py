@@ -2,17 +2,15 @@
 
 minimise  <P, C> + eps KL(P | a x b)  subject to  P 1 = a,  P' 1 = b          (Cuturi 2013)
 
-or with penalties in place of the constraints. Small problems are solved whole in the C++ core, others by the loop in
-`iteration` over the passes in `kernels`, clouds in few dimensions from coarse to fine by `levels`; `task` has the
-checks, the scales, and the way from potentials to a `Transport`.
+or with penalties in place of the constraints. `kernels.select` chooses between three routes: `small` problems are
+solved whole in the C++ core, clouds in few dimensions by `multiscale`, others by `passes` over all pairs. `problem` has
+the checks, the scales, and the way from potentials to a `Transport`.
 """
 
 from __future__ import annotations
 
 import math
-import time
 import warnings
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 from typing import Any
@@ -20,21 +18,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.entropic import iteration
-from monge.entropic._steps import measure
-from monge.entropic.answer import EntropicTransport
-from monge.entropic.blocks import column_softmins, turned
-from monge.entropic.drive import drive
-from monge.entropic.exact_start import exact_columns
-from monge.entropic.kernels.select import check_device, choose, is_low
-from monge.entropic.kernels.small import is_small, solve_small
-from monge.entropic.levels import solve_cloud
+from monge.entropic import multiscale, passes, small
+from monge.entropic.kernels.room import require_room
+from monge.entropic.kernels.select import Route, check_device
 from monge.entropic.marginals import Marginal, as_marginals
-from monge.entropic.room import require_room
-from monge.entropic.task import Outcome, Task
-from monge.exact.batch import is_batch, naming, one_each
+from monge.entropic.problem import Problem
+from monge.entropic.result import EntropicTransport
 from monge.problem.arrays import available_threads, items, real_number, shown
-from monge.problem.costs import Cost, Grid, as_cost
+from monge.problem.batch import is_batch, naming, one_each
+from monge.problem.costs import as_cost
 from monge.problem.progress import count_bar, pass_bar
 from monge.problem.transport import ConvergenceWarning, Status, Transport
 
@@ -42,8 +34,6 @@ __all__ = ["sinkhorn"]
 
 Array = NDArray[np.float64]
 
-# Passes whose error is kept.
-_HISTORY = 10_000
 # Problems of a batch that are prepared and solved together.
 _CHUNK = 1024
 
@@ -147,16 +137,19 @@ def sinkhorn(
     array([0.5, 0. ])
     """
     eps, tol, max_iter = _positive(eps, "eps"), _positive(tol, "tol"), _count(max_iter)
-    demands = as_marginals(marginals)
+    both = as_marginals(marginals)
     check_device(device)
     workers = available_threads(threads)
     if is_batch(cost):
         if init is not None:
             raise ValueError("init= is for a single problem; got a batch. Leave it out, or solve them one by one.")
         each = items(cost, "cost", "a batch of (n, m) matrices")
-        answers = _solve_all(each, a, b, demands, eps, tol, max_iter, workers, progress)
+        answers = _solve_all(each, a, b, both, eps, tol, max_iter, device, workers, progress)
     else:
-        answers = [_solve(as_cost(cost), a, b, demands, eps, tol, max_iter, init, workers, progress)]
+        one = as_cost(cost)
+        require_room([one], tol)
+        problem = Problem(one, a, b, both, eps, tol, max_iter, init, device)
+        answers = [_solve(problem, workers, progress)]
     changed = [t.eps for t in answers if t.eps != eps]
     if changed:
         which = f" in {len(changed)} of {len(answers)} problems" if is_batch(cost) else ""
@@ -176,35 +169,34 @@ def sinkhorn(
 
 
 def _solve_all(
-    cost: Any, a: Any, b: Any, demands: tuple[Marginal, Marginal], eps: float, tol: float, max_iter: int, workers: int,
-    progress: bool,
+    cost: Any, a: Any, b: Any, marginals: tuple[Marginal, Marginal], eps: float, tol: float, max_iter: int,
+    device: str | None, workers: int, progress: bool,
 ) -> list[EntropicTransport]:  # fmt: skip
     """Every problem on one thread, `workers` of them at a time."""
     weights_a, weights_b = one_each(a, "a", len(cost)), one_each(b, "b", len(cost))
-    costs, tasks = [], []
+    costs, problems = [], []
     with naming("problem", 0) as at:
         for at.index, item in enumerate(cost):
             costs.append(as_cost(item))
     require_room(costs, tol)
     with naming("problem", 0) as at:
-        for at.index, problem in enumerate(costs):
-            tasks.append(Task(problem, weights_a[at.index], weights_b[at.index], demands, eps, tol, None))
+        for at.index, one in enumerate(costs):
+            weights = weights_a[at.index], weights_b[at.index]
+            problems.append(Problem(one, *weights, marginals, eps, tol, max_iter, None, device))
     answers: list[EntropicTransport] = []
-    with count_bar(progress, len(tasks), "sinkhorn", "problems") as show:
-        for first in range(0, len(tasks), _CHUNK):
-            answers += _solve_some(tasks[first : first + _CHUNK], first, eps, tol, max_iter, workers)
+    with count_bar(progress, len(problems), "sinkhorn", "problems") as show:
+        for first in range(0, len(problems), _CHUNK):
+            answers += _solve_some(problems[first : first + _CHUNK], first, eps, workers)
             if show is not None:
                 show(len(answers))
     return answers
 
 
-def _solve_some(
-    tasks: list[Task], first: int, eps: float, tol: float, max_iter: int, workers: int
-) -> list[EntropicTransport]:
+def _solve_some(problems: list[Problem], first: int, eps: float, workers: int) -> list[EntropicTransport]:
     """Problems of a batch, from number `first` on: small ones in one call, the others side by side."""
     # Those whose costs have too few digits for this eps have one of their own.
-    small = [k for k, task in enumerate(tasks) if task.eps == eps and is_small(task.cost, tol)]
-    outcomes = dict(zip(small, solve_small([tasks[k] for k in small], tol, max_iter, workers), strict=True))
+    together = [k for k, problem in enumerate(problems) if problem.way is Route.SMALL and problem.eps == eps]
+    outcomes = dict(zip(together, small.solve_all([problems[k] for k in together], workers), strict=True))
     stopped = Event()
 
     def look(*_: Any) -> None:
@@ -214,117 +206,25 @@ def _solve_some(
     def one(k: int) -> EntropicTransport:
         look()
         with naming("problem", first + k):
-            if k in outcomes:
-                return tasks[k].answer(_settled(tasks[k], outcomes[k]))
-            return tasks[k].answer(_outcome(tasks[k], tol, max_iter, 1, look, choose))
+            outcome = outcomes[k] if k in outcomes else _SOLVERS[problems[k].way](problems[k], 1, look)
+            return problems[k].answer(outcome, workers)
 
-    if workers == 1 or len(small) == len(tasks):
-        return [one(k) for k in range(len(tasks))]
+    if workers == 1 or len(together) == len(problems):
+        return [one(k) for k in range(len(problems))]
     with ThreadPoolExecutor(workers) as pool:
         try:
-            return list(pool.map(one, range(len(tasks))))
+            return list(pool.map(one, range(len(problems))))
         finally:  # after an interrupt the others stop at their next pass
             stopped.set()
 
 
-def _solve(
-    cost: Cost, a: Any, b: Any, demands: tuple[Marginal, Marginal], eps: float, tol: float, max_iter: int, init: Any,
-    workers: int, progress: bool, kernel: Any = choose,
-) -> EntropicTransport:  # fmt: skip
-    """One problem, turned into a Transport."""
-    require_room([cost], tol)
-    return _run(Task(cost, a, b, demands, eps, tol, init), tol, max_iter, workers, progress, kernel)
-
-
-def _run(task: Task, tol: float, max_iter: int, workers: int, progress: bool, kernel: Any) -> EntropicTransport:
+def _solve(problem: Problem, workers: int, progress: bool) -> EntropicTransport:
     with pass_bar(progress) as report:
-        outcome = _outcome(task, tol, max_iter, workers, report, kernel)
-    return task.answer(outcome)
+        outcome = _SOLVERS[problem.way](problem, workers, report)
+    return problem.answer(outcome, workers)
 
 
-def _outcome(
-    task: Task, tol: float, max_iter: int, workers: int, report: Callable[[int, float, float], None] | None, kernel: Any
-) -> Outcome:
-    """By the solver that suits the problem."""
-    if kernel is not choose or not is_small(task.cost, tol):
-        return _iterate(task, tol, max_iter, workers, report, kernel)
-    outcome = _settled(task, solve_small([task], tol, max_iter, 1, report)[0])
-    if report is not None:
-        report(outcome.passes, task.eps, outcome.error)
-    return outcome
-
-
-def _settled(task: Task, outcome: Outcome) -> Outcome:
-    """If the core was stopped, perhaps on its way, f is made to be that of g, and both are measured."""
-    if outcome.converged:
-        return outcome
-    (rows, columns), (a, b), (f, g), eps = task.demands, (task.inner_a, task.inner_b), (task.f, task.g), task.eps
-    s = np.empty(len(g))
-    with choose(task.cost, a, b, rows, 1) as kernel:
-        kernel.sweep(g, eps, False, True, f, s)
-    error, mass, value_a, value_b = measure(a, b, rows.kl, rows.cap, columns.kl, columns.cap, eps, f, g, s)
-    return outcome._replace(error=error, dual=value_a + value_b + eps * (1.0 - mass))
-
-
-def _iterate(
-    task: Task, tol: float, max_iter: int, workers: int, report: Callable[[int, float, float], None] | None, kernel: Any
-) -> Outcome:
-    """The loop over the passes of a kernel."""
-    began = time.perf_counter()
-    cost, a, b, demands = task.cost, task.inner_a, task.inner_b, task.demands
-    history, outcome = np.empty(min(max_iter, _HISTORY)), np.zeros(6)
-    n, m = cost.shape
-    by_levels = kernel is choose and is_low(cost)
-    if by_levels:
-        pairs, coarse = solve_cloud(task, tol, max_iter, workers, history, outcome, report)
-    else:
-        with kernel(cost, a, b, demands[0], workers) as passes:
-            first = task.first if task.first > 0.0 else iteration.START * passes.scale
-
-            def restart(_: float) -> None:
-                g = exact_columns(cost, a, b, workers)
-                if g is not None:
-                    task.g[:] = g
-
-            when = restart if task.balanced else None
-            if when is not None and task.first == 0.0 and task.eps < passes.exact_below:
-                restart(task.eps)
-                first, when = task.eps, None
-            options = demands, task.eps, first, tol, max_iter
-            drive(passes, a, b, *options, task.f, task.g, history, outcome, report, when)
-        pairs, coarse = int(outcome[iteration.PASSES]) * n * m, 0
-    _fill_in(cost, a, b, task.f, task.g, demands[1], task.eps)
-    if by_levels:
-        _fill_in(turned(cost), b, a, task.g, task.f, demands[0], task.eps)
-    count = int(outcome[iteration.PASSES])
-    return Outcome(
-        bool(outcome[iteration.STATUS] == iteration.CONVERGED),
-        count,
-        0,
-        float(outcome[iteration.ERROR]),
-        float(outcome[iteration.DUAL]),
-        history[: min(count, len(history))].copy(),
-        time.perf_counter() - began,
-        {"pairs": pairs, "coarse_passes": coarse},
-    )
-
-
-def _fill_in(problem: Cost, a: Array, b: Array, f: Array, g: Array, columns: Marginal, eps: float) -> None:
-    """Potentials of columns without weight, which the passes leave out."""
-    empty = np.flatnonzero(b == 0.0)
-    if not empty.size:
-        return
-    weights = np.full(len(a), -np.inf)
-    filled = a > 0.0
-    weights[filled] = f[filled] / eps + np.log(a[filled])
-    if isinstance(problem, Grid):
-        from monge.entropic.kernels.grid import GridSums
-
-        softmins = -eps * GridSums(problem, eps).log_sum(weights)[empty]
-    else:
-        softmins = column_softmins(problem, weights, empty, eps)
-    reached = softmins < math.inf
-    g[empty] = np.where(reached, columns.potential(np.where(reached, softmins, 0.0), eps), 0.0)
+_SOLVERS = {Route.SMALL: small.solve, Route.MULTISCALE: multiscale.solve, Route.PASSES: passes.solve}
 
 
 def _positive(value: Any, name: str) -> float:

@@ -18,7 +18,7 @@ def warm_up() -> Iterator[tuple[str, float]]:
     What is compiled is kept on disk for the processes to come, where a directory for it can be written to.
     """
     start = time.perf_counter()
-    from monge.entropic.kernels.grid import axis_log_sum, grid_transform
+    from monge.entropic.kernels.grid_sums import axis_log_sum, grid_transform
 
     # Between cells so far apart the sum underflows, and is done in another way.
     axis_log_sum(np.array([[0.0, -np.inf]]), np.array([0.0, -1e4]))
@@ -30,7 +30,7 @@ def warm_up() -> Iterator[tuple[str, float]]:
 
 def kept_in() -> str | None:
     """The directory of the compiled code; None if none can be written to."""
-    from monge.entropic.kernels import grid
+    from monge.entropic.kernels import grid_sums
 
-    path: str | None = grid._convolve.stats.cache_path
+    path: str | None = grid_sums._convolve.stats.cache_path
     return path

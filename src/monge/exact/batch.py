@@ -8,36 +8,17 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-import numpy as np
-
 from monge.exact import _core
-from monge.exact.answer import transport
 from monge.exact.dense import dense
-from monge.problem.arrays import available_threads, items, require_memory, seconds, shown
-from monge.problem.costs import Cost, CostMatrix, as_cost
-from monge.problem.measures import Weights, as_weights
+from monge.exact.result import transport
+from monge.problem.arrays import available_threads, items, require_memory, seconds
+from monge.problem.batch import naming, one_each
+from monge.problem.costs import Cost, as_cost
+from monge.problem.measures import as_weights
 from monge.problem.progress import count_bar
 from monge.problem.transport import ConvergenceWarning, Status, Transport
 
-__all__ = ["emd_batch", "is_batch", "naming", "one_each"]
-
-
-def is_batch(cost: Any) -> bool:
-    """Whether `cost` stands for many problems: a 3-D array, or a list of matrices or of cost objects.
-
-    The first item of a list decides; an empty one holds no problems. Nested lists of numbers are one matrix, as
-    everywhere in NumPy.
-    """
-    if isinstance(cost, list | tuple):
-        return len(cost) == 0 or isinstance(cost[0], Cost) or _dimensions(cost[0]) == 2
-    return _dimensions(cost) == 3
-
-
-def _dimensions(values: Any) -> int:
-    """Of an array, or of what turns into one; zero for lists, and for all that is no array."""
-    if not hasattr(values, "ndim") and hasattr(values, "__array__"):
-        return np.ndim(values)
-    return getattr(values, "ndim", 0)
+__all__ = ["emd_batch"]
 
 
 def emd_batch(
@@ -71,8 +52,9 @@ def emd_batch(
             show(len(matrices))
     answers = []
     with naming("problem", 0) as at:
-        for at.index, (solution, C, *weights) in enumerate(zip(solutions, matrices, weights_a, weights_b, strict=True)):
-            answers.append(transport(solution, C, (weights[0], weights[1])))
+        each = zip(problems, solutions, matrices, weights_a, weights_b, strict=True)
+        for at.index, (problem, solution, C, *weights) in enumerate(each):
+            answers.append(transport(solution, C, (weights[0], weights[1]), cloud=problem.cloud))
     for status in (Status.TIME_LIMIT, Status.INEXACT):
         late = [t.gap for t in answers if t.status is status]
         if late:
@@ -84,51 +66,16 @@ def emd_batch(
     return answers
 
 
-class naming:
-    """Says in the text of an error to which of many it belongs: "problem 17: ...". A loop within may move the index on.
-
-    A class, since the generator of a contextmanager takes longer than the checks of a small problem.
-    """
-
-    def __init__(self, what: str, index: Any = "") -> None:
-        self.what, self.index = what, index
-
-    def __enter__(self) -> naming:
-        return self
-
-    def __exit__(self, kind: Any, error: BaseException | None, _traceback: Any) -> None:
-        if isinstance(error, Exception):
-            error.args = (f"{self.what} {self.index}".rstrip() + f": {error}",)
-
-
 def _problems(cost: Any) -> list[Cost]:
     """One cost per problem. MemoryError if the matrices of point clouds and grids would not fit."""
     problems = []
     with naming("problem", 0) as at:
         for at.index, item in enumerate(items(cost, "cost", "a batch of (n, m) matrices")):
             problems.append(as_cost(item))
-    computed = [(p.shape, p.dtype.itemsize) for p in problems if not isinstance(p, CostMatrix)]
+    computed = [(p.shape, p.dtype.itemsize) for p in problems if not p.stored]
     require_memory(
         sum(n * m * itemsize for (n, m), itemsize in computed),
         f"the cost matrices of these {len(computed)} point clouds",
         "Solve fewer at once, or use monge.pairwise for a matrix of distances.",
     )
     return problems
-
-
-def one_each(weights: Any, name: str, count: int) -> list[Weights | None]:
-    """The weights of each problem, as the caller gave them: one vector for all, or one for each."""
-    if weights is None:
-        return [None] * count
-    expected = "an array, a list of one array per problem, or None"
-    each = items(weights, name, expected)
-    if isinstance(each, np.ndarray) and each.ndim == 0:
-        raise TypeError(f"{name} should be {expected}; got {shown(weights)}.")
-    if len(each) > 0 and each[0] is not None and np.ndim(each[0]) == 0:
-        return [weights] * count
-    if len(each) != count:
-        raise ValueError(
-            f"{name} should hold one vector of weights for each of the {count} problems, or be one vector for all; "
-            f"got {len(each)} items."
-        )
-    return list(each)

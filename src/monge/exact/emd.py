@@ -14,14 +14,16 @@ from typing import Any, overload
 import numpy as np
 
 from monge.exact import _core
-from monge.exact.answer import transport
-from monge.exact.batch import emd_batch, is_batch
+from monge.exact.batch import emd_batch
 from monge.exact.dense import dense
+from monge.exact.result import transport
 from monge.exact.sparse import solve_sparse
-from monge.problem.arrays import available_threads, real_array, seconds
-from monge.problem.costs import Cost, CostMatrix, SparseCost, as_cost, is_sparse
+from monge.problem.arrays import available_threads, seconds
+from monge.problem.batch import is_batch
+from monge.problem.costs import Cost, SparseCost, as_cost, is_sparse
 from monge.problem.measures import Weights, as_weights, check_weights, rounding_of
 from monge.problem.progress import pivot_bar
+from monge.problem.start import start_potentials
 from monge.problem.transport import ConvergenceWarning, Transport
 
 __all__ = ["emd", "emd_of_rest"]
@@ -164,7 +166,7 @@ def emd(
         return emd_batch(cost, a, b, init=init, threads=threads, time_limit=time_limit, progress=progress)
     problem = SparseCost(cost) if is_sparse(cost) else as_cost(cost)
     n, m = problem.shape
-    f, g = _potentials(init, n, m)
+    f, g = start_potentials(init, n, m) or (None, None)
     plan_arcs: tuple[Any, Any] = (None, None)
     if isinstance(init, Transport) and init._entries is not None:
         plan_arcs = init._entries[:2]
@@ -175,14 +177,14 @@ def emd(
         if isinstance(problem, SparseCost):
             answer = solve_sparse(problem, check_weights(a, b, n, m), rounding_of(a, b), g, limit, report)
         else:
-            if not isinstance(problem, CostMatrix):
+            if not problem.stored:
                 check_weights(a, b, n, m)  # the core does, but the matrix takes longer
             weights_a, rounding_a = as_weights(a, n, "a", "row")
             weights_b, rounding_b = as_weights(b, m, "b", "column")
             rounding = max(rounding_a, rounding_b)
             matrix = dense(problem, workers)
             raw = _core.emd(matrix, weights_a, weights_b, rounding, (f, g, *plan_arcs, *listed), workers, limit, report)
-            answer = transport(raw, matrix, (weights_a, weights_b))
+            answer = transport(raw, matrix, (weights_a, weights_b), cloud=problem.cloud)
         if report is not None:
             c = answer.stats
             report(c["pivots"] + c["coarse_pivots"], c["sweeps"] + c["coarse_sweeps"], 0.0)
@@ -196,21 +198,3 @@ def emd_of_rest(cost: Cost, a: Weights, b: Weights, noise: float, threads: int) 
     matrix = dense(cost, threads)
     raw = _core.emd(matrix, a, b, noise / float(a.sum()), None, threads, math.inf, None)
     return transport(raw, matrix, (a, b))
-
-
-def _potentials(init: Any, n: int, m: int) -> tuple[Any, Any]:
-    if init is None:
-        return None, None
-    pair = (init.f, init.g) if isinstance(init, Transport) else init
-    if not isinstance(pair, tuple | list) or len(pair) != 2:
-        raise TypeError(f"init should be a Transport or a pair of potentials (f, g); got {type(init).__name__}.")
-    out = []
-    for values, name, size in ((pair[0], "f", n), (pair[1], "g", m)):
-        array = real_array(values, f"init's {name}", None, f"potentials of shape ({size},)")
-        if array.shape != (size,):
-            raise ValueError(f"init's {name} should have shape ({size},); got {array.shape}.")
-        potential = np.ascontiguousarray(array, dtype=np.float64)
-        if not np.isfinite(potential).all():
-            raise ValueError(f"init's {name} should be finite; drop init= to start afresh.")
-        out.append(potential)
-    return out[0], out[1]

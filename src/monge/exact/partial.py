@@ -10,8 +10,8 @@ import warnings
 from typing import Any
 
 from monge.exact import _core
-from monge.exact.answer import transport
 from monge.exact.dense import dense
+from monge.exact.result import transport
 from monge.problem.arrays import available_threads, seconds
 from monge.problem.costs import as_cost
 from monge.problem.measures import check_partial, rounding_of
@@ -107,7 +107,7 @@ def partial(
             c = raw[-1]
             report(c["pivots"] + c["coarse_pivots"], c["sweeps"] + c["coarse_sweeps"], 0.0)
     infeasible = f"no plan of mass {moved!r} avoids the forbidden arcs (cost +inf). Lower mass, or allow more arcs."
-    answer = transport(raw, matrix, (weights_a, weights_b), mass=moved, infeasible=infeasible)
+    answer = transport(raw, matrix, (weights_a, weights_b), mass=moved, cloud=problem.cloud, infeasible=infeasible)
     if not answer.converged:
         warnings.warn(f"partial: {answer.status.value} (gap {answer.gap:.3g}).", ConvergenceWarning, stacklevel=2)
     return answer

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monge.exact import _core
-from monge.exact.answer import transport
 from monge.exact.dense import check_places
+from monge.exact.result import transport
 from monge.problem.costs import SparseCost
 from monge.problem.measures import Weights
 from monge.problem.transport import InfeasibleError, Transport

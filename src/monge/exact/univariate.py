@@ -146,7 +146,28 @@ def emd_1d(
         stats={key: solution[key] for key in ("cuts", "seconds_sort", "seconds_total")},
         weights=(problem.a, problem.b),
         entries=(rows, cols, mass),
+        cloud=_Line(problem.x[:, np.newaxis], problem.y[:, np.newaxis], power, problem.period),
     )
+
+
+class _Line(NamedTuple):
+    """Points on the line or on a circle, as a result takes derivatives with respect to them."""
+
+    x: Array  # (n, 1)
+    y: Array  # (m, 1)
+    power: float
+    period: float
+
+    @property
+    def ground(self) -> _Line:
+        return self
+
+    def slopes(self, here: Array, there: Array) -> Array:
+        """The derivative of the distance's power with respect to points `here` (k, 1), zero where they are equal."""
+        apart = here - there
+        if self.period > 0.0:
+            apart -= self.period * np.round(apart / self.period)
+        return np.asarray(self.power * np.sign(apart) * np.abs(apart) ** (self.power - 1.0))
 
 
 def check_power(p: float) -> float:

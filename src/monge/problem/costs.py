@@ -16,10 +16,13 @@ from numpy.typing import NDArray
 from monge.problem._ground import LARGEST_COST, cost_matrix
 from monge.problem.arrays import real_array, sampled, shown, stride
 from monge.problem.grid import Grid
-from monge.problem.ground import Form, as_ground
+from monge.problem.ground import Form, as_ground, scale_of
 from monge.problem.sparse import SparseCost, is_sparse
 
 __all__ = ["Cost", "CostMatrix", "Grid", "PointCloud", "SparseCost", "as_cost", "as_points", "is_sparse"]
+
+# By which directions are multiplied so that squared distances between them are half as large.
+_HALF = 0.5**0.5
 
 # The logarithm of a cost that single precision can hold with room to spare.
 _FAR_FROM_OVERFLOW = 80.0
@@ -54,11 +57,19 @@ class CostMatrix:
         if 0 in self.C.shape:
             raise ValueError(f"cost should have at least one row and one column; got shape {self.C.shape}.")
 
+    stored = True  # whether all n * m costs are
+    cloud = None  # of which points the costs are
+
     @property
     def shape(self) -> tuple[int, int]:
         """(n, m)."""
         n, m = self.C.shape
         return n, m
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """In which the costs are stored."""
+        return self.C.dtype
 
     @property
     def T(self) -> CostMatrix:
@@ -91,6 +102,24 @@ class CostMatrix:
     def at(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float64]:
         """The costs (k,) of some pairs."""
         return self.C[rows, columns].astype(np.float64)
+
+    def checked(self) -> tuple[NDArray[np.bool_] | None, float]:
+        """Which arcs are forbidden, None for none of them, and how large others are. ValueError for NaN and -inf."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = float(self.C.sum())
+        if math.isfinite(total):
+            return None, abs(total) / self.C.size
+        forbidden, finite = np.isposinf(self.C), np.isfinite(self.C)
+        bad = ~(finite | forbidden)
+        if bad.any():
+            i, j = (int(k) for k in np.argwhere(bad)[0])
+            raise ValueError(
+                "cost should hold numbers, or +inf for a forbidden arc, but not NaN or -inf; "
+                f"cost[{i}, {j}] = {self.C[i, j]}."
+            )
+        # If none is forbidden, float32 does not hold the sum.
+        size = float(np.abs(self.C, where=finite, out=np.zeros_like(self.C)).max())
+        return (forbidden if forbidden.any() else None), size
 
     def __repr__(self) -> str:
         return f"CostMatrix(shape={self.shape}, dtype={self.C.dtype})"
@@ -146,6 +175,13 @@ class PointCloud:
                     )
         self._check_overflow()
 
+    stored = False
+
+    @property
+    def cloud(self) -> PointCloud:
+        """The points that the costs are of: these."""
+        return self
+
     @property
     def shape(self) -> tuple[int, int]:
         """(n, m)."""
@@ -197,6 +233,29 @@ class PointCloud:
         return self.ground.form(x - middle, y - middle, self.reach, always=True)
 
     @property
+    def straight(self) -> PointCloud:
+        """The same costs, as those of points whose differences make them up: groups of these have a middle."""
+        if not self.ground.directions:
+            return self
+        x, y = (_HALF * points for points in self.placed)
+        return PointCloud(x, y, "sqeuclidean")
+
+    def from_straight(
+        self, grad_x: NDArray[np.float64], grad_y: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Derivatives with respect to x (n, d) and y (m, d), from those with respect to the points of `straight`."""
+        if not self.ground.directions:
+            return grad_x, grad_y
+        return self.ground.turned(self.x, _HALF * grad_x), self.ground.turned(self.y, _HALF * grad_y)
+
+    def from_centred(
+        self, grad_x: NDArray[np.float64], grad_y: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Derivatives with respect to x (n, d) and y (m, d), from those with respect to the points of `centred`."""
+        unit = 2.0 ** -scale_of(self.reach)
+        return self.ground.turned(self.x, grad_x * unit), self.ground.turned(self.y, grad_y * unit)
+
+    @property
     def T(self) -> PointCloud:
         """The cost from the columns to the rows."""
         return PointCloud(self.y, self.x, self.cost)
@@ -245,6 +304,10 @@ class PointCloud:
                 f"the cost {shown(self.cost)} would overflow {self.dtype}: points are up to {self.reach:.3g} apart. "
                 "Rescale the points, or pass them as float64 if they are float32."
             )
+
+    def checked(self) -> tuple[None, float]:
+        """That no arc is forbidden, and that its costs were checked when it was made."""
+        return None, 0.0
 
     def __repr__(self) -> str:
         return f"PointCloud(shape={self.shape}, d={self.x.shape[1]}, cost={shown(self.cost)})"

@@ -130,6 +130,10 @@ class Ground:
         They are zero where the distance is, and in a coordinate in which the distance has none.
         """
         slopes = _ground.pair_slopes(self._float64(x), self._float64(y), self.code, self.exponent, self.factor)
+        return self.turned(x, slopes)
+
+    def turned(self, x: NDArray[Any], slopes: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Derivatives with respect to points x (k, d), from those with respect to placed ones."""
         if not self.directions:
             return slopes
         # u = x / |x| moves by the part of a step across itself, over |x|.

@@ -74,6 +74,11 @@ class Transport:
         Pivots of the simplex; passes over the costs for `sinkhorn`.
     stats : dict
         Counters and seconds by phase.
+    grad_x, grad_y : ndarray (n, d), (m, d)
+        Derivatives of `value` with respect to the points of a `PointCloud`; with respect to a matrix of costs it is the
+        plan.
+    grad_a, grad_b : ndarray (n,), (m,)
+        Derivatives of `value` with respect to the weights.
     """
 
     def __init__(
@@ -91,6 +96,7 @@ class Transport:
         entries: tuple[NDArray[np.int64], NDArray[np.int64], Array] | None,
         listed: tuple[NDArray[np.int32], NDArray[np.int32]] | None = None,
         mass: float | None = None,
+        cloud: Any = None,
     ) -> None:
         self.value, self.cost = value, cost
         self.f, self.g = f, g
@@ -102,6 +108,7 @@ class Transport:
         self._mass = mass  # of a partial plan, whose marginals may stay below the weights
         self._entries = entries  # rows, columns and masses of the plan
         self._listed = listed  # arcs that `emd` should look at first when it starts from here
+        self._cloud = cloud  # the PointCloud that the costs come from, if there is one
 
     @property
     def converged(self) -> bool:
@@ -143,6 +150,71 @@ class Transport:
         )
         return float(error / total)
 
+    @property
+    def grad_x(self) -> Array:
+        """d value / d x_i = sum_j P_ij dc(x_i, y_j) / dx_i, (n, d), in cost units times mass per coordinate unit.
+
+        The envelope theorem: the plan and the potentials need not be differentiated, since they are optimal. For `emd`
+        it is a subgradient where several plans are optimal. A pair whose cost has no derivative, such as |x - y| of
+        equal points, contributes nothing.
+
+        Raises
+        ------
+        TypeError
+            If the costs are not those of a `PointCloud`.
+        """
+        return self._point_gradients[0]
+
+    @property
+    def grad_y(self) -> Array:
+        """d value / d y_j, (m, d); see `grad_x`."""
+        return self._point_gradients[1]
+
+    @property
+    def grad_a(self) -> Array:
+        """d value / d a_i, (n,), in cost units.
+
+        Where both totals must stay equal, as for `emd`, the derivatives are defined up to a constant that grad_a and
+        grad_b have with opposite signs. It is chosen so that <grad_a, a> / sum a = <grad_b, b> / sum b. For `emd`,
+        <grad_a, a> + <grad_b, b> is the value, and where several potentials are optimal this is a subgradient.
+        """
+        return self._weight_gradients[0]
+
+    @property
+    def grad_b(self) -> Array:
+        """d value / d b_j, (m,); see `grad_a`."""
+        return self._weight_gradients[1]
+
+    @cached_property
+    def _point_gradients(self) -> tuple[Array, Array]:
+        cloud = self._points_of("grad_x and grad_y")
+        assert self._entries is not None
+        rows, cols, mass = self._entries
+        x, y = cloud.x[rows], cloud.y[cols]
+        found: list[Any] = []
+        for places, here, there, points in ((rows, x, y, cloud.x), (cols, y, x, cloud.y)):
+            parts = mass[:, np.newaxis] * cloud.ground.slopes(here, there)  # (entries, d)
+            sums = [np.bincount(places, part, len(points)) for part in parts.T]
+            found.append(np.stack(sums, axis=1))
+        return found[0], found[1]
+
+    @cached_property
+    def _weight_gradients(self) -> tuple[Array, Array]:
+        if self._mass is not None:  # one more unit of weight saves what it costs to move the dearest one elsewhere
+            return np.asarray(self.f - self.f.max()), np.asarray(self.g - self.g.max())
+        n, m = self.shape
+        a, b = self._weights
+        weights_a, weights_b = (np.ones(k) if w is None else w.astype(np.float64) for k, w in ((n, a), (m, b)))
+        return balanced_gradients(self.f, self.g, weights_a, weights_b)
+
+    def _points_of(self, names: str) -> Any:
+        if self._cloud is None:
+            raise TypeError(
+                f"{names} need a cost between points, monge.PointCloud; this one has none. The derivative with respect "
+                "to a matrix of costs is the plan."
+            )
+        return self._cloud
+
     def map(self, y: Any) -> NDArray[Any]:
         """The barycentric projection T(x_i) = sum_j P_ij y_j / sum_j P_ij (Ferradans et al. 2014, section 2.3).
 
@@ -179,3 +251,9 @@ class Transport:
             f"Transport({n} x {m}, value={self.value:.6g}, gap={self.gap:.2g}, "
             f"{self.status.name}, {self.iterations} iterations)"
         )
+
+
+def balanced_gradients(f: Array, g: Array, a: Array, b: Array) -> tuple[Array, Array]:
+    """f + t and g - t, with the t for which <f, a> / sum a = <g, b> / sum b."""
+    t = 0.5 * float(g @ b / b.sum() - f @ a / a.sum())
+    return f + t, g - t

@@ -1,274 +1,131 @@
-"""Sums over the cells of a grid, one axis at a time.
-
-log sum_j exp(v_j - C_ij / eps)   for all cells i, where C_ij = sum_k c_k(|i_k - j_k|)
-
-The kernel exp(-C / eps) is a product over the axes, so the sum over all cells is a sum along one axis after the other
-(Solomon et al. 2015, "Convolutional Wasserstein distances", section 3.3): n (n_1 + ... + n_d) terms instead of n^2.
-Along an axis the sum is a convolution with the same few numbers for all lines, and only one exponential and one
-logarithm per cell are left to take.
-"""
+"""Pairs of cells of a grid: passes and sums go along one axis at a time, and never over all pairs."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import xlogy
 
-from monge.entropic.kernels.jit import jit
-from monge.entropic.kernels.loop import iterate
+from monge.entropic.kernels.all_pairs import BLOCK, AllPairs, Mixture, cut, log_weights
+from monge.entropic.kernels.grid_sums import GridSums, grid_transform
+from monge.entropic.kernels.threads import Threads
 from monge.entropic.marginals import Marginal
-from monge.problem.arrays import available_threads
 from monge.problem.costs import Grid
 
-__all__ = ["GridKernel", "GridSums", "axis_log_sum", "axis_log_sum_reference", "grid_transform"]
+__all__ = ["GridPairs"]
 
 Array = NDArray[np.float64]
 
-# Terms below LOST times the largest of their line may be dropped, and sums above SAFE times it are right to rounding in
-# spite of that: a line of a million cells loses 1e-14 of them. Other sums are done again with their own largest term.
-_LOST, _SAFE = 1e-300, 1e-280
 
-# exp(-50) times the number of terms is beyond the last digit of a sum.
-_BEYOND = 50.0
+class GridPairs(AllPairs):
+    """A grid and two histograms on it; see `reference` for what pairs offer. Always in double precision.
 
-# Cells times the length of a line below which threads cost more than they bring: about a millisecond of work.
-_WORTH_THREADS = 1 << 24
-
-
-class GridKernel:
-    """Sinkhorn passes between two histograms on a grid, as `reference` specifies them; always in double precision.
-
-    Parameters
-    ----------
-    grid : Grid
-    a, b : ndarray (n,)
-        Weights.
-    rows : Marginal
-        The demand on the rows.
-    threads : int, optional
-        None for all processors; the potentials have the same bits for any number.
+    Entries of a plan, of which there are as many as pairs of cells, are computed only where they are looked at.
     """
 
-    iterate = staticmethod(iterate)
     noise, skipped = math.inf, 0.0
     patience = 1000  # a pass over 64 x 64 cells takes a thousandth of the exact solution
+    exact_below = 0.0  # passes are cheap, the exact problem is not
 
-    def __init__(self, grid: Grid, a: Array, b: Array, rows: Marginal, threads: int | None = None) -> None:
-        self.grid, self.rows, self.threads = grid, rows, threads
+    def __init__(self, cost: Grid, a: Array, b: Array, marginals: tuple[Marginal, Marginal], threads: Threads) -> None:
+        super().__init__(cost, a, b, marginals, threads)
         with np.errstate(divide="ignore"):
-            self.log_a, self.log_b = np.log(a), np.log(b)
-        # On an axis of h cells, h - |d| pairs are d cells apart, on either side.
-        self.scale = sum(
-            float(2.0 * np.dot(np.arange(len(c), 0, -1), c) - len(c) * c[0]) / len(c) ** 2 for c in grid.axis_costs()
+            self._log_a, self._log_b = np.log(a), np.log(b)
+
+    @cached_property
+    def size(self) -> float:
+        """The size of the costs. On an axis of h cells, h - |d| pairs are d cells apart, on either side."""
+        return sum(
+            float(2.0 * np.dot(np.arange(len(c), 0, -1), c) - len(c) * c[0]) / len(c) ** 2
+            for c in self.cost.axis_costs()
         )
-        self.exact_below = 0.0  # passes are cheap, the exact problem is not
 
-    def __enter__(self) -> GridKernel:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def sweep(self, g: Array, eps: float, single: bool, sure: bool, f: Array, s: Array) -> bool:
-        """One pass; f (n,) and s (n,) are modified in place."""
-        sums = GridSums(self.grid, eps, self.threads)
-        r = -eps * sums.log_sum(self.log_b + g / eps)
-        f[:] = np.clip(r / (1.0 + eps / self.rows.kl), -self.rows.cap, self.rows.cap)
-        s[:] = -eps * sums.log_sum(self.log_a + f / eps)
+    def run(self, steps: Any, eps: float, single: bool, complete: bool) -> bool:
+        """One pass."""
+        sums = self._sums(eps)
+        softmin = -eps * sums.log_sum(self._log_b + steps.g / eps)
+        steps.f[:] = self.marginals[0].potential(softmin, eps)
+        steps.s[:] = -eps * sums.log_sum(self._log_a + steps.f / eps)
         return True
 
+    def sums(self, f: Array, g: Array, eps: float, u: Array | None, v: Array | None) -> tuple[Array, Array, float]:
+        rows, columns, nothing = log_weights(self.a, f, eps), log_weights(self.b, g, eps), np.empty(0)
+        sent = nothing if v is None else self._times(rows, columns, eps, v)
+        received = nothing if u is None else self._times(columns, rows, eps, u)
+        price = 0.0 if u is None or v is None else self._price(rows, columns, eps, u, v)
+        return sent, received, price
 
-class GridSums:
-    """exp(-C / eps) for the cost of a grid, to be summed against.
+    def product(self, f: Array, g: Array, eps: float, values: Array) -> Array:
+        rows, columns = log_weights(self.a, f, eps), log_weights(self.b, g, eps)
+        return np.stack([self._times(rows, columns, eps, column) for column in values.T], axis=1)
 
-    Parameters
-    ----------
-    grid : Grid
-    eps : float
-        In cost units, > 0.
-    threads : int, optional
-        None for all processors; the bits of the sums are the same for any number.
-    along : callable
-        How to sum along the lines of an axis: `axis_log_sum`, or the specification `axis_log_sum_reference`.
-    """
+    def mixture(self, f: Array, g: Array, eps: float, x: Array, y: Array, u: Array, v: Array) -> Mixture:
+        """The logarithm of a sum goes along no axis. So the two parts of G are taken apart by the log sum inequality,
+        which costs less than their entropy: next to nothing where the second is small.
+        """
+        rows, columns = log_weights(self.a, f, eps), log_weights(self.b, g, eps)
+        sent, received = x * self._times(rows, columns, eps, y), y * self._times(columns, rows, eps, x)
+        price = self._price(rows, columns, eps, x, y)
+        # sum p log(p / ab) for p = x a b exp((f + g - C) / eps) y
+        divergence = float((xlogy(sent, x) + sent * f / eps).sum())
+        divergence += float((xlogy(received, y) + received * g / eps).sum()) - price / eps
+        mass, rest = float(sent.sum()), float(u.sum()) * float(v.sum())
+        if rest > 0.0:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                price += self._spread_price(u, v)
+                divergence += float(xlogy(u, np.where(u > 0.0, u / self.a, 1.0)).sum()) * float(v.sum())
+                divergence += float(xlogy(v, np.where(v > 0.0, v / self.b, 1.0)).sum()) * float(u.sum())
+            divergence -= float(xlogy(mass, mass / (mass + rest)) + xlogy(rest, rest / (mass + rest)))
+        return Mixture(price, divergence, sent + u * v.sum(), received + v * u.sum())
 
-    def __init__(
-        self,
-        grid: Grid,
-        eps: float,
-        threads: int | None = None,
-        along: Callable[[Array, Array], Array] | None = None,
+    def softmins(self, f: Array, eps: float, columns: NDArray[np.intp]) -> Array:
+        return -eps * self._sums(eps).log_sum(log_weights(self.a, np.where(self.a > 0.0, f, 0.0), eps))[columns]
+
+    def over_rows(
+        self, f: Array, g: Array, eps: float, use: Callable[[slice, Array], None], out: Array | None = None
     ) -> None:
-        self.sides = grid.sides
-        self.threads = available_threads(threads)
-        self._along = along or self._spread
-        costs = grid.axis_costs()
-        with np.errstate(divide="ignore", over="ignore"):
-            self._log_kernels = [-c / eps for c in costs]
-            self._log_costs = [np.log(c) + k for c, k in zip(costs, self._log_kernels, strict=True)]
+        def work(chunk: slice) -> None:
+            for rows in cut(chunk, max(1, BLOCK // self.shape[1])):
+                entries = self.entries(f, g, eps, rows)
+                if out is not None:
+                    out[rows] = entries
+                use(rows, entries)
 
-    def log_sum(self, values: Array) -> Array:
-        """log sum_j exp(values_j - C_ij / eps), (n,). -inf is a value, +inf is not."""
-        return self._over_axes(values, self._log_kernels)
+        self._over_chunks(work)
 
-    def log_cost_sum(self, values: Array) -> Array:
-        """log sum_j C_ij exp(values_j - C_ij / eps), (n,): one term per axis, in which that axis pays."""
-        terms = [
-            self._over_axes(values, [costs if k == axis else kernel for k, kernel in enumerate(self._log_kernels)])
-            for axis, costs in enumerate(self._log_costs)
-        ]
-        total: Array = np.logaddexp.reduce(terms, axis=0)
-        return total
+    def transforms(self, g: Array) -> tuple[Array, Array]:
+        f = grid_transform(self.cost, g)
+        return f, grid_transform(self.cost, f)
 
-    def _over_axes(self, values: Array, log_kernels: list[Array]) -> Array:
-        x = np.asarray(values, dtype=np.float64).reshape(self.sides)
-        for axis, log_kernel in enumerate(log_kernels):
-            if len(log_kernel) > 1 or log_kernel[0] != 0.0:
-                lines = np.ascontiguousarray(np.moveaxis(x, axis, -1))
-                sums = self._along(lines.reshape(-1, len(log_kernel)), log_kernel)
-                x = np.moveaxis(sums.reshape(lines.shape), -1, axis)
-        return x.reshape(-1)
+    def _sums(self, eps: float) -> GridSums:
+        return GridSums(self.cost, eps, self.threads)
 
-    def _spread(self, values: Array, log_kernel: Array) -> Array:
-        if self.threads == 1 or values.size * len(log_kernel) < _WORTH_THREADS:
-            return axis_log_sum(values, log_kernel)
-        parts = np.array_split(values, min(self.threads, len(values)))
-        with ThreadPoolExecutor(len(parts)) as pool:
-            return np.concatenate(list(pool.map(axis_log_sum, parts, [log_kernel] * len(parts))))
-
-
-def axis_log_sum_reference(values: Array, log_kernel: Array) -> Array:
-    """out[l, i] = log sum_k exp(values[l, k] + log_kernel[|i - k|]): the specification.
-
-    Parameters
-    ----------
-    values : ndarray (lines, h)
-    log_kernel : ndarray (h,)
-
-    Returns
-    -------
-    ndarray (lines, h)
-    """
-    cells = np.arange(len(log_kernel))
-    kernel = log_kernel[np.abs(cells[:, np.newaxis] - cells)]  # (h, h)
-    out = np.empty_like(values)
-    for line, sums in zip(values, out, strict=True):
-        terms = line + kernel  # (h, h)
-        largest = terms.max(axis=1)
-        shift = np.where(np.isfinite(largest), largest, 0.0)
+    def _times(self, rows: Array, columns: Array, eps: float, values: Array) -> Array:
+        """P @ values for a vector, its positive and its negative part apart, in the log domain."""
+        product, sums = np.zeros(self.shape[0]), self._sums(eps)
         with np.errstate(divide="ignore", under="ignore"):
-            sums[:] = shift + np.log(np.exp(terms - shift[:, np.newaxis]).sum(axis=1))
-    return out
+            for sign in (1.0, -1.0):
+                part = np.maximum(sign * values, 0.0)
+                if part.any():
+                    product += sign * np.exp(rows + sums.log_sum(columns + np.log(part)))
+        return product
 
+    def _price(self, rows: Array, columns: Array, eps: float, x: Array, y: Array) -> float:
+        """<diag(x) P diag(y), C>."""
+        price, sums = 0.0, self._sums(eps)
+        with np.errstate(divide="ignore", under="ignore"):
+            for sign in (1.0, -1.0):
+                part = np.maximum(sign * y, 0.0)
+                if part.any():
+                    price += sign * float((x * np.exp(rows + sums.log_cost_sum(columns + np.log(part)))).sum())
+        return price
 
-def axis_log_sum(values: Array, log_kernel: Array) -> Array:
-    """As `axis_log_sum_reference`; the convolution is compiled. Releases the interpreter for the most part."""
-    top = log_kernel.max()
-    if top == -np.inf:
-        return np.full(values.shape, -np.inf)
-    largest = values.max(axis=1, keepdims=True)
-    shift = np.where(largest > -np.inf, largest, 0.0)
-    sums = np.zeros(values.shape)
-    with np.errstate(divide="ignore", under="ignore"):
-        # NumPy's exponentials and logarithms are vectorised, compiled ones are not.
-        _convolve(np.exp(values - shift), np.exp(log_kernel - top), sums)
-        out: Array = np.log(sums)
-    out += shift + top
-    if not sums.min() > _SAFE:
-        _log_sum_again(values, log_kernel, sums, out)
-    return out
-
-
-@jit
-def _convolve(scaled, kernel, sums):  # type: ignore[no-untyped-def]
-    """sums[l, i] += sum_k scaled[l, k] kernel[|i - k|]. Modifies sums in place."""
-    lines, h = sums.shape
-    padded = (h + 7) // 8 * 8  # eight terms at a time
-    # The kernel on both sides of its middle, at `padded`, and zeros where no cell is, or where nothing would arrive.
-    both = np.zeros(2 * padded + 8)
-    band = 0
-    for d in range(h):
-        if kernel[d] > _LOST:
-            both[padded + d] = both[padded - d] = kernel[d]
-            band = d
-    line_scaled = np.zeros(padded)
-    for line in range(lines):
-        line_scaled[:h] = scaled[line]
-        for k in range(0, padded, 8):
-            first, last = max(0, k - band), min(h, k + 8 + band)
-            if first < last:
-                _add_eight(line_scaled[k : k + 8], both[padded - k - 7 + first :], sums[line, first:last])
-
-
-# One product after the other is added to the sum of a cell, so that the sum has the same bits wherever its line is
-# worked on; `contract` makes one instruction of each, and vectors run across the cells.
-@jit
-def _add_eight(u, kernel, sums):  # type: ignore[no-untyped-def]
-    """sums[i] += sum_q u[q] kernel[i + 7 - q], q < 8: one load and one store of the sum for eight products."""
-    u0, u1, u2, u3, u4, u5, u6, u7 = u[0], u[1], u[2], u[3], u[4], u[5], u[6], u[7]
-    for i in range(len(sums)):
-        sums[i] += (
-            u0 * kernel[i + 7]
-            + u1 * kernel[i + 6]
-            + u2 * kernel[i + 5]
-            + u3 * kernel[i + 4]
-            + u4 * kernel[i + 3]
-            + u5 * kernel[i + 2]
-            + u6 * kernel[i + 1]
-            + u7 * kernel[i]
-        )
-
-
-@jit
-def _log_sum_again(values, log_kernel, sums, out):  # type: ignore[no-untyped-def]
-    """Where sums are not safe, out[l, i] = log sum_k exp(values[l, k] + log_kernel[|i - k|]) about its largest term."""
-    lines, h = values.shape
-    both = np.empty(2 * h - 1)
-    for d in range(h):
-        both[h - 1 + d] = both[h - 1 - d] = log_kernel[d]
-    for line in range(lines):
-        v = values[line]
-        for i in range(h):
-            if sums[line, i] > _SAFE:
-                continue
-            moves = both[h - 1 - i :]
-            largest = -np.inf
-            for k in range(h):
-                largest = max(largest, v[k] + moves[k])
-            total = 0.0
-            for k in range(h):
-                below = v[k] + moves[k] - largest
-                if below > -_BEYOND:  # false for NaN too, where all terms are -inf
-                    total += math.exp(below)
-            out[line, i] = largest + math.log(total) if total > 0.0 else -np.inf
-
-
-def grid_transform(grid: Grid, potential: Array) -> Array:
-    """min_j C_ij - potential_j, (n,): a minimum along one axis after the other. -inf stands for a cell left out."""
-    x = -np.asarray(potential, dtype=np.float64).reshape(grid.sides)
-    for axis, costs in enumerate(grid.axis_costs()):
-        lines = np.ascontiguousarray(np.moveaxis(x, axis, -1))
-        least = np.full_like(lines, np.inf)
-        _axis_min(lines.reshape(-1, len(costs)), costs, least.reshape(-1, len(costs)))
-        x = np.moveaxis(least, -1, axis)
-    return x.reshape(-1)
-
-
-@jit
-def _axis_min(values, costs, least):  # type: ignore[no-untyped-def]
-    """least[l, i] = min_k values[l, k] + costs[|i - k|], which are infinite before. Modifies least in place."""
-    lines, h = values.shape
-    both = np.empty(2 * h - 1)
-    for d in range(h):
-        both[h - 1 + d] = both[h - 1 - d] = costs[d]
-    for line in range(lines):
-        out = least[line]
-        for k in range(h):
-            value, moves = values[line, k], both[h - 1 - k :]
-            if value < np.inf:
-                for i in range(h):
-                    sent = value + moves[i]
-                    out[i] = sent if sent < out[i] else out[i]
+    def _spread_price(self, u: Array, v: Array) -> float:
+        """u' C v."""
+        with np.errstate(divide="ignore", under="ignore"):
+            return float((u * np.exp(self._sums(math.inf).log_cost_sum(np.log(v)))).sum())

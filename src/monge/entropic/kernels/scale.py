@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.entropic.blocks import sampled_costs
 from monge.problem.costs import CostMatrix, PointCloud
 
 __all__ = ["EXACT_BELOW", "NOISE", "Scale", "cost_scale"]
@@ -53,7 +52,7 @@ class Scale(NamedTuple):
 
 def cost_scale(cost: CostMatrix | PointCloud) -> Scale:
     """That of a sample of the costs."""
-    some = sampled_costs(cost)
+    some = cost.sample()
     finite = some[np.isfinite(some)]
     if not finite.size:
         return Scale(0.0, 0.0, 0.0, 0.0, 0.0, np.inf)

@@ -1,4 +1,4 @@
-"""The threads of one solve.
+"""The threads of one solve, and of what its result does later.
 
 They are Python's: compiled code lets go of the interpreter, and nothing of Numba's threading layers is used, so any
 number of solves may run side by side, and after a fork. Work is cut into chunks by its size alone, so that any number
@@ -15,13 +15,16 @@ __all__ = ["CHUNKS", "PARALLEL", "Threads"]
 
 # Chunks of rows, each with column sums of its own; a cut finer than the number of threads evens out their speeds.
 CHUNKS = 16
-# Pairs of a pass from which threads pay for their start.
-PARALLEL = 2**17
+# Pairs of a pass from which threads pay for their work, and those from which they pay for their start, too.
+PARALLEL, PARALLEL_ONCE = 2**17, 2**19
 
 
 class Threads:
-    """`number` threads, this one among them, from `with` to its end: a pool that outlived a solve would be lost in a
-    fork."""
+    """`number` threads, this one among them.
+
+    From `with` to its end they stay alive; outside of that they live for one piece of work. A pool that outlived a
+    solve would be lost in a fork.
+    """
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -35,21 +38,31 @@ class Threads:
     def __exit__(self, *_: object) -> None:
         if self._pool is not None:
             self._pool.shutdown()
+            self._pool = None
 
-    def share(self, chunks: int, work: Callable[[int], None], worth: bool = True) -> None:
-        """work(k) for all k < chunks, on this thread alone if it is not `worth` the others."""
-        left = count()
+    def share(self, chunks: int, work: Callable[[int], None], pairs: int) -> None:
+        """work(k) for all k < chunks, on this thread alone if so few `pairs` are not worth the others."""
+        if self._pool is not None:
+            _share(self._pool if pairs > PARALLEL else None, self.number, chunks, work)
+        elif self.number > 1 and chunks > 1 and pairs > PARALLEL_ONCE:
+            with ThreadPoolExecutor(min(self.number, chunks) - 1) as pool:
+                _share(pool, self.number, chunks, work)
+        else:
+            _share(None, 1, chunks, work)
 
-        def some() -> None:
-            while (k := next(left)) < chunks:
-                work(k)
 
-        pool = self._pool if worth else None
-        helpers = [pool.submit(some) for _ in range(min(self.number, chunks) - 1)] if pool is not None else []
-        try:
-            some()
-        finally:
-            for _ in range(chunks):  # after an interrupt the others stop at their next chunk
-                next(left)
-            for helper in helpers:
-                helper.result()
+def _share(pool: ThreadPoolExecutor | None, number: int, chunks: int, work: Callable[[int], None]) -> None:
+    left = count()
+
+    def some() -> None:
+        while (k := next(left)) < chunks:
+            work(k)
+
+    helpers = [pool.submit(some) for _ in range(min(number, chunks) - 1)] if pool is not None else []
+    try:
+        some()
+    finally:
+        for _ in range(chunks):  # after an interrupt the others stop at their next chunk
+            next(left)
+        for helper in helpers:
+            helper.result()

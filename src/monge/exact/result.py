@@ -48,10 +48,11 @@ def transport(
     weights: Pair,
     *,
     mass: float | None = None,
+    cloud: Any = None,
     infeasible: str = _WITHOUT_FORBIDDEN,
 ) -> Transport:
     """The Transport between `weights`, of a part `mass` of them if given, at the costs C, that a solution of the core
-    stands for. `infeasible` is what to say if there is no plan."""
+    stands for. The costs may be those of a `cloud`; `infeasible` is what to say if there is no plan."""
     code, value, gap, f, g, rows, cols, flow, listed, counters = solution
     if code not in _STATUSES:
         check_solved(code, C, weights, infeasible)
@@ -70,6 +71,7 @@ def transport(
         entries=(rows, cols, flow),
         listed=listed,
         mass=mass,
+        cloud=cloud,
     )
 
 

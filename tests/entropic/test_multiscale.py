@@ -8,9 +8,9 @@ from entropic_cases import assert_solved
 from scipy.spatial.distance import cdist
 
 import monge
-from monge.entropic.kernels.cpu import CpuKernel
+from monge.entropic import passes
 from monge.entropic.marginals import as_marginals
-from monge.entropic.sinkhorn import _solve
+from monge.entropic.problem import Problem
 from monge.exact.dense import dense
 from monge.problem._ground import kd_order
 from monge.problem.measures import total_mass
@@ -29,19 +29,8 @@ def mean_cost(x, y, cost):
 
 def over_all_pairs(cost, a, b, marginals, eps, tol):
     # Over the stored matrix: passes that compute powers take ten times longer.
-    return _solve(
-        monge.CostMatrix(dense(cost, 1)),
-        a,
-        b,
-        as_marginals(marginals),
-        eps,
-        tol,
-        5000,
-        None,
-        2,
-        False,
-        kernel=CpuKernel,
-    )
+    problem = Problem(monge.CostMatrix(dense(cost, 1)), a, b, as_marginals(marginals), eps, tol, 5000)
+    return problem.answer(passes.solve(problem, 2), 2)
 
 
 class TestAgainstAllPairs:

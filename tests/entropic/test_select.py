@@ -9,8 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 import monge
-from monge.entropic.kernels.select import is_low
-from monge.entropic.kernels.small import is_small
+from monge.entropic.kernels.select import Route, route
 
 # How many times the work of the one side the other may take; and how many passes are so little that they do not count.
 CLIFF, LITTLE = 4.0, 75
@@ -52,7 +51,7 @@ def test_points_in_many_dimensions(d: int, kind: str, share: float) -> None:
     spent = []
     for n in (512, 513):
         cost = monge.PointCloud(points(kind, n, d, 0), points(kind, n, d, 1))
-        assert is_small(cost, 1e-3) is (n == 512)
+        assert route(cost, 1e-3) is (Route.SMALL if n == 512 else Route.PASSES)
         t = monge.sinkhorn(cost, eps=share * scale(cost))
         assert t.converged
         spent.append(work(t))
@@ -65,8 +64,8 @@ def test_points_in_few_dimensions(kind: str, share: float) -> None:
     spent = []
     for n, d in ((362, 3), (363, 3), (513, 3), (513, 4)):
         cost = monge.PointCloud(points(kind, n, d, 0), points(kind, n, d, 1))
-        assert is_small(cost, 1e-3) is (n == 362)
-        assert is_low(cost) is (d == 3)
+        way = Route.MULTISCALE if d == 3 else Route.PASSES
+        assert route(cost, 1e-3) is (Route.SMALL if n == 362 else way)
         t = monge.sinkhorn(cost, eps=share * scale(cost))
         assert t.converged
         spent.append(work(t))
@@ -93,7 +92,7 @@ def test_tolerances_that_only_newtons_method_reaches(share: float) -> None:
     spent = []
     for n in (1024, 1025):
         C = np.random.default_rng(0).random((n, n))
-        assert is_small(monge.CostMatrix(C), 1e-6) is (n == 1024)
+        assert route(monge.CostMatrix(C), 1e-6) is (Route.SMALL if n == 1024 else Route.PASSES)
         t = monge.sinkhorn(C, eps=share * scale(C), tol=1e-6)
         assert t.converged
         spent.append(work(t))

@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import rel_entr, xlogy
 
-from monge.entropic.blocks import costs_at
 from monge.entropic.feasible import FeasibleTransport, feasible, is_dear, sent_exactly
-from monge.entropic.grid_plan import GridPlan
+from monge.entropic.kernels.select import Route, pairs_of
+from monge.entropic.kernels.threads import Threads
 from monge.entropic.marginals import Marginal
 from monge.entropic.plan import LazyPlan
 from monge.entropic.rounding import Rounding, scalings
-from monge.problem.costs import Cost, Grid
-from monge.problem.transport import InfeasibleError, Status, Transport
+from monge.problem.costs import Cost
+from monge.problem.transport import InfeasibleError, Status, Transport, balanced_gradients
 
 __all__ = ["EntropicTransport"]
 
@@ -55,20 +55,32 @@ class EntropicTransport(Transport):
         status: Status,
         iterations: int,
         stats: Mapping[str, Any],
+        way: Route = Route.PASSES,
+        threads: int = 1,
         rounding: float = 2.0**-52,
     ) -> None:
         self.problem, self.weights, self.marginals, self.eps = problem, weights, marginals, eps
         self.f, self.g = f, g
         self.value, self.status, self.iterations = value, status, iterations
         self.stats = dict(stats)
+        self._way, self._threads = way, threads
         self._rounding = rounding  # of the numbers that the weights were made from, relative
-        self._entries, self._listed = None, None
+        self._entries, self._listed, self._cloud = None, None, problem.cloud
 
     @cached_property
     def plan(self) -> LazyPlan:
         """The plan P (n, m), computed where it is looked at; see `LazyPlan`."""
-        kind = GridPlan if isinstance(self.problem, Grid) else LazyPlan
-        return kind(self.problem, *self.weights, self.f, self.g, self.eps)
+        return LazyPlan(self._pairs, self.f, self.g, self.eps)
+
+    @cached_property
+    def _pairs(self) -> Any:
+        return pairs_of(self._way, self.problem, *self.weights, self.marginals, Threads(self._threads))
+
+    def _mixture(self, x: Array, y: Array, u: Array, v: Array) -> tuple[float, Array, Array]:
+        """<G, C> + eps sum_ij G_ij log(G_ij / (a_i b_j)) for G = diag(x) P diag(y) + u v', or a bound of it from above,
+        and the row and column sums of G."""
+        price, divergence, sent, received = self._pairs.mixture(self.f, self.g, self.eps, x, y, u, v)
+        return price + self.eps * divergence, sent, received
 
     @cached_property
     def cost(self) -> float:  # type: ignore[override]
@@ -107,10 +119,10 @@ class EntropicTransport(Transport):
             if fixed_b:
                 np.divide(b, received, out=y, where=received > 0.0)
         total = float(a.sum()) * float(b.sum())
-        objective, sums_a, sums_b = plan.objective(x, y, u, v)
+        objective, sums_a, sums_b = self._mixture(x, y, u, v)
         if fixed_a and fixed_b:
             bound = self.value - self.eps * (total - float(a.sum()))  # of the same, without the masses
-            if is_dear(self.problem, objective, bound, lambda: plan.objective(x, y, 0 * u, 0 * v)[0]):
+            if is_dear(self.problem, objective, bound, lambda: self._mixture(x, y, 0 * u, 0 * v)[0]):
                 try:
                     objective, sums_a, sums_b = self._objective_exactly(Rounding(x, y, u, v))
                 except InfeasibleError:
@@ -124,18 +136,57 @@ class EntropicTransport(Transport):
         return max(objective - self.value, 0.0) if objective < np.inf else np.inf
 
     def _objective_exactly(self, rounding: Rounding) -> tuple[float, Array, Array]:
-        """As `LazyPlan.objective`, for a plan whose missing mass is sent by an exact solver."""
+        """As `_mixture`, for a plan whose missing mass is sent by an exact solver."""
         (a, b), eps = self.weights, self.eps
-        rounding, more = sent_exactly(self.problem, self.weights, self._rounding, self.plan, rounding)
-        objective, sums_a, sums_b = self.plan.objective(*rounding)
+        rounding, more = sent_exactly(self._pairs, self._rounding, self.plan, rounding)
+        objective, sums_a, sums_b = self._mixture(*rounding)
         i, j, mass = more.plan.row, more.plan.col, more.plan.data
-        C = costs_at(self.problem, i, j)
+        C = self.problem.at(i, j)
         with np.errstate(divide="ignore", over="ignore"):  # of the plan so far, by a x b
             density = np.exp(np.log(rounding.x[i]) + np.log(rounding.y[j]) + (self.f[i] - C + self.g[j]) / eps)
         product = a[i] * b[j]
         denser = density + mass / product
         objective += float(mass @ C) + eps * float((product * (xlogy(denser, denser) - xlogy(density, density))).sum())
         return objective, sums_a + np.bincount(i, mass, len(a)), sums_b + np.bincount(j, mass, len(b))
+
+    @cached_property
+    def _point_gradients(self) -> tuple[Array, Array]:
+        self._points_of("grad_x and grad_y")
+        grad_x, grad_y = self._pairs.gradient(self.f, self.g, self.eps)
+        return grad_x, grad_y
+
+    @cached_property
+    def _weight_gradients(self) -> tuple[Array, Array]:
+        """Of the dual value at the potentials,
+
+        phi_a(f) + phi_b(g) - eps sum_ij a_i b_j (exp((f_i + g_j - C_ij) / eps) - 1)
+
+        where phi_a(f) is <a, f>, rho <a, 1 - exp(-f / rho)> for KL or <a, min(f, rho)> for TV.
+        """
+        (a, b), eps = self.weights, self.eps
+        grad_a, grad_b = (
+            _worth(potential, side) - eps * share + eps * float(other.sum())
+            for potential, side, share, other in zip(
+                (self.f, self.g), self.marginals, self._shares(), (b, a), strict=True
+            )
+        )
+        fixed = all(side.fixed for side in self.marginals)
+        return balanced_gradients(grad_a, grad_b, a, b) if fixed else (grad_a, grad_b)
+
+    def _shares(self) -> tuple[Array, Array]:
+        """What each place sends or receives, per unit of its weight, as the potentials call for it."""
+        found = []
+        for potential, other, side, pairs in (
+            (self.f, self.g, self.marginals[0], self._pairs.T),
+            (self.g, self.f, self.marginals[1], self._pairs),
+        ):
+            share = np.exp(-potential / side.kl)  # one for a fixed side
+            at_bound = np.flatnonzero(np.abs(potential) >= side.cap * (1.0 - _AT_BOUND))
+            if at_bound.size:  # TV takes what comes
+                softmins = pairs.softmins(other, self.eps, at_bound)
+                share[at_bound] = np.exp((potential[at_bound] - softmins) / self.eps)
+            found.append(share)
+        return found[0], found[1]
 
     def rounded(self) -> FeasibleTransport:
         """The plan with exact marginals, as `round_plan` makes it, and what it proves about transport without entropy.
@@ -164,9 +215,7 @@ class EntropicTransport(Transport):
         """
         if not all(side.fixed for side in self.marginals):
             raise ValueError(f"rounding needs marginals that must be met; got marginals={self.marginals!r}.")
-        return feasible(
-            self.problem, self.weights, self._rounding, self.f, self.g, self.eps, self.plan, self.iterations
-        )
+        return feasible(self._pairs, self._rounding, self.f, self.g, self.eps, self.plan, self.iterations)
 
     def __repr__(self) -> str:
         n, m = self.shape
@@ -174,6 +223,13 @@ class EntropicTransport(Transport):
             f"Transport({n} x {m}, value={self.value:.6g}, eps={self.eps:.3g}, "
             f"{self.status.name}, {self.iterations} iterations)"
         )
+
+
+def _worth(potential: Array, side: Marginal) -> Array:
+    """What a unit of weight adds to the dual value through its own potential."""
+    if side.kl < np.inf:
+        return np.asarray(-side.kl * np.expm1(-potential / side.kl))
+    return np.minimum(potential, side.cap)
 
 
 def _missed(sums: Array, weights: Array, potential: Array, side: Marginal) -> float:

@@ -1,4 +1,4 @@
-"""Sinkhorn passes on the CPU over matrices and points, on any number of threads.
+"""Pairs of a matrix or of points on a CPU: passes in the C++ core, on any number of threads.
 
 One exponential per pair serves both half steps: a row is exponentiated with the softmin of the pass before as its
 shift, so that no pass for the maximum is needed; its sum gives the row's potential, and the same numbers, rescaled, are
@@ -13,21 +13,21 @@ threads gives the same bits.
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monge.entropic._rows import cost_rows, sinkhorn_rows
-from monge.entropic.blocks import column_softmins
-from monge.entropic.kernels.loop import iterate
-from monge.entropic.kernels.packed import in_panels, packed_cost, worth_keeping
-from monge.entropic.kernels.scale import NOISE, cost_scale
-from monge.entropic.kernels.threads import CHUNKS, PARALLEL, Threads
+from monge.entropic.kernels.all_pairs import AllPairs
+from monge.entropic.kernels.layout import in_panels, packed_cost, worth_keeping
+from monge.entropic.kernels.scale import NOISE, Scale, cost_scale
+from monge.entropic.kernels.threads import CHUNKS, Threads
 from monge.entropic.marginals import Marginal
-from monge.problem.costs import CostMatrix, PointCloud
+from monge.problem.costs import PointCloud
 
-__all__ = ["CpuKernel"]
+__all__ = ["NativePairs"]
 
 Array = NDArray[np.float64]
 
@@ -42,71 +42,90 @@ _OUTLYING = 1e3
 _LN2 = math.log(2.0)
 
 
-class CpuKernel:
-    """The passes of one problem on `threads` threads; see `reference` for what a kernel offers."""
+class NativePairs(AllPairs):
+    """A matrix or points and the weights of a problem; see `reference` for what pairs offer."""
 
-    iterate = staticmethod(iterate)
     skipped, patience = 0.0, 30
 
-    def __init__(self, cost: CostMatrix | PointCloud, a: Array, b: Array, rows: Marginal, threads: int) -> None:
-        self.cost, self.a, self.b, self.rows = cost, a, b, rows
-        scale = cost_scale(cost)
-        self.scale, self.noise, self.exact_below = scale.size, scale.noise, scale.exact_below
-        if isinstance(cost, PointCloud) and cost.distance != "cosine":
-            widest = cost.reach**cost.power
-            if NOISE * widest > _OUTLYING * scale.noise:
-                self.noise = NOISE * widest
+    def __init__(
+        self,
+        cost: Any,
+        a: Array,
+        b: Array,
+        marginals: tuple[Marginal, Marginal],
+        threads: Threads,
+    ) -> None:
+        super().__init__(cost, a, b, marginals, threads)
         self._packed: tuple[bool, Any, float] | None = None
         self._uses = 0
         with np.errstate(divide="ignore"):
             self._log_a, self._log_b = np.log2(a), np.log2(b)
-        n, m = cost.shape
-        self._shift = np.zeros(n)
+        n = len(a)
+        self._shift = np.zeros(n)  # the softmins of the rows in the last pass, in cost units
         self._chunks = max(1, min(CHUNKS, n // 64))
-        self._sums = np.empty((self._chunks, m))
-        self._threads = Threads(min(threads, self._chunks) if n * m > PARALLEL else 1)
 
-    def __enter__(self) -> CpuKernel:
-        self._threads.__enter__()
-        return self
+    @cached_property
+    def _scale(self) -> Scale:
+        return cost_scale(self.cost)
 
-    def __exit__(self, *_: object) -> None:
-        self._threads.__exit__()
+    @property
+    def size(self) -> float:
+        """The size of the costs."""
+        return self._scale.size
 
-    def sweep(self, g: Array, eps: float, single: bool, sure: bool, f: Array, s: Array) -> bool:
+    @property
+    def exact_below(self) -> float:
+        """The eps below which exact potentials are the better start."""
+        return self._scale.exact_below
+
+    @cached_property
+    def noise(self) -> float:
+        """What single precision adds to the marginal error, times eps."""
+        if isinstance(self.cost, PointCloud) and self.cost.distance != "cosine":
+            widest = self.cost.reach**self.cost.power
+            if NOISE * widest > _OUTLYING * self._scale.noise:
+                return float(NOISE * widest)
+        return self._scale.noise
+
+    def run(self, steps: Any, eps: float, single: bool, complete: bool) -> bool:
         """One pass."""
+        f, g, s = steps.f, steps.g, steps.s
         dtype: Any = np.float32 if single else np.float64
         costs, per_unit = self._costs(single, dtype)
         unit = eps * _LN2
-        f /= unit
-        self._shift /= unit
+        rows, shift = f / unit, self._shift / unit  # in the core's units
         weights = self._log_b + g / unit
         reference = -weights.max()
         beta = in_panels((weights + reference).astype(dtype), -np.inf)
-        lift = float((self._log_a + (f - self._shift)).max())
-        damp, cap = 1.0 / (1.0 + eps / self.rows.kl), self.rows.cap / unit
+        lift = float((self._log_a + (rows - shift)).max())
+        marginal = self.marginals[0]
+        damp, cap = 1.0 / (1.0 + eps / marginal.kl), marginal.cap / unit
 
         def work(k: int) -> None:
             sinkhorn_rows(
-                costs, beta, per_unit / unit, reference, self._log_a, damp, cap, lift, *self._rows(k), self._shift, f,
+                costs, beta, per_unit / unit, reference, self._log_a, damp, cap, lift, *self._rows(k), shift, rows,
                 self._sums[k],
             )  # fmt: skip
 
-        self._threads.share(self._chunks, work)
+        self.threads.share(self._chunks, work, len(f) * len(g))
         total = self._sums.sum(axis=0)
         with np.errstate(divide="ignore", invalid="ignore"):
             s[:] = unit * (self._log_b - np.log2(total) - lift) + g
         weighty = self._log_b > -np.inf
         s[~weighty] = g[~weighty]
+        np.multiply(rows, unit, out=f)
+        np.multiply(shift, unit, out=self._shift)
         lost = np.flatnonzero(weighty & ~((total > _LOST) & (total < np.inf)))
         if lost.size:
-            s[lost] = column_softmins(self.cost, _LN2 * (self._log_a + f), lost, eps)
-        f *= unit
-        self._shift *= unit
+            s[lost] = self.softmins(f, eps, lost)
         return True
 
+    @cached_property
+    def _sums(self) -> Array:
+        return np.empty((self._chunks, self.shape[1]))
+
     def _rows(self, chunk: int) -> tuple[int, int]:
-        n = len(self._shift)
+        n = self.shape[0]
         return chunk * n // self._chunks, (chunk + 1) * n // self._chunks
 
     def _costs(self, single: bool, dtype: Any) -> tuple[Any, float]:
@@ -122,7 +141,7 @@ class CpuKernel:
                 first, last = self._rows(k)
                 cost_rows(costs, first, last, matrix[first:last])
 
-            self._threads.share(self._chunks, work)
+            self.threads.share(self._chunks, work, matrix.size)
             self._packed = single, (matrix,), per_unit
         self._uses += 1
         return self._packed[1:]

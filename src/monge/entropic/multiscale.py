@@ -1,4 +1,4 @@
-"""Point clouds from coarse to fine.
+"""The route of large clouds in few dimensions: from coarse to fine.
 
 At a large eps the plan does not see details: groups of points near each other, each as one point of their weight, give
 nearly the same potentials for a fraction of the pairs (Schmitzer 2019, "Stabilized sparse scaling algorithms for
@@ -10,6 +10,7 @@ boxes of a k-d tree.
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from functools import cached_property, partial
 from typing import Any, NamedTuple
@@ -17,19 +18,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.entropic import iteration
-from monge.entropic.drive import drive
-from monge.entropic.kernels.clouds import CloudKernel
+from monge.entropic._steps import Steps
+from monge.entropic.iteration import ANNEAL, Found, Schedule, iterate, memory_depth
+from monge.entropic.kernels.near_passes import NearPasses
 from monge.entropic.kernels.scale import Scale, cost_scale
 from monge.entropic.kernels.threads import Threads
 from monge.entropic.marginals import Balanced, Marginal
-from monge.entropic.task import Task
+from monge.entropic.problem import Outcome, Problem, fill_in
 from monge.exact.emd import emd
 from monge.problem._ground import kd_order
 from monge.problem.costs import PointCloud
-from monge.problem.ground import on_sphere
 
-__all__ = ["solve_cloud"]
+__all__ = ["solve"]
 
 Array = NDArray[np.float64]
 
@@ -92,79 +92,84 @@ def _sorted(points: NDArray[Any], weights: Array) -> tuple[_Side, NDArray[np.int
     return _Side(inside[order], weights[kept[order]]), kept[order]
 
 
-def solve_cloud(
-    task: Task, tol: float, max_iter: int, workers: int, history: Array, outcome: Array,
-    report: Callable[[int, float, float], None] | None,
-) -> tuple[int, int]:  # fmt: skip
-    """Leaves potentials in the task, zero where there is no weight; returns pairs, and passes that were not the last's.
+def solve(problem: Problem, threads: int, report: Callable[[int, float, float], None] | None = None) -> Outcome:
+    """Leaves potentials in the problem."""
+    began = time.perf_counter()
+    with Threads(threads) as workers:
+        found, pairs, coarse_passes = _solve(problem, workers, report)
+        whole = problem.pairs(workers)
+        fill_in(whole, problem.f, problem.g, problem.eps)
+        fill_in(whole.T, problem.g, problem.f, problem.eps)
+    counters = {"pairs": pairs, "coarse_passes": coarse_passes}
+    seconds = time.perf_counter() - began
+    return Outcome.of(found, seconds, counters)
 
-    `history` and `outcome` are those of the finest level.
+
+def _solve(
+    problem: Problem, threads: Threads, report: Callable[[int, float, float], None] | None
+) -> tuple[Found, int, int]:
+    """What is found at the finest level, the pairs of all passes, and the number of passes at the others.
+
+    Potentials are left in the problem, zero where there is no weight.
     """
-    cost, demands, eps = _euclidean(task.cost), task.demands, task.eps
-    (x, of_rows), (y, of_columns) = _sorted(cost.x, task.inner_a), _sorted(cost.y, task.inner_b)
+    assert problem.cost.cloud is not None
+    cost, marginals, eps, tol = problem.cost.cloud.straight, problem.marginals, problem.eps, problem.tol
+    (x, of_rows), (y, of_columns) = _sorted(cost.x, problem.inner_a), _sorted(cost.y, problem.inner_b)
     levels = [_Level(x, y, cost.cost)]
-    first = eps if (exact := _starts_exactly(task, levels[0])) else task.first
+    first = eps if (exact := _starts_exactly(problem, levels[0])) else problem.first
     while first == 0.0 and levels[-1].fewest > _FEW:
         levels.append(levels[-1].grouped())
 
-    pairs, coarse_passes = 0, 0
-    with Threads(workers) as threads:
-        f, g = np.zeros(len(levels[-1].x.weights)), np.zeros(len(levels[-1].y.weights))
-        if len(levels) == 1:
-            g[:] = task.g[of_columns]
-        for depth in range(len(levels) - 1, -1, -1):
-            level = levels[depth]
-            skipped, goal = _SKIPPED, max(_ROUGH, tol)
-            if depth == 0:
-                skipped, goal = max(min(_SKIPPED, _SKIPPED_OF_TOL * tol), sys.float_info.min), tol
-            a, b = level.x.weights, level.y.weights
-            kernel = CloudKernel(level.cost, a, b, demands, threads, skipped, f.copy(), level.scale)
-            first = first or kernel.scale  # all the way: coarse passes cost next to nothing
-            last = eps if depth == 0 else _last(level, levels[depth - 1], eps, first)
-            restart = partial(_restart, level, threads, kernel, f, g) if task.balanced else None
-            if exact:
-                _restart(level, threads, kernel, f, g, eps)
-                restart = None
-            drive(kernel, a, b, demands, last, first, goal, max_iter, f, g, history, outcome, report, restart)
-            pairs += kernel.pairs
-            if depth > 0:
-                coarse_passes += int(outcome[iteration.PASSES])
-                f, g = _lift(level, levels[depth - 1], f, g, demands[1], last, threads)
-                first = max(last / iteration.ANNEAL, eps)
-    for potential, found, order in ((task.f, f, of_rows), (task.g, g, of_columns)):
+    found, pairs, coarse_passes = Found(), 0, 0
+    f, g = np.zeros(len(levels[-1].x.weights)), np.zeros(len(levels[-1].y.weights))
+    if len(levels) == 1:
+        g[:] = problem.g[of_columns]
+    for depth in range(len(levels) - 1, -1, -1):
+        level = levels[depth]
+        skipped, goal = _SKIPPED, max(_ROUGH, tol)
+        if depth == 0:
+            skipped, goal = max(min(_SKIPPED, _SKIPPED_OF_TOL * tol), sys.float_info.min), tol
+        a, b = level.x.weights, level.y.weights
+        passes = NearPasses(level.cost, a, b, marginals, threads, skipped, f, level.scale)
+        steps = Steps(a, b, marginals, f, g, memory_depth(goal))
+        first = first or passes.size  # all the way: coarse passes cost next to nothing
+        last = eps if depth == 0 else _last(level, levels[depth - 1], eps, first)
+        restart = partial(_restart, level, threads, passes, f, g) if problem.balanced else None
+        if exact:
+            _restart(level, threads, passes, f, g, eps)
+            restart = None
+        found = iterate(passes, steps, Schedule(first, last, goal, problem.max_iter), report, restart)
+        pairs += passes.pairs
+        if depth > 0:
+            coarse_passes += found.passes
+            f, g = _lift(level, levels[depth - 1], f, g, marginals[1], last, threads)
+            first = max(last / ANNEAL, eps)
+    for potential, of_sorted, order in ((problem.f, f, of_rows), (problem.g, g, of_columns)):
         potential[:] = 0.0
-        potential[order] = found
-    return pairs, coarse_passes
-
-
-def _euclidean(cost: Any) -> PointCloud:
-    """The cost, or for cosine the squared distance that equals it: means of directions may be at the origin."""
-    assert isinstance(cost, PointCloud)
-    if cost.distance != "cosine":
-        return cost
-    return PointCloud(0.5**0.5 * on_sphere(cost.x), 0.5**0.5 * on_sphere(cost.y))
+        potential[order] = of_sorted
+    return found, pairs, coarse_passes
 
 
 def _last(coarse: _Level, fine: _Level, eps: float, first: float) -> float:
     """The last eps for which the groups are small enough: eps times a power of the factor between stages."""
     blur = max(large.spread(small, coarse.cost.power) for large, small in ((coarse.x, fine.x), (coarse.y, fine.y)))
     last = eps
-    while last * _BLUR < blur and last * iteration.ANNEAL <= first:
-        last *= iteration.ANNEAL
+    while last * _BLUR < blur and last * ANNEAL <= first:
+        last *= ANNEAL
     return last
 
 
-def _starts_exactly(task: Task, whole: _Level) -> bool:
+def _starts_exactly(problem: Problem, whole: _Level) -> bool:
     """Whether to start from exact potentials in place of coarse clouds: where tails are heavy, groups of neighbours are
     wide. If eps is small for most pairs, annealing takes passes by the hundred."""
-    if not task.balanced or task.first > 0.0 or whole.most > _EXACT:
+    if not problem.balanced or problem.first > 0.0 or whole.most > _EXACT:
         return False
-    return task.eps < whole.scale.middle
+    return problem.eps < whole.scale.middle
 
 
-def _restart(level: _Level, threads: Threads, kernel: CloudKernel, f: Array, g: Array, eps: float) -> None:
+def _restart(level: _Level, threads: Threads, passes: NearPasses, f: Array, g: Array, eps: float) -> None:
     f[:], g[:] = _exact(level, eps, threads)
-    kernel.restart(f)
+    passes.restart(f)
 
 
 def _exact(level: _Level, eps: float, threads: Threads) -> tuple[Array, Array]:
@@ -190,7 +195,8 @@ def _lift(
     """Potentials of the finer level: those of the groups for f, softmins over the coarse rows for g."""
     guess = fine.y.of_groups(g)
     across = PointCloud(fine.y.points, coarse.x.points, coarse.cost.cost)
-    kernel = CloudKernel(across, fine.y.weights, coarse.x.weights, (columns, Balanced()), threads, _SKIPPED, guess)
-    lifted = guess.copy()
-    kernel.sweep(f, eps, True, True, lifted, np.empty(len(f)))
-    return fine.x.of_groups(f), lifted
+    marginals = columns, Balanced()
+    passes = NearPasses(across, fine.y.weights, coarse.x.weights, marginals, threads, _SKIPPED, guess)
+    steps = Steps(passes.a, passes.b, marginals, guess.copy(), f, 1)
+    passes.run(steps, eps, True, True)
+    return fine.x.of_groups(f), steps.f

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import monge
-from monge.entropic.answer import EntropicTransport
 from monge.entropic.marginals import Balanced
+from monge.entropic.result import EntropicTransport
 from monge.exact.dense import dense
 from monge.problem.costs import as_cost
 

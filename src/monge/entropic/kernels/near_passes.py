@@ -1,21 +1,25 @@
-"""The passes for points in up to three dimensions: `csrc/entropic/near.hpp` tells how, `reference` what they do."""
+"""Passes over points in up to three dimensions, in which pairs too far apart to matter are left out.
+
+`csrc/entropic/near.hpp` tells how, `reference` what a pass is. Points are in the order of a k-d tree; `near` is for
+points in any order, and goes on to what a plan is asked for.
+"""
 
 from __future__ import annotations
 
 import math
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monge.entropic._near import BLOCK, Bounds, Lists, Pass
-from monge.entropic.kernels.loop import iterate
 from monge.entropic.kernels.scale import NOISE, Scale, cost_scale
-from monge.entropic.kernels.threads import CHUNKS, PARALLEL, Threads
+from monge.entropic.kernels.threads import CHUNKS, Threads
 from monge.entropic.marginals import Marginal
 from monge.problem.costs import PointCloud
 
-__all__ = ["CloudKernel"]
+__all__ = ["NearPasses", "form"]
 
 Array = NDArray[np.float64]
 
@@ -42,31 +46,29 @@ _OUTLYING = 1e3
 _LN2 = math.log(2.0)
 
 
-class CloudKernel:
+class NearPasses:
     """The passes of one problem, whose points are in the order of a k-d tree and whose weights are positive.
 
-    `skipped` bounds the marginal error that passes may leave out. A sweep that is not `sure` may go by the lists of an
-    earlier one; it returns whether it did not.
+    `skipped` bounds the marginal error that passes may leave out, `shift` (n,) is a guess of the first potentials of
+    the rows. A pass that need not be complete may go by the lists of an earlier one; it returns whether it did not.
     """
 
-    iterate = staticmethod(iterate)
     patience = 30
 
     def __init__(
-        self, cost: PointCloud, a: Array, b: Array, demands: tuple[Marginal, Marginal], threads: Threads,
+        self, cost: PointCloud, a: Array, b: Array, marginals: tuple[Marginal, Marginal], threads: Threads,
         skipped: float, shift: Array, scale: Scale | None = None,
     ) -> None:  # fmt: skip
-        self.a, self.b, self.skipped = a, b, skipped
-        self.rows, self.columns = demands
+        self.a, self.b, self.skipped, self.threads = a, b, skipped, threads
+        self.rows, self.columns = marginals
         self._cost, self._known_scale = cost, scale
-        self._x, self._y, self._metric, self._power, self._per_unit = _form(cost)
+        self._x, self._y, self._metric, self._power, self._per_unit = form(cost)
         self._log_a, self._log_b = np.log2(a), np.log2(b)
         n, m = cost.shape
-        self._shift = shift
+        self._shift = shift.copy()
         self._chunks = max(1, min(CHUNKS, n // 1000))
         self._cuts = [k * (n // BLOCK) // self._chunks * BLOCK for k in range(self._chunks)] + [n]
         self._sums = np.empty((self._chunks, m))
-        self._threads = threads
         self._lists: tuple[float, bool, list[Lists | None]] | None = None
         self._listed = np.zeros(m)
         self._dense = math.inf
@@ -78,12 +80,19 @@ class CloudKernel:
         return cost_scale(self._cost) if self._known_scale is None else self._known_scale
 
     @property
-    def scale(self) -> float:
+    def size(self) -> float:
+        """The size of the costs."""
         return self._cost_scale.size
+
+    @property
+    def exact_below(self) -> float:
+        """The eps below which exact potentials are the better start."""
+        return self._cost_scale.exact_below
 
     @cached_property
     def noise(self) -> float:
-        # Local coordinates and potentials are small, unless mass has far to go or a block is wide.
+        """What single precision adds to the marginal error, times eps. Coordinates and potentials are local, and small,
+        unless mass has far to go or a block is wide."""
         _, mean, _, size, nearest, noise = self._cost_scale
         noise = (0.2 + 0.8 * nearest / mean) * noise if mean > 0.0 else noise
         if self._reach <= _OUTLYING * size:
@@ -95,16 +104,17 @@ class CloudKernel:
         """Forgets what it knows of earlier potentials; `shift` (n,) are new ones of the rows."""
         self._shift, self._lists, self._dense = shift.copy(), None, math.inf
 
-    def sweep(self, g: Array, eps: float, single: bool, sure: bool, f: Array, s: Array) -> bool:
+    def run(self, steps: Any, eps: float, single: bool, complete: bool) -> bool:
         """One pass."""
+        f, g, s = steps.f, steps.g, steps.s
         n, m = len(f), len(g)
         unit = eps * _LN2
         scale = min((self._per_unit / unit) ** (1.0 / self._power), _FINEST[0 if single else 1])
-        by_list = not sure and self._lists is not None and self._lists[:2] == (eps, single) and self._near(g, f, eps)
+        by_list = (
+            not complete and self._lists is not None and self._lists[:2] == (eps, single) and self._near(g, f, eps)
+        )
         wanted = self._wanted(g)
-        f /= unit
-        self._shift /= unit
-        beta = g / unit
+        rows, shift, beta = f / unit, self._shift / unit, g / unit  # in the core's units
         damp, cap = 1.0 / (1.0 + eps / self.rows.kl), self.rows.cap / unit
         whole = not by_list and eps >= self._dense
         chunks, cuts = self._chunks, self._cuts
@@ -114,18 +124,18 @@ class CloudKernel:
             bounds = Bounds(self._y, heights, self._log_b + math.log2(m), scale, self._cost.squared)
         beta += self._log_b
         metric = self._exact_metric(eps)
-        common = Pass(self._x, self._y, scale, metric, beta, self._log_a, wanted, damp, cap, self._shift, f, single)
+        common = Pass(self._x, self._y, scale, metric, beta, self._log_a, wanted, damp, cap, shift, rows, single)
         pairs, needed = [0] * chunks, [0] * chunks
         lists: list[Lists | None] = self._lists[2] if self._lists is not None else [None] * chunks
 
         def work(k: int) -> None:
-            rows, sums = (cuts[k], cuts[k + 1]), self._sums[k]
+            chunk, sums = (cuts[k], cuts[k + 1]), self._sums[k]
             if bounds is not None:
-                pairs[k], needed[k], lists[k] = common.screened(*rows, bounds, math.log2(self.skipped), sums, lists[k])
+                pairs[k], needed[k], lists[k] = common.screened(*chunk, bounds, math.log2(self.skipped), sums, lists[k])
             else:
-                pairs[k] = common.listed(*rows, lists[k] if by_list else None, sums)
+                pairs[k] = common.listed(*chunk, lists[k] if by_list else None, sums)
 
-        self._threads.share(chunks, work, worth=self._last_pairs > PARALLEL)
+        self.threads.share(chunks, work, self._last_pairs)
         done = sum(pairs)
         self.pairs += done
         self._last_pairs = done
@@ -136,8 +146,8 @@ class CloudKernel:
         share = 1e-20 if whole else _LOST * self.skipped
         repairs = max(16, int(_REPAIRS * done / n))
         common.columns(self._sums, self._log_b, g, unit, share, repairs, s)
-        f *= unit
-        self._shift *= unit
+        np.multiply(rows, unit, out=f)
+        np.multiply(shift, unit, out=self._shift)
         return not by_list
 
     def _exact_metric(self, eps: float) -> tuple[int, float, bool]:
@@ -185,7 +195,7 @@ class CloudKernel:
         return float(uneven.max()) <= _UNEVEN * eps
 
 
-def _form(cost: PointCloud) -> tuple[Array, Array, tuple[int, float, bool], float, float]:
+def form(cost: PointCloud) -> tuple[Array, Array, tuple[int, float, bool], float, float]:
     """Coordinates (3, n) and (3, m) about their middle, the metric as the core knows it, the power of its distance, and
     the factor from its numbers to cost units."""
     x, y, base, exponent, per_unit = cost.centred()

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.entropic._rows import panel_size
+from monge.entropic._rows import cost_rows, panel_size
 from monge.problem.costs import CostMatrix, PointCloud
 
-__all__ = ["WIDE", "in_panels", "packed_cost", "packed_points", "worth_keeping"]
+__all__ = ["in_panels", "packed_cost", "packed_points", "pair_by_pair", "worth_keeping"]
 
 # Coordinates from which products are faster than differences.
-WIDE = 8
+_WIDE = 8
 # The ratio of the largest squared distance from the middle to the median one from which differences are safer.
 _OUTLYING = 1e4
 # From which the costs of points are kept, in a matrix of up to so many bytes: reading it takes a fifth of the time.
@@ -27,6 +27,19 @@ def packed_cost(cost: CostMatrix | PointCloud, dtype: Any) -> tuple[Any, float]:
     return packed_points(cost, dtype)
 
 
+def pair_by_pair(cost: Any) -> Any:
+    """The costs as a matrix of float64, or as points between which the core computes one cost after another."""
+    if isinstance(cost, CostMatrix):
+        return np.ascontiguousarray(cost.C, dtype=np.float64)
+    if cost.x.shape[1] < _WIDE:
+        return cost.form(np.float64)
+    packed, per_unit = packed_points(cost, np.float64)
+    matrix = np.empty(cost.shape)
+    cost_rows(packed, 0, len(matrix), matrix)
+    matrix *= per_unit
+    return matrix
+
+
 def worth_keeping(cost: CostMatrix | PointCloud, dtype: Any) -> bool:
     """Whether a matrix is to take the place of points, because that is not too large and saves much."""
     n, m = cost.shape
@@ -37,7 +50,7 @@ def worth_keeping(cost: CostMatrix | PointCloud, dtype: Any) -> bool:
 def packed_points(cost: PointCloud, dtype: Any) -> tuple[Any, float]:
     """Points as the core takes them, and the factor from the costs between these to cost units."""
     x, y, base, exponent, per_unit = cost.centred()
-    lifted = cost.ground.base == "squares" and x.shape[1] >= WIDE and not _has_outliers(x, y)
+    lifted = cost.ground.base == "squares" and x.shape[1] >= _WIDE and not _has_outliers(x, y)
     if lifted:
         x, y = _lifted(x.astype(dtype)), _lifted(y.astype(dtype))
         x[:, :-2] *= -2.0

@@ -9,21 +9,25 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.entropic.answer import EntropicTransport
-from monge.entropic.blocks import cost_bound, finest_eps, largest_cost
+from monge.entropic.iteration import Found
+from monge.entropic.kernels.select import pairs_of, route
+from monge.entropic.kernels.threads import Threads
 from monge.entropic.marginals import Marginal
+from monge.entropic.result import EntropicTransport
 from monge.exact.emd import emd_of_rest
-from monge.problem.arrays import available_threads, real_array
 from monge.problem.costs import Cost, CostMatrix
 from monge.problem.measures import Weights, check_value, check_weights, rounding_of, total_mass
-from monge.problem.transport import InfeasibleError, Status, Transport
+from monge.problem.start import start_potentials
+from monge.problem.transport import InfeasibleError, Status
 
-__all__ = ["Outcome", "Task"]
+__all__ = ["Outcome", "Problem", "fill_in"]
 
 Array = NDArray[np.float64]
 
 # The ratio of costs to eps beyond which their quotients overflow.
 _LARGEST_RATIO = 1e300
+# A few units in the last place of sums of three numbers; and the quantile of the costs that are sure to be in use.
+_ROUNDED, _IN_USE = 1e-14, 0.05
 # Beyond this ratio eps is held against the digits of costs in use.
 _DIGITS = 1e14
 # The ratio of eps to the largest cost beyond which potentials that must meet both marginals are at their limit, but for
@@ -35,25 +39,33 @@ _ROUNDING, _WORTH_MEASURING = 1e-15, 0.02
 
 
 class Outcome(NamedTuple):
-    """What a solver says of a task, beside the potentials that it leaves there."""
+    """What a solver says of a problem, beside the potentials that it leaves there."""
 
     converged: bool
     passes: int
     newton_steps: int  # of the passes
     error: float  # in the marginals
     dual: float  # value, for weights of total one: a.f + b.g + eps (1 - mass) where they must be met
-    errors: Array  # after each of the first passes
+    errors: Array  # (passes,): after each of the first ones
     seconds: float
     counters: dict[str, int]  # of a solver's own
 
+    @classmethod
+    def of(cls, found: Found, seconds: float, counters: dict[str, int]) -> Outcome:
+        """From what the loop found."""
+        errors = np.array(found.errors)
+        return cls(found.converged, found.passes, 0, found.error, found.dual, errors, seconds, counters)
 
-class Task:
+
+class Problem:
     """A problem that has been checked, with its weights normalised.
 
     Attributes
     ----------
+    way : Route
+        How it is solved.
     inner_a, inner_b : ndarray (n,), (m,)
-        Weights for the iteration: without those that no arc leads away from, of total one if both sides are fixed.
+        Weights for the solver: without those that no arc leads away from, of total one if both sides are fixed.
     f, g : ndarray (n,), (m,)
         The start, and later the potentials.
     asked : float
@@ -65,12 +77,14 @@ class Task:
     """
 
     def __init__(
-        self, cost: Cost, a: Any, b: Any, demands: tuple[Marginal, Marginal], eps: float, tol: float, init: Any
-    ) -> None:
+        self, cost: Cost, a: Any, b: Any, marginals: tuple[Marginal, Marginal], eps: float, tol: float, max_iter: int,
+        init: Any = None, device: str | None = None,
+    ) -> None:  # fmt: skip
         self.began = time.perf_counter()
-        self.cost, self.demands, self.tol = cost, demands, tol
+        self.cost, self.marginals, self.tol, self.max_iter = cost, marginals, tol, max_iter
+        self.way = route(cost, tol, device)
         n, m = cost.shape
-        self.balanced = demands[0].fixed and demands[1].fixed
+        self.balanced = marginals[0].fixed and marginals[1].fixed
         # P / M has weights a / M and b / M, and potentials that add up to eps log M more.
         self.a, self.b, self.M = _weights(a, b, n, m, self.balanced)
         self.given = a, b
@@ -78,20 +92,24 @@ class Task:
         check_value(eps * total, self.a, self.b)
         self.forbidden = _check_costs(cost, eps)
         fine = _WORTH_MEASURING * tol / _ROUNDING  # costs and potentials over eps, up to which rounding does not count
-        largest = largest_cost(cost, eps * min(fine, _DIGITS))
-        self.asked = self.eps = max(eps, finest_eps(cost)) if largest > eps * _DIGITS else eps
+        largest = cost.largest(eps * min(fine, _DIGITS))
+        self.asked = self.eps = max(eps, _finest_eps(cost)) if largest > eps * _DIGITS else eps
         if self.balanced and self.forbidden is None and 0.0 < largest < eps / _FLAT:
-            self.eps = min(eps, _FLAT * cost_bound(cost))
+            self.eps = min(eps, _FLAT * cost.bound)
         self.digits = self.asked * fine
         self.coarse = largest > self.digits  # whether rounding may keep the marginal error above tol
         self.inner_a, self.inner_b = self.a, self.b
         if self.forbidden is not None:
-            self.inner_a, self.inner_b = _reachable(self.forbidden, self.a, self.b, demands)
+            self.inner_a, self.inner_b = _reachable(self.forbidden, self.a, self.b, marginals)
         if self.M != 1.0:
             self.inner_a, self.inner_b = self.inner_a / self.M, self.inner_b / self.M
-        self.f, self.g = _start(init, n, m)
+        self.f, self.g = start_potentials(init, n, m) or (np.zeros(n), np.zeros(m))
         self.first = self.eps if init is not None else 0.0
         self.prepared = time.perf_counter()
+
+    def pairs(self, threads: Threads) -> Any:
+        """The pairs that the solver works on."""
+        return pairs_of(self.way, self.cost, self.inner_a, self.inner_b, self.marginals, threads)
 
     def _far(self, potential: Array) -> bool:
         """Whether potentials may be so large that their rounding counts."""
@@ -103,17 +121,17 @@ class Task:
         """Of the numbers that the weights were made from, as far as it counts: where arcs are forbidden."""
         return 2.0**-52 if self.forbidden is None else rounding_of(*self.given)
 
-    def answer(self, outcome: Outcome) -> EntropicTransport:
-        """The Transport, from potentials that were found."""
+    def answer(self, outcome: Outcome, threads: int) -> EntropicTransport:
+        """The Transport, from potentials that were found. What it does later, it does on so many threads."""
         a, b, f, g, M, eps, forbidden = self.a, self.b, self.f, self.g, self.M, self.asked, self.forbidden
         converged, passes, steps, error, dual, errors, seconds, counters = outcome
         status = Status.CONVERGED if converged else Status.MAX_ITER
         if forbidden is not None:
             if not converged and self.balanced:  # says so if there is no plan
                 free = CostMatrix(np.where(forbidden, np.inf, 0.0))
-                emd_of_rest(free, a, b, self.rounding * float(a.sum()), available_threads(None))
-            _leave_out(f, self.inner_a, a, self.demands[0])
-            _leave_out(g, self.inner_b, b, self.demands[1])
+                emd_of_rest(free, a, b, self.rounding * float(a.sum()), threads)
+            _leave_out(f, self.inner_a, a, self.marginals[0])
+            _leave_out(g, self.inner_b, b, self.marginals[1])
         if self.balanced:  # eps (M^2 - M - M log M), of which little is left for M near one
             value = M * dual + eps * M * ((M - 1.0) - math.log1p(M - 1.0))
         else:
@@ -121,7 +139,7 @@ class Task:
         if M != 1.0:
             f -= eps * math.log(M)
         if forbidden is not None:
-            for weights, kept, side in zip((a, b), (self.inner_a, self.inner_b), self.demands, strict=True):
+            for weights, kept, side in zip((a, b), (self.inner_a, self.inner_b), self.marginals, strict=True):
                 if not side.fixed:
                     value += min(side.kl, side.cap) * float(weights[kept == 0.0].sum())
         check_value(value, a, b)
@@ -129,11 +147,13 @@ class Task:
         t = EntropicTransport(
             self.cost,
             (a, b),
-            self.demands,
+            self.marginals,
             eps,
             f,
             g,
             value=value,
+            way=self.way,
+            threads=threads,
             rounding=self.rounding,
             status=status,
             iterations=passes,
@@ -152,6 +172,15 @@ class Task:
         if converged and (self.coarse or self._far(f) or self._far(g)) and t.marginal_error > self.tol:
             t.status, t.stats = Status.ROUNDED, {**t.stats, "error": t.marginal_error}
         return t
+
+
+def fill_in(pairs: Any, f: Array, g: Array, eps: float) -> None:
+    """Potentials g (m,) of columns without weight, which solvers leave out."""
+    empty = np.flatnonzero(pairs.b == 0.0)
+    if empty.size:
+        softmins = pairs.softmins(f, eps, empty)
+        reached = softmins < math.inf
+        g[empty] = np.where(reached, pairs.marginals[1].potential(np.where(reached, softmins, 0.0), eps), 0.0)
 
 
 def _weights(a: Any, b: Any, n: int, m: int, balanced: bool) -> tuple[Array, Array, float]:
@@ -178,42 +207,32 @@ def _weights(a: Any, b: Any, n: int, m: int, balanced: bool) -> tuple[Array, Arr
     return weights_a, weights_b, total_a if balanced else 1.0
 
 
-def _check_costs(problem: Cost, eps: float) -> NDArray[np.bool_] | None:
+def _finest_eps(cost: Cost) -> float:
+    """The smallest eps for which exponents (f + g - C) / eps mean something, because costs in use have so many digits.
+
+    Few costs may be of any size and not be in use. So the measure is one of the smaller ones, zero left out.
+    """
+    some = np.abs(cost.sample())
+    some = some[np.isfinite(some) & (some > 0.0)]
+    return _ROUNDED * float(np.quantile(some, _IN_USE)) if some.size else 0.0
+
+
+def _check_costs(cost: Cost, eps: float) -> NDArray[np.bool_] | None:
     """Which arcs are forbidden; None for none of them."""
-    if not isinstance(problem, CostMatrix):
-        return None
-    C = problem.C
-    with np.errstate(over="ignore", invalid="ignore"):
-        total = float(C.sum())
-    forbidden = None
-    if not math.isfinite(total):
-        forbidden = np.isposinf(C)
-        bad = ~(np.isfinite(C) | forbidden)
-        if bad.any():
-            i, j = (int(k) for k in np.argwhere(bad)[0])
-            raise ValueError(
-                "cost should hold numbers, or +inf for a forbidden arc, but not NaN or -inf; "
-                f"cost[{i}, {j}] = {C[i, j]}."
-            )
-        if not forbidden.any():
-            forbidden = None
-    if math.isfinite(total):
-        largest = abs(total) / C.size
-    else:  # some are forbidden, or float32 does not hold the sum
-        largest = float(np.abs(C, where=np.isfinite(C), out=np.zeros_like(C)).max())
-    if largest / _LARGEST_RATIO >= eps:
-        raise ValueError(f"eps = {eps!r} is too small for costs of {largest:.3g}; use monge.emd, which is its limit.")
+    forbidden, size = cost.checked()
+    if size / _LARGEST_RATIO >= eps:
+        raise ValueError(f"eps = {eps!r} is too small for costs of {size:.3g}; use monge.emd, which is its limit.")
     return forbidden
 
 
 def _reachable(
-    forbidden: NDArray[np.bool_], a: Array, b: Array, demands: tuple[Marginal, Marginal]
+    forbidden: NDArray[np.bool_], a: Array, b: Array, marginals: tuple[Marginal, Marginal]
 ) -> tuple[Array, Array]:
     """The weights without those that no arc leads away from; InfeasibleError if they must be moved."""
     out = []
     for weights, reach, side, place in (
-        (a, ~forbidden[:, b > 0.0].all(axis=1), demands[0], "row"),
-        (b, ~forbidden[a > 0.0].all(axis=0), demands[1], "column"),
+        (a, ~forbidden[:, b > 0.0].all(axis=1), marginals[0], "row"),
+        (b, ~forbidden[a > 0.0].all(axis=0), marginals[1], "column"),
     ):
         stuck = (weights > 0.0) & ~reach
         if side.fixed and stuck.any():
@@ -228,19 +247,3 @@ def _reachable(
 def _leave_out(potential: Array, kept: Array, weights: Array, side: Marginal) -> None:
     """Potentials of places whose mass stays: the bound of TV, and for KL where exp(-f / rho) is nothing."""
     potential[(kept == 0.0) & (weights > 0.0)] = min(side.cap, 750.0 * side.kl)
-
-
-def _start(init: Any, n: int, m: int) -> tuple[Array, Array]:
-    """The first f and g."""
-    if init is None:
-        return np.zeros(n), np.zeros(m)
-    pair = (init.f, init.g) if isinstance(init, Transport) else init
-    if not isinstance(pair, tuple | list) or len(pair) != 2:
-        raise TypeError(f"init should be a Transport or a pair of potentials (f, g); got {type(init).__name__}.")
-    for values, name, size in ((pair[0], "f", n), (pair[1], "g", m)):
-        array = real_array(values, f"init's {name}", None, f"potentials of shape ({size},)")
-        if array.shape != (size,):
-            raise ValueError(f"init's {name} should have shape ({size},); got {array.shape}.")
-        if not np.isfinite(array).all():
-            raise ValueError(f"init's {name} should be finite; drop init= to start afresh.")
-    return np.array(pair[0], dtype=np.float64), np.array(pair[1], dtype=np.float64)

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from monge.entropic.kernels.select import is_low
-from monge.entropic.kernels.small import is_small
+from monge.entropic.kernels.select import Route, route
 from monge.entropic.kernels.threads import CHUNKS
 from monge.problem.arrays import require_memory
 from monge.problem.costs import Cost, CostMatrix, Grid
@@ -43,14 +42,16 @@ def require_room(costs: Sequence[Cost], tol: float) -> None:
 def bytes_beside(cost: Cost, tol: float) -> int:
     """What a solve allocates, beside the arrays that it was given."""
     n, m = cost.shape
-    vectors = (_VECTORS_LOW if is_low(cost) else _VECTORS) * (n + m) // 2
+    way = route(cost, tol)
+    vectors = (_VECTORS_LOW if way is Route.MULTISCALE else _VECTORS) * (n + m) // 2
     vectors += (_KEPT_LONG if tol < _PRECISE else _KEPT) * m
     if isinstance(cost, Grid):
         return 8 * (vectors + _ALONG * sum(cost.sides))
     copied = 0
     if isinstance(cost, CostMatrix):
-        as_it_is = cost.C.flags.c_contiguous and (cost.C.dtype == np.float64 or not is_small(cost, tol))
-        copied = 0 if as_it_is else n * m * (8 if is_small(cost, tol) else cost.C.itemsize)
+        small = way is Route.SMALL
+        as_it_is = cost.C.flags.c_contiguous and (cost.C.dtype == np.float64 or not small)
+        copied = 0 if as_it_is else n * m * (8 if small else cost.C.itemsize)
     return 8 * (vectors + CHUNKS * m) + copied
 
 

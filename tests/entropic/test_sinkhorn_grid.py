@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
 from entropic_cases import assert_solved, objective
 
 import monge
-from monge.entropic.blocks import cost_block, sampled_costs
-from monge.entropic.grid_plan import GridPlan
-from monge.entropic.room import bytes_beside
+from monge.entropic.iteration import memory_depth
+from monge.entropic.kernels import grid_sums, threads
+from monge.entropic.kernels.grid import GridPairs
+from monge.entropic.kernels.room import bytes_beside
+from monge.entropic.kernels.select import Route, route
 from monge.exact.dense import dense
 from monge.problem.costs import as_cost
 
@@ -96,7 +101,7 @@ class TestPlan:
     P = np.stack(list(map(t.plan.__getitem__, range(30))))
 
     def test_is_the_plan_of_its_potentials(self):
-        assert isinstance(self.t.plan, GridPlan)
+        assert isinstance(self.t.plan._pairs, GridPairs)
         C = dense(self.grid, 1)
         expected = self.a[:, None] * self.b * np.exp((self.t.f[:, None] + self.t.g - C) / 1.0)
         np.testing.assert_allclose(self.P, expected, rtol=1e-12)
@@ -127,7 +132,7 @@ class TestPlan:
         rng = np.random.default_rng(1)
         x, y, u, v = rng.random((4, 30)) * 0.1
         u[self.a == 0.0], v[self.b == 0.0] = 0.0, 0.0
-        bound, sent, received = self.t.plan.objective(x, y, u, v)
+        bound, sent, received = self.t._mixture(x, y, u, v)
         G = x[:, None] * self.P * y + np.outer(u, v)
         mass = self.a.sum() * self.b.sum() - G.sum()
         exact = objective(G, dense(self.grid, 1), self.a, self.b, 1.0) - mass
@@ -144,11 +149,35 @@ def test_batch_of_grids():
 
 
 def test_same_bits_for_any_number_of_threads(monkeypatch):
-    monkeypatch.setattr("monge.entropic.kernels.grid._WORTH_THREADS", 0)
+    monkeypatch.setattr(threads, "PARALLEL", 0)
+    monkeypatch.setattr(grid_sums, "_CHUNK", 2**8)
     a, b = weights(77)
     one, two = (monge.sinkhorn(monge.Grid((11, 7)), a, b, eps=1.0, threads=k) for k in (1, 2))
     np.testing.assert_array_equal(one.f, two.f)
     np.testing.assert_array_equal(one.g, two.g)
+
+
+def kept_by_steps(m, tol):
+    """Bytes that the core keeps between passes, which Python does not see."""
+    return 8 * m * (2 * memory_depth(tol) + 6)
+
+
+# Bytes in memory that steps for 2^18 columns take.
+STEPS = """
+import os, sys
+from pathlib import Path
+import numpy as np
+from monge.entropic._steps import Steps
+from monge.entropic.marginals import Balanced
+
+def in_memory():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+a, b, f, g = np.ones(1), np.ones(2**18), np.zeros(1), np.ones(2**18)
+before = in_memory()
+steps = Steps(a, b, (Balanced(), Balanced()), f, g, int(sys.argv[1]))
+print(in_memory() - before)
+"""
 
 
 class TestMemory:
@@ -175,7 +204,18 @@ class TestMemory:
             peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
+        if route(cost, tol) is not Route.SMALL:
+            peak += kept_by_steps(cost.shape[1], tol)
         assert 0.7 * peak < bytes_beside(cost, tol) < 1.4 * peak
+
+    @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
+    @pytest.mark.parametrize("tol", [1e-2, 1e-6])
+    def test_what_steps_keep(self, tol):
+        # In a process that has no memory to use again.
+        command = [sys.executable, "-c", STEPS, str(memory_depth(tol))]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert result.returncode == 0, result.stderr
+        assert int(result.stdout) == pytest.approx(kept_by_steps(2**18, tol), rel=0.05)
 
     @pytest.mark.parametrize("batch", [False, True])
     @pytest.mark.parametrize(
@@ -214,12 +254,10 @@ class TestMemory:
     def test_the_sample_of_costs_is_no_row(self):
         grid = monge.Grid((300, 400), power=1.5, spacing=0.1)
         step = -(-grid.shape[0] // 64)
-        np.testing.assert_allclose(
-            sampled_costs(grid), cost_block(grid, slice(None, None, step))[:, ::step], rtol=1e-14
-        )
+        np.testing.assert_allclose(grid.sample(), grid.block(slice(None, None, step))[:, ::step], rtol=1e-14)
         tracemalloc.start()
         try:
-            sampled_costs(monge.Grid((2000, 2000)))
+            monge.Grid((2000, 2000)).sample()
             assert tracemalloc.get_traced_memory()[1] < 10 * 8 * 2000 * 2000
         finally:
             tracemalloc.stop()
