@@ -98,7 +98,7 @@ public:
             rows.shift[k] = first + k < last ? shift[k] : -INFINITY;
         }
         Run* const chosen = chosen_.get();
-        Run* const end = chosen + near_kernels().choose(choice_, bounds_.levels(), rows, log_weight, least, chosen);
+        Run* const end = chosen + bound_kernels().choose(choice_, bounds_.levels(), rows, log_weight, least, chosen);
         const auto same = [](const Run& one, const Run& other) { return one.first == other.first && one.last == other.last; };
         if (std::equal(chosen, end, runs_.begin(), runs_.end(), same)) return false;
         runs_.assign(chosen, end);
