@@ -127,7 +127,7 @@ def test_a_wrong_shift_is_repaired(guess):
 # Points on a lattice, about the origin: sums of their differences, and of the squares of these, are exact.
 LATTICE = """
 import numpy as np, monge
-from monge.entropic._rows import cost_rows
+from monge.entropic._pairs import cost_rows
 from monge.entropic.kernels.layout import packed_cost
 
 rng = np.random.default_rng(0)

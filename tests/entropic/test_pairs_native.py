@@ -10,7 +10,7 @@ from scipy.spatial.distance import cdist
 from scipy.special import xlogy
 
 from monge.entropic._near import BLOCK, Plan, Transform
-from monge.entropic._rows import plan_gradient, plan_product, plan_sums, spread_price, transform
+from monge.entropic._pairs import plan_gradient, plan_product, plan_sums, spread_price, transform
 from monge.entropic.kernels.layout import in_panels
 from monge.problem._ground import kd_order
 from monge.problem.ground import as_ground
@@ -41,7 +41,7 @@ def costs_between(ground, x, y):
 
 
 def for_pairs(ground, x, y):
-    """Points as `_rows` takes them."""
+    """Points as `_pairs` takes them."""
     ground = as_ground(ground)
     return x, in_panels(y).ravel(), ground.code, False, ground.exponent
 

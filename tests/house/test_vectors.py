@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from monge.entropic import _near, _rows, _small
+from monge.entropic import _near, _pairs, _small
 
 pytestmark = pytest.mark.skipif(
     platform.machine().lower() not in ("x86_64", "amd64") or shutil.which("objdump") is None,
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(
 # of its own, which the passes over near points use where there is one.
 SINGLE, DOUBLE = r"vpslld\s+\$0x17,.*%{}", r"vpsllq\s+\$0x34,.*%{}"
 POWERS = {
-    "matrices": (_rows, [SINGLE.format("ymm"), SINGLE.format("zmm"), DOUBLE.format("ymm"), DOUBLE.format("zmm")]),
+    "matrices": (_pairs, [SINGLE.format("ymm"), SINGLE.format("zmm"), DOUBLE.format("ymm"), DOUBLE.format("zmm")]),
     "near points": (_near, [SINGLE.format("ymm"), r"vscalefps\s.*%zmm", DOUBLE.format("ymm"), r"vscalefpd\s.*%zmm"]),
     "small problems": (_small, [DOUBLE.format("ymm"), DOUBLE.format("zmm")]),
 }
@@ -41,7 +41,7 @@ def test_powers_are_vectors(loops):
     assert not missing
 
 
-@pytest.mark.parametrize("module", [_rows, _near], ids=["all pairs", "near points"])
+@pytest.mark.parametrize("module", [_pairs, _near], ids=["all pairs", "near points"])
 def test_powers_of_distances_are_vectors(module):
     # The library's power takes one number at a time.
     command = ["objdump", "--dynamic-syms", module.__file__]

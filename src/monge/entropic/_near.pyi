@@ -104,11 +104,11 @@ class Plan:
         price sum_ij P_ij C_ij, and sum_ij (G_ij log2 G_ij - w_ij log2 w_ij) with G = P + w.
 
         The rest is separable, and the caller's: sum_ij w_ij log2 w_ij, and the sums and the price of w
-        (`spread_price` of _rows).
+        (`spread_price` of _pairs).
         """
 
     def product(self, first: int, last: int, V: NDArray[np.float64], out: NDArray[np.float64]) -> int:
-        """out_ic = sum_j P_ij V_jc for these rows of out (n, k); V is (m, k), k a multiple of panel_size of _rows."""
+        """out_ic = sum_j P_ij V_jc for these rows of out (n, k); V is (m, k), k a multiple of panel_size of _pairs."""
 
     def gradient(
         self,
@@ -123,7 +123,7 @@ class Plan:
         rows, in (m, dimensions), and the sums and the price of P. A pair of equal points adds nothing to a gradient."""
 
 class Transform:
-    """f_i = min_j C_ij - g_j, to the last bit as `transform` of _rows has it, over the columns that can attain it.
+    """f_i = min_j C_ij - g_j, to the last bit as `transform` of _pairs has it, over the columns that can attain it.
 
     Points, dimensions and metric are as for `Plan`; g (m,) is in the units of C, -inf for a column that is left out.
     """

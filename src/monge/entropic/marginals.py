@@ -109,7 +109,7 @@ _BALANCED = Balanced()
 
 
 def as_marginals(marginals: Any) -> tuple[Marginal, Marginal]:
-    """The demands on the rows and on the columns, from one for both sides, a pair, or None for balanced ones."""
+    """What is asked of the rows and on the columns, from one for both sides, a pair, or None for balanced ones."""
     if marginals is None:
         return _BALANCED, _BALANCED
     pair = marginals if isinstance(marginals, tuple | list) else (marginals, marginals)

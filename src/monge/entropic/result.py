@@ -91,7 +91,7 @@ class EntropicTransport(Transport):
     def marginal_error(self) -> float:
         """How far the plan's marginals are from those they should have, |P 1 - a|_1 + |P' 1 - b|_1, over its mass.
 
-        For a KL demand they should be what the potentials call for, a exp(-f / rho); for TV they may be beyond the
+        Under KL they should be what the potentials call for, a exp(-f / rho); for TV they may be beyond the
         weight where the potential is at its bound.
         """
         sent, received, _ = self.plan.measured

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.entropic._rows import (
+from monge.entropic._pairs import (
     panel_size,
     plan_entries,
     plan_entropy,

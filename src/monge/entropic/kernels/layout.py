@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.entropic._rows import cost_rows, panel_size
+from monge.entropic._pairs import cost_rows, panel_size
 from monge.problem.costs import CostMatrix, PointCloud
 
 __all__ = ["in_panels", "packed_cost", "packed_points", "pair_by_pair", "worth_keeping"]

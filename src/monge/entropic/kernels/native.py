@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.entropic._rows import cost_rows, sinkhorn_rows
+from monge.entropic._pairs import cost_rows, sinkhorn_rows
 from monge.entropic.kernels.all_pairs import AllPairs
 from monge.entropic.kernels.layout import in_panels, packed_cost, worth_keeping
 from monge.entropic.kernels.scale import NOISE, Scale, cost_scale

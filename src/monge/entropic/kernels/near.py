@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import xlogy
 
 from monge.entropic._near import BLOCK, Plan, Transform
-from monge.entropic._rows import panel_size, spread_price
+from monge.entropic._pairs import panel_size, spread_price
 from monge.entropic.kernels.all_pairs import AllPairs, Mixture, log_weights
 from monge.entropic.kernels.layout import in_panels, packed_points
 from monge.entropic.kernels.near_passes import NearPasses, form
