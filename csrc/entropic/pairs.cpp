@@ -71,6 +71,10 @@ struct Matrix {
 };
 
 /// The costs of points.
+//
+// A block has to stay in registers from its first coordinate to its exponential. So what every block goes through is always
+// inlined, and what takes its constants or its address gets and returns it by value, in functions of their own. Left to
+// compilers, passes take up to a third longer.
 template <class T, class Base, bool lifted>
 struct Points {
     static constexpr size_t rows_at_once = lifted ? most_rows_at_once : tall;
@@ -83,20 +87,27 @@ struct Points {
     inline Row row(size_t i) const { return x + i * d; }
 
     inline Block<T> read(const Row* rows, size_t j) const {
-        Block<T> c = bases(rows, j);
+        Block<T> c = {};
+        add_up(&c, rows, j);
         if (exponent.all == T(1)) return c;
-        if (lifted) restore(&c, rows, column(j));
-        for (size_t r = 0; r < tall; ++r)
-            for (size_t v = 0; v < wide; ++v) raise(&c.at[r][v]);
+        if (lifted && lost_digits(c, rows, column(j))) c = from_differences(rows, column(j));
+        if (exponent.all != T(0.5)) return power_of(c, exponent);
+        root_of(&c);
+        return c;
+    }
+
+    /// The bases, before they are raised to the exponent.
+    inline Block<T> bases(const Row* rows, size_t j) const {
+        Block<T> c = {};
+        add_up(&c, rows, j);
         return c;
     }
 
     /// The first coordinate of column j.
     inline const T* column(size_t j) const { return y + j / panel_size<T> * (d * panel_size<T>) + j % panel_size<T>; }
 
-    inline Block<T> bases(const Row* rows, size_t j) const {
+    __attribute__((always_inline)) inline void add_up(Block<T>* c, const Row* rows, size_t j) const {
         const T* const columns = column(j);
-        Block<T> c = {};
         for (size_t k = 0; k < d; ++k) {
             Vector<T> at[wide];
 #pragma GCC unroll 3
@@ -105,10 +116,9 @@ struct Points {
             for (size_t r = 0; r < tall; ++r) {
                 const T here = rows[r][k];
 #pragma GCC unroll 3
-                for (size_t v = 0; v < wide; ++v) add(&c.at[r][v], at[v], here);
+                for (size_t v = 0; v < wide; ++v) add(&c->at[r][v], at[v], here);
             }
         }
-        return c;
     }
 
     static inline void add(Vector<T>* c, Vector<T> at, T here) {
@@ -118,33 +128,52 @@ struct Points {
             *c = Base::join(*c, Base::term(at - here));
     }
 
-    inline void raise(Vector<T>* c) const {
-        *c = larger(*c, Vector<T>{});  // products may leave less than zero
-        *c = exponent.all == T(0.5) ? (Vector<T>)roots(*c) : raised<T>(*c, exponent);
+    /// Bases to the exponent.
+    inline Block<T> raise(Block<T> c) const {
+        if (exponent.all != T(0.5)) return power_of(c, exponent);
+        root_of(&c);
+        return c;
     }
 
-    /// Distances anew, from differences, where products lost digits of one of them.
-    void restore(Block<T>* c, const Row* rows, const T* columns) const {
-        const size_t true_d = d - 2;
-        Vector<T> least = spread<T>(T(1));
+    __attribute__((always_inline)) static inline void root_of(Block<T>* c) {
+#pragma GCC unroll 4
         for (size_t r = 0; r < tall; ++r)
+#pragma GCC unroll 3
+            for (size_t v = 0; v < wide; ++v) c->at[r][v] = roots(c->at[r][v]);
+    }
+
+    __attribute__((noinline)) static Block<T> power_of(Block<T> c, const Exponent<T>& exponent) {
+        for (auto& row : c.at)
+            for (Vector<T>& base : row) base = raised<T>(base, exponent);
+        return c;
+    }
+
+    /// Whether products lost digits of some distance. If not, none is negative.
+    __attribute__((always_inline)) inline bool lost_digits(const Block<T>& c, const Row* rows, const T* columns) const {
+        Vector<T> least = spread<T>(T(1));
+#pragma GCC unroll 4
+        for (size_t r = 0; r < tall; ++r)
+#pragma GCC unroll 3
             for (size_t v = 0; v < wide; ++v) {
-                const Vector<T> sizes = rows[r][true_d] + load<T>(columns + (d - 1) * panel_size<T> + v * width<T>);
-                least = smaller(least, c->at[r][v] - T(close) * sizes);
+                const Vector<T> sizes = rows[r][d - 2] + load<T>(columns + (d - 1) * panel_size<T> + v * width<T>);
+                least = smaller(least, c.at[r][v] - T(close) * sizes);
             }
         bool any = false;
         for (size_t l = 0; l < width<T>; ++l) any |= least[l] < T(0);
-        if (!any) return;
+        return any;
+    }
+
+    /// The squared distances of lifted points.
+    __attribute__((noinline)) Block<T> from_differences(const Row* rows, const T* columns) const {
+        Block<T> c = {};
         for (size_t r = 0; r < tall; ++r)
-            for (size_t v = 0; v < wide; ++v) {
-                Vector<T> total = {};
-                for (size_t k = 0; k < true_d; ++k) {
+            for (size_t v = 0; v < wide; ++v)
+                for (size_t k = 0; k < d - 2; ++k) {
                     const Vector<T> difference =
                         load<T>(columns + k * panel_size<T> + v * width<T>) + T(0.5) * rows[r][k];
-                    total += difference * difference;
+                    c.at[r][v] += difference * difference;
                 }
-                c->at[r][v] = total;
-            }
+        return c;
     }
 };
 
@@ -570,14 +599,12 @@ void gradient_of(PlanGradient& in, const Points<double, Base, false>& points) {
         Vector<double> sent[tall] = {};
         for (size_t k = 0; k < d * tall * width<double>; ++k) in.scratch[k] = 0.0;
         for (size_t j = 0; j < plan.m; j += block<double>) {
-            const Block<double> bases = points.bases(rows, j);
+            const Block<double> bases = points.bases(rows, j), costs = exponent == 1.0 ? bases : points.raise(bases);
             for (size_t v = 0; v < wide; ++v) {
                 const size_t at = j + v * width<double>;
                 Vector<double> received = load<double>(in.received + at), weight[tall];
                 for (size_t r = 0; r < tall; ++r) {
-                    const Vector<double> base = bases.at[r][v];
-                    Vector<double> c = base;
-                    if (exponent != 1.0) points.raise(&c);
+                    const Vector<double> base = bases.at[r][v], c = costs.at[r][v];
                     const Vector<double> p = r < count ? entry(plan, i + r, at, c) : none;
                     sent[r] += p;
                     received += p;
