@@ -5,7 +5,7 @@
 //     base(z) = join(join(term(z_1), term(z_2)), term(z_3)) ...
 //
 // and every loop over points is compiled with each: matrices and single pairs (ground_kernels.cpp), passes over all pairs
-// (pairs.cpp) and over near ones (near_pass.cpp). They rely on this:
+// (pair_blocks.hpp) and over near ones (near_pass.cpp). They rely on this:
 //
 // - base(z) = base(|z_1|, |z_2|, ...), and it does not fall where some |z_k| grows. So of a box, the point that is nearest to x
 //   in each coordinate has the lowest cost.

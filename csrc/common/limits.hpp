@@ -3,8 +3,11 @@
 
 #include <cmath>
 #include <cstddef>
+#include <limits>
 
 namespace monge {
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
 
 /// Beyond this, sums of costs along a path of the solver's tree could overflow.
 constexpr double largest_cost = 1e290;

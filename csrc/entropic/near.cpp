@@ -63,7 +63,7 @@ void list_marked(const NearBlock& block, const unsigned char* marks, std::vector
 template <class T>
 NearCount screen(const NearPass& pass, std::size_t first, std::size_t last, const NearBounds& bounds, double log_tau,
                  double* sums, NearLists* lists) {
-    const NearKernels& kernels = near_kernels();
+    const BoundKernels& kernels = bound_kernels();
     const BlockKernels<T>& with = block_kernels<T>();
     const auto scratch = aligned<T>(with.scratch(pass.m));
     const auto chosen = aligned<Run>(pass.m / bound_sizes[0] + 1);
@@ -197,7 +197,7 @@ NearBounds::NearBounds(const double* Y, std::size_t m, const double* potentials,
         const std::size_t size = bound_sizes[level];
         bounds_[level].resize((m + size - 1) / size);
         levels_[level] = bounds_[level].data();
-        near_kernels().bounds(Y, m, potentials, log_weights, scale, linear, size, scratch.get(), bounds_[level].data());
+        bound_kernels().bounds(Y, m, potentials, log_weights, scale, linear, size, scratch.get(), bounds_[level].data());
     }
 }
 

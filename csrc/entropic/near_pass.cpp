@@ -6,22 +6,23 @@
 #include <string.h>
 
 #include "common/vectors.hpp"
+#include "entropic/near_metric.hpp"
 
 namespace monge {
 namespace {
 
 /// Rows that are computed together.
 constexpr size_t tall = 8;
-/// Rows for whose numbers there is room.
+/// The length of arrays with a number for each of these: `tall`, filled up to whole vectors.
 constexpr size_t lanes = width<double> > tall ? width<double> : tall;
-/// Vectors of columns whose powers are added up in the precision of T.
+/// Vectors of columns whose powers are added up as T, before the sum is added to doubles.
 constexpr size_t tile = 128;
-/// Sums of a row, with the potential of the pass before, that need no better shift.
+/// A row needs no better shift than its potential of the pass before if the sum of its powers lies between these.
 constexpr double safe_low = 1e-8, safe_high = 1e30;
-/// The logarithm of the mass of rows, over that of those before in their block, from which sums are scaled anew.
+/// A block's column sums are stored over 2^lift. They are scaled anew once a row has a mass of more than 2^(lift + this).
 constexpr double largest_rise = 10.0;
-/// Changes of column potentials by which kept powers lose nothing: those that were too small for a number still are next
-/// to the sum of a row that is safe.
+/// Powers are used again while no column potential has moved by more than this. Powers that were too small for a number are
+/// then still nothing beside the sum of a row that is safe.
 constexpr double farthest_move = 50.0;
 /// Potentials beyond this are as good as infinite; so large is what a column weighs that is none.
 constexpr double largest_potential = 1e30;
@@ -32,51 +33,6 @@ constexpr size_t most_rows = 64;  // of a block that are looked at for that
 constexpr double largest_sum = 1e290, unknown_sum = 1e300, largest_lift = 900.0;
 
 typedef unsigned char Bytes __attribute__((vector_size(width<double>)));
-
-/// Some numbers from p, and `rest` where there are fewer than a vector's.
-inline Vector<double> load_some(const double* p, size_t count, double rest) {
-    if (count >= width<double>) return load<double>(p);
-    double each[width<double>];
-    for (size_t l = 0; l < width<double>; ++l) each[l] = l < count ? p[l] : rest;
-    return load<double>(each);
-}
-
-/// What is done to a base: nothing, a root, or a power.
-enum class Shape { plain, root, power };
-
-/// Ground costs of differences.
-template <class T, class Base, Shape shape>
-struct Metric {
-    Exponent<T> exponent;
-
-    /// t - cost.
-    inline Vector<T> below(Vector<T> t, Vector<T> u, Vector<T> v, Vector<T> w) const {
-        if (Base::fused && shape == Shape::plain) {
-            t -= Base::term(u);
-            t -= Base::term(v);
-            t -= Base::term(w);
-            return t;
-        }
-        Vector<T> base = Base::term(u);
-        base = Base::join(base, Base::term(v));
-        base = Base::join(base, Base::term(w));
-        if (shape == Shape::plain) return t - base;
-        return t - (shape == Shape::root ? (Vector<T>)roots(base) : raised<T>(base, exponent));
-    }
-};
-
-/// Calls `use` with the metric of a pass. What is plain or a root is compiled for the bases and the distances themselves.
-template <class T, class Use>
-inline auto with_metric(const NearPass& pass, Use use) {
-    const Exponent<T> exponent(pass.exponent);
-    return with_ground(pass.ground, [&](auto base) {
-        typedef decltype(base) Base;
-        constexpr Shape distance = Base::degree == 1 ? Shape::plain : Shape::root;
-        if (!pass.exact && pass.exponent == 1.0) return use(Metric<T, Base, Shape::plain>{exponent});
-        if (pass.exponent * Base::degree == 1.0) return use(Metric<T, Base, distance>{exponent});
-        return use(Metric<T, Base, Shape::power>{exponent});
-    });
-}
 
 /// An odd number of vectors, and some more that the last run may write to: arrays next to each other then do not share
 /// the last bits of their addresses, which stores and loads are told apart by.
@@ -377,143 +333,6 @@ void scatter(const NearPass& pass, const NearBlock& block, const T* partial, dou
     }
 }
 
-/// The bound of columns from `first` to `last`.
-Bound bound(const double* Y, size_t m, const double* potentials, const double* log_weights, double scale, bool linear,
-            size_t first, size_t last, size_t room, double* scratch) {
-    const size_t size = last - first, padded = (size + width<double> - 1) / width<double> * width<double>;
-    const double inverse = 1.0 / static_cast<double>(size);
-    double* const rest = scratch + 3 * room;  // what potentials are above the linear function
-    Bound out;
-    double height = 0.0;
-    out.log_weight = -HUGE_VAL;
-    for (size_t j = first; j < last; ++j) {
-        height += potentials[j];
-        out.log_weight = log_weights[j] > out.log_weight ? log_weights[j] : out.log_weight;
-    }
-    height *= inverse;
-    for (size_t j = 0; j < padded; ++j) rest[j] = j < size ? potentials[first + j] - height : -largest_sum;
-    double squares[3];
-    for (size_t c = 0; c < 3; ++c) {
-        const double* const at = Y + c * m + first;
-        double* const away = scratch + c * room;  // from the middle
-        double low = HUGE_VAL, high = -HUGE_VAL, middle = 0.0;
-        for (size_t j = 0; j < size; ++j) {
-            const double y = at[j] * scale;
-            low = y < low ? y : low;
-            high = y > high ? y : high;
-            middle += y;
-        }
-        middle *= inverse;
-        Vector<double> square = {};
-        for (size_t j = 0; j < padded; ++j) away[j] = j < size ? at[j] * scale - middle : 0.0;
-        for (size_t j = 0; j < padded; j += width<double>) square += load<double>(away + j) * load<double>(away + j);
-        squares[c] = sum<double>(square);
-        out.low[c] = low, out.high[c] = high, out.middle[c] = middle, out.slope[c] = 0.0;
-    }
-    // Any slopes give a bound; those of least squares, found one after the other, give a good one.
-    for (size_t turn = 0; linear && turn < 3; ++turn)
-        for (size_t c = 0; c < 3; ++c) {
-            if (!(squares[c] > 0.0)) continue;
-            const double* const away = scratch + c * room;
-            Vector<double> product = {};
-            for (size_t j = 0; j < padded; j += width<double>) product += load<double>(away + j) * load<double>(rest + j);
-            const double slope = sum<double>(product) / squares[c];
-            out.slope[c] += slope;
-            for (size_t j = 0; j < padded; j += width<double>)
-                store(rest + j, load<double>(rest + j) - slope * load<double>(away + j));
-        }
-    Vector<double> top = spread(-HUGE_VAL);
-    for (size_t j = 0; j < padded; j += width<double>) top = larger(load<double>(rest + j), top);
-    out.top = height + highest<double>(top);
-    return out;
-}
-
-void bounds(const double* Y, size_t m, const double* potentials, const double* log_weights, double scale, bool linear,
-            size_t size, double* scratch, Bound* out) {
-    for (size_t first = 0; first < m; first += size)
-        *out++ = bound(Y, m, potentials, log_weights, scale, linear, first, first + size < m ? first + size : m, size + 8,
-                       scratch);
-}
-
-/// max_i r_i + g_j - C_ij over rows whose numbers are in the same place of a vector, and the columns of a bound; without
-/// the bound's top.
-template <class M>
-inline Vector<double> reach(const M& metric, const Bound& bound, const NearRows& rows) {
-    Vector<double> best = spread(-HUGE_VAL);
-#pragma GCC unroll 8
-    for (size_t i = 0; i < near_rows; i += width<double>) {
-        Vector<double> value = load<double>(rows.shift + i), away[3];
-        for (size_t c = 0; c < 3; ++c) {
-            // The highest point of slope y - (x - y)^2 over the box; with no slope, the nearest point.
-            const Vector<double> x = load<double>(rows.x[c] + i);
-            const Vector<double> y =
-                smaller(larger(x + 0.5 * bound.slope[c], spread(bound.low[c])), spread(bound.high[c]));
-            value += bound.slope[c] * (y - bound.middle[c]);
-            away[c] = x - y;
-        }
-        best = larger(metric.below(value, away[0], away[1], away[2]), best);
-    }
-    return best;
-}
-
-template <class M>
-struct Choice {
-    const M metric;
-    const size_t m;
-    const Bound* const* bounds;
-    const NearRows& rows;
-    const double log_weight, least;
-    Run* const out;
-    size_t found = 0;
-
-    inline double top(const Bound& bound) const {
-        return bound.top + (bound.log_weight > log_weight ? bound.log_weight : log_weight);
-    }
-
-    void visit(size_t level, size_t first, size_t last) {
-        const size_t size = bound_sizes[level];
-        for (size_t j = first; j < last; j += size) {
-            const Bound& bound = bounds[level][j / size];
-            if (!any_above(reach(metric, bound, rows), spread(least - top(bound)))) continue;
-            const size_t end = j + size < m ? j + size : m;
-            if (level > 0)
-                visit(level - 1, j, end);
-            else if (found > 0 && out[found - 1].last == static_cast<int32_t>(j))
-                out[found - 1].last = static_cast<int32_t>(end);
-            else
-                out[found++] = {static_cast<int32_t>(j), static_cast<int32_t>(end)};
-        }
-    }
-
-    /// A leaf that seems to be among the nearest.
-    void take_best() {
-        size_t first = 0, last = m;
-        for (size_t level = bound_levels; level-- > 0;) {
-            const size_t size = bound_sizes[level];
-            double best = -HUGE_VAL;
-            size_t at = first;
-            for (size_t j = first; j < last; j += size) {
-                const Bound& bound = bounds[level][j / size];
-                const double height = highest<double>(reach(metric, bound, rows)) + top(bound);
-                if (height > best) best = height, at = j;
-            }
-            first = at, last = at + size < m ? at + size : m;
-        }
-        out[found++] = {static_cast<int32_t>(first), static_cast<int32_t>(last)};
-    }
-};
-
-size_t choose(const NearPass& pass, const Bound* const* bounds, const NearRows& rows, double log_weight, double least,
-              Run* out) {
-    return with_metric<double>(pass, [&](auto metric) {
-        Choice<decltype(metric)> choice = {metric, pass.m, bounds, rows, log_weight, least, out};
-        choice.visit(bound_levels - 1, 0, pass.m);
-        // All potentials are too low: the row sums of one leaf will say where they are.
-        if (choice.found == 0) choice.take_best();
-        return choice.found;
-    });
-}
-
 /// log2 sum_i 2^(log_a_i + f_i - C_ij), over all rows.
 double column_sum(const NearPass& pass, size_t j) {
     return with_metric<double>(pass, [&](auto metric) {
@@ -559,11 +378,10 @@ size_t columns(const NearPass& pass, const NearColumns& in) {
     return lost;
 }
 
-constexpr NearKernels kernels = {{scratch_size<float>, block_rows<float>, again<float>, moved<float>, scatter<float>},
-                             {scratch_size<double>, block_rows<double>, again<double>, moved<double>, scatter<double>},
-                             bounds,
-                             choose,
-                             columns};
+constexpr NearKernels kernels = {
+    {scratch_size<float>, block_rows<float>, again<float>, moved<float>, scatter<float>},
+    {scratch_size<double>, block_rows<double>, again<double>, moved<double>, scatter<double>},
+    columns};
 
 }  // namespace
 

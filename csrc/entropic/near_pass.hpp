@@ -1,4 +1,5 @@
-// The inner loops of the entropic solver for points in up to three dimensions; see near.hpp for what they are part of.
+// The inner loops of passes over points in up to three dimensions; see near.hpp for what they are part of. Which columns a
+// block of rows goes over is found by those of near_bounds.hpp.
 //
 // They are written once, in near_pass.cpp, and built once per instruction set, like row_kernels.hpp; other than there,
 // sums are rounded differently in each.
@@ -42,24 +43,8 @@ struct NearBlock {
     std::size_t count;
 };
 
-/// For columns that are near each other: the box around them, a linear function above their potentials, and their
-/// largest weight. potential_j <= top + sum_c slope_c (y_cj - middle_c)
-struct Bound {
-    double low[3], high[3], slope[3], middle[3], top, log_weight;
-};
-
-/// Bounds over 16 columns each, over 256, and over 4096.
-constexpr std::size_t bound_levels = 3;
-constexpr std::size_t bound_sizes[bound_levels] = {16, 256, 4096};
-
 /// Rows whose columns are chosen together.
 constexpr std::size_t near_rows = 16;
-
-/// Some rows, in scaled coordinates; shift is -inf where there are fewer.
-struct NearRows {
-    double x[3][near_rows];
-    double shift[near_rows];
-};
 
 /// What makes columns of a block worth listing: more mass than the smaller one of `row` and `column` times b_j.
 struct Shares {
@@ -110,21 +95,11 @@ struct NearColumns {
 struct NearKernels {
     BlockKernels<float> floats;
     BlockKernels<double> doubles;
-    /// Bounds of `size` columns each, of potentials (m,) and logarithms of weights. If not linear, slopes are zero.
-    void (*bounds)(const double* Y, std::size_t m, const double* potentials, const double* log_weights, double scale,
-                   bool linear, std::size_t size, double* scratch, Bound* out);
-    /// The columns, as runs, that some row reaches: with a weight of the rows of at most 2^log_weight, the largest
-    /// exponent is above `least`. At least one leaf of columns. Returns how many runs; `out` has room for all leaves.
-    std::size_t (*choose)(const NearPass&, const Bound* const* bounds, const NearRows&, double log_weight, double least,
-                          Run* out);
     /// Returns how many columns had lost their sums.
     std::size_t (*columns)(const NearPass&, const NearColumns&);
 
     static const NearKernels baseline, avx2, avx512;  // see common/dispatch.hpp
 };
-
-/// Numbers of scratch that `bounds` takes.
-constexpr std::size_t bound_scratch(std::size_t size) { return 4 * (size + 8); }
 
 inline const NearKernels& near_kernels() { return chosen<NearKernels>(); }
 

@@ -98,7 +98,7 @@ public:
             rows.shift[k] = first + k < last ? shift[k] : -INFINITY;
         }
         Run* const chosen = chosen_.get();
-        Run* const end = chosen + near_kernels().choose(choice_, bounds_.levels(), rows, log_weight, least, chosen);
+        Run* const end = chosen + bound_kernels().choose(choice_, bounds_.levels(), rows, log_weight, least, chosen);
         const auto same = [](const Run& one, const Run& other) { return one.first == other.first && one.last == other.last; };
         if (std::equal(chosen, end, runs_.begin(), runs_.end(), same)) return false;
         runs_.assign(chosen, end);
@@ -246,7 +246,7 @@ std::size_t NearPlan::over_blocks(std::size_t first, std::size_t last, Use use) 
     return pairs;
 }
 
-/// With `Sums` one of those of pairs.hpp that have u and v.
+/// With `Sums` one of those of plan_pairs.hpp that have u and v.
 template <class Sums>
 std::size_t NearPlan::over_vectors(std::size_t first, std::size_t last, const double* u, const double* v, double* sent,
                                    double* received, void (*kernel)(Sums&), Sums* total) const {
@@ -268,14 +268,14 @@ std::size_t NearPlan::over_vectors(std::size_t first, std::size_t last, const do
 NearTotals NearPlan::sums(std::size_t first, std::size_t last, const double* u, const double* v, double* sent,
                           double* received) const {
     PlanSums total = {};
-    const std::size_t pairs = over_vectors(first, last, u, v, sent, received, sinkhorn_kernels().sums, &total);
+    const std::size_t pairs = over_vectors(first, last, u, v, sent, received, plan_kernels().sums, &total);
     return {total.price, 0.0, pairs};
 }
 
 NearTotals NearPlan::mixture(std::size_t first, std::size_t last, const double* u, const double* v, double* sent,
                              double* received) const {
     PlanMixture total = {};
-    const std::size_t pairs = over_vectors(first, last, u, v, sent, received, sinkhorn_kernels().mixture, &total);
+    const std::size_t pairs = over_vectors(first, last, u, v, sent, received, plan_kernels().mixture, &total);
     return {total.price, total.entropy, pairs};
 }
 
@@ -284,7 +284,7 @@ std::size_t NearPlan::product(std::size_t first, std::size_t last, const double*
     return over_blocks(first, last, [&](const Packed& block, const PlanRows& plan, std::size_t start, bool fresh) {
         double* const packed = values.of(block.whole() * stride);
         if (fresh) block.gather(V, stride, 0.0, packed);
-        sinkhorn_kernels().product({plan, packed, out + start * stride, stride});
+        plan_kernels().product({plan, packed, out + start * stride, stride});
     });
 }
 
@@ -299,7 +299,7 @@ NearTotals NearPlan::gradient(std::size_t first, std::size_t last, double* sent,
         over_blocks(first, last, [&](const Packed& block, const PlanRows& plan, std::size_t start, bool) {
             PlanGradient sums = {plan, sent + start, parts.of(block.whole()), x + start * d, pulls.of(block.whole() * d),
                                  scratch, 0.0};
-            sinkhorn_kernels().gradient(sums);
+            plan_kernels().gradient(sums);
             block.scatter(sums.received, received);
             block.scatter_points(sums.y, y);
             price += sums.price;
@@ -323,7 +323,7 @@ std::size_t NearTransform::rows(std::size_t first, std::size_t last, double* f) 
             double* const packed = columns.of(block.whole());
             if (fresh) block.gather(g_, 1, -INFINITY, packed);
             pairs += size * block.size();
-            sinkhorn_kernels().transform({block.costs(), block.size(), 0, size, packed, f + start, nullptr, nullptr});
+            plan_kernels().transform({block.costs(), block.size(), 0, size, packed, f + start, nullptr, nullptr});
         };
         over(zero, INFINITY);  // the leaf that seems best gives an upper bound
         double high = 0.0;

@@ -2,8 +2,8 @@
 // entropy, and its products. And the min-plus transform of a potential, from the pairs that can attain it.
 //
 // Points lie in the order of a k-d tree, as in near.hpp. A block of rows takes a packed copy of the columns that its
-// bounds leave, and the kernels of pairs.hpp go over that: so each entry has the bits that it has in a pass over all
-// pairs. A pair of the plan P_ij = 2^(rows_i + columns_j - inverse C_ij) is left out where
+// bounds leave, and the kernels of plan_pairs.hpp go over that: so each entry has the bits that it has in a pass over
+// all pairs. A pair of the plan P_ij = 2^(rows_i + columns_j - inverse C_ij) is left out where
 //
 //     P_ij <= tau min(sent_i / m, received_j / n),
 //
@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "entropic/near.hpp"
-#include "entropic/pairs.hpp"
+#include "entropic/plan_pairs.hpp"
 
 namespace monge {
 

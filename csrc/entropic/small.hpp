@@ -5,7 +5,11 @@
 // in double precision, from the costs to the potentials. For each eps the exponentials are computed once, relative to
 // potentials that are absorbed into them (Schmitzer 2019, "Stabilized sparse scaling algorithms for entropy regularized
 // transport problems", section 3.1); a pass is then two products with that matrix, until the potentials have moved so
-// far that it must be made anew. So no eps leads to overflow.
+// far that it must be made anew. So no eps leads to overflow. Where passes do not get there soon, Newton's method does; and a
+// small eps starts from the potentials of the exact solver, in place of annealing.
+//
+// It is an algorithm of its own beside iteration.py: small_scaling.hpp has the passes, small_newton.hpp Newton's method,
+// small.cpp the loop.
 #pragma once
 
 #include <cstddef>
@@ -26,7 +30,7 @@ struct SmallProblem {
     GroundCost ground;
     const double* a;   // (n,)
     const double* b;   // (m,)
-    double kl[2], cap[2];  // the demands on the rows and the columns: see marginals.py
+    double kl[2], cap[2];  // the marginals of the rows and the columns: see marginals.py
     double eps, first;     // the eps to start from; zero for the scale of the costs
     double tol;
     std::int64_t max_iter;

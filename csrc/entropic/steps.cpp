@@ -6,6 +6,7 @@
 #include <limits>
 #include <utility>
 
+#include "common/limits.hpp"
 #include "common/sorting.hpp"
 #include "entropic/small_kernels.hpp"
 
@@ -13,8 +14,6 @@ namespace monge {
 namespace {
 
 using std::size_t;
-
-constexpr double infinity = std::numeric_limits<double>::infinity();
 
 // In units of eps: changes beyond which one pass tells little, and how far acceleration may go beyond the plain step.
 constexpr double trusted_residual = 10.0, longest_step = 40.0;

@@ -22,9 +22,9 @@
 #include <limits>
 #include <vector>
 
-namespace monge {
+#include "common/limits.hpp"
 
-constexpr double infinity = std::numeric_limits<double>::infinity();
+namespace monge {
 
 using Node = std::int32_t;  // rows, then columns, then the root: checked to fit at the boundary
 

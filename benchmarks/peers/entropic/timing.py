@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-from monge.entropic.kernels.small import is_small
 from scipy.spatial.distance import cdist
 from tqdm import tqdm
 
@@ -25,6 +24,7 @@ import monge
 from benchmarks.peers.entropic import exponential, report
 from benchmarks.peers.entropic.contestants import Contestant, Potentials, Problem, Run, contestants
 from benchmarks.problems import weights
+from monge.entropic.kernels.select import Route, route
 from monge.problem.arrays import available_memory
 from monge.problem.costs import as_cost
 
@@ -225,8 +225,8 @@ def cores(problems: list[Problem], threads: int) -> int:
     if len(problems) > 1:
         return min(threads, len(problems))
     p = problems[0]
-    small = is_small(monge.PointCloud(p.x, p.y) if p.C is None else as_cost(p.C), p.goal)
-    return 1 if small else threads
+    cost = monge.PointCloud(p.x, p.y) if p.C is None else as_cost(p.C)
+    return 1 if route(cost, p.goal) is Route.SMALL else threads
 
 
 def measure(case: Case, everyone: dict[str, Contestant], options: argparse.Namespace) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from monge.distances.wasserstein import smallest_mean, wasserstein
 from monge.exact import _core
 from monge.exact.dense import dense
-from monge.exact.result import INEXACT, check_solved
+from monge.exact.result import check_solved
 from monge.exact.univariate import check_power, check_range, in_order, mean_powers
 from monge.problem._ground import cost_matrix
 from monge.problem.arrays import available_threads, items, require_memory, shown
@@ -270,7 +270,7 @@ def _solve(pairs: Iterable[_Pair], count: int, root: float, D: Array, threads: i
                 with naming("pair", pair.at):
                     check_solved(code, pair.C, (pair.a, pair.b))
                     check_value(value, pair.a, pair.b)
-                inexact += code == INEXACT
+                inexact += code == _core.INEXACT
                 # On Python's floats, as `wasserstein` does: NumPy's power of an array may round another way.
                 D[pair.at] = (value / pair.mass) ** root
             done += len(chunk)

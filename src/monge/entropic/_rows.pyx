@@ -1,6 +1,6 @@
 # distutils: language = c++
 # cython: language_level=3, boundscheck=False, wraparound=False, embedsignature=False
-"""The binding of csrc/entropic/pairs.hpp: convert, allocate, drop the GIL. Nothing else."""
+"""The binding of csrc/entropic/pairs.hpp and plan_pairs.hpp: convert, allocate, drop the GIL. Nothing else."""
 
 import numpy as np
 
@@ -42,6 +42,17 @@ cdef extern from "entropic/pairs.hpp" namespace "monge" nogil:
         size_t m, first, last
         T* out
 
+    cdef struct SinkhornKernels:
+        void (*float_pass)(const SinkhornRows[float]&) noexcept nogil
+        void (*double_pass)(const SinkhornRows[double]&) noexcept nogil
+        void (*float_costs)(const CostRows[float]&) noexcept nogil
+        void (*double_costs)(const CostRows[double]&) noexcept nogil
+
+    const SinkhornKernels& sinkhorn_kernels() noexcept
+    const size_t most_rows_at_once
+
+
+cdef extern from "entropic/plan_pairs.hpp" namespace "monge" nogil:
     cdef cppclass PlanRows:
         Costs[double] costs
         size_t m, first, last
@@ -94,11 +105,7 @@ cdef extern from "entropic/pairs.hpp" namespace "monge" nogil:
         const double* u
         const double* v
 
-    cdef struct SinkhornKernels:
-        void (*float_pass)(const SinkhornRows[float]&) noexcept nogil
-        void (*double_pass)(const SinkhornRows[double]&) noexcept nogil
-        void (*float_costs)(const CostRows[float]&) noexcept nogil
-        void (*double_costs)(const CostRows[double]&) noexcept nogil
+    cdef struct PlanKernels:
         void (*entries)(const PlanRows&, double*) noexcept nogil
         void (*sums)(PlanSums&) noexcept nogil
         void (*product)(const PlanProduct&) noexcept nogil
@@ -107,8 +114,8 @@ cdef extern from "entropic/pairs.hpp" namespace "monge" nogil:
         void (*transform)(const TransformRows&) noexcept nogil
         double (*spread)(const SpreadRows&) noexcept nogil
 
-    const SinkhornKernels& sinkhorn_kernels() noexcept
-    const size_t most_rows_at_once, transform_rows
+    const PlanKernels& plan_kernels() noexcept
+    const size_t transform_rows
     size_t gradient_scratch(size_t d) noexcept
 
 cdef size_t _PANEL_BYTES = 192, _DOUBLES = 24
@@ -182,7 +189,7 @@ def plan_entries(tuple plan, size_t first, size_t last, double[:, ::1] entries):
     cdef PlanRows rows
     _plan(plan, entries.shape[1], first, last, &rows)
     with nogil:
-        sinkhorn_kernels().entries(rows, &entries[0, 0])
+        plan_kernels().entries(rows, &entries[0, 0])
 
 
 def plan_sums(tuple plan, size_t m, size_t first, size_t last, const double[::1] u, const double[::1] v,
@@ -192,7 +199,7 @@ def plan_sums(tuple plan, size_t m, size_t first, size_t last, const double[::1]
     _plan(plan, m, first, last, &sums.plan)
     sums.u, sums.v, sums.sent, sums.received = &u[0], &v[0], &sent[0], &received[0]
     with nogil:
-        sinkhorn_kernels().sums(sums)
+        plan_kernels().sums(sums)
     return sums.price
 
 
@@ -202,7 +209,7 @@ def plan_product(tuple plan, size_t m, size_t first, size_t last, const double[:
     _plan(plan, m, first, last, &product.plan)
     product.V, product.out, product.stride = &V[0, 0], &out[0, 0], V.shape[1]
     with nogil:
-        sinkhorn_kernels().product(product)
+        plan_kernels().product(product)
 
 
 def plan_entropy(tuple plan, size_t m, size_t first, size_t last, const double[::1] u, const double[::1] v,
@@ -212,7 +219,7 @@ def plan_entropy(tuple plan, size_t m, size_t first, size_t last, const double[:
     _plan(plan, m, first, last, &sums.plan)
     sums.u, sums.v, sums.sent, sums.received = &u[0], &v[0], &sent[0], &received[0]
     with nogil:
-        sinkhorn_kernels().entropy(sums)
+        plan_kernels().entropy(sums)
     return sums.price, sums.entropy
 
 
@@ -226,7 +233,7 @@ def plan_gradient(tuple plan, size_t m, size_t first, size_t last, double[::1] s
     sums.sent, sums.received, sums.x, sums.y = &sent[0], &received[0], &x[0, 0], &pulls[0]
     sums.scratch = &scratch[0]
     with nogil:
-        sinkhorn_kernels().gradient(sums)
+        plan_kernels().gradient(sums)
     panels = np.asarray(pulls).reshape(-1, d, _DOUBLES).transpose(0, 2, 1)
     np.asarray(y)[:] = panels.reshape(-1, d)[:m]
     return sums.price
@@ -246,7 +253,7 @@ def transform(tuple costs, const double[::1] g, size_t first, size_t last, doubl
         lowest, scratch = np.empty(whole), np.empty(transform_rows * whole)
         rows.low, rows.scratch = &lowest[0], &scratch[0]
     with nogil:
-        sinkhorn_kernels().transform(rows)
+        plan_kernels().transform(rows)
     if low is not None:
         low[:] = lowest[:m]
 
@@ -258,5 +265,5 @@ def spread_price(tuple costs, size_t m, size_t first, size_t last, const double[
     _convert(costs, &rows.costs, 0.0)
     rows.m, rows.first, rows.last, rows.u, rows.v = m, first, last, &u[0], &v[0]
     with nogil:
-        price = sinkhorn_kernels().spread(rows)
+        price = plan_kernels().spread(rows)
     return price

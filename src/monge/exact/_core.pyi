@@ -4,6 +4,16 @@ from typing import Any, TypeAlias, TypedDict
 from numpy import float64, int32, int64
 from numpy.typing import NDArray
 
+# The numbers of the core's statuses.
+OPTIMAL: int
+TIME_LIMIT: int
+INEXACT: int
+INFEASIBLE: int
+NO_PLAN_YET: int
+OUT_OF_MEMORY: int
+INVALID_WEIGHTS: int
+INVALID_COST: int
+
 class Counters(TypedDict):
     pivots: int
     degenerate_pivots: int

@@ -19,7 +19,14 @@ cdef object _int32 = np.int32
 
 cdef extern from "common/control.hpp" namespace "monge" nogil:
     cdef enum class Status(int):
-        pass
+        optimal
+        time_limit
+        infeasible
+        no_plan_yet
+        invalid_weights
+        invalid_cost
+        out_of_memory
+        inexact
 
     cdef struct Progress:
         int64_t pivots, sweeps
@@ -88,6 +95,11 @@ cdef extern from "exact/sparse.hpp" namespace "monge" nogil:
         const double* g
 
     Solution solve "monge::solve"(const SparseProblem&, const Options&)
+
+
+OPTIMAL, TIME_LIMIT, INEXACT = <int> Status.optimal, <int> Status.time_limit, <int> Status.inexact
+INFEASIBLE, NO_PLAN_YET, OUT_OF_MEMORY = <int> Status.infeasible, <int> Status.no_plan_yet, <int> Status.out_of_memory
+INVALID_WEIGHTS, INVALID_COST = <int> Status.invalid_weights, <int> Status.invalid_cost
 
 
 cdef class _Watch:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from monge.exact import _core
 from monge.problem._ground import LARGEST_COST
 from monge.problem.measures import Weights, check_value, weights_error
 from monge.problem.transport import InfeasibleError, Status, Transport
@@ -15,26 +16,16 @@ from monge.problem.transport import InfeasibleError, Status, Transport
 if TYPE_CHECKING:
     from monge.exact._core import Solution
 
-__all__ = ["INEXACT", "check_solved", "transport"]
+__all__ = ["check_solved", "transport"]
 
 Pair: TypeAlias = tuple[Weights | None, Weights | None]
 
-# The statuses of csrc/common/control.hpp.
-(
-    _OPTIMAL,
-    _TIME_LIMIT,
-    _INTERRUPTED,
-    _INFEASIBLE,
-    _NO_PLAN_YET,
-    _INVALID_WEIGHTS,
-    _INVALID_COST,
-    _OUT_OF_MEMORY,
-    INEXACT,
-) = range(9)
-
 # Those that come with a plan.
-_STATUSES = {_OPTIMAL: Status.OPTIMAL, _TIME_LIMIT: Status.TIME_LIMIT, INEXACT: Status.INEXACT}
-
+_STATUSES = {
+    _core.OPTIMAL: Status.OPTIMAL,
+    _core.TIME_LIMIT: Status.TIME_LIMIT,
+    _core.INEXACT: Status.INEXACT,
+}
 
 _WITHOUT_FORBIDDEN = (
     "no plan avoids the forbidden arcs (cost +inf). Give them a large finite cost, remove mass that cannot be "
@@ -79,20 +70,20 @@ def check_solved(code: int, C: Any, weights: Pair, infeasible: str = _WITHOUT_FO
     """Raises what a status of the core means, unless it is one that comes with a plan."""
     if code in _STATUSES:
         return
-    if code == _INVALID_WEIGHTS:
+    if code == _core.INVALID_WEIGHTS:
         raise weights_error(*weights)
-    if code == _INVALID_COST:
+    if code == _core.INVALID_COST:
         raise ValueError(
             "cost should hold numbers up to 1e290, or +inf for a forbidden arc, but not NaN or -inf; "
             + next(_bad_costs(C))
         )
-    if code == _INFEASIBLE:
+    if code == _core.INFEASIBLE:
         raise InfeasibleError(infeasible)
-    if code == _NO_PLAN_YET:
+    if code == _core.NO_PLAN_YET:
         raise TimeoutError(
             "time_limit ran out before a plan was found that avoids the forbidden arcs. Raise time_limit."
         )
-    if code == _OUT_OF_MEMORY:
+    if code == _core.OUT_OF_MEMORY:
         raise MemoryError(
             f"the solver ran out of memory on a {C.shape[0]} x {C.shape[1]} problem, beyond the cost it was given. "
             "Aggregate points, or free memory."

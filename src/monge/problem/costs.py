@@ -24,6 +24,10 @@ __all__ = ["Cost", "CostMatrix", "Grid", "PointCloud", "SparseCost", "as_cost", 
 # By which directions are multiplied so that squared distances between them are half as large.
 _HALF = 0.5**0.5
 
+# Distances beyond two to this power, up or down, are computed on scaled points: the squares of 1e-30, or of 1e30, are
+# no float32 numbers. And the bounds of a distance between which those of float64 are in range.
+_SAFE, _IN_RANGE = 32, (1e-140, 1e140)
+
 # The logarithm of a cost that single precision can hold with room to spare.
 _FAR_FROM_OVERFLOW = 80.0
 
@@ -224,13 +228,20 @@ class PointCloud:
     def form(self, dtype: Any) -> Form:
         """The cost as the core takes it, from points of this type."""
         x, y = (np.ascontiguousarray(points, dtype=dtype) for points in self.placed)
-        return self.ground.form(x, y, self.reach)
+        return self.ground.form(x, y, self._scale(dtype))
+
+    def _scale(self, dtype: Any) -> int:
+        """The power of two over which points are taken, zero where their squares are in range as they are."""
+        if dtype == np.float64 and _IN_RANGE[0] < self._farthest < _IN_RANGE[1]:
+            return 0  # known at once, where the box takes longer
+        scale = scale_of(self.reach)
+        return scale if abs(scale) > _SAFE else 0
 
     def centred(self) -> Form:
         """The same from points about their middle, in double precision; their differences suit single precision."""
         x, y = (points.astype(np.float64) for points in self.placed)
         middle = x.mean(axis=0)
-        return self.ground.form(x - middle, y - middle, self.reach, always=True)
+        return self.ground.form(x - middle, y - middle, scale_of(self.reach))
 
     @property
     def straight(self) -> PointCloud:
@@ -283,7 +294,7 @@ class PointCloud:
         """The costs (k, l) between some rows and some columns."""
         x, y = self.placed
         x, y = (np.ascontiguousarray(points, dtype=np.float64) for points in (x[rows], y[columns]))
-        return np.asarray(cost_matrix(*self.ground.form(x, y, self.reach), 1))
+        return np.asarray(cost_matrix(*self.ground.form(x, y, self._scale(np.float64)), 1))
 
     def at(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float64]:
         """The costs (k,) of some pairs."""

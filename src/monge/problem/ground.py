@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,10 +33,6 @@ _COSINE = "cosine"
 
 # The number by which the core knows a base, and its degree: base(t z) = t**degree base(z).
 _BASES = _ground.bases()
-
-# Distances beyond two to this power, up or down, are computed on scaled points: the squares of 1e-30, or of 1e30, are
-# no float32 numbers.
-_SAFE = 32
 
 
 class Form(NamedTuple):
@@ -93,14 +90,8 @@ class Ground:
         """The points (n, d) whose differences make up the cost: these, or their directions as float64."""
         return on_sphere(points) if self.directions else points
 
-    def form(self, x: NDArray[Any], y: NDArray[Any], reach: float, always: bool = False) -> Form:
-        """The cost between placed points x (n, d) and y (m, d), no two of which are further apart than `reach`.
-
-        They are scaled where squares would be out of range, or always.
-        """
-        scale = scale_of(reach)
-        if not always and abs(scale) <= _SAFE:
-            scale = 0
+    def form(self, x: NDArray[Any], y: NDArray[Any], scale: int) -> Form:
+        """The cost between placed points x (n, d) and y (m, d), which are taken over 2**scale."""
         factor = self.factor * 2.0 ** (scale * self.power)
         return Form(scaled(x, scale), scaled(y, scale), self.code, self.exponent, factor)
 
@@ -150,6 +141,15 @@ def as_ground(cost: Any) -> Ground:
     """The ground cost that was named: by a string, or by a pair of a distance and its power."""
     if isinstance(cost, Ground):
         return cost
+    return _named(cost) if isinstance(cost, str) else _of(cost)
+
+
+@cache
+def _named(name: str) -> Ground:
+    return _of(name)
+
+
+def _of(cost: Any) -> Ground:
     powered = isinstance(cost, tuple) and len(cost) == 2
     name = cost[0] if powered else cost
     names = [*_POWERS, *_DISTANCES, _COSINE]
