@@ -12,6 +12,9 @@ import pytest
 
 import monge
 from benchmarks import problems
+from benchmarks.guard.counters import counters
+
+pytestmark = pytest.mark.benchmark(group="batch")
 
 
 def batch(count: int, n: int) -> tuple[Any, Any, Any]:
@@ -23,7 +26,7 @@ def batch(count: int, n: int) -> tuple[Any, Any, Any]:
 def state_accuracy(benchmark: Any, answers: list[monge.Transport]) -> None:
     gap = max(t.gap / t.value for t in answers)
     assert gap <= 1e-12
-    benchmark.extra_info["relative_gap"] = gap
+    benchmark.extra_info.update(counters(answers), relative_gap=gap)
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -1,6 +1,6 @@
 """Timings of the exact solver: `pytest benchmarks`, or `pytest benchmarks --benchmark-disable` for a smoke run.
 
-Each case states the accuracy that was reached beside the time, as extra_info.
+Each case states the accuracy that was reached, and its counters, beside the time, as extra_info.
 """
 
 from __future__ import annotations
@@ -12,8 +12,19 @@ import pytest
 
 import monge
 from benchmarks import problems
+from benchmarks.guard.counters import counters
 
 SHAPES = [(8, 8), (32, 32), (200, 200), (1000, 1000), (50, 2000), (2000, 50)]
+CASES = [
+    (family, shape)
+    for shape in SHAPES
+    for family in problems.GROUPS["main"]
+    # Images are square, and blank below 14 x 14 pixels.
+    if family not in problems.SQUARE_ONLY or (shape[0] == shape[1] and shape[0] >= 200)
+]
+LARGE = [(family, (n, n)) for family in ("uniform2d", "image") for n in (2000, 4000)]
+
+pytestmark = pytest.mark.benchmark(group="exact")
 
 
 def run(benchmark: Any, cost: Any, p: problems.Instance) -> None:
@@ -21,14 +32,22 @@ def run(benchmark: Any, cost: Any, p: problems.Instance) -> None:
     scale = abs(t.value) or 1.0
     assert t.converged
     assert t.gap <= 1e-12 * scale
-    benchmark.extra_info.update(relative_gap=t.gap / scale, pivots=t.stats["pivots"], sweeps=t.stats["sweeps"])
+    benchmark.extra_info.update(counters([t]), relative_gap=t.gap / scale)
 
 
-@pytest.mark.parametrize("family", problems.GROUPS["main"])
-@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: f"{shape[0]}x{shape[1]}")
+def shape_id(shape: Any) -> str | None:
+    return f"{shape[0]}x{shape[1]}" if isinstance(shape, tuple) else None
+
+
+@pytest.mark.parametrize(("family", "shape"), CASES, ids=shape_id)
 def test_emd(benchmark: Any, family: str, shape: tuple[int, int]) -> None:
-    if family in problems.SQUARE_ONLY and (shape[0] != shape[1] or shape[0] < 200):
-        pytest.skip("images are square, and blank below 14 x 14 pixels")
+    p = problems.make(family, shape)
+    run(benchmark, p.C, p)
+
+
+@pytest.mark.large
+@pytest.mark.parametrize(("family", "shape"), LARGE, ids=shape_id)
+def test_large(benchmark: Any, family: str, shape: tuple[int, int]) -> None:
     p = problems.make(family, shape)
     run(benchmark, p.C, p)
 
@@ -51,3 +70,4 @@ def test_warm_start(benchmark: Any) -> None:
     start = monge.emd(p.C, p.a, p.b)
     t = benchmark(monge.emd, p.C, p.a, p.b, init=start, threads=1)
     assert t.converged
+    benchmark.extra_info.update(counters([t]))

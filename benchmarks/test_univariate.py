@@ -7,7 +7,9 @@ import pytest
 
 import monge
 
-N = 1_000_000
+N = 50_000
+
+pytestmark = pytest.mark.benchmark(group="line and circle")
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import shlex
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from benchmarks.guard.compare import Allowance, compare, declared_since
-from benchmarks.guard.instructions import ROOT, instructions
+from benchmarks.guard.instructions import ROOT, SINGLE_THREADED, instructions
 
 ROUNDS, MOST_ROUNDS = 3, 10
 SELECTED = "benchmarks -m 'not large'"
@@ -38,7 +39,10 @@ class Worker:
     def __init__(self, python: Path, log: TextIO) -> None:
         command = [python, "-m", "benchmarks.guard.worker"]
         pipe = subprocess.PIPE
-        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=log, text=True, cwd=ROOT)
+        environment = os.environ | SINGLE_THREADED
+        self._process = subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, stderr=log, text=True, cwd=ROOT, env=environment
+        )
         self._log = log
 
     def ask(self, request: dict[str, Any]) -> Any:
@@ -74,10 +78,7 @@ def run_round(pythons: list[Path], names: list[str], turn: int, results: list[Re
             worker.close()
 
 
-def _keep(results: Results, name: str, written: dict[str, Any] | None) -> None:
-    if written is None:
-        return
-    (found,) = written["benchmarks"]
+def _keep(results: Results, name: str, found: dict[str, Any]) -> None:
     if name not in results or found["stats"]["min"] < results[name]["stats"]["min"]:
         results[name] = found
 

@@ -29,7 +29,7 @@ def measure(family: str, motion: str, n: int, options: argparse.Namespace) -> di
     row: dict[str, Any] = {"name": f"{family} {n}, {motion}", "gap": 0.0, "difference": 0.0}
     row |= {"seconds": {"cold": 0.0, "warm": 0.0}, "stats": {"cold": {}, "warm": {}}}
     previous = None
-    for p, answer in problems_in_motion(family, motion, n, options.seed, options.threads):
+    for p, answer in problems_in_motion(family, motion, n, options.seed):
         if previous is None:
             previous = monge.emd(p.C, p.a, p.b, threads=options.threads)
         else:
