@@ -87,7 +87,7 @@ inline void store(T* p, Vector<T> x) {
     *reinterpret_cast<Packed*>(p) = x;
 }
 template <class T>
-inline Vector<T> spread(T x) {
+inline Vector<T> broadcast(T x) {
     return x - Vector<T>{};
 }
 // The second one where the first is not a number. Compilers do not find the instructions for these by themselves.
@@ -192,10 +192,10 @@ inline bool any_above(Vector<double> x, Vector<double> y) {
 template <class T>
 inline Vector<T> power(Vector<T> t) {
     typedef Lanes<T> L;
-    t = larger(t, spread<T>(L::low));
-    t = smaller(t, spread<T>(L::high));
+    t = larger(t, broadcast<T>(L::low));
+    t = smaller(t, broadcast<T>(L::high));
     const Vector<T> shifted = t + L::round, r = t - (shifted - L::round);
-    Vector<T> p = spread<T>(L::p[L::degree]);
+    Vector<T> p = broadcast<T>(L::p[L::degree]);
 #pragma GCC unroll 16
     for (int k = L::degree - 1; k >= 0; --k) p = L::p[k] + r * p;
     typedef typename L::Whole Whole;
@@ -221,7 +221,7 @@ inline Vector<T> rough_power(Vector<T> t) {
 #if defined(__AVX512F__)
     typedef Lanes<T> L;
     const Vector<T> r = fraction(t);
-    Vector<T> p = spread<T>(L::q[L::degree]);
+    Vector<T> p = broadcast<T>(L::q[L::degree]);
 #pragma GCC unroll 16
     for (int k = L::degree - 1; k >= 0; --k) p = L::q[k] + r * p;
     return times_power(p, t);  // of the whole part of t
@@ -241,10 +241,10 @@ template <class T>
 inline SplitLogarithm<T> split_logarithm(Vector<T> x) {
     typedef Lanes<T> L;
     typedef typename L::Whole Whole;
-    const Whole k = ((Whole)x - (Whole)spread<T>(L::root_of_half)) >> L::mantissa;
+    const Whole k = ((Whole)x - (Whole)broadcast<T>(L::root_of_half)) >> L::mantissa;
     const Vector<T> z = (Vector<T>)((Whole)x - (k << L::mantissa));
     const Vector<T> s = (T(2) * z - T(2)) / (z + T(1)), square = s * s;
-    Vector<T> p = spread<T>(T(1) / (L::last_term << (L::last_term - 1)));
+    Vector<T> p = broadcast<T>(T(1) / (L::last_term << (L::last_term - 1)));
 #pragma GCC unroll 16
     for (int term = L::last_term - 2; term >= 3; term -= 2) p = T(1) / (term << (term - 1)) + square * p;
     return {__builtin_convertvector(k, Vector<T>), s + s * (square * p)};
@@ -283,13 +283,13 @@ inline Vector<T> raised(Vector<T> x, const Exponent<T>& exponent) {
     const SplitLogarithm<T> log = split_logarithm<T>(x);
     const Vector<T> whole = exponent.high * log.whole, part = exponent.low * log.whole + exponent.of_part * log.part;
     const Vector<T> t = whole + part, shifted = t + L::round, r = (whole - (shifted - L::round)) + part;
-    Vector<T> p = spread<T>(T(Lanes<double>::p[L::exact_degree]));
+    Vector<T> p = broadcast<T>(T(Lanes<double>::p[L::exact_degree]));
 #pragma GCC unroll 16
     for (int k = L::exact_degree - 1; k >= 0; --k) p = T(Lanes<double>::p[k]) + r * p;
     // Without signs, as out of range these wrap around.
     typedef typename L::Bits Bits __attribute__((vector_size(vector_bytes)));
     p = (Vector<T>)((Bits)p + ((Bits)shifted << L::mantissa));
-    p = t < 2 - L::low ? p : spread<T>(T(__builtin_huge_val()));
+    p = t < 2 - L::low ? p : broadcast<T>(T(__builtin_huge_val()));
     const Vector<T> none = {};
     p = t < L::low ? none : p;
     return x < L::least ? none : p;

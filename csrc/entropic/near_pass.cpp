@@ -161,13 +161,13 @@ struct Block : Rows<T> {
             }
         }
         for (size_t c = 0; c < 3; ++c) store(y[c] + at, Vector<T>{});
-        store(beta + at, spread<T>(T(-largest_potential)));
+        store(beta + at, broadcast<T>(T(-largest_potential)));
     }
 
     inline void copy(size_t j, size_t count, size_t at) const {
         for (size_t c = 0; c < 3; ++c)
             put(y[c] + at, (load_some(pass.Y + c * pass.m + j, count, middle[c]) - middle[c]) * pass.scale);
-        const Vector<double> weight = load_some(pass.beta + j, count, 0.0) + reference, most = spread(largest_potential);
+        const Vector<double> weight = load_some(pass.beta + j, count, 0.0) + reference, most = broadcast(largest_potential);
         put(beta + at, smaller(larger(weight, -most), most));
     }
 
@@ -218,7 +218,7 @@ struct Block : Rows<T> {
     /// Guesses with which the largest power is one.
     void find_peaks() {
         for (size_t k = 0; k < tall; ++k) {
-            Vector<T> high = spread<T>(T(-HUGE_VAL));
+            Vector<T> high = broadcast<T>(T(-HUGE_VAL));
             for (size_t j = 0; j < size; j += width<T>) high = larger(exponent(k, load<T>(beta + j), load<T>(y[0] + j), load<T>(y[1] + j), load<T>(y[2] + j)), high);
             guess[k] = static_cast<T>(-highest<T>(high));
         }
@@ -260,7 +260,7 @@ bool moved(const double* now, const double* then, size_t m, T* out) {
     for (size_t j = 0; j < m; j += width<double>) {
         const size_t count = m - j;
         const Vector<double> change = load_some(now + j, count, 0.0) - load_some(then + j, count, 0.0), p = power<double>(change);
-        far |= any_above(change, spread(farthest_move)) || any_above(-change, spread(farthest_move));
+        far |= any_above(change, broadcast(farthest_move)) || any_above(-change, broadcast(farthest_move));
         for (size_t l = 0; l < width<double> && l < count; ++l) out[j + l] = static_cast<T>(p[l]);
     }
     return !far;
@@ -323,7 +323,7 @@ void scatter(const NearPass& pass, const NearBlock& block, const T* partial, dou
                 for (size_t l = 0; l < count; ++l) sums[j + l] += factor * part[l] + more;
             }
             if (shares != nullptr) {
-                const Vector<double> share = smaller(shares->column * load_some(pass.b + j, pass.m - j, 0.0), spread(shares->row));
+                const Vector<double> share = smaller(shares->column * load_some(pass.b + j, pass.m - j, 0.0), broadcast(shares->row));
                 const Whole worth = (part > share) & (lane < static_cast<long long>(count));
                 const Bytes bytes = __builtin_convertvector(-worth, Bytes);
                 memcpy(marks + at, &bytes, sizeof bytes);
@@ -344,7 +344,7 @@ double column_sum(const NearPass& pass, size_t j) {
             const Vector<double> f = load_some(pass.f + i, count, 0.0);
             return metric.below(load_some(pass.log_a + i, count, -HUGE_VAL) + f, away[0], away[1], away[2]);
         };
-        Vector<double> high = spread(-HUGE_VAL), total = {};
+        Vector<double> high = broadcast(-HUGE_VAL), total = {};
         for (size_t i = 0; i < pass.n; i += width<double>) high = larger(exponents(i), high);
         const double top = highest<double>(high);
         for (size_t i = 0; i < pass.n; i += width<double>) total += power<double>(exponents(i) - top);

@@ -163,7 +163,7 @@ private:
 
     /// Where the first coordinate of a column is.
     std::size_t place(std::size_t column) const {
-        return column / panel_size<double> * (costs_.d * panel_size<double>) + column % panel_size<double>;
+        return column % panel_size<double> + column / panel_size<double> * (costs_.d * panel_size<double>);
     }
 
     const NearCosts& costs_;

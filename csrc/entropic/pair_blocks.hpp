@@ -76,7 +76,7 @@ struct Points {
     inline Row row(size_t i) const { return x + i * d; }
 
     inline Block<T> read(const Row* rows, size_t j) const {
-        const T* const columns = y + j / panel_size<T> * (d * panel_size<T>) + j % panel_size<T>;
+        const T* const columns = y + j % panel_size<T> + j / panel_size<T> * (d * panel_size<T>);
         Block<T> c = {};
         for (size_t k = 0; k < d; ++k) {
             Vector<T> at[wide];
@@ -111,7 +111,7 @@ struct Points {
     /// Distances anew, from differences, where products lost digits of one of them.
     void restore(Block<T>* c, const Row* rows, const T* columns) const {
         const size_t true_d = d - 2;
-        Vector<T> least = spread<T>(T(1));
+        Vector<T> least = broadcast<T>(T(1));
         for (size_t r = 0; r < tall; ++r)
             for (size_t v = 0; v < wide; ++v) {
                 const Vector<T> sizes = rows[r][true_d] + load<T>(columns + (d - 1) * panel_size<T> + v * width<T>);

@@ -78,7 +78,7 @@ struct Pass {
         find_rows(costs, begin, in.last, height, rows);
         for (size_t k = 0; k < height; k += tall) {
             Vector<T> high[tall];
-            for (auto& each : high) each = spread<T>(none);
+            for (auto& each : high) each = broadcast<T>(none);
             for (size_t j = 0; j < padded; j += block<T>) {
                 const Block<T> c = costs.read(rows + k, j);
                 for (size_t r = 0; r < tall; ++r)

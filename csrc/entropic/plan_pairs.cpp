@@ -171,7 +171,7 @@ void transform_rows_of(const TransformRows& in, const Source& source) {
     for (size_t i = here.first; i < here.last; i += tall) {
         find_rows(source, i, here.last, tall, rows);
         Vector<double> least[tall];
-        for (auto& each : least) each = spread(none);
+        for (auto& each : least) each = broadcast(none);
         for (size_t j = 0; j < here.m; j += block<double>) {
             const Block<double> c = source.read(rows, j);
 #pragma GCC unroll 3
@@ -266,7 +266,7 @@ void gradient_of(PlanGradient& in, Base) {
                 store(in.received + at, received);
                 Slopes slopes[tall] = {Slopes(bases.at[0][v]), Slopes(bases.at[1][v]), Slopes(bases.at[2][v]),
                                        Slopes(bases.at[3][v])};
-                const size_t place = at / panel_size<double> * (d * panel_size<double>) + at % panel_size<double>;
+                const size_t place = at % panel_size<double> + at / panel_size<double> * (d * panel_size<double>);
                 const double* const y = points.y + place;
                 double* const out = in.y + place;
                 for (size_t k = 0; k < d; ++k) {

@@ -87,7 +87,7 @@ Measured measure(const Sides& s, const double* f, const double* g, const double*
             wanted[j] = s.kl_b < infinity ? s.b[j] * std::exp(-g[j] / s.kl_b) : s.b[j];
             if (!(s.b[j] > 0.0)) continue;
             mass[0] += columns[j];
-            if (!held(g[j], s.cap_b, columns[j], wanted[j])) error[0] += std::fabs(columns[j] - wanted[j]);
+            if (!at_bound(g[j], s.cap_b, columns[j], wanted[j])) error[0] += std::fabs(columns[j] - wanted[j]);
             out.value_b += s.b[j] * worth(g[j], s.kl_b, s.cap_b);
         }
     }

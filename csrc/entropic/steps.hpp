@@ -30,7 +30,7 @@ void column_sums(const double* b, std::size_t m, double eps, const double* g, co
 Measured measure(const Sides& sides, const double* f, const double* g, const double* columns, double* wanted);
 
 /// Whether g_j is at the bound of TV, and the plan would have it go beyond.
-inline bool held(double g, double cap, double column, double wanted) {
+inline bool at_bound(double g, double cap, double column, double wanted) {
     return (g >= cap && column <= wanted) || (g <= -cap && column >= wanted);
 }
 
