@@ -247,14 +247,12 @@ void gradient_of(PlanGradient& in, Base) {
         Vector<double> sent[tall] = {};
         for (size_t k = 0; k < d * tall * width<double>; ++k) in.scratch[k] = 0.0;
         for (size_t j = 0; j < plan.m; j += block<double>) {
-            const Block<double> bases = points.read(rows, j);
+            const Block<double> bases = points.read(rows, j), paid = exponent == 1.0 ? bases : costs.raise(bases);
             for (size_t v = 0; v < wide; ++v) {
                 const size_t at = j + v * width<double>;
                 Vector<double> received = load<double>(in.received + at), weight[tall];
                 for (size_t r = 0; r < tall; ++r) {
-                    const Vector<double> base = bases.at[r][v];
-                    Vector<double> c = base;
-                    if (exponent != 1.0) costs.raise(&c);
+                    const Vector<double> base = bases.at[r][v], c = paid.at[r][v];
                     const Vector<double> p = r < count ? entry(plan, i + r, at, c) : none;
                     sent[r] += p;
                     received += p;
