@@ -1,5 +1,5 @@
-// Vectors of the widest kind of the instruction set that is compiled for, and their powers and logarithms. All is local to
-// the file that includes it, as that may be compiled once per instruction set.
+// Vectors of the widest kind of the instruction set that is compiled for, and their powers and logarithms. All is local
+// to the file that includes it, as that may be compiled once per instruction set.
 #pragma once
 
 #include <string.h>
@@ -35,7 +35,7 @@ struct Lanes<float> {
     static constexpr float low = -126.0f, high = 120.0f, round = 12582912.0f;  // 1.5 2^23
     // 2^r for |r| <= 1/2 by interpolation in Chebyshev's nodes; relative error 1e-7.
     static constexpr int degree = 5;
-    static constexpr float p[degree + 1] = {1.0000000754548972f, 0.6931471880262288f, 0.2402210748530834f,
+    static constexpr float p[degree + 1] = {1.0000000754548972f,  0.6931471880262288f,  0.2402210748530834f,
                                             0.05550357114219078f, 0.00967603191832205f, 0.00133908633646712f};
     // The same for 0 <= r <= 1.
     static constexpr float q[degree + 1] = {0.9999998983500242f, 0.693154489663234f,   0.2401418182014274f,
@@ -45,7 +45,7 @@ struct Lanes<float> {
     typedef std::uint32_t Bits;
     static constexpr int exponent_bits = 8;
     static constexpr float root_of_half = 0.70710678f;
-    static constexpr float least = 0x1p-126f;        // normal number
+    static constexpr float least = 0x1p-126f;  // normal number
 };
 
 template <>
@@ -56,6 +56,7 @@ struct Lanes<double> {
     static constexpr double low = -1022.0, high = 1000.0, round = 6755399441055744.0;  // 1.5 2^52
     // Relative error 5e-18, before rounding.
     static constexpr int degree = 11;
+    // clang-format off
     static constexpr double p[degree + 1] = {
         1.0, 0.6931471805599453, 0.24022650695910158, 0.055504108664821604, 0.00961812910758734, 0.001333355814641074,
         0.00015403530463664982, 1.5252733838008908e-05, 1.321543255347277e-06, 1.0178058437521037e-07,
@@ -64,6 +65,7 @@ struct Lanes<double> {
         1.0, 0.6931471805599465, 0.24022650695904277, 0.0555041086659012, 0.00961812909724503, 0.00133335587349195,
         0.0001540350928370369, 1.5253231141364262e-05, 1.320769749209033e-06, 1.0258188854184174e-07,
         6.538608553499254e-09, 6.301478117433779e-10};
+    // clang-format on
     static constexpr int exact_degree = degree, last_term = 23;
     typedef std::uint64_t Bits;
     static constexpr int exponent_bits = 11;
@@ -214,8 +216,8 @@ inline __m512 times_power(__m512 p, __m512 t) { return _mm512_scalef_ps(p, t); }
 inline __m512d times_power(__m512d p, __m512d t) { return _mm512_scalef_pd(p, t); }
 #endif
 
-/// 2^t, for callers who do not care what it is beyond the limits of `power`, if it is finite below and large above. Takes
-/// half as long where the instruction set splits off whole powers.
+/// 2^t, for callers who do not care what it is beyond the limits of `power`, if it is finite below and large above.
+/// Takes half as long where the instruction set splits off whole powers.
 template <class T>
 inline Vector<T> rough_power(Vector<T> t) {
 #if defined(__AVX512F__)

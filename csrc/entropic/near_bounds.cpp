@@ -52,7 +52,8 @@ Bound bound(const double* Y, size_t m, const double* potentials, const double* l
             if (!(squares[c] > 0.0)) continue;
             const double* const away = scratch + c * room;
             Vector<double> product = {};
-            for (size_t j = 0; j < padded; j += width<double>) product += load<double>(away + j) * load<double>(rest + j);
+            for (size_t j = 0; j < padded; j += width<double>)
+                product += load<double>(away + j) * load<double>(rest + j);
             const double slope = sum<double>(product) / squares[c];
             out.slope[c] += slope;
             for (size_t j = 0; j < padded; j += width<double>)
@@ -67,12 +68,12 @@ Bound bound(const double* Y, size_t m, const double* potentials, const double* l
 void bounds(const double* Y, size_t m, const double* potentials, const double* log_weights, double scale, bool linear,
             size_t size, double* scratch, Bound* out) {
     for (size_t first = 0; first < m; first += size)
-        *out++ = bound(Y, m, potentials, log_weights, scale, linear, first, first + size < m ? first + size : m, size + 8,
-                       scratch);
+        *out++ = bound(Y, m, potentials, log_weights, scale, linear, first, first + size < m ? first + size : m,
+                       size + 8, scratch);
 }
 
-/// max_i r_i + g_j - C_ij over rows whose numbers are in the same place of a vector, and the columns of a bound; without
-/// the bound's top.
+/// max_i r_i + g_j - C_ij over rows whose numbers are in the same place of a vector, and the columns of a bound;
+/// without the bound's top.
 template <class M>
 inline Vector<double> reach(const M& metric, const Bound& bound, const NearRows& rows) {
     Vector<double> best = broadcast(-HUGE_VAL);

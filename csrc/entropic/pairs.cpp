@@ -64,9 +64,9 @@ struct Pass {
 
     /// Four rows of powers, a register of each, to the columns from j on.
     inline void add_columns(const T* powers, size_t j, size_t k) const {
-        store(partial() + j, load<T>(partial() + j) +
-                                 (scale[k] * load<T>(powers) + scale[k + 1] * load<T>(powers + padded)) +
-                                 (scale[k + 2] * load<T>(powers + 2 * padded) + scale[k + 3] * load<T>(powers + 3 * padded)));
+        store(partial() + j,
+              load<T>(partial() + j) + (scale[k] * load<T>(powers) + scale[k + 1] * load<T>(powers + padded)) +
+                  (scale[k + 2] * load<T>(powers + 2 * padded) + scale[k + 3] * load<T>(powers + 3 * padded)));
     }
 
     /// guess_k = -max_j beta_j - inverse C_kj; zero where no column is in reach.

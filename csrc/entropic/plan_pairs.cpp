@@ -193,7 +193,7 @@ void transform_rows_of(const TransformRows& in, const Source& source) {
         }
         if (!keep) continue;
         const double *const one = here.scratch, *const two = one + padded, *const three = two + padded,
-                                                           *const four = three + padded;
+                            *const four = three + padded;
         const double f1 = f[0], f2 = f[1], f3 = f[2], f4 = f[3];
         for (size_t j = 0; j < here.m; j += width<double>) {
             const Vector<double> first = smaller(load<double>(one + j) - f1, load<double>(two + j) - f2),
@@ -297,8 +297,8 @@ void plan_gradient(PlanGradient& in) {
     with_ground(costs.ground, [&](auto base) { gradient_of(in, base); });
 }
 
-constexpr PlanKernels kernels = {plan_entries,  plan_sums, plan_product, plan_entropy, plan_mixture,
-                                 plan_gradient, transform, spread_price};
+constexpr PlanKernels kernels = {plan_entries, plan_sums,     plan_product, plan_entropy,
+                                 plan_mixture, plan_gradient, transform,    spread_price};
 
 }  // namespace
 

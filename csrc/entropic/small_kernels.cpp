@@ -81,10 +81,12 @@ void accumulate(const double* K, size_t rows, size_t stride, size_t size, const 
     size_t i = 0;
     for (; i + 4 <= rows; i += 4) {
         const double* row = K + i * stride;
-        const Vector<double> w0 = broadcast(w[i]), w1 = broadcast(w[i + 1]), w2 = broadcast(w[i + 2]), w3 = broadcast(w[i + 3]);
+        const Vector<double> w0 = broadcast(w[i]), w1 = broadcast(w[i + 1]), w2 = broadcast(w[i + 2]),
+                             w3 = broadcast(w[i + 3]);
         for (size_t j = 0; j < whole; j += width<double>)
-            store(out + j, load<double>(out + j) + ((w0 * load<double>(row + j) + w1 * load<double>(row + stride + j)) +
-                                            (w2 * load<double>(row + 2 * stride + j) + w3 * load<double>(row + 3 * stride + j))));
+            store(out + j, load<double>(out + j) +
+                               ((w0 * load<double>(row + j) + w1 * load<double>(row + stride + j)) +
+                                (w2 * load<double>(row + 2 * stride + j) + w3 * load<double>(row + 3 * stride + j))));
     }
     for (; i < rows; ++i)
         for (size_t j = 0; j < whole; j += width<double>)
@@ -138,22 +140,26 @@ void factor(double* H, size_t size, size_t stride, double least) {
         for (size_t k = p; k < p + count; ++k) {
             double* row = H + k * stride;
             const double inverse = row[k] > least ? 1.0 / sqrt(row[k]) : 0.0;
-            for (size_t j = start; j < stride; j += width<double>) store(row + j, load<double>(row + j) * broadcast(inverse));
+            for (size_t j = start; j < stride; j += width<double>)
+                store(row + j, load<double>(row + j) * broadcast(inverse));
             for (size_t below = k + 1; below < p + count; ++below) {
                 double* other = H + below * stride;
                 const Vector<double> times = broadcast(row[below]);
-                for (size_t j = start; j < stride; j += width<double>) store(other + j, load<double>(other + j) - times * load<double>(row + j));
+                for (size_t j = start; j < stride; j += width<double>)
+                    store(other + j, load<double>(other + j) - times * load<double>(row + j));
             }
             row[k] = inverse;
         }
         const double* row = H + p * stride;
         for (size_t i = p + 4; i < size; ++i) {
             double* other = H + i * stride;
-            const Vector<double> t0 = broadcast(row[i]), t1 = broadcast(row[stride + i]), t2 = broadcast(row[2 * stride + i]),
-                         t3 = broadcast(row[3 * stride + i]);
+            const Vector<double> t0 = broadcast(row[i]), t1 = broadcast(row[stride + i]),
+                                 t2 = broadcast(row[2 * stride + i]), t3 = broadcast(row[3 * stride + i]);
             for (size_t j = i / width<double> * width<double>; j < stride; j += width<double>)
-                store(other + j, load<double>(other + j) - ((t0 * load<double>(row + j) + t1 * load<double>(row + stride + j)) +
-                                                    (t2 * load<double>(row + 2 * stride + j) + t3 * load<double>(row + 3 * stride + j))));
+                store(other + j,
+                      load<double>(other + j) -
+                          ((t0 * load<double>(row + j) + t1 * load<double>(row + stride + j)) +
+                           (t2 * load<double>(row + 2 * stride + j) + t3 * load<double>(row + 3 * stride + j))));
         }
     }
 }

@@ -42,9 +42,7 @@ double translation(const Sides& s, const double* f, const double* g) {
 
 }  // namespace
 
-bool Sides::translate() const {
-    return (kl_a < infinity || kl_b < infinity) && cap_a == infinity && cap_b == infinity;
-}
+bool Sides::translate() const { return (kl_a < infinity || kl_b < infinity) && cap_a == infinity && cap_b == infinity; }
 
 void column_sums(const double* b, size_t m, double eps, const double* g, const double* s, double* out) {
     const ScalingKernels& kernels = scaling_kernels();
@@ -178,8 +176,8 @@ void keep_digits(const double* b, size_t m, double eps, double* g) {
 }
 
 Steps::Steps(const Sides& sides, size_t depth, double* f, double* g, const double* s)
-    : sides_(sides), depth_(depth), f_(f), g_(g), s_(s), translate_(sides.translate()), columns_(sides.m), wanted_(sides.m),
-      safe_(sides.m), memory_((2 * depth + 3) * sides.m), gram_(depth * depth) {}
+    : sides_(sides), depth_(depth), f_(f), g_(g), s_(s), translate_(sides.translate()), columns_(sides.m),
+      wanted_(sides.m), safe_(sides.m), memory_((2 * depth + 3) * sides.m), gram_(depth * depth) {}
 
 Measured Steps::measure(double eps) {
     column_sums(sides_.b, sides_.m, eps, g_, s_, columns_.data());
