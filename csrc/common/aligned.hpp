@@ -23,7 +23,8 @@ template <class T>
 Aligned<T> aligned(std::size_t size) {
     constexpr std::uintptr_t line = 64;
     void* const all = ::operator new(size * sizeof(T) + line + sizeof(void*));
-    void** const at = reinterpret_cast<void**>((reinterpret_cast<std::uintptr_t>(all) + sizeof(void*) + line - 1) / line * line);
+    void** const at =
+        reinterpret_cast<void**>((reinterpret_cast<std::uintptr_t>(all) + sizeof(void*) + line - 1) / line * line);
     at[-1] = all;
     return Aligned<T>(reinterpret_cast<T*>(at));
 }

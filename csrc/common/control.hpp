@@ -9,18 +9,20 @@ namespace monge {
 
 enum class Status : int {
     optimal,
-    time_limit,      // a feasible plan is returned, with the gap it still has
-    interrupted,     // by the poll: nothing is returned
-    infeasible,      // no plan avoids the forbidden arcs
-    no_plan_yet,     // stopped before a plan was found that avoids the forbidden arcs
-    invalid_weights, // negative, NaN, all zero, a total outside [1e-280, 1e280], or totals that differ
-    invalid_cost,    // NaN, -inf or a magnitude beyond 1e290 among the costs
+    time_limit,       // a feasible plan is returned, with the gap it still has
+    interrupted,      // by the poll: nothing is returned
+    infeasible,       // no plan avoids the forbidden arcs
+    no_plan_yet,      // stopped before a plan was found that avoids the forbidden arcs
+    invalid_weights,  // negative, NaN, all zero, a total outside [1e-280, 1e280], or totals that differ
+    invalid_cost,     // NaN, -inf or a magnitude beyond 1e290 among the costs
     out_of_memory,
-    inexact,         // costs of such different sizes are in use that rounding hides what the plan may lack: see the gap
+    inexact,  // costs of such different sizes are in use that rounding hides what the plan may lack: see the gap
 };
 
 /// Whether a solve that ends so comes with a plan.
-inline bool has_plan(Status status) { return status == Status::optimal || status == Status::time_limit || status == Status::inexact; }
+inline bool has_plan(Status status) {
+    return status == Status::optimal || status == Status::time_limit || status == Status::inexact;
+}
 
 /// How far a solve has come, its aggregated problems included.
 struct Progress {
@@ -48,8 +50,8 @@ struct Counters {
     std::int64_t listed_arcs = 0;        // candidate arcs at the end
     std::int64_t coarse_pivots = 0;      // on the aggregated problems of the start
     std::int64_t coarse_sweeps = 0;      // likewise
-    std::int64_t refinements = 0;        // solves anew for what potentials left of the costs, where costs differ much in size
-    double dropped = 0.0;                // mass left out: forbidden arcs leave it no way, because weights are rounded
+    std::int64_t refinements = 0;  // solves anew for what potentials left of the costs, where costs differ much in size
+    double dropped = 0.0;          // mass left out: forbidden arcs leave it no way, because weights are rounded
     double seconds_start = 0.0, seconds_pivots = 0.0, seconds_sweeps = 0.0, seconds_total = 0.0;
 };
 

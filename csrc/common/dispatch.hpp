@@ -1,7 +1,7 @@
 // The loops that are compiled once per instruction set, and the choice between them.
 //
-// A file of such loops is compiled several times, with MONGE_ISA naming the instruction set. Its header declares a struct of
-// functions, and in it the tables of all sets,
+// A file of such loops is compiled several times, with MONGE_ISA naming the instruction set. Its header declares a
+// struct of functions, and in it the tables of all sets,
 //
 //     static const Kernels baseline, avx2, avx512;
 //
@@ -14,7 +14,8 @@ namespace monge {
 
 enum class InstructionSet { baseline, avx2, avx512 };
 
-/// The best instruction set that this processor has, or a lesser one that the variable MONGE_SIMD of the environment names.
+/// The best instruction set that this processor has, or a lesser one that the variable MONGE_SIMD of the environment
+/// names.
 InstructionSet chosen_instruction_set();
 
 /// Its name: "avx512", "avx2" or "baseline".

@@ -4,15 +4,16 @@
 //
 //     base(z) = join(join(term(z_1), term(z_2)), term(z_3)) ...
 //
-// and every loop over points is compiled with each: matrices and single pairs (ground_kernels.cpp), passes over all pairs
-// (pair_blocks.hpp) and over near ones (near_pass.cpp). They rely on this:
+// and every loop over points is compiled with each: matrices and single pairs (ground_kernels.cpp), passes over all
+// pairs (pair_blocks.hpp) and over near ones (near_pass.cpp). They rely on this:
 //
-// - base(z) = base(|z_1|, |z_2|, ...), and it does not fall where some |z_k| grows. So of a box, the point that is nearest to x
-//   in each coordinate has the lowest cost.
+// - base(z) = base(|z_1|, |z_2|, ...), and it does not fall where some |z_k| grows. So of a box, the point that is
+//   nearest to x in each coordinate has the lowest cost.
 // - Terms are not negative, a coordinate that is zero adds nothing, and join(0, t) = t.
 // - base(t z) = t^degree base(z) for t > 0. Its 1/degree-th power is the distance, and that is at most sum_k |z_k|.
 //
-// A new one is a struct here, with a line in `Ground`, `grounds` and `with_ground`; src/monge/problem/ground.py gives it a name.
+// A new one is a struct here, with a line in `Ground`, `grounds` and `with_ground`; src/monge/problem/ground.py gives
+// it a name.
 #pragma once
 
 #include "common/vectors.hpp"

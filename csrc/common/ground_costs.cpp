@@ -55,7 +55,8 @@ void lay_across(const T* points, std::size_t m, std::size_t d, std::size_t strid
 }
 
 template <class T>
-void ground_row(const GroundCost& cost, const T* x, const T* across, std::size_t d, std::size_t stride, std::size_t m, T* out) {
+void ground_row(const GroundCost& cost, const T* x, const T* across, std::size_t d, std::size_t stride, std::size_t m,
+                T* out) {
     const GroundKernels<T>& kernels = ground_kernels<T>();
     kernels.bases(cost.base, x, across, d, stride, m, out);
     if (cost.exponent == 0.5)
@@ -67,8 +68,8 @@ void ground_row(const GroundCost& cost, const T* x, const T* across, std::size_t
 }
 
 template <class T>
-void ground_costs(const GroundCost& cost, const T* x, const T* y, std::size_t n, std::size_t m, std::size_t d, int threads,
-                  T* out) {
+void ground_costs(const GroundCost& cost, const T* x, const T* y, std::size_t n, std::size_t m, std::size_t d,
+                  int threads, T* out) {
     std::vector<T> across(d * m);
     lay_across(y, m, d, m, across.data());
     Workers workers(n * m * (d + 1) < (std::size_t(1) << 20) ? 1 : threads);
@@ -79,7 +80,8 @@ void ground_costs(const GroundCost& cost, const T* x, const T* y, std::size_t n,
     });
 }
 
-void pair_costs(const GroundCost& cost, const double* x, const double* y, std::size_t count, std::size_t d, double* out) {
+void pair_costs(const GroundCost& cost, const double* x, const double* y, std::size_t count, std::size_t d,
+                double* out) {
     with_ground(cost.base, [&](auto base) {
         typedef decltype(base) Base;
         Pair<Base> pair;
@@ -91,7 +93,8 @@ void pair_costs(const GroundCost& cost, const double* x, const double* y, std::s
     });
 }
 
-void pair_slopes(const GroundCost& cost, const double* x, const double* y, std::size_t count, std::size_t d, double* out) {
+void pair_slopes(const GroundCost& cost, const double* x, const double* y, std::size_t count, std::size_t d,
+                 double* out) {
     with_ground(cost.base, [&](auto base) {
         typedef decltype(base) Base;
         Pair<Base> pair;
@@ -107,8 +110,11 @@ void pair_slopes(const GroundCost& cost, const double* x, const double* y, std::
 }
 
 template void lay_across<double>(const double*, std::size_t, std::size_t, std::size_t, double*);
-template void ground_row<double>(const GroundCost&, const double*, const double*, std::size_t, std::size_t, std::size_t, double*);
-template void ground_costs<float>(const GroundCost&, const float*, const float*, std::size_t, std::size_t, std::size_t, int, float*);
-template void ground_costs<double>(const GroundCost&, const double*, const double*, std::size_t, std::size_t, std::size_t, int, double*);
+template void ground_row<double>(const GroundCost&, const double*, const double*, std::size_t, std::size_t, std::size_t,
+                                 double*);
+template void ground_costs<float>(const GroundCost&, const float*, const float*, std::size_t, std::size_t, std::size_t,
+                                  int, float*);
+template void ground_costs<double>(const GroundCost&, const double*, const double*, std::size_t, std::size_t,
+                                   std::size_t, int, double*);
 
 }  // namespace monge

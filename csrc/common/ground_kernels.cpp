@@ -1,5 +1,5 @@
-// See ground_kernels.hpp. Compiled once per instruction set, with MONGE_ISA naming it; as in row_kernels.cpp, nothing here
-// may be an inline function of the standard library.
+// See ground_kernels.hpp. Compiled once per instruction set, with MONGE_ISA naming it; as in row_kernels.cpp, nothing
+// here may be an inline function of the standard library.
 #include "common/ground_kernels.hpp"
 
 namespace monge {

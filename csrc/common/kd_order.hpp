@@ -9,7 +9,8 @@
 namespace monge {
 
 /// Writes 0 .. n-1 to `order` so that any 2^k consecutive places that begin at a multiple of 2^k, k >= 1, hold the
-/// points of one box of a k-d tree (Bentley 1975), which is cut across its longest side. `points` is (n, d), row by row.
+/// points of one box of a k-d tree (Bentley 1975), which is cut across its longest side. `points` is (n, d), row by
+/// row.
 inline void kd_order(const double* points, std::size_t n, std::size_t d, std::int64_t* order) {
     constexpr std::size_t leaf = 2;
     struct Recursion {

@@ -25,8 +25,8 @@ public:
         while (n_ > (std::uint64_t(1) << index_bits_)) ++index_bits_;
     }
 
-    /// Fills sorted (n,) with the numbers of values (n,), finite, in increasing order; ties keep their order. Calls stop()
-    /// now and then, and gives up once it is true.
+    /// Fills sorted (n,) with the numbers of values (n,), finite, in increasing order; ties keep their order. Calls
+    /// stop() now and then, and gives up once it is true.
     template <class Stop>
     void sort(const double* values, double* sorted, Stop&& stop) {
         const bool radix = n_ >= smallest_radix && !ordered(values, stop);
@@ -45,10 +45,10 @@ public:
     Unfilled<std::uint64_t> take_order() { return std::move(keys_); }
 
 private:
-    static constexpr std::size_t smallest_radix = 1024;  // below, clearing the counts costs more than comparing
+    static constexpr std::size_t smallest_radix = 1024;         // below, clearing the counts costs more than comparing
     static constexpr std::size_t block = std::size_t(1) << 18;  // numbers between two looks at stop(), about a ms
     static constexpr std::size_t compared = std::size_t(1) << 15;  // numbers that std::sort takes as long for
-    static constexpr int digit_bits = 11, digits = 3;  // counts of 11 bits stay in the first-level cache
+    static constexpr int digit_bits = 11, digits = 3;              // counts of 11 bits stay in the first-level cache
 
     std::uint64_t positions() const { return (std::uint64_t(1) << index_bits_) - 1; }
     std::size_t position(std::size_t k) const { return keys_[k] & positions(); }

@@ -1,5 +1,5 @@
-// Vectors of the widest kind of the instruction set that is compiled for, and their powers and logarithms. All is local to
-// the file that includes it, as that may be compiled once per instruction set.
+// Vectors of the widest kind of the instruction set that is compiled for, and their powers and logarithms. All is local
+// to the file that includes it, as that may be compiled once per instruction set.
 #pragma once
 
 #include <string.h>
@@ -35,7 +35,7 @@ struct Lanes<float> {
     static constexpr float low = -126.0f, high = 120.0f, round = 12582912.0f;  // 1.5 2^23
     // 2^r for |r| <= 1/2 by interpolation in Chebyshev's nodes; relative error 1e-7.
     static constexpr int degree = 5;
-    static constexpr float p[degree + 1] = {1.0000000754548972f, 0.6931471880262288f, 0.2402210748530834f,
+    static constexpr float p[degree + 1] = {1.0000000754548972f,  0.6931471880262288f,  0.2402210748530834f,
                                             0.05550357114219078f, 0.00967603191832205f, 0.00133908633646712f};
     // The same for 0 <= r <= 1.
     static constexpr float q[degree + 1] = {0.9999998983500242f, 0.693154489663234f,   0.2401418182014274f,
@@ -45,7 +45,7 @@ struct Lanes<float> {
     typedef std::uint32_t Bits;
     static constexpr int exponent_bits = 8;
     static constexpr float root_of_half = 0.70710678f;
-    static constexpr float least = 0x1p-126f;        // normal number
+    static constexpr float least = 0x1p-126f;  // normal number
 };
 
 template <>
@@ -56,6 +56,7 @@ struct Lanes<double> {
     static constexpr double low = -1022.0, high = 1000.0, round = 6755399441055744.0;  // 1.5 2^52
     // Relative error 5e-18, before rounding.
     static constexpr int degree = 11;
+    // clang-format off
     static constexpr double p[degree + 1] = {
         1.0, 0.6931471805599453, 0.24022650695910158, 0.055504108664821604, 0.00961812910758734, 0.001333355814641074,
         0.00015403530463664982, 1.5252733838008908e-05, 1.321543255347277e-06, 1.0178058437521037e-07,
@@ -64,6 +65,7 @@ struct Lanes<double> {
         1.0, 0.6931471805599465, 0.24022650695904277, 0.0555041086659012, 0.00961812909724503, 0.00133335587349195,
         0.0001540350928370369, 1.5253231141364262e-05, 1.320769749209033e-06, 1.0258188854184174e-07,
         6.538608553499254e-09, 6.301478117433779e-10};
+    // clang-format on
     static constexpr int exact_degree = degree, last_term = 23;
     typedef std::uint64_t Bits;
     static constexpr int exponent_bits = 11;
@@ -87,7 +89,7 @@ inline void store(T* p, Vector<T> x) {
     *reinterpret_cast<Packed*>(p) = x;
 }
 template <class T>
-inline Vector<T> spread(T x) {
+inline Vector<T> broadcast(T x) {
     return x - Vector<T>{};
 }
 // The second one where the first is not a number. Compilers do not find the instructions for these by themselves.
@@ -192,10 +194,10 @@ inline bool any_above(Vector<double> x, Vector<double> y) {
 template <class T>
 inline Vector<T> power(Vector<T> t) {
     typedef Lanes<T> L;
-    t = larger(t, spread<T>(L::low));
-    t = smaller(t, spread<T>(L::high));
+    t = larger(t, broadcast<T>(L::low));
+    t = smaller(t, broadcast<T>(L::high));
     const Vector<T> shifted = t + L::round, r = t - (shifted - L::round);
-    Vector<T> p = spread<T>(L::p[L::degree]);
+    Vector<T> p = broadcast<T>(L::p[L::degree]);
 #pragma GCC unroll 16
     for (int k = L::degree - 1; k >= 0; --k) p = L::p[k] + r * p;
     typedef typename L::Whole Whole;
@@ -214,14 +216,14 @@ inline __m512 times_power(__m512 p, __m512 t) { return _mm512_scalef_ps(p, t); }
 inline __m512d times_power(__m512d p, __m512d t) { return _mm512_scalef_pd(p, t); }
 #endif
 
-/// 2^t, for callers who do not care what it is beyond the limits of `power`, if it is finite below and large above. Takes
-/// half as long where the instruction set splits off whole powers.
+/// 2^t, for callers who do not care what it is beyond the limits of `power`, if it is finite below and large above.
+/// Takes half as long where the instruction set splits off whole powers.
 template <class T>
 inline Vector<T> rough_power(Vector<T> t) {
 #if defined(__AVX512F__)
     typedef Lanes<T> L;
     const Vector<T> r = fraction(t);
-    Vector<T> p = spread<T>(L::q[L::degree]);
+    Vector<T> p = broadcast<T>(L::q[L::degree]);
 #pragma GCC unroll 16
     for (int k = L::degree - 1; k >= 0; --k) p = L::q[k] + r * p;
     return times_power(p, t);  // of the whole part of t
@@ -241,10 +243,10 @@ template <class T>
 inline SplitLogarithm<T> split_logarithm(Vector<T> x) {
     typedef Lanes<T> L;
     typedef typename L::Whole Whole;
-    const Whole k = ((Whole)x - (Whole)spread<T>(L::root_of_half)) >> L::mantissa;
+    const Whole k = ((Whole)x - (Whole)broadcast<T>(L::root_of_half)) >> L::mantissa;
     const Vector<T> z = (Vector<T>)((Whole)x - (k << L::mantissa));
     const Vector<T> s = (T(2) * z - T(2)) / (z + T(1)), square = s * s;
-    Vector<T> p = spread<T>(T(1) / (L::last_term << (L::last_term - 1)));
+    Vector<T> p = broadcast<T>(T(1) / (L::last_term << (L::last_term - 1)));
 #pragma GCC unroll 16
     for (int term = L::last_term - 2; term >= 3; term -= 2) p = T(1) / (term << (term - 1)) + square * p;
     return {__builtin_convertvector(k, Vector<T>), s + s * (square * p)};
@@ -283,13 +285,13 @@ inline Vector<T> raised(Vector<T> x, const Exponent<T>& exponent) {
     const SplitLogarithm<T> log = split_logarithm<T>(x);
     const Vector<T> whole = exponent.high * log.whole, part = exponent.low * log.whole + exponent.of_part * log.part;
     const Vector<T> t = whole + part, shifted = t + L::round, r = (whole - (shifted - L::round)) + part;
-    Vector<T> p = spread<T>(T(Lanes<double>::p[L::exact_degree]));
+    Vector<T> p = broadcast<T>(T(Lanes<double>::p[L::exact_degree]));
 #pragma GCC unroll 16
     for (int k = L::exact_degree - 1; k >= 0; --k) p = T(Lanes<double>::p[k]) + r * p;
     // Without signs, as out of range these wrap around.
     typedef typename L::Bits Bits __attribute__((vector_size(vector_bytes)));
     p = (Vector<T>)((Bits)p + ((Bits)shifted << L::mantissa));
-    p = t < 2 - L::low ? p : spread<T>(T(__builtin_huge_val()));
+    p = t < 2 - L::low ? p : broadcast<T>(T(__builtin_huge_val()));
     const Vector<T> none = {};
     p = t < L::low ? none : p;
     return x < L::least ? none : p;

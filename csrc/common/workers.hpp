@@ -33,9 +33,9 @@ public:
     static constexpr int most = 256;  // a request for a million threads is not meant
     int count() const { return count_; }
 
-    /// Calls task(chunk, worker) for every chunk in [0, chunks); worker < count() tells scratch space apart, worker 0 is
-    /// the calling thread. Chunks are handed out in increasing order as workers become free: a result must not depend on
-    /// who computes it. Tasks must not throw.
+    /// Calls task(chunk, worker) for every chunk in [0, chunks); worker < count() tells scratch space apart, worker 0
+    /// is the calling thread. Chunks are handed out in increasing order as workers become free: a result must not
+    /// depend on who computes it. Tasks must not throw.
     template <class Task>
     void run(std::size_t chunks, Task&& task) {
         run(chunks, task, [] {});

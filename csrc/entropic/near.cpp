@@ -32,7 +32,8 @@ const BlockKernels<double>& block_kernels<double>() {
 
 std::size_t columns_of(const NearBlock& block) {
     std::size_t size = 0;
-    for (std::size_t k = 0; k < block.count; ++k) size += static_cast<std::size_t>(block.runs[k].last - block.runs[k].first);
+    for (std::size_t k = 0; k < block.count; ++k)
+        size += static_cast<std::size_t>(block.runs[k].last - block.runs[k].first);
     return size;
 }
 
@@ -155,7 +156,8 @@ private:
         kept.assign(1, 0);
         for (std::size_t number = 0; number + 1 < lists_->starts.size(); ++number) {
             const std::size_t start = lists_->starts[number];
-            kept.push_back(kept.back() + kept_size(columns_of({0, 0, &lists_->runs[start], lists_->starts[number + 1] - start})));
+            kept.push_back(kept.back() +
+                           kept_size(columns_of({0, 0, &lists_->runs[start], lists_->starts[number + 1] - start})));
         }
         if (static_cast<double>(kept.back() * sizeof(T)) > most_kept * share) kept.resize(1);
     }
@@ -190,14 +192,15 @@ std::size_t go_over(const NearPass& pass, std::size_t first, std::size_t last, N
 
 }  // namespace
 
-NearBounds::NearBounds(const double* Y, std::size_t m, const double* potentials, const double* log_weights, double scale,
-                       bool linear) {
+NearBounds::NearBounds(const double* Y, std::size_t m, const double* potentials, const double* log_weights,
+                       double scale, bool linear) {
     const auto scratch = aligned<double>(bound_scratch(bound_sizes[bound_levels - 1]));
     for (std::size_t level = 0; level < bound_levels; ++level) {
         const std::size_t size = bound_sizes[level];
         bounds_[level].resize((m + size - 1) / size);
         levels_[level] = bounds_[level].data();
-        bound_kernels().bounds(Y, m, potentials, log_weights, scale, linear, size, scratch.get(), bounds_[level].data());
+        bound_kernels().bounds(Y, m, potentials, log_weights, scale, linear, size, scratch.get(),
+                               bounds_[level].data());
     }
 }
 

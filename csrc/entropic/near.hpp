@@ -1,17 +1,19 @@
-// Passes of the entropic solver over points in up to three dimensions. They skip pairs that are too far apart to matter.
+// Passes of the entropic solver over points in up to three dimensions. They skip pairs that are too far apart to
+// matter.
 //
-// Points lie in the order of a k-d tree. A pass takes its rows in blocks, and works on a packed copy of the columns that a block
-// can reach. `screened` finds these by bounds. `NearBounds` has, for the columns of each node of the tree, a linear function that
-// lies above their potentials; the largest value of that function less the cost, over the box around the node, has a closed form
-// for each row. A pair is left out where
+// Points lie in the order of a k-d tree. A pass takes its rows in blocks, and works on a packed copy of the columns
+// that a block can reach. `screened` finds these by bounds. `NearBounds` has, for the columns of each node of the tree,
+// a linear function that lies above their potentials; the largest value of that function less the cost, over the box
+// around the node, has a closed form for each row. A pair is left out where
 //
 //     2^(r_i + g_j - C_ij) max(a_i n, b_j m) <= tau,
 //
-// with r the potentials of the rows and weights of total 1. So no row and no column loses more than tau of its weight. In an
-// unbalanced problem a column may want less than its weight: the potential that is compared is then raised by as much.
+// with r the potentials of the rows and weights of total 1. So no row and no column loses more than tau of its weight.
+// In an unbalanced problem a column may want less than its weight: the potential that is compared is then raised by as
+// much.
 //
-// `screened` can write lists, too: for each block of rows the columns, as runs, of which the block holds more than that. `listed`
-// is a pass over these.
+// `screened` can write lists, too: for each block of rows the columns, as runs, of which the block holds more than
+// that. `listed` is a pass over these.
 #pragma once
 
 #include <cstddef>

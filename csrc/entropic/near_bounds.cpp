@@ -52,13 +52,14 @@ Bound bound(const double* Y, size_t m, const double* potentials, const double* l
             if (!(squares[c] > 0.0)) continue;
             const double* const away = scratch + c * room;
             Vector<double> product = {};
-            for (size_t j = 0; j < padded; j += width<double>) product += load<double>(away + j) * load<double>(rest + j);
+            for (size_t j = 0; j < padded; j += width<double>)
+                product += load<double>(away + j) * load<double>(rest + j);
             const double slope = sum<double>(product) / squares[c];
             out.slope[c] += slope;
             for (size_t j = 0; j < padded; j += width<double>)
                 store(rest + j, load<double>(rest + j) - slope * load<double>(away + j));
         }
-    Vector<double> top = spread(-HUGE_VAL);
+    Vector<double> top = broadcast(-HUGE_VAL);
     for (size_t j = 0; j < padded; j += width<double>) top = larger(load<double>(rest + j), top);
     out.top = height + highest<double>(top);
     return out;
@@ -67,15 +68,15 @@ Bound bound(const double* Y, size_t m, const double* potentials, const double* l
 void bounds(const double* Y, size_t m, const double* potentials, const double* log_weights, double scale, bool linear,
             size_t size, double* scratch, Bound* out) {
     for (size_t first = 0; first < m; first += size)
-        *out++ = bound(Y, m, potentials, log_weights, scale, linear, first, first + size < m ? first + size : m, size + 8,
-                       scratch);
+        *out++ = bound(Y, m, potentials, log_weights, scale, linear, first, first + size < m ? first + size : m,
+                       size + 8, scratch);
 }
 
-/// max_i r_i + g_j - C_ij over rows whose numbers are in the same place of a vector, and the columns of a bound; without
-/// the bound's top.
+/// max_i r_i + g_j - C_ij over rows whose numbers are in the same place of a vector, and the columns of a bound;
+/// without the bound's top.
 template <class M>
 inline Vector<double> reach(const M& metric, const Bound& bound, const NearRows& rows) {
-    Vector<double> best = spread(-HUGE_VAL);
+    Vector<double> best = broadcast(-HUGE_VAL);
 #pragma GCC unroll 8
     for (size_t i = 0; i < near_rows; i += width<double>) {
         Vector<double> value = load<double>(rows.shift + i), away[3];
@@ -83,7 +84,7 @@ inline Vector<double> reach(const M& metric, const Bound& bound, const NearRows&
             // The highest point of slope y - (x - y)^2 over the box; with no slope, the nearest point.
             const Vector<double> x = load<double>(rows.x[c] + i);
             const Vector<double> y =
-                smaller(larger(x + 0.5 * bound.slope[c], spread(bound.low[c])), spread(bound.high[c]));
+                smaller(larger(x + 0.5 * bound.slope[c], broadcast(bound.low[c])), broadcast(bound.high[c]));
             value += bound.slope[c] * (y - bound.middle[c]);
             away[c] = x - y;
         }
@@ -110,7 +111,7 @@ struct Choice {
         const size_t size = bound_sizes[level];
         for (size_t j = first; j < last; j += size) {
             const Bound& bound = bounds[level][j / size];
-            if (!any_above(reach(metric, bound, rows), spread(least - top(bound)))) continue;
+            if (!any_above(reach(metric, bound, rows), broadcast(least - top(bound)))) continue;
             const size_t end = j + size < m ? j + size : m;
             if (level > 0)
                 visit(level - 1, j, end);

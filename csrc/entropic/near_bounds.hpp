@@ -1,4 +1,5 @@
-// The inner loops that find the columns which a block of rows can reach, by bounds of potentials and costs: see near.hpp.
+// The inner loops that find the columns which a block of rows can reach, by bounds of potentials and costs: see
+// near.hpp.
 //
 // They are written once, in near_bounds.cpp, and built once per instruction set, as those of near_pass.hpp.
 #pragma once

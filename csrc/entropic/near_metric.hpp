@@ -1,5 +1,5 @@
-// Ground costs of differences of points in up to three dimensions, as vectors. Only for files that are compiled once per
-// instruction set: all is local to them.
+// Ground costs of differences of points in up to three dimensions, as vectors. Only for files that are compiled once
+// per instruction set: all is local to them.
 #pragma once
 
 #include "common/ground.hpp"
@@ -41,7 +41,8 @@ struct Metric {
     }
 };
 
-/// Calls `use` with the metric of a pass. What is plain or a root is compiled for the bases and the distances themselves.
+/// Calls `use` with the metric of a pass. What is plain or a root is compiled for the bases and the distances
+/// themselves.
 template <class T, class Use>
 inline auto with_metric(const NearPass& pass, Use use) {
     const Exponent<T> exponent(pass.exponent);

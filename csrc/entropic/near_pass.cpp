@@ -19,10 +19,11 @@ constexpr size_t lanes = width<double> > tall ? width<double> : tall;
 constexpr size_t tile = 128;
 /// A row needs no better shift than its potential of the pass before if the sum of its powers lies between these.
 constexpr double safe_low = 1e-8, safe_high = 1e30;
-/// A block's column sums are stored over 2^lift. They are scaled anew once a row has a mass of more than 2^(lift + this).
+/// A block's column sums are stored over 2^lift. They are scaled anew once a row has a mass of more than 2^(lift +
+/// this).
 constexpr double largest_rise = 10.0;
-/// Powers are used again while no column potential has moved by more than this. Powers that were too small for a number are
-/// then still nothing beside the sum of a row that is safe.
+/// Powers are used again while no column potential has moved by more than this. Powers that were too small for a number
+/// are then still nothing beside the sum of a row that is safe.
 constexpr double farthest_move = 50.0;
 /// Potentials beyond this are as good as infinite; so large is what a column weighs that is none.
 constexpr double largest_potential = 1e30;
@@ -97,7 +98,8 @@ struct Rows {
             for (size_t j = 0; j < size; j += width<T>) store(partial + j, lower * load<T>(partial + j));
             lift = most;
         }
-        for (size_t k = 0; k < lanes; k += width<double>) store(factors + k, power<double>(load<double>(factors + k) - lift));
+        for (size_t k = 0; k < lanes; k += width<double>)
+            store(factors + k, power<double>(load<double>(factors + k) - lift));
         for (size_t k = 0; k < tall; ++k) scale[k] = k < rows ? static_cast<T>(factors[k]) : T(0);
         return lift;
     }
@@ -111,7 +113,7 @@ struct Block : Rows<T> {
     const M metric;
     T* y[3];
     T* beta;
-    T* powers;  // vector after vector of columns, eight rows of each
+    T* powers;        // vector after vector of columns, eight rows of each
     const T* before;  // those of the eight rows before
     double middle[3], reference;
     T x[3][tall], guess[tall];
@@ -161,13 +163,14 @@ struct Block : Rows<T> {
             }
         }
         for (size_t c = 0; c < 3; ++c) store(y[c] + at, Vector<T>{});
-        store(beta + at, spread<T>(T(-largest_potential)));
+        store(beta + at, broadcast<T>(T(-largest_potential)));
     }
 
     inline void copy(size_t j, size_t count, size_t at) const {
         for (size_t c = 0; c < 3; ++c)
             put(y[c] + at, (load_some(pass.Y + c * pass.m + j, count, middle[c]) - middle[c]) * pass.scale);
-        const Vector<double> weight = load_some(pass.beta + j, count, 0.0) + reference, most = spread(largest_potential);
+        const Vector<double> weight = load_some(pass.beta + j, count, 0.0) + reference,
+                             most = broadcast(largest_potential);
         put(beta + at, smaller(larger(weight, -most), most));
     }
 
@@ -186,8 +189,8 @@ struct Block : Rows<T> {
         }
     }
 
-    /// Powers of eight rows, and their sums. With `add`, those of the rows before are added to the columns first, as they
-    /// may be replaced.
+    /// Powers of eight rows, and their sums. With `add`, those of the rows before are added to the columns first, as
+    /// they may be replaced.
     template <bool add>
     void exponentiate() {
         // Copies, for all that compilers know, stores may change what is in memory.
@@ -218,8 +221,10 @@ struct Block : Rows<T> {
     /// Guesses with which the largest power is one.
     void find_peaks() {
         for (size_t k = 0; k < tall; ++k) {
-            Vector<T> high = spread<T>(T(-HUGE_VAL));
-            for (size_t j = 0; j < size; j += width<T>) high = larger(exponent(k, load<T>(beta + j), load<T>(y[0] + j), load<T>(y[1] + j), load<T>(y[2] + j)), high);
+            Vector<T> high = broadcast<T>(T(-HUGE_VAL));
+            for (size_t j = 0; j < size; j += width<T>)
+                high = larger(exponent(k, load<T>(beta + j), load<T>(y[0] + j), load<T>(y[1] + j), load<T>(y[2] + j)),
+                              high);
             guess[k] = static_cast<T>(-highest<T>(high));
         }
     }
@@ -259,8 +264,9 @@ bool moved(const double* now, const double* then, size_t m, T* out) {
     bool far = false;
     for (size_t j = 0; j < m; j += width<double>) {
         const size_t count = m - j;
-        const Vector<double> change = load_some(now + j, count, 0.0) - load_some(then + j, count, 0.0), p = power<double>(change);
-        far |= any_above(change, spread(farthest_move)) || any_above(-change, spread(farthest_move));
+        const Vector<double> change = load_some(now + j, count, 0.0) - load_some(then + j, count, 0.0),
+                             p = power<double>(change);
+        far |= any_above(change, broadcast(farthest_move)) || any_above(-change, broadcast(farthest_move));
         for (size_t l = 0; l < width<double> && l < count; ++l) out[j + l] = static_cast<T>(p[l]);
     }
     return !far;
@@ -272,7 +278,8 @@ double again(const NearPass& pass, const NearBlock& block, T* scratch, const Kep
     T* const factors = scratch + room<T>(rows.columns);
     size_t at = 0;
     for (size_t k = 0; k < block.count; ++k) {
-        const size_t first = static_cast<size_t>(block.runs[k].first), count = static_cast<size_t>(block.runs[k].last) - first;
+        const size_t first = static_cast<size_t>(block.runs[k].first),
+                     count = static_cast<size_t>(block.runs[k].last) - first;
         memcpy(factors + at, moved + first, count * sizeof(T));
         at += count;
     }
@@ -323,7 +330,8 @@ void scatter(const NearPass& pass, const NearBlock& block, const T* partial, dou
                 for (size_t l = 0; l < count; ++l) sums[j + l] += factor * part[l] + more;
             }
             if (shares != nullptr) {
-                const Vector<double> share = smaller(shares->column * load_some(pass.b + j, pass.m - j, 0.0), spread(shares->row));
+                const Vector<double> share =
+                    smaller(shares->column * load_some(pass.b + j, pass.m - j, 0.0), broadcast(shares->row));
                 const Whole worth = (part > share) & (lane < static_cast<long long>(count));
                 const Bytes bytes = __builtin_convertvector(-worth, Bytes);
                 memcpy(marks + at, &bytes, sizeof bytes);
@@ -344,7 +352,7 @@ double column_sum(const NearPass& pass, size_t j) {
             const Vector<double> f = load_some(pass.f + i, count, 0.0);
             return metric.below(load_some(pass.log_a + i, count, -HUGE_VAL) + f, away[0], away[1], away[2]);
         };
-        Vector<double> high = spread(-HUGE_VAL), total = {};
+        Vector<double> high = broadcast(-HUGE_VAL), total = {};
         for (size_t i = 0; i < pass.n; i += width<double>) high = larger(exponents(i), high);
         const double top = highest<double>(high);
         for (size_t i = 0; i < pass.n; i += width<double>) total += power<double>(exponents(i) - top);

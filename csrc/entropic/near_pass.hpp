@@ -1,5 +1,5 @@
-// The inner loops of passes over points in up to three dimensions; see near.hpp for what they are part of. Which columns a
-// block of rows goes over is found by those of near_bounds.hpp.
+// The inner loops of passes over points in up to three dimensions; see near.hpp for what they are part of. Which
+// columns a block of rows goes over is found by those of near_bounds.hpp.
 //
 // They are written once, in near_pass.cpp, and built once per instruction set, like row_kernels.hpp; other than there,
 // sums are rounded differently in each.
@@ -13,16 +13,16 @@
 
 namespace monge {
 
-/// A pass, in log2 units: costs and potentials over eps log 2, and coordinates times `scale` give such costs. Points are
-/// (3, n) and (3, m), coordinate by coordinate.
+/// A pass, in log2 units: costs and potentials over eps log 2, and coordinates times `scale` give such costs. Points
+/// are (3, n) and (3, m), coordinate by coordinate.
 struct NearPass {
     const double* X;
     const double* Y;
     std::size_t n, m;
     double scale;
     Ground ground;
-    double exponent;  // of the base
-    bool exact;       // squares are added up before they meet potentials, which may be small beside them
+    double exponent;     // of the base
+    bool exact;          // squares are added up before they meet potentials, which may be small beside them
     const double* beta;  // potentials of the columns, and the logarithms of their weights
     const double* log_a;
     const double* b;  // what the columns are to get: the weights, or less, in an unbalanced problem

@@ -11,7 +11,8 @@ namespace {
 constexpr double least_mass = -1000.0;
 /// Potentials beyond this are as good as infinite.
 constexpr double largest_potential = 1e30;
-/// Coordinates are scaled by at most this, so that their squares are in range; bounds are then below what they might be.
+/// Coordinates are scaled by at most this, so that their squares are in range; bounds are then below what they might
+/// be.
 constexpr double largest_scale = 1e120;
 /// The rounding of a bound, relative to the numbers that it is the sum of.
 constexpr double rounding = 0x1p-48;
@@ -39,7 +40,8 @@ double scale_of(const NearCosts& costs, double inverse) {
 /// What the choice of columns needs of a pass.
 NearPass for_choice(const NearCosts& costs) {
     NearPass pass = {};
-    pass.n = costs.n, pass.m = costs.m, pass.ground = costs.ground, pass.exponent = costs.exponent, pass.exact = costs.exact;
+    pass.n = costs.n, pass.m = costs.m, pass.ground = costs.ground, pass.exponent = costs.exponent,
+    pass.exact = costs.exact;
     return pass;
 }
 
@@ -85,9 +87,9 @@ public:
         : costs_(costs), pairs_(of_pairs(costs)), scale_(scale), bounds_(bounds), choice_(for_choice(costs)),
           chosen_(aligned<Run>(costs.m / bound_sizes[0] + 1)) {}
 
-    /// Takes rows from `first` to `last`, and the columns that some of them reaches: with `shift` potentials of these rows,
-    /// and of their weights the largest logarithm, the largest exponent is above `least`. Returns whether the columns are
-    /// others than before.
+    /// Takes rows from `first` to `last`, and the columns that some of them reaches: with `shift` potentials of these
+    /// rows, and of their weights the largest logarithm, the largest exponent is above `least`. Returns whether the
+    /// columns are others than before.
     bool take(std::size_t first, std::size_t last, const double* shift, double log_weight, double least) {
         NearRows rows;
         const std::size_t d = costs_.d;
@@ -99,7 +101,9 @@ public:
         }
         Run* const chosen = chosen_.get();
         Run* const end = chosen + bound_kernels().choose(choice_, bounds_.levels(), rows, log_weight, least, chosen);
-        const auto same = [](const Run& one, const Run& other) { return one.first == other.first && one.last == other.last; };
+        const auto same = [](const Run& one, const Run& other) {
+            return one.first == other.first && one.last == other.last;
+        };
         if (std::equal(chosen, end, runs_.begin(), runs_.end(), same)) return false;
         runs_.assign(chosen, end);
         pack();
@@ -163,7 +167,7 @@ private:
 
     /// Where the first coordinate of a column is.
     std::size_t place(std::size_t column) const {
-        return column / panel_size<double> * (costs_.d * panel_size<double>) + column % panel_size<double>;
+        return column % panel_size<double> + column / panel_size<double> * (costs_.d * panel_size<double>);
     }
 
     const NearCosts& costs_;
@@ -198,7 +202,8 @@ std::vector<double> over_mass(const double* logs, const double* masses, std::siz
 bool linear(const NearCosts& costs) { return costs.ground == Ground::squares && costs.exponent == 1.0; }
 
 /// Bounds of heights, -inf for columns that no row reaches, and weights.
-NearBounds bounds_of(const NearCosts& costs, double scale, std::vector<double> heights, std::vector<double> log_weights) {
+NearBounds bounds_of(const NearCosts& costs, double scale, std::vector<double> heights,
+                     std::vector<double> log_weights) {
     for (std::size_t j = 0; j < heights.size(); ++j)
         if (!(heights[j] > -INFINITY)) log_weights[j] = -INFINITY;
     fill_gaps(&heights);
@@ -222,12 +227,13 @@ std::vector<double> clipped(const double* numbers, std::size_t size) {
 NearPlan::NearPlan(const NearCosts& costs, const NearPotentials& potentials)
     : costs_(costs), at_(potentials), scale_(scale_of(costs, potentials.inverse)),
       shift_(over_mass(at_.rows, at_.sent, costs.n)), weight_(over_mean(at_.sent, costs.n)),
-      bounds_(bounds_of(costs, scale_, over_mass(at_.columns, at_.received, costs.m), over_mean(at_.received, costs.m))) {
+      bounds_(
+          bounds_of(costs, scale_, over_mass(at_.columns, at_.received, costs.m), over_mean(at_.received, costs.m))) {
     least_ = at_.tau - rounding * (largest(shift_) + largest(over_mass(at_.columns, at_.received, costs.m)));
 }
 
-/// Calls use(block, plan, start, fresh) for one block of rows after another: its columns, its part of the plan, its first
-/// row, and whether the columns are others than those of the block before. Returns the pairs.
+/// Calls use(block, plan, start, fresh) for one block of rows after another: its columns, its part of the plan, its
+/// first row, and whether the columns are others than those of the block before. Returns the pairs.
 template <class Use>
 std::size_t NearPlan::over_blocks(std::size_t first, std::size_t last, Use use) const {
     Packed block(costs_, scale_, bounds_);
@@ -279,7 +285,8 @@ NearTotals NearPlan::mixture(std::size_t first, std::size_t last, const double* 
     return {total.price, total.entropy, pairs};
 }
 
-std::size_t NearPlan::product(std::size_t first, std::size_t last, const double* V, std::size_t stride, double* out) const {
+std::size_t NearPlan::product(std::size_t first, std::size_t last, const double* V, std::size_t stride,
+                              double* out) const {
     Room values;
     return over_blocks(first, last, [&](const Packed& block, const PlanRows& plan, std::size_t start, bool fresh) {
         double* const packed = values.of(block.whole() * stride);
@@ -288,7 +295,8 @@ std::size_t NearPlan::product(std::size_t first, std::size_t last, const double*
     });
 }
 
-NearTotals NearPlan::gradient(std::size_t first, std::size_t last, double* sent, double* received, double* x, double* y) const {
+NearTotals NearPlan::gradient(std::size_t first, std::size_t last, double* sent, double* received, double* x,
+                              double* y) const {
     const std::size_t d = costs_.d;
     Room parts, pulls;
     double scratch[gradient_scratch(most_dimensions)];
@@ -297,8 +305,8 @@ NearTotals NearPlan::gradient(std::size_t first, std::size_t last, double* sent,
     std::fill(y, y + costs_.m * d, 0.0);
     const std::size_t pairs =
         over_blocks(first, last, [&](const Packed& block, const PlanRows& plan, std::size_t start, bool) {
-            PlanGradient sums = {plan, sent + start, parts.of(block.whole()), x + start * d, pulls.of(block.whole() * d),
-                                 scratch, 0.0};
+            PlanGradient sums = {
+                plan, sent + start, parts.of(block.whole()), x + start * d, pulls.of(block.whole() * d), scratch, 0.0};
             plan_kernels().gradient(sums);
             block.scatter(sums.received, received);
             block.scatter_points(sums.y, y);

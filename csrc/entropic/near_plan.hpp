@@ -58,7 +58,8 @@ public:
     /// As `PlanProduct`, with V (m, stride) and out (n, stride); returns the pairs.
     std::size_t product(std::size_t first, std::size_t last, const double* V, std::size_t stride, double* out) const;
     /// As `PlanGradient`, with x (n, d) and y (m, d).
-    NearTotals gradient(std::size_t first, std::size_t last, double* sent, double* received, double* x, double* y) const;
+    NearTotals gradient(std::size_t first, std::size_t last, double* sent, double* received, double* x,
+                        double* y) const;
 
 private:
     template <class Use>
@@ -69,9 +70,9 @@ private:
 
     NearCosts costs_;
     NearPotentials at_;
-    double scale_;                       // of coordinates, for bounds
+    double scale_;                        // of coordinates, for bounds
     std::vector<double> shift_, weight_;  // (n,), of rows: over what they hold, and what that is
-    NearBounds bounds_;                  // of the same for columns
+    NearBounds bounds_;                   // of the same for columns
     double least_;
 };
 

@@ -65,9 +65,9 @@ struct Matrix {
 
 /// The costs of points.
 //
-// A block stays in registers from its first coordinate to its exponential. So what every block goes through is always inlined;
-// what would take the registers for its constants, or the block's address, gets and returns it by value, in functions of
-// their own. Left to compilers, passes take up to a third longer.
+// A block stays in registers from its first coordinate to its exponential. So what every block goes through is always
+// inlined; what would take the registers for its constants, or the block's address, gets and returns it by value, in
+// functions of their own. Left to compilers, passes take up to a third longer.
 template <class T, class Base, bool lifted>
 struct Points {
     static constexpr size_t rows_at_once = lifted ? most_rows_at_once : tall;
@@ -80,7 +80,7 @@ struct Points {
     inline Row row(size_t i) const { return x + i * d; }
 
     inline Block<T> read(const Row* rows, size_t j) const {
-        const T* const columns = y + j / panel_size<T> * (d * panel_size<T>) + j % panel_size<T>;
+        const T* const columns = y + j % panel_size<T> + j / panel_size<T> * (d * panel_size<T>);
         Block<T> c = {};
         for (size_t k = 0; k < d; ++k) {
             Vector<T> at[wide];
@@ -129,7 +129,7 @@ struct Points {
 
     /// Whether products lost digits of some distance. If not, none is negative.
     __attribute__((always_inline)) inline bool lost_digits(const Block<T>& c, const Row* rows, const T* columns) const {
-        Vector<T> least = spread<T>(T(1));
+        Vector<T> least = broadcast<T>(T(1));
 #pragma GCC unroll 4
         for (size_t r = 0; r < tall; ++r)
 #pragma GCC unroll 3
@@ -169,9 +169,8 @@ inline void with_source(const Costs<T>& costs, size_t m, Use use) {
     if (costs.doubles != nullptr) return use(Matrix<T, double>{costs.doubles, costs.stride, m});
     const Exponent<T> exponent(costs.exponent);
     if (costs.lifted) return use(Points<T, Squares, true>{costs.x, costs.y, costs.d, exponent});
-    with_ground(costs.ground, [&](auto base) {
-        use(Points<T, decltype(base), false>{costs.x, costs.y, costs.d, exponent});
-    });
+    with_ground(costs.ground,
+                [&](auto base) { use(Points<T, decltype(base), false>{costs.x, costs.y, costs.d, exponent}); });
 }
 
 template <class T>

@@ -64,9 +64,9 @@ struct Pass {
 
     /// Four rows of powers, a register of each, to the columns from j on.
     inline void add_columns(const T* powers, size_t j, size_t k) const {
-        store(partial() + j, load<T>(partial() + j) +
-                                 (scale[k] * load<T>(powers) + scale[k + 1] * load<T>(powers + padded)) +
-                                 (scale[k + 2] * load<T>(powers + 2 * padded) + scale[k + 3] * load<T>(powers + 3 * padded)));
+        store(partial() + j,
+              load<T>(partial() + j) + (scale[k] * load<T>(powers) + scale[k + 1] * load<T>(powers + padded)) +
+                  (scale[k + 2] * load<T>(powers + 2 * padded) + scale[k + 3] * load<T>(powers + 3 * padded)));
     }
 
     /// guess_k = -max_j beta_j - inverse C_kj; zero where no column is in reach.
@@ -78,7 +78,7 @@ struct Pass {
         find_rows(costs, begin, in.last, height, rows);
         for (size_t k = 0; k < height; k += tall) {
             Vector<T> high[tall];
-            for (auto& each : high) each = spread<T>(none);
+            for (auto& each : high) each = broadcast<T>(none);
             for (size_t j = 0; j < padded; j += block<T>) {
                 const Block<T> c = costs.read(rows + k, j);
                 for (size_t r = 0; r < tall; ++r)

@@ -2,8 +2,8 @@
 // exponential, to sums.
 //
 // They are written once, in pairs.cpp, and built once per instruction set, like row_kernels.hpp; other than
-// there, sums are rounded differently in each. Columns come in panels of a fixed size: what belongs to columns is filled
-// up to whole panels, and points y are stored panel by panel, coordinate by coordinate within each.
+// there, sums are rounded differently in each. Columns come in panels of a fixed size: what belongs to columns is
+// filled up to whole panels, and points y are stored panel by panel, coordinate by coordinate within each.
 #pragma once
 
 #include <cstddef>
@@ -26,8 +26,8 @@ struct Costs {
     const float* floats = nullptr;  // the matrix, in one of these; both null for points
     const double* doubles = nullptr;
     std::size_t stride;  // from one row of it to the next
-    // Rows of x (n, d), and panels of y. Lifted points are x -> (-2 x, |x|^2, 1), y -> (y, 1, |y|^2): their products are the
-    // squared distances.
+    // Rows of x (n, d), and panels of y. Lifted points are x -> (-2 x, |x|^2, 1), y -> (y, 1, |y|^2): their products
+    // are the squared distances.
     const T* x = nullptr;
     const T* y = nullptr;
     std::size_t d;

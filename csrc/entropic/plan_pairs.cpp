@@ -171,7 +171,7 @@ void transform_rows_of(const TransformRows& in, const Source& source) {
     for (size_t i = here.first; i < here.last; i += tall) {
         find_rows(source, i, here.last, tall, rows);
         Vector<double> least[tall];
-        for (auto& each : least) each = spread(none);
+        for (auto& each : least) each = broadcast(none);
         for (size_t j = 0; j < here.m; j += block<double>) {
             const Block<double> c = source.read(rows, j);
 #pragma GCC unroll 3
@@ -193,7 +193,7 @@ void transform_rows_of(const TransformRows& in, const Source& source) {
         }
         if (!keep) continue;
         const double *const one = here.scratch, *const two = one + padded, *const three = two + padded,
-                                                           *const four = three + padded;
+                            *const four = three + padded;
         const double f1 = f[0], f2 = f[1], f3 = f[2], f4 = f[3];
         for (size_t j = 0; j < here.m; j += width<double>) {
             const Vector<double> first = smaller(load<double>(one + j) - f1, load<double>(two + j) - f2),
@@ -264,7 +264,7 @@ void gradient_of(PlanGradient& in, Base) {
                 store(in.received + at, received);
                 Slopes slopes[tall] = {Slopes(bases.at[0][v]), Slopes(bases.at[1][v]), Slopes(bases.at[2][v]),
                                        Slopes(bases.at[3][v])};
-                const size_t place = at / panel_size<double> * (d * panel_size<double>) + at % panel_size<double>;
+                const size_t place = at % panel_size<double> + at / panel_size<double> * (d * panel_size<double>);
                 const double* const y = points.y + place;
                 double* const out = in.y + place;
                 for (size_t k = 0; k < d; ++k) {
@@ -297,8 +297,8 @@ void plan_gradient(PlanGradient& in) {
     with_ground(costs.ground, [&](auto base) { gradient_of(in, base); });
 }
 
-constexpr PlanKernels kernels = {plan_entries,  plan_sums, plan_product, plan_entropy, plan_mixture,
-                                 plan_gradient, transform, spread_price};
+constexpr PlanKernels kernels = {plan_entries, plan_sums,     plan_product, plan_entropy,
+                                 plan_mixture, plan_gradient, transform,    spread_price};
 
 }  // namespace
 

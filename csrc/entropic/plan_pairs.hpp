@@ -1,5 +1,5 @@
-// What is asked of a plan and of its potentials, over all pairs in double precision: entries, sums, products, entropies,
-// gradients, and min-plus transforms. Costs are as in pairs.hpp, and so are panels.
+// What is asked of a plan and of its potentials, over all pairs in double precision: entries, sums, products,
+// entropies, gradients, and min-plus transforms. Costs are as in pairs.hpp, and so are panels.
 #pragma once
 
 #include <cstddef>
@@ -57,8 +57,8 @@ struct PlanMixture {
     double price, entropy;
 };
 
-/// Its gradients, x_i = sum_j P_ij dC_ij / dx_i and y_j = sum_i P_ij dC_ij / dy_j, and the sums of its rows and columns and
-/// of P_ij C_ij. Costs are those of points that are not lifted. Where C has no derivative, a pair adds nothing.
+/// Its gradients, x_i = sum_j P_ij dC_ij / dx_i and y_j = sum_i P_ij dC_ij / dy_j, and the sums of its rows and columns
+/// and of P_ij C_ij. Costs are those of points that are not lifted. Where C has no derivative, a pair adds nothing.
 struct PlanGradient {
     PlanRows plan;
     double* sent;
@@ -72,8 +72,8 @@ struct PlanGradient {
 /// For four rows of d vectors of any instruction set.
 constexpr std::size_t gradient_scratch(std::size_t d) { return 4 * 8 * d; }
 
-/// f_i = min_j C_ij - g_j for rows from `first` to `last`, and low_j = min_i C_ij - f_i over these. Costs of points come
-/// from differences.
+/// f_i = min_j C_ij - g_j for rows from `first` to `last`, and low_j = min_i C_ij - f_i over these. Costs of points
+/// come from differences.
 struct TransformRows {
     Costs<double> costs;
     std::size_t m, first, last;

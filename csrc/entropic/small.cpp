@@ -1,7 +1,7 @@
-// See small.hpp. The loop resembles that of iteration.py, but is one of its own. These mean the same in both: `anneal`, the
-// share of the costs' size where eps starts, `depth`, although iteration.py looks further back for a small tolerance, and
-// `keep_digits`. These do not: an eps has done its work at another error, and a step that lowers the dual is taken back at once,
-// not shortened first.
+// See small.hpp. The loop resembles that of iteration.py, but is one of its own. These mean the same in both: `anneal`,
+// the share of the costs' size where eps starts, `depth`, although iteration.py looks further back for a small
+// tolerance, and `keep_digits`. These do not: an eps has done its work at another error, and a step that lowers the
+// dual is taken back at once, not shortened first.
 #include "entropic/small.hpp"
 
 #include <algorithm>
@@ -39,9 +39,9 @@ constexpr size_t depth = 8;
 constexpr size_t tiny = 32;
 // Passes before that, and their growth with the number of columns: so does the ratio of a step's price to a pass's.
 constexpr int64_t few_passes = 20, columns_per_pass = 4;
-// Shares of the cost scale below which eps is not annealed: exact potentials are a better start, and from there Newton's
-// method soon is of use. They take longer to find, which pays earlier for a tolerance below `precise` if columns are not
-// many.
+// Shares of the cost scale below which eps is not annealed: exact potentials are a better start, and from there
+// Newton's method soon is of use. They take longer to find, which pays earlier for a tolerance below `precise` if
+// columns are not many.
 constexpr double small = 0.005, small_precise = 0.02, precise = 1e-5;
 constexpr size_t many = 300;
 constexpr int64_t early_passes = 10;
@@ -99,7 +99,8 @@ private:
         while (eps * anneal * anneal <= first) eps *= anneal;
         const double* start = s_.turned ? p.f : p.g;
         for (size_t j = 0; j < s_.m; ++j) s_.beta[j] = start[j];
-        if (p.first <= 0.0 && p.eps < first * (p.tol < precise && s_.m <= many ? small_precise : small) && exact_start()) {
+        if (p.first <= 0.0 && p.eps < first * (p.tol < precise && s_.m <= many ? small_precise : small) &&
+            exact_start()) {
             eps = p.eps;
             if (p.tol < precise) wait_ = early_passes;
         }
@@ -149,8 +150,8 @@ private:
             }
             s_.plain_step(safe_);
             safe_dual = s_.dual, safe_error = s_.error;
-            accelerated = extrapolate(s_.b.data(), s_.stride, s_.sides.cap_b, log2_e, taken_++, safe_.data(), s_.beta.data(),
-                                      memory_.data(), s_.stride, gram_, depth);
+            accelerated = extrapolate(s_.b.data(), s_.stride, s_.sides.cap_b, log2_e, taken_++, safe_.data(),
+                                      s_.beta.data(), memory_.data(), s_.stride, gram_, depth);
         }
     }
 
@@ -159,8 +160,8 @@ private:
         double* rows = s_.turned ? p.g : p.f;
         double* columns = s_.turned ? p.f : p.g;
         if (s_.outcome->converged && s_.balanced) {
-            // Another half step is free, and gives each column what it must have, were that next to nothing. The rows then
-            // miss no more in all than the columns did.
+            // Another half step is free, and gives each column what it must have, were that next to nothing. The rows
+            // then miss no more in all than the columns did.
             double more = 0.0;
             for (size_t j = 0; j < s_.m; ++j)
                 if (s_.b[j] > 0.0 && s_.softmin[j] < infinity) {
@@ -172,7 +173,8 @@ private:
         for (size_t j = 0; j < s_.m; ++j)
             if (!(s_.b[j] > 0.0)) {  // the passes leave these out
                 const double softmin = s_.column_softmin(j), cap = s_.sides.cap_b;
-                s_.beta[j] = softmin < infinity ? std::min(std::max(softmin / (1.0 + log2_e / s_.sides.kl_b), -cap), cap) : 0.0;
+                s_.beta[j] =
+                    softmin < infinity ? std::min(std::max(softmin / (1.0 + log2_e / s_.sides.kl_b), -cap), cap) : 0.0;
             }
         for (size_t i = 0; i < s_.n; ++i) rows[i] = s_.alpha[i] * s_.unit;
         for (size_t j = 0; j < s_.m; ++j) columns[j] = s_.beta[j] * s_.unit;

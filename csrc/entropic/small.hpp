@@ -5,11 +5,11 @@
 // in double precision, from the costs to the potentials. For each eps the exponentials are computed once, relative to
 // potentials that are absorbed into them (Schmitzer 2019, "Stabilized sparse scaling algorithms for entropy regularized
 // transport problems", section 3.1); a pass is then two products with that matrix, until the potentials have moved so
-// far that it must be made anew. So no eps leads to overflow. Where passes do not get there soon, Newton's method does; and a
-// small eps starts from the potentials of the exact solver, in place of annealing.
+// far that it must be made anew. So no eps leads to overflow. Where passes do not get there soon, Newton's method does;
+// and a small eps starts from the potentials of the exact solver, in place of annealing.
 //
-// It is an algorithm of its own beside iteration.py: small_scaling.hpp has the passes, small_newton.hpp Newton's method,
-// small.cpp the loop.
+// It is an algorithm of its own beside iteration.py: small_scaling.hpp has the passes, small_newton.hpp Newton's
+// method, small.cpp the loop.
 #pragma once
 
 #include <cstddef>
@@ -28,14 +28,14 @@ struct SmallProblem {
     const double* y;      // (m, d)
     std::size_t d;
     GroundCost ground;
-    const double* a;   // (n,)
-    const double* b;   // (m,)
+    const double* a;       // (n,)
+    const double* b;       // (m,)
     double kl[2], cap[2];  // the marginals of the rows and the columns: see marginals.py
     double eps, first;     // the eps to start from; zero for the scale of the costs
     double tol;
     std::int64_t max_iter;
-    double* f;         // (n,)
-    double* g;         // (m,); both hold the start
+    double* f;  // (n,)
+    double* g;  // (m,); both hold the start
 };
 
 struct SmallOutcome {
@@ -47,8 +47,8 @@ struct SmallOutcome {
 
 struct SmallOptions {
     int threads = 1;
-    /// Called now and then on the calling thread, with how far the solve there is: passes, eps and marginal error, or zeros
-    /// where there is none. True stops all solves where they are.
+    /// Called now and then on the calling thread, with how far the solve there is: passes, eps and marginal error, or
+    /// zeros where there is none. True stops all solves where they are.
     bool (*poll)(void* context, std::int64_t passes, double eps, double error) = nullptr;
     void* context = nullptr;
 };

@@ -10,8 +10,8 @@ namespace monge {
 namespace {
 
 double softmax(const double* c, double inverse, const double* beta, size_t size, double* out) {
-    const Vector<double> factor = spread(inverse);
-    Vector<double> high = spread(-HUGE_VAL);
+    const Vector<double> factor = broadcast(inverse);
+    Vector<double> high = broadcast(-HUGE_VAL);
     for (size_t j = 0; j < size; j += width<double>) {
         const Vector<double> t = load<double>(beta + j) - factor * load<double>(c + j);
         store(out + j, t);
@@ -24,18 +24,18 @@ double softmax(const double* c, double inverse, const double* beta, size_t size,
     }
     Vector<double> total = {};
     for (size_t j = 0; j < size; j += width<double>) {
-        const Vector<double> p = power_or_zero(load<double>(out + j) - spread(top));
+        const Vector<double> p = power_or_zero(load<double>(out + j) - broadcast(top));
         store(out + j, p);
         total += p;
     }
     const double all = sum<double>(total);
-    const Vector<double> each = spread(1.0 / all);
+    const Vector<double> each = broadcast(1.0 / all);
     for (size_t j = 0; j < size; j += width<double>) store(out + j, load<double>(out + j) * each);
-    return top + logarithm(spread(all))[0];
+    return top + logarithm(broadcast(all))[0];
 }
 
 void summary(const double* c, size_t size, double* least, double* total, double* count) {
-    const Vector<double> none = {}, one = spread(1.0), infinite = spread(HUGE_VAL);
+    const Vector<double> none = {}, one = broadcast(1.0), infinite = broadcast(HUGE_VAL);
     Vector<double> low = infinite, all = {}, number = {};
     for (size_t j = 0; j < size; j += width<double>) {
         const Vector<double> x = load<double>(c + j);
@@ -81,14 +81,16 @@ void accumulate(const double* K, size_t rows, size_t stride, size_t size, const 
     size_t i = 0;
     for (; i + 4 <= rows; i += 4) {
         const double* row = K + i * stride;
-        const Vector<double> w0 = spread(w[i]), w1 = spread(w[i + 1]), w2 = spread(w[i + 2]), w3 = spread(w[i + 3]);
+        const Vector<double> w0 = broadcast(w[i]), w1 = broadcast(w[i + 1]), w2 = broadcast(w[i + 2]),
+                             w3 = broadcast(w[i + 3]);
         for (size_t j = 0; j < whole; j += width<double>)
-            store(out + j, load<double>(out + j) + ((w0 * load<double>(row + j) + w1 * load<double>(row + stride + j)) +
-                                            (w2 * load<double>(row + 2 * stride + j) + w3 * load<double>(row + 3 * stride + j))));
+            store(out + j, load<double>(out + j) +
+                               ((w0 * load<double>(row + j) + w1 * load<double>(row + stride + j)) +
+                                (w2 * load<double>(row + 2 * stride + j) + w3 * load<double>(row + 3 * stride + j))));
     }
     for (; i < rows; ++i)
         for (size_t j = 0; j < whole; j += width<double>)
-            store(out + j, load<double>(out + j) + spread(w[i]) * load<double>(K + i * stride + j));
+            store(out + j, load<double>(out + j) + broadcast(w[i]) * load<double>(K + i * stride + j));
     if (whole < size)
         for (i = 0; i < rows; ++i)
             for (size_t j = whole; j < size; ++j) out[j] += w[i] * K[i * stride + j];
@@ -113,7 +115,7 @@ inline void gram_tile(const double* K, size_t rows, size_t stride, const double*
         for (size_t c = 0; c < blocks; ++c) right[c] = load<double>(row + k + c * width<double>);
 #pragma GCC unroll 4
         for (size_t r = 0; r < 4; ++r) {
-            const Vector<double> left = spread(q[i] * row[j + r]);
+            const Vector<double> left = broadcast(q[i] * row[j + r]);
 #pragma GCC unroll 4
             for (size_t c = 0; c < blocks; ++c) s[r][c] += left * right[c];
         }
@@ -138,22 +140,26 @@ void factor(double* H, size_t size, size_t stride, double least) {
         for (size_t k = p; k < p + count; ++k) {
             double* row = H + k * stride;
             const double inverse = row[k] > least ? 1.0 / sqrt(row[k]) : 0.0;
-            for (size_t j = start; j < stride; j += width<double>) store(row + j, load<double>(row + j) * spread(inverse));
+            for (size_t j = start; j < stride; j += width<double>)
+                store(row + j, load<double>(row + j) * broadcast(inverse));
             for (size_t below = k + 1; below < p + count; ++below) {
                 double* other = H + below * stride;
-                const Vector<double> times = spread(row[below]);
-                for (size_t j = start; j < stride; j += width<double>) store(other + j, load<double>(other + j) - times * load<double>(row + j));
+                const Vector<double> times = broadcast(row[below]);
+                for (size_t j = start; j < stride; j += width<double>)
+                    store(other + j, load<double>(other + j) - times * load<double>(row + j));
             }
             row[k] = inverse;
         }
         const double* row = H + p * stride;
         for (size_t i = p + 4; i < size; ++i) {
             double* other = H + i * stride;
-            const Vector<double> t0 = spread(row[i]), t1 = spread(row[stride + i]), t2 = spread(row[2 * stride + i]),
-                         t3 = spread(row[3 * stride + i]);
+            const Vector<double> t0 = broadcast(row[i]), t1 = broadcast(row[stride + i]),
+                                 t2 = broadcast(row[2 * stride + i]), t3 = broadcast(row[3 * stride + i]);
             for (size_t j = i / width<double> * width<double>; j < stride; j += width<double>)
-                store(other + j, load<double>(other + j) - ((t0 * load<double>(row + j) + t1 * load<double>(row + stride + j)) +
-                                                    (t2 * load<double>(row + 2 * stride + j) + t3 * load<double>(row + 3 * stride + j))));
+                store(other + j,
+                      load<double>(other + j) -
+                          ((t0 * load<double>(row + j) + t1 * load<double>(row + stride + j)) +
+                           (t2 * load<double>(row + 2 * stride + j) + t3 * load<double>(row + 3 * stride + j))));
         }
     }
 }

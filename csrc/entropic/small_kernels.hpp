@@ -21,7 +21,8 @@ struct ScalingKernels {
     void (*summary)(const double* c, std::size_t size, double* least, double* total, double* count);
 
     /// out_i = sum_j K_ij v_j over j < size, any number.
-    void (*products)(const double* K, std::size_t rows, std::size_t stride, std::size_t size, const double* v, double* out);
+    void (*products)(const double* K, std::size_t rows, std::size_t stride, std::size_t size, const double* v,
+                     double* out);
 
     /// out_j += sum_i w_i K_ij for j < size, any number.
     void (*accumulate)(const double* K, std::size_t rows, std::size_t stride, std::size_t size, const double* w,

@@ -88,7 +88,8 @@ private:
         s_.worked(s_.n * s_.stride / 2 * s_.m);
         for (std::size_t j = 0; j < s_.m; ++j) {
             const double diagonal = s_.column[j] + s_.wanted[j] * (log2_e / s_.sides.kl_b);
-            const bool free = s_.b[j] > 0.0 && !held(s_.beta[j], cap_b, s_.column[j], s_.wanted[j]) && diagonal > 0.0;
+            const bool free =
+                s_.b[j] > 0.0 && !at_bound(s_.beta[j], cap_b, s_.column[j], s_.wanted[j]) && diagonal > 0.0;
             diagonal_[j] = free ? 1.0 / std::sqrt(diagonal) : 0.0;
             right_[j] = free ? s_.wanted[j] - s_.column[j] : 0.0;
         }

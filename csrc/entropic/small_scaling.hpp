@@ -29,8 +29,8 @@ constexpr std::size_t most_errors = 10000;
 
 inline std::size_t filled(std::size_t size) { return (size + 7) / 8 * 8; }
 
-/// Rows are the longer side of the problem, since Newton's method works on the shorter one: `turned` if they are the caller's
-/// columns.
+/// Rows are the longer side of the problem, since Newton's method works on the shorter one: `turned` if they are the
+/// caller's columns.
 class SmallScaling {
 public:
     explicit SmallScaling(std::atomic<bool>& stop) : kernels(scaling_kernels()), stop(stop) {}
@@ -72,7 +72,13 @@ public:
         const SmallProblem& p = *problem;
         const int side = turned ? 1 : 0;
         unit = eps * ln2;
-        sides = {n, m, a.data(), b.data(), p.kl[side] / unit, p.cap[side] / unit, p.kl[1 - side] / unit,
+        sides = {n,
+                 m,
+                 a.data(),
+                 b.data(),
+                 p.kl[side] / unit,
+                 p.cap[side] / unit,
+                 p.kl[1 - side] / unit,
                  p.cap[1 - side] / unit};
         translate = sides.translate();
         absorbed_ = false;
@@ -181,13 +187,14 @@ public:
     bool turned = false, translate = false;
     bool balanced = true, balanced_rows = true;  // both sides, and the rows, are to get their weights
     Sides sides{};
-    double unit = 0.0;  // cost units per log2 unit
+    double unit = 0.0;                           // cost units per log2 unit
     double mass = 0.0, error = 0.0, dual = 0.0;  // of the plan at the last pass
     double size = 0.0;                           // of the terms of the dual
     std::vector<double> C, K;                    // (n, stride): costs, and exponentials relative to what is absorbed
     // By row: weights, their logarithms, potentials, those absorbed, scalings, sums before scaling, their logarithms.
     std::vector<double> a, log_a, alpha, alpha0, w, r, log_r;
-    // By column: the same up to scalings; then the column sums of the plan, the softmins of the columns, the sums wanted.
+    // By column: the same up to scalings; then the column sums of the plan, the softmins of the columns, the sums
+    // wanted.
     std::vector<double> b, log_b, beta, beta0, v, column, softmin, wanted;
 
 private:
@@ -208,7 +215,8 @@ private:
         across_.resize(p.d * m);
         lay_across(turned ? p.x : p.y, m, p.d, m, across_.data());
         const double* const rows = turned ? p.y : p.x;
-        for (std::size_t i = 0; i < n; ++i) ground_row(p.ground, rows + i * p.d, across_.data(), p.d, m, m, &C[i * stride]);
+        for (std::size_t i = 0; i < n; ++i)
+            ground_row(p.ground, rows + i * p.d, across_.data(), p.d, m, m, &C[i * stride]);
     }
 
     void absorb() {
@@ -224,7 +232,7 @@ private:
         absorbed_ = true;
     }
 
-    std::size_t work_ = 0;                // products and sums since the last poll
+    std::size_t work_ = 0;  // products and sums since the last poll
     bool absorbed_ = false;
     std::vector<double> across_, shift_, scratch_;
 };

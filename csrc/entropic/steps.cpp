@@ -42,9 +42,7 @@ double translation(const Sides& s, const double* f, const double* g) {
 
 }  // namespace
 
-bool Sides::translate() const {
-    return (kl_a < infinity || kl_b < infinity) && cap_a == infinity && cap_b == infinity;
-}
+bool Sides::translate() const { return (kl_a < infinity || kl_b < infinity) && cap_a == infinity && cap_b == infinity; }
 
 void column_sums(const double* b, size_t m, double eps, const double* g, const double* s, double* out) {
     const ScalingKernels& kernels = scaling_kernels();
@@ -87,7 +85,7 @@ Measured measure(const Sides& s, const double* f, const double* g, const double*
             wanted[j] = s.kl_b < infinity ? s.b[j] * std::exp(-g[j] / s.kl_b) : s.b[j];
             if (!(s.b[j] > 0.0)) continue;
             mass[0] += columns[j];
-            if (!held(g[j], s.cap_b, columns[j], wanted[j])) error[0] += std::fabs(columns[j] - wanted[j]);
+            if (!at_bound(g[j], s.cap_b, columns[j], wanted[j])) error[0] += std::fabs(columns[j] - wanted[j]);
             out.value_b += s.b[j] * worth(g[j], s.kl_b, s.cap_b);
         }
     }
@@ -178,8 +176,8 @@ void keep_digits(const double* b, size_t m, double eps, double* g) {
 }
 
 Steps::Steps(const Sides& sides, size_t depth, double* f, double* g, const double* s)
-    : sides_(sides), depth_(depth), f_(f), g_(g), s_(s), translate_(sides.translate()), columns_(sides.m), wanted_(sides.m),
-      safe_(sides.m), memory_((2 * depth + 3) * sides.m), gram_(depth * depth) {}
+    : sides_(sides), depth_(depth), f_(f), g_(g), s_(s), translate_(sides.translate()), columns_(sides.m),
+      wanted_(sides.m), safe_(sides.m), memory_((2 * depth + 3) * sides.m), gram_(depth * depth) {}
 
 Measured Steps::measure(double eps) {
     column_sums(sides_.b, sides_.m, eps, g_, s_, columns_.data());

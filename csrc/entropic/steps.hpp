@@ -30,30 +30,31 @@ void column_sums(const double* b, std::size_t m, double eps, const double* g, co
 Measured measure(const Sides& sides, const double* f, const double* g, const double* columns, double* wanted);
 
 /// Whether g_j is at the bound of TV, and the plan would have it go beyond.
-inline bool held(double g, double cap, double column, double wanted) {
+inline bool at_bound(double g, double cap, double column, double wanted) {
     return (g >= cap && column <= wanted) || (g <= -cap && column >= wanted);
 }
 
-/// out (m,) = the best g for this f, where a balanced one would be s; translated before and after if `translate`, where f
-/// takes part in the first translation.
-void plain_step(const Sides& sides, double eps, bool translate, double* f, const double* g, const double* s, double* out);
+/// out (m,) = the best g for this f, where a balanced one would be s; translated before and after if `translate`, where
+/// f takes part in the first translation.
+void plain_step(const Sides& sides, double eps, bool translate, double* f, const double* g, const double* s,
+                double* out);
 
 /// g (m,) = Anderson's combination of this and the last plain steps; false if it is just the plain one. `memory` has
 /// 2 depth + 3 rows of `stride` numbers, `gram` depth rows of depth; depth <= `deepest`.
-bool extrapolate(const double* b, std::size_t m, double cap, double eps, std::size_t taken, const double* plain, double* g,
-                 double* memory, std::size_t stride, double* gram, std::size_t depth);
+bool extrapolate(const double* b, std::size_t m, double cap, double eps, std::size_t taken, const double* plain,
+                 double* g, double* memory, std::size_t stride, double* gram, std::size_t depth);
 
 constexpr std::size_t deepest = 32;
 
 /// In units of eps, how far potentials may be from their median where an eps starts: further ones have too few digits.
 constexpr double most_digits = 1e11;
 
-/// Brings potentials g (m,) that are too far from the others for eps to count beside them as near as it does. That is where
-/// mass of an outlier goes to another one: f_i + g_j says how, but f_i and g_j may be of any size.
+/// Brings potentials g (m,) that are too far from the others for eps to count beside them as near as it does. That is
+/// where mass of an outlier goes to another one: f_i + g_j says how, but f_i and g_j may be of any size.
 void keep_digits(const double* b, std::size_t m, double eps, double* g);
 
-/// The potentials of one problem and the steps on them, as `Steps` in kernels/reference.py specifies them. A pass fills in
-/// f and s for g; all else happens here, so that the loop sees numbers alone.
+/// The potentials of one problem and the steps on them, as `Steps` in kernels/reference.py specifies them. A pass fills
+/// in f and s for g; all else happens here, so that the loop sees numbers alone.
 class Steps {
 public:
     /// `f` (n,), `g` (m,) and `s` (m,) are the caller's, as are the weights. Acceleration looks back on `depth` steps.
@@ -74,9 +75,9 @@ private:
     double* const g_;
     const double* const s_;
     const bool translate_;
-    std::size_t taken_ = 0;                // steps since acceleration forgot what was before
-    std::vector<double> columns_, wanted_; // (m,): the column sums, and those that g calls for
-    std::vector<double> safe_;             // (m,): the last plain step
+    std::size_t taken_ = 0;                 // steps since acceleration forgot what was before
+    std::vector<double> columns_, wanted_;  // (m,): the column sums, and those that g calls for
+    std::vector<double> safe_;              // (m,): the last plain step
     std::vector<double> memory_, gram_;
 };
 

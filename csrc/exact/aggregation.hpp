@@ -1,8 +1,8 @@
 // The aggregated problem: estimates of the potentials from the matrix alone.
 //
-// Rows and columns are gathered in clusters of like entries; masses are summed, costs averaged over pairs of clusters; that
-// problem is solved; its row potentials are prolonged to the columns. Where the matrix has no structure to aggregate, as a
-// test on samples tells, nothing is done.
+// Rows and columns are gathered in clusters of like entries; masses are summed, costs averaged over pairs of clusters;
+// that problem is solved; its row potentials are prolonged to the columns. Where the matrix has no structure to
+// aggregate, as a test on samples tells, nothing is done.
 #pragma once
 
 #include <algorithm>
@@ -12,33 +12,35 @@
 #include <vector>
 
 #include "exact/arcs.hpp"
-#include "exact/masses.hpp"
 #include "exact/list_kernels.hpp"
+#include "exact/masses.hpp"
 #include "exact/row_passes.hpp"
 #include "exact/spanning_tree.hpp"
 
 namespace monge {
 
-constexpr std::size_t features = 8;            // entries that describe a row or a column
-constexpr std::size_t coarsening = 10;         // places per cluster
-constexpr std::size_t smallest_coarse = 100;   // longer sides are aggregated
-constexpr std::size_t narrowest_coarse = 8;    // unless the shorter one is below this
-constexpr std::size_t most_clusters = 2000;    // per side
-constexpr std::size_t fewest_clusters = 500;   // of a long side, however short the other one is
-constexpr std::size_t long_side = 3000;        // shorter sides are done before a better start pays
-constexpr double coherent = 0.7;               // coherence below this: aggregate
+constexpr std::size_t features = 8;           // entries that describe a row or a column
+constexpr std::size_t coarsening = 10;        // places per cluster
+constexpr std::size_t smallest_coarse = 100;  // longer sides are aggregated
+constexpr std::size_t narrowest_coarse = 8;   // unless the shorter one is below this
+constexpr std::size_t most_clusters = 2000;   // per side
+constexpr std::size_t fewest_clusters = 500;  // of a long side, however short the other one is
+constexpr std::size_t long_side = 3000;       // shorter sides are done before a better start pays
+constexpr double coherent = 0.7;              // coherence below this: aggregate
 
 /// Clusters of the rows, or of the columns, of a matrix.
 struct Clusters {
-    std::vector<std::int32_t> of;         // cluster of each member
-    std::vector<Node> representative;     // member that stands for each cluster
+    std::vector<std::int32_t> of;      // cluster of each member
+    std::vector<Node> representative;  // member that stands for each cluster
 };
 
 /// The same numbers on every platform: standard distributions are not portable, the engine is.
 class Draw {
 public:
     explicit Draw(std::uint32_t seed) : engine_(seed) {}
-    std::size_t below(std::size_t n) { return static_cast<std::size_t>((static_cast<std::uint64_t>(engine_()) * n) >> 32); }
+    std::size_t below(std::size_t n) {
+        return static_cast<std::size_t>((static_cast<std::uint64_t>(engine_()) * n) >> 32);
+    }
     /// `count` different numbers below n, in increasing order.
     std::vector<Node> sample(std::size_t n, std::size_t count) {
         std::vector<Node> chosen;
@@ -53,7 +55,8 @@ private:
 
 /// Each member joins the nearest of random representatives. feature(t, i): the t-th feature of member i.
 template <class Feature>
-Clusters cluster(std::size_t members, std::size_t count, Draw& draw, Workers& workers, Monitor& monitor, Feature&& feature) {
+Clusters cluster(std::size_t members, std::size_t count, Draw& draw, Workers& workers, Monitor& monitor,
+                 Feature&& feature) {
     Clusters clusters{std::vector<std::int32_t>(members, 0), draw.sample(members, count)};
     std::vector<float> table(features * members);
     for (std::size_t t = 0; t < features; ++t)
@@ -61,7 +64,8 @@ Clusters cluster(std::size_t members, std::size_t count, Draw& draw, Workers& wo
     const std::size_t stride = (count + 15) / 16 * 16;
     std::vector<float> centers(features * stride, std::numeric_limits<float>::infinity());
     for (std::size_t t = 0; t < features; ++t)
-        for (std::size_t r = 0; r < count; ++r) centers[t * stride + r] = table[t * members + clusters.representative[r]];
+        for (std::size_t r = 0; r < count; ++r)
+            centers[t * stride + r] = table[t * members + clusters.representative[r]];
     for_rows(members, count, workers, monitor, [&](std::size_t i, int) {
         float x[features];
         for (std::size_t t = 0; t < features; ++t) x[t] = table[t * members + i];
@@ -127,7 +131,8 @@ bool aggregate(const Arcs& arcs, double magnitude, const std::vector<Flow>& supp
     if (std::max(n, m) < smallest_coarse || std::min(n, m) < narrowest_coarse || magnitude == 0.0) return false;
     coarse.magnitude = magnitude;
     // Next to a long side the shorter one keeps as many places as that has clusters: the potentials of a few hundred
-    // columns should not be guessed from those of some dozens. More clusters than two for each of these tell nothing new.
+    // columns should not be guessed from those of some dozens. More clusters than two for each of these tell nothing
+    // new.
     const std::size_t shorter = std::min(n, m), longer = std::max(n, m);
     const std::size_t most = std::min(most_clusters, std::max(2 * shorter, fewest_clusters));
     auto clusters_for = [&](std::size_t size) {
@@ -144,9 +149,11 @@ bool aggregate(const Arcs& arcs, double magnitude, const std::vector<Flow>& supp
 
     constexpr std::size_t entries = 64;
     const auto sample_cols = draw.sample(m, entries), sample_rows = draw.sample(n, entries);
-    const double h = std::max(
-        incoherence(coarse.rows, sample_cols.size(), draw, [&](std::size_t i, std::size_t k) { return arcs.cost(i, sample_cols[k]) / magnitude; }),
-        incoherence(coarse.cols, sample_rows.size(), draw, [&](std::size_t j, std::size_t k) { return arcs.cost(sample_rows[k], j) / magnitude; }));
+    const double h =
+        std::max(incoherence(coarse.rows, sample_cols.size(), draw,
+                             [&](std::size_t i, std::size_t k) { return arcs.cost(i, sample_cols[k]) / magnitude; }),
+                 incoherence(coarse.cols, sample_rows.size(), draw,
+                             [&](std::size_t j, std::size_t k) { return arcs.cost(sample_rows[k], j) / magnitude; }));
     if (!(h < coherent) || monitor.stopped()) return false;
 
     const std::size_t R = coarse.rows.representative.size(), S = coarse.cols.representative.size();
@@ -203,15 +210,17 @@ bool aggregate(const Arcs& arcs, double magnitude, const std::vector<Flow>& supp
     return !monitor.stopped();
 }
 
-/// v_j = min_r (mean cost of cluster r to column j) - U_r: the c-transform of the coarse row potentials. Means over columns,
-/// too, would give all columns of a cluster the same potential (3 to 7 times the pivots on grids and shifted clouds).
+/// v_j = min_r (mean cost of cluster r to column j) - U_r: the c-transform of the coarse row potentials. Means over
+/// columns, too, would give all columns of a cluster the same potential (3 to 7 times the pivots on grids and shifted
+/// clouds).
 inline void prolong(const CoarseProblem& coarse, const SpanningTree& tree, std::vector<double>& v) {
     const std::size_t m = coarse.cols.of.size(), R = coarse.rows.representative.size();
     std::vector<double> unused(m);
     std::fill(v.begin(), v.end(), infinity);
     for (std::size_t r = 0; r < R; ++r)
-        row_kernels<float>().column_minima(coarse.row_mean.data() + r * m, tree.row_potential(static_cast<Node>(r)) / coarse.magnitude,
-                                           0.0, m, v.data(), unused.data());
+        row_kernels<float>().column_minima(coarse.row_mean.data() + r * m,
+                                           tree.row_potential(static_cast<Node>(r)) / coarse.magnitude, 0.0, m,
+                                           v.data(), unused.data());
     for (double& x : v) x *= coarse.magnitude;
     if (coarse.supply.size() > R) {
         const double most = -tree.row_potential(static_cast<Node>(R));

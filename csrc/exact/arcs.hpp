@@ -1,7 +1,7 @@
 // Cost policies: what the solver asks of a cost.
 //
-// A policy `Arcs` stands for the costs c_ij of a complete bipartite graph between `rows()` sources and `cols()` sinks and
-// must offer, safely from several threads at once:
+// A policy `Arcs` stands for the costs c_ij of a complete bipartite graph between `rows()` sources and `cols()` sinks
+// and must offer, safely from several threads at once:
 //
 //   typedef Scalar                     what a row is made of, float or double
 //   size_t rows() const, cols() const
@@ -9,8 +9,8 @@
 //   const Scalar* row(i, scratch)      the costs of row i, contiguous; `scratch` has room for cols() of them and is
 //                                      used only where the row does not lie in memory as it is wanted
 //   bool slack_row() const, slack_col() const
-//                                      whether the last row, the last column, is no place but stands for the mass that a
-//                                      partial problem leaves where it is
+//                                      whether the last row, the last column, is no place but stands for the mass that
+//                                      a partial problem leaves where it is
 //
 // A cost of +inf is a forbidden arc. Nothing is stored per arc but what the caller already owns.
 #pragma once
@@ -28,10 +28,10 @@ namespace monge {
 
 using Node = std::int32_t;  // rows, then columns, then the root: checked to fit at the boundary
 
-/// A matrix that the caller owns, read in place, possibly transposed, possibly without some of its rows and columns, possibly
-/// with a row and a column of slack for a partial problem (Chapel, Alaya & Gasso 2020, "Partial optimal transport with
-/// applications on positive-unlabeled learning", section 3): what a source keeps goes to the one, what a sink lacks comes
-/// from the other, at no cost.
+/// A matrix that the caller owns, read in place, possibly transposed, possibly without some of its rows and columns,
+/// possibly with a row and a column of slack for a partial problem (Chapel, Alaya & Gasso 2020, "Partial optimal
+/// transport with applications on positive-unlabeled learning", section 3): what a source keeps goes to the one, what a
+/// sink lacks comes from the other, at no cost.
 template <class T>
 class MatrixArcs {
 public:
@@ -44,8 +44,8 @@ public:
           col_map_(std::move(col_map)), rows_(row_map_.empty() ? rows : row_map_.size()),
           cols_(col_map_.empty() ? cols : col_map_.size()) {}
 
-    /// Adds slack. `corner` is the cost of the arc from slack to slack, or what of it a T can hold: the size of the largest
-    /// cost is enough, since what then stays on the arc can be taken off any other at no loss.
+    /// Adds slack. `corner` is the cost of the arc from slack to slack, or what of it a T can hold: the size of the
+    /// largest cost is enough, since what then stays on the arc can be taken off any other at no loss.
     void add_slack(bool row, bool col, double corner) {
         slack_row_ = row, slack_col_ = col;
         corner_ = std::min(corner, static_cast<double>(std::numeric_limits<T>::max()));
@@ -93,9 +93,7 @@ private:
     const T* start(std::size_t i) const {
         return base_ + (row_map_.empty() ? static_cast<std::ptrdiff_t>(i) : row_map_[i]) * row_step_;
     }
-    std::ptrdiff_t col(std::size_t j) const {
-        return col_map_.empty() ? static_cast<std::ptrdiff_t>(j) : col_map_[j];
-    }
+    std::ptrdiff_t col(std::size_t j) const { return col_map_.empty() ? static_cast<std::ptrdiff_t>(j) : col_map_[j]; }
 
     const T* base_;
     std::ptrdiff_t row_step_, col_step_;
@@ -174,18 +172,21 @@ private:
 };
 
 /// Costs less potentials (p, q) that are nearly optimal, c_ij - p_i - q_j. The same plans are optimal for them, and the
-/// costs in use are nearly zero, so that large numbers among them no longer hide small differences: iterative refinement
-/// (Gleixner, Steffy & Wolter 2016, "Iterative refinement for linear programming", section 2). Every difference is
-/// rounded once, from its exact value. +inf stays what it is.
+/// costs in use are nearly zero, so that large numbers among them no longer hide small differences: iterative
+/// refinement (Gleixner, Steffy & Wolter 2016, "Iterative refinement for linear programming", section 2). Every
+/// difference is rounded once, from its exact value. +inf stays what it is.
 ///
-/// One type for the costs of all policies, which are asked for one at a time: it is seldom needed, and takes long to compile.
+/// One type for the costs of all policies, which are asked for one at a time: it is seldom needed, and takes long to
+/// compile.
 class ReducedArcs {
 public:
     using Scalar = double;
 
     template <class Base>
     ReducedArcs(const Base& base, std::vector<double> p, std::vector<double> q)
-        : base_(&base), cost_([](const void* arcs, std::size_t i, std::size_t j) { return static_cast<const Base*>(arcs)->cost(i, j); }),
+        : base_(&base), cost_([](const void* arcs, std::size_t i, std::size_t j) {
+              return static_cast<const Base*>(arcs)->cost(i, j);
+          }),
           p_(std::move(p)), q_(std::move(q)), slack_row_(base.slack_row()), slack_col_(base.slack_col()) {}
 
     std::size_t rows() const { return p_.size(); }

@@ -1,11 +1,12 @@
 // A start for the sparse simplex: shortest augmenting paths, as long as they are short.
 //
 // From feasible potentials, each source sends along the path of least reduced cost to a sink that is open, and the
-// potentials follow, so that all flow stays on tight arcs (Tomizawa 1971; Jonker & Volgenant 1987, "A shortest augmenting
-// path algorithm for dense and sparse linear assignment problems", Computing 38, section 2). On random graphs nearly all
-// paths are short and this ends at the optimum: 10^5 places with 30 arcs each take a tenth of the time of the simplex, or
-// less. Where neighbours compete over long distances, searches grow without bound, and it is the simplex that is fast. So
-// searches are limited, first to few rows, then to more; once half of them come back without an end this gives up.
+// potentials follow, so that all flow stays on tight arcs (Tomizawa 1971; Jonker & Volgenant 1987, "A shortest
+// augmenting path algorithm for dense and sparse linear assignment problems", Computing 38, section 2). On random
+// graphs nearly all paths are short and this ends at the optimum: 10^5 places with 30 arcs each take a tenth of the
+// time of the simplex, or less. Where neighbours compete over long distances, searches grow without bound, and it is
+// the simplex that is fast. So searches are limited, first to few rows, then to more; once half of them come back
+// without an end this gives up.
 #pragma once
 
 #include <algorithm>
@@ -13,9 +14,9 @@
 #include <utility>
 #include <vector>
 
+#include "common/control.hpp"
 #include "exact/arcs.hpp"
 #include "exact/masses.hpp"
-#include "common/control.hpp"
 
 namespace monge {
 

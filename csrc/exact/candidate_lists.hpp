@@ -16,8 +16,8 @@ namespace monge {
 
 /// A list of candidate arcs per row, with their costs.
 ///
-/// A row of slack, the last, may be joined to half of the columns or more: its list holds all of its arcs. For pricing it
-/// comes in segments, or a pass over all rows would find but one of its violators.
+/// A row of slack, the last, may be joined to half of the columns or more: its list holds all of its arcs. For pricing
+/// it comes in segments, or a pass over all rows would find but one of its violators.
 class CandidateLists {
 public:
     CandidateLists() = default;
@@ -29,7 +29,8 @@ public:
     std::size_t segments() const { return slack_ + (slack_arcs_ + capacity_ - 1) / capacity_; }
     Segment segment(std::size_t s) const {
         const std::size_t i = std::min(s, slack_), begin = (s - i) * capacity_;
-        const std::size_t length = i < slack_ ? length_[i] : std::min(capacity_, length_[i] - std::min<std::size_t>(begin, length_[i]));
+        const std::size_t length =
+            i < slack_ ? length_[i] : std::min(capacity_, length_[i] - std::min<std::size_t>(begin, length_[i]));
         return {static_cast<Node>(i), length, cols(i) + begin, costs(i) + begin};
     }
 
@@ -45,7 +46,9 @@ public:
         return sum;
     }
 
-    bool contains(std::size_t i, Node j) const { return i == slack_ || std::find(cols(i), cols(i) + length_[i], j) != cols(i) + length_[i]; }
+    bool contains(std::size_t i, Node j) const {
+        return i == slack_ || std::find(cols(i), cols(i) + length_[i], j) != cols(i) + length_[i];
+    }
 
     void clear(std::size_t i) { length_[i] = 0; }
 

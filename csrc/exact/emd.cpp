@@ -48,14 +48,15 @@ CostRange scan(const MatrixArcs<T>& arcs, Workers& workers, std::vector<Scratch<
     return all;
 }
 
-/// Potentials of all rows and columns from those of the places with mass: places without any take the largest value that
-/// is feasible, first the columns, then the rows.
+/// Potentials of all rows and columns from those of the places with mass: places without any take the largest value
+/// that is feasible, first the columns, then the rows.
 template <class T>
 void extend(const MatrixArcs<T>& all, const std::vector<Node>& row_map, const std::vector<Node>& col_map,
             std::vector<double>& u, std::vector<double>& v, std::vector<T>& scratch) {
     if (row_map.empty() && col_map.empty()) return;
     const std::size_t n = all.rows(), m = all.cols();
-    auto scattered = [](const std::vector<Node>& map, const std::vector<double>& from, std::size_t size, std::vector<char>& known) {
+    auto scattered = [](const std::vector<Node>& map, const std::vector<double>& from, std::size_t size,
+                        std::vector<char>& known) {
         if (map.empty()) return from;
         std::vector<double> to(size, 0.0);
         known.assign(size, 0);
@@ -71,7 +72,8 @@ void extend(const MatrixArcs<T>& all, const std::vector<Node>& row_map, const st
     if (!col_map.empty()) {
         std::vector<double> least(m, infinity), unused(m);
         for (std::size_t i = 0; i < n; ++i)
-            if (row_known[i]) row_kernels<T>().column_minima(all.row(i, scratch.data()), u[i], 0.0, m, least.data(), unused.data());
+            if (row_known[i])
+                row_kernels<T>().column_minima(all.row(i, scratch.data()), u[i], 0.0, m, least.data(), unused.data());
         for (std::size_t j = 0; j < m; ++j)
             if (!col_known[j] && least[j] < infinity) v[j] = least[j];
     }
@@ -85,15 +87,16 @@ void extend(const MatrixArcs<T>& all, const std::vector<Node>& row_map, const st
 /// The rows or the columns of the matrix as the solver reads it, which may be transposed.
 struct Side {
     std::size_t size;
-    std::ptrdiff_t step;           // from one to the next in memory, in elements
-    const double* estimate;        // (size,), of the potentials to start from, or null
-    std::vector<Node> map = {};    // those with mass, which alone the solver sees, and slack behind them; empty for all
+    std::ptrdiff_t step;         // from one to the next in memory, in elements
+    const double* estimate;      // (size,), of the potentials to start from, or null
+    std::vector<Node> map = {};  // those with mass, which alone the solver sees, and slack behind them; empty for all
 
     Node number(Node k) const { return map.empty() ? k : map[k]; }
     /// Where each stands among those that the solver sees, -1 if it has no mass; slack comes last.
     std::vector<Node> places() const {
         std::vector<Node> place(size + 1, -1);
-        for (std::size_t k = 0; k < (map.empty() ? size + 1 : map.size()); ++k) place[number(static_cast<Node>(k))] = static_cast<Node>(k);
+        for (std::size_t k = 0; k < (map.empty() ? size + 1 : map.size()); ++k)
+            place[number(static_cast<Node>(k))] = static_cast<Node>(k);
         return place;
     }
 };
@@ -138,7 +141,8 @@ void add_slack(MatrixArcs<T>& arcs, double magnitude, Masses& masses, Side& rows
 
 /// To go on from the arcs of a feasible plan, in the numbering of all places and slack.
 template <class T>
-WarmStart resume(const std::vector<std::pair<Node, Node>>& plan, const Side& rows, const Side& cols, const MatrixArcs<T>& arcs) {
+WarmStart resume(const std::vector<std::pair<Node, Node>>& plan, const Side& rows, const Side& cols,
+                 const MatrixArcs<T>& arcs) {
     const std::vector<Node> row_place = rows.places(), col_place = cols.places();
     WarmStart warm;
     warm.u.assign(arcs.rows(), 0.0);
@@ -148,8 +152,8 @@ WarmStart resume(const std::vector<std::pair<Node, Node>>& plan, const Side& row
     return warm;
 }
 
-/// Whether to let the columns of the caller's matrix be the solver's rows. Lists and sweeps belong to rows, so the longer
-/// side should be rows; between sides of like length the order in memory decides.
+/// Whether to let the columns of the caller's matrix be the solver's rows. Lists and sweeps belong to rows, so the
+/// longer side should be rows; between sides of like length the order in memory decides.
 bool transpose(const Problem& problem) {
     if (problem.m > 2 * problem.n) return true;
     return problem.row_step == 1 && problem.col_step != 1 && problem.n <= 2 * problem.m;
@@ -165,8 +169,9 @@ void solve_typed(const Problem& problem, const Options& options, SmallSimplex& s
         solution.status = Status::invalid_weights;
         return;
     }
-    Masses masses = partial ? partial_masses(problem.a, n, problem.b, m, problem.mass, problem.sends_all, problem.fills_all)
-                            : integer_masses(problem.a, n, problem.b, m);
+    Masses masses = partial
+                        ? partial_masses(problem.a, n, problem.b, m, problem.mass, problem.sends_all, problem.fills_all)
+                        : integer_masses(problem.a, n, problem.b, m);
     Side rows{n, problem.row_step, problem.start.f}, cols{m, problem.col_step, problem.start.g};
     const bool transposed = transpose(problem);
     if (transposed) {
@@ -219,7 +224,8 @@ void solve_typed(const Problem& problem, const Options& options, SmallSimplex& s
 
 template <class T>
 bool has_invalid_cost(const Problem& problem) {
-    const MatrixArcs<T> arcs(static_cast<const T*>(problem.cost), problem.row_step, problem.col_step, problem.n, problem.m);
+    const MatrixArcs<T> arcs(static_cast<const T*>(problem.cost), problem.row_step, problem.col_step, problem.n,
+                             problem.m);
     Workers alone(1);
     std::vector<Scratch<T>> scratch(1, Scratch<T>(problem.m));
     return scan(arcs, alone, scratch).has_invalid;
@@ -228,7 +234,8 @@ bool has_invalid_cost(const Problem& problem) {
 }  // namespace
 
 Status checked(const Problem& problem) {
-    if (!valid_weights(problem.a, problem.n, problem.b, problem.m, problem.relative_rounding, problem.check_totals)) return Status::invalid_weights;
+    if (!valid_weights(problem.a, problem.n, problem.b, problem.m, problem.relative_rounding, problem.check_totals))
+        return Status::invalid_weights;
     const bool invalid = problem.single ? has_invalid_cost<float>(problem) : has_invalid_cost<double>(problem);
     return invalid ? Status::invalid_cost : Status::optimal;
 }

@@ -47,7 +47,8 @@ std::vector<Solution> solve_all(const std::vector<Problem>& problems, const Opti
         const bool calling = worker == 0;
         Options own = batch.options(calling);
         // Of few problems, the large ones get the threads that would be left without any.
-        own.threads = std::max(1, options.threads / static_cast<int>(std::min<std::size_t>(problems.size(), options.threads)));
+        own.threads =
+            std::max(1, options.threads / static_cast<int>(std::min<std::size_t>(problems.size(), options.threads)));
         each(chunk, [&](std::size_t k) {
             if (batch.stopped(calling)) return;
             own.time_limit = std::max(0.0, options.time_limit - monitor.seconds());

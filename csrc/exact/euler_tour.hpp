@@ -1,13 +1,14 @@
 // An Euler tour of a rooted tree, with a number on every node that can be changed for a whole subtree at once.
 //
-// The tour walks around the tree from the root: it passes every edge twice, once down and once up, and names every node at
-// one of its visits. What lies below an edge is then a stretch of the tour, between the edge's two entries. To exchange
-// edges cuts that stretch out, rotates it to begin at the new edge's lower end, and puts it back behind the upper end
-// (Henzinger and King 1999, "Randomized fully dynamic graph algorithms", section 2.1, keep such tours in search trees).
+// The tour walks around the tree from the root: it passes every edge twice, once down and once up, and names every node
+// at one of its visits. What lies below an edge is then a stretch of the tour, between the edge's two entries. To
+// exchange edges cuts that stretch out, rotates it to begin at the new edge's lower end, and puts it back behind the
+// upper end (Henzinger and King 1999, "Randomized fully dynamic graph algorithms", section 2.1, keep such tours in
+// search trees).
 //
-// Here the tour is kept in linked blocks of at most 128 entries. A node's number is value[node] + add[block of node], so that
-// changing it for a subtree touches one number per block. Measured against child lists, which visit every node: 24 to 5
-// microseconds per pivot at 2 * 4000 nodes, 70 to 8 at 2 * 10000.
+// Here the tour is kept in linked blocks of at most 128 entries. A node's number is value[node] + add[block of node],
+// so that changing it for a subtree touches one number per block. Measured against child lists, which visit every node:
+// 24 to 5 microseconds per pivot at 2 * 4000 nodes, 70 to 8 at 2 * 10000.
 #pragma once
 
 #include <algorithm>
@@ -26,7 +27,8 @@ public:
     using Entry = std::int32_t;
 
     explicit EulerTour(std::size_t nodes)
-        : nodes_(static_cast<Entry>(nodes)), merged_(std::clamp(static_cast<Entry>(nodes / 250), 12, 64)), block_of_(3 * nodes), offset_(3 * nodes), value_(nodes, 0.0) {}
+        : nodes_(static_cast<Entry>(nodes)), merged_(std::clamp(static_cast<Entry>(nodes / 250), 12, 64)),
+          block_of_(3 * nodes), offset_(3 * nodes), value_(nodes, 0.0) {}
 
     Entry entry(std::int32_t edge, int way) const { return nodes_ + 2 * edge + way; }
 
@@ -67,9 +69,10 @@ public:
             for (std::int32_t k = 0; k < count_[b]; ++k) visit(entries_[b].of[k]);
     }
 
-    /// Cuts the edge whose entries are `down` and `up`, adds `shift` to the number of every node below it (or, which is the
-    /// same up to a constant, takes it from all others, if they are fewer), and hangs what was cut off under `outer` at
-    /// its node `inner`. The new edge's entries are `new_down` and `new_up`; they may be those of the old edge.
+    /// Cuts the edge whose entries are `down` and `up`, adds `shift` to the number of every node below it (or, which is
+    /// the same up to a constant, takes it from all others, if they are fewer), and hangs what was cut off under
+    /// `outer` at its node `inner`. The new edge's entries are `new_down` and `new_up`; they may be those of the old
+    /// edge.
     void exchange(Entry down, Entry up, Node inner, Node outer, Entry new_down, Entry new_up, double shift) {
         // Cut: P [L ... R] after, where the stretch from L to R lies below the edge.
         Block left = remove(down);
@@ -212,13 +215,14 @@ private:
     }
 
     const Entry nodes_;
-    // Neighbours of no more entries than this together become one block. Long blocks are costly to cut, many blocks costly
-    // to shift: 12 measured best at 2000 nodes, 32 at 8000, 64 at 20000, each by a factor of 1.2 to 2.5 over the others.
+    // Neighbours of no more entries than this together become one block. Long blocks are costly to cut, many blocks
+    // costly to shift: 12 measured best at 2000 nodes, 32 at 8000, 64 at 20000, each by a factor of 1.2 to 2.5 over the
+    // others.
     const Entry merged_;
-    std::vector<Block> block_of_;          // by entry
-    std::vector<std::uint8_t> offset_;     // by entry
-    std::vector<double> value_;            // by node
-    std::vector<Entries> entries_;         // from here on by block
+    std::vector<Block> block_of_;       // by entry
+    std::vector<std::uint8_t> offset_;  // by entry
+    std::vector<double> value_;         // by node
+    std::vector<Entries> entries_;      // from here on by block
     std::vector<std::int32_t> count_;
     std::vector<double> add_;
     std::vector<Block> next_, previous_, free_;

@@ -5,8 +5,8 @@
 //   polish      a few entropic steps on the lists
 //   greedy      arcs by increasing reduced cost; what is left goes to the cheapest sink that is open
 //
-// How near the potentials come decides nearly everything: from plain minima, a squared Euclidean cost in the plane takes
-// fifty times the pivots that it takes from aggregated costs.
+// How near the potentials come decides nearly everything: from plain minima, a squared Euclidean cost in the plane
+// takes fifty times the pivots that it takes from aggregated costs.
 #pragma once
 
 #include <algorithm>
@@ -16,25 +16,25 @@
 #include <numeric>
 #include <vector>
 
+#include "common/sorting.hpp"
 #include "exact/aggregation.hpp"
 #include "exact/arcs.hpp"
-#include "exact/masses.hpp"
-#include "exact/partial.hpp"
 #include "exact/candidate_lists.hpp"
 #include "exact/list_kernels.hpp"
+#include "exact/masses.hpp"
+#include "exact/partial.hpp"
 #include "exact/row_passes.hpp"
-#include "exact/sweep.hpp"
-#include "common/sorting.hpp"
 #include "exact/spanning_tree.hpp"
+#include "exact/sweep.hpp"
 
 namespace monge {
 
-constexpr std::size_t short_list = 16;         // arcs per row to start from
-constexpr std::size_t long_list = 32;          // arcs per row to polish on
-constexpr std::size_t smallest_polish = 256;   // rows; below it pivots are cheaper
+constexpr std::size_t short_list = 16;        // arcs per row to start from
+constexpr std::size_t long_list = 32;         // arcs per row to polish on
+constexpr std::size_t smallest_polish = 256;  // rows; below it pivots are cheaper
 constexpr int polish_stages = 4, polish_steps = 5;
-constexpr double polished = 0.15;              // keep the polish if its column error came below this
-constexpr double settled_by = 10.0;            // eps from a row's cheapest column to the next: it will not change
+constexpr double polished = 0.15;    // keep the polish if its column error came below this
+constexpr double settled_by = 10.0;  // eps from a row's cheapest column to the next: it will not change
 
 /// u_i = min_j c_ij - v_j, then v_j = min_i c_ij - u_i, over places. Feasible whatever v was.
 template <class Arcs>
@@ -56,8 +56,9 @@ void c_transform(const Arcs& arcs, std::vector<double>& u, std::vector<double>& 
 
 /// Fills the lists with the k best arcs of each row at v and the best row of each column; u and v become feasible.
 template <class Arcs>
-void fill_lists(const Arcs& arcs, std::size_t k, std::vector<double>& u, std::vector<double>& v, CandidateLists& lists, StretchBounds& bounds,
-                std::vector<Scratch<typename Arcs::Scalar>>& scratch, Workers& workers, Monitor& monitor) {
+void fill_lists(const Arcs& arcs, std::size_t k, std::vector<double>& u, std::vector<double>& v, CandidateLists& lists,
+                StretchBounds& bounds, std::vector<Scratch<typename Arcs::Scalar>>& scratch, Workers& workers,
+                Monitor& monitor) {
     const auto& kernels = row_kernels<typename Arcs::Scalar>();
     ColumnMinima minima(arcs.cols(), workers.count());
     bounds.move_to(v.data());
@@ -78,8 +79,9 @@ void fill_lists(const Arcs& arcs, std::size_t k, std::vector<double>& u, std::ve
     }
 }
 
-/// Sharpens v by Sinkhorn's iteration on the lists alone (Cuturi 2013, section 4), in float32, while eps falls. Leaves v
-/// as it was and returns false if the columns did not come near their masses. `Lists` offers length(i), cols(i), costs(i).
+/// Sharpens v by Sinkhorn's iteration on the lists alone (Cuturi 2013, section 4), in float32, while eps falls. Leaves
+/// v as it was and returns false if the columns did not come near their masses. `Lists` offers length(i), cols(i),
+/// costs(i).
 template <class Lists>
 bool polish(const Lists& lists, const std::vector<Flow>& supply, const std::vector<Flow>& demand, double magnitude,
             std::vector<double>& v) {
@@ -120,8 +122,8 @@ bool polish(const Lists& lists, const std::vector<Flow>& supply, const std::vect
     std::vector<float> wanted(m), received(m), scratch(longest), w(m, 0.0f);  // w: the change of v, over the magnitude
     for (std::size_t j = 0; j < m; ++j) wanted[j] = static_cast<float>(static_cast<double>(demand[j]) / total);
     double error = infinity;
-    // Among many rows per column a small error of v sends many to the wrong one: without the further stages a rectangle of
-    // 40 to 1 took twice the pivots, one of 1000 to 1 four times.
+    // Among many rows per column a small error of v sends many to the wrong one: without the further stages a rectangle
+    // of 40 to 1 took twice the pivots, one of 1000 to 1 four times.
     const int more = n < long_side ? 0 : std::ilogb(static_cast<double>(n) / static_cast<double>(m));
     const int stages = polish_stages + std::max(0, more);
     // Rows that still waver between columns; what all others send is known. Of many rows per column soon nearly all are
@@ -153,8 +155,8 @@ bool polish(const Lists& lists, const std::vector<Flow>& supply, const std::vect
             for (const Node i : open)
                 if (lists.length(i) > 0)
                     list_kernels().sinkhorn_row(&column[begin[i]], &cost[begin[i]], lists.length(i), w.data(), scale,
-                                                static_cast<float>(static_cast<double>(supply[i]) / total), scratch.data(),
-                                                received.data());
+                                                static_cast<float>(static_cast<double>(supply[i]) / total),
+                                                scratch.data(), received.data());
             error = 0.0;
             for (std::size_t j = 0; j < m; ++j) {
                 error += std::fabs(static_cast<double>(received[j]) - wanted[j]);
@@ -178,7 +180,8 @@ inline void tighten(CandidateLists& lists, std::size_t k, std::vector<double>& u
     for (std::size_t i = 0; i < n; ++i) {
         if (lists.length(i) == 0) continue;
         u[i] = infinity;
-        for (std::size_t q = 0; q < lists.length(i); ++q) u[i] = std::min(u[i], lists.costs(i)[q] - v[lists.cols(i)[q]]);
+        for (std::size_t q = 0; q < lists.length(i); ++q)
+            u[i] = std::min(u[i], lists.costs(i)[q] - v[lists.cols(i)[q]]);
         for (std::size_t q = 0; q < lists.length(i); ++q) {
             const Node j = lists.cols(i)[q];
             const double r = lists.costs(i)[q] - u[i];
@@ -197,9 +200,10 @@ inline void tighten(CandidateLists& lists, std::size_t k, std::vector<double>& u
             lists.add(best_row[j], static_cast<Node>(j), best_cost[j]);
 }
 
-/// A forest of arcs that carry flow, together a feasible plan. The arcs of `first` come first, in their order, then those of
-/// the lists by increasing reduced cost; each takes what its ends can still send and receive. What is left over goes to the
-/// cheapest column still open, over an arc that then joins the list; once the monitor says stop, to any that is open.
+/// A forest of arcs that carry flow, together a feasible plan. The arcs of `first` come first, in their order, then
+/// those of the lists by increasing reduced cost; each takes what its ends can still send and receive. What is left
+/// over goes to the cheapest column still open, over an arc that then joins the list; once the monitor says stop, to
+/// any that is open.
 template <class Arcs>
 std::vector<BasicArc> greedy(const Arcs& arcs, std::vector<Flow> supply, std::vector<Flow> demand,
                              const std::vector<double>& u, const std::vector<double>& v,
@@ -256,8 +260,8 @@ std::vector<BasicArc> greedy(const Arcs& arcs, std::vector<Flow> supply, std::ve
     return std::move(shipping.forest);
 }
 
-/// Arcs in an order in which each is, when its turn comes, the last one left at one of its ends. Sending along a forest in
-/// this order gives back the only flow it can carry. Arcs that close a cycle are left out.
+/// Arcs in an order in which each is, when its turn comes, the last one left at one of its ends. Sending along a forest
+/// in this order gives back the only flow it can carry. Arcs that close a cycle are left out.
 inline std::vector<std::pair<Node, Node>> leaves_first(const std::vector<std::pair<Node, Node>>& arcs, std::size_t rows,
                                                        std::size_t cols) {
     // The number of arcs left at a node and the exclusive or of their indices, which is the index of a last one.

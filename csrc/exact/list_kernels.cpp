@@ -1,5 +1,5 @@
-// See list_kernels.hpp. Compiled once per instruction set, with MONGE_ISA naming it; as in row_kernels.cpp, nothing here may be an
-// inline function of the standard library.
+// See list_kernels.hpp. Compiled once per instruction set, with MONGE_ISA naming it; as in row_kernels.cpp, nothing
+// here may be an inline function of the standard library.
 #include "exact/list_kernels.hpp"
 
 #include "exact/registers.hpp"
@@ -9,7 +9,8 @@ namespace {
 
 size_t cheapest(const int32_t* column, const double* cost, size_t len, const double* part, const int32_t* block,
                 const double* add, double* value) {
-    // Values first, then their minimum, then its place: a running minimum with its place would wait for each comparison.
+    // Values first, then their minimum, then its place: a running minimum with its place would wait for each
+    // comparison.
     constexpr size_t most = 128;
     double r[most];
     double best = infinity;
@@ -80,8 +81,8 @@ size_t nearest(const float* x, const float* y, size_t d, size_t stride, size_t m
 }
 
 // 2^x for x <= 0, relative error 2e-7: x is split into the nearest integer, by adding a magic number, and a rest in
-// [-1/2, 1/2] on which a polynomial of degree 5 is fitted (minimax in the relative error). The integer, in the last bits of
-// the sum, is added to the exponent of the result.
+// [-1/2, 1/2] on which a polynomial of degree 5 is fitted (minimax in the relative error). The integer, in the last
+// bits of the sum, is added to the exponent of the result.
 inline Floats exp2_nonpositive(Floats x) {
     const Floats least = Floats{} - 126.0f;
     const float magic = 12582912.0f;  // 1.5 * 2^23

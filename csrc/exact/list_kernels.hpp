@@ -22,8 +22,8 @@ struct ListKernels {
     std::size_t (*nearest)(const float* x, const float* y, std::size_t d, std::size_t stride, std::size_t m);
 
     /// One row of a Sinkhorn step over a list of `len` arcs: adds to received[column[k]] the share
-    /// mass * softmax_k(scale * (w[column[k]] - cost[k])), in base two. The lists, and `scratch`, are filled up to a multiple
-    /// of sixteen, with costs of +inf and any columns.
+    /// mass * softmax_k(scale * (w[column[k]] - cost[k])), in base two. The lists, and `scratch`, are filled up to a
+    /// multiple of sixteen, with costs of +inf and any columns.
     void (*sinkhorn_row)(const std::int32_t* column, const float* cost, std::size_t len, const float* w, float scale,
                          float mass, float* scratch, float* received);
 

@@ -27,11 +27,12 @@ struct Segment {
 /// `Lists` offers segments() and segment(s), for s below segments().
 class ListPricing {
 public:
-    ListPricing(SpanningTree& tree, Monitor& monitor, Counters& counters) : tree_(tree), monitor_(monitor), counters_(counters) {}
+    ListPricing(SpanningTree& tree, Monitor& monitor, Counters& counters)
+        : tree_(tree), monitor_(monitor), counters_(counters) {}
 
-    /// Prices lists in turn until the queue is full or all were seen; then pivots on the queue, worst first. False if no
-    /// list had an arc of reduced cost below -tolerance. An arc that enters raises the tolerance to what its cost asks for:
-    /// its digits are in all potentials from then on, and without that large costs cycled.
+    /// Prices lists in turn until the queue is full or all were seen; then pivots on the queue, worst first. False if
+    /// no list had an arc of reduced cost below -tolerance. An arc that enters raises the tolerance to what its cost
+    /// asks for: its digits are in all potentials from then on, and without that large costs cycled.
     template <class Lists>
     bool pivot(const Lists& lists, double& tolerance) {
         struct Candidate {

@@ -1,8 +1,8 @@
 // Weights as integers, so that flows add up exactly.
 //
 // Sources and sinks are scaled to a common total of about 2^60. Ratio tests of the simplex are then exact, ties are
-// ties, and no rounding of flows can make a feasible problem look infeasible. That of the weights can, where forbidden arcs
-// ask for the balance of a part of the places: `droppable` says how much mass is not worth a word.
+// ties, and no rounding of flows can make a feasible problem look infeasible. That of the weights can, where forbidden
+// arcs ask for the balance of a part of the places: `droppable` says how much mass is not worth a word.
 #pragma once
 
 #include <algorithm>
@@ -24,8 +24,8 @@ constexpr double full_mass = 1152921504606846976.0;
 
 struct Masses {
     std::vector<Flow> supply, demand;  // >= 0, equal sums; zero where the weight is zero
-    double per_mass;                   // units of flow per unit of the caller's weights; dividing by it keeps 0.2 as 0.2
-    Flow kept = 0, lacking = 0;        // of a partial problem: what the sources keep, and what the sinks do not get
+    double per_mass;             // units of flow per unit of the caller's weights; dividing by it keeps 0.2 as 0.2
+    Flow kept = 0, lacking = 0;  // of a partial problem: what the sources keep, and what the sinks do not get
 
     /// Makes the sources sinks and the sinks sources.
     void transpose() {
@@ -40,7 +40,8 @@ public:
     static bool never() { return false; }
 
     /// Whether weights are finite, not negative and not all zero, with totals that differ by rounding alone.
-    static bool valid(const double* a, std::size_t n, const double* b, std::size_t m, double rounding, bool check_totals) {
+    static bool valid(const double* a, std::size_t n, const double* b, std::size_t m, double rounding,
+                      bool check_totals) {
         const double mass_a = total(a, n), mass_b = total(b, m);
         auto possible = [](const double* w, std::size_t size, double mass) {
             if (w == nullptr) return true;
@@ -53,8 +54,8 @@ public:
         return std::fabs(mass_a - mass_b) <= total_tolerance(rounding, n + m) * std::max(mass_a, mass_b);
     }
 
-    /// For valid weights. A difference between the totals is rescaled away on the side of b. `stop` is asked now and then; once
-    /// it says true, what is returned is worth nothing.
+    /// For valid weights. A difference between the totals is rescaled away on the side of b. `stop` is asked now and
+    /// then; once it says true, what is returned is worth nothing.
     template <class Stop>
     static Masses make(const double* a, std::size_t n, const double* b, std::size_t m, Stop&& stop) {
         Masses masses{std::vector<Flow>(n), std::vector<Flow>(m), 0.0};
@@ -85,9 +86,10 @@ public:
         return masses;
     }
 
-    /// Of a partial problem, which moves `mass`: all that there is in a if `sends_all`, all that fits in b if `fills_all`.
-    static Masses make_partial(const double* a, std::size_t n, const double* b, std::size_t m, double mass, bool sends_all,
-                               bool fills_all) {
+    /// Of a partial problem, which moves `mass`: all that there is in a if `sends_all`, all that fits in b if
+    /// `fills_all`.
+    static Masses make_partial(const double* a, std::size_t n, const double* b, std::size_t m, double mass,
+                               bool sends_all, bool fills_all) {
         Masses masses{std::vector<Flow>(n), std::vector<Flow>(m), 0.0};
         const double mass_a = total(a, n), mass_b = total(b, m), wide = mass_a + mass_b;
         // Units per mass: whole numbers of sources or sinks and a millionth of them, counts, decimals of six digits.
@@ -108,14 +110,18 @@ public:
             if (!scale(b, mass_b, mass_b * per_mass, exact, masses.demand, sum_b, never)) continue;
             masses.per_mass = per_mass;
             const Flow most = std::min(sum_a, sum_b);
-            const Flow sent = sends_all ? sum_a : fills_all ? sum_b : std::clamp<Flow>(static_cast<Flow>(whole), 1, most);
+            const Flow sent = sends_all   ? sum_a
+                              : fills_all ? sum_b
+                                          : std::clamp<Flow>(static_cast<Flow>(whole), 1, most);
             masses.kept = sum_a - sent;
             masses.lacking = sum_b - sent;
             break;
         }
         // Totals that differ by less than the rounding to units.
-        if (masses.kept < 0) *std::max_element(masses.supply.begin(), masses.supply.end()) -= std::exchange(masses.kept, 0);
-        if (masses.lacking < 0) *std::max_element(masses.demand.begin(), masses.demand.end()) -= std::exchange(masses.lacking, 0);
+        if (masses.kept < 0)
+            *std::max_element(masses.supply.begin(), masses.supply.end()) -= std::exchange(masses.kept, 0);
+        if (masses.lacking < 0)
+            *std::max_element(masses.demand.begin(), masses.demand.end()) -= std::exchange(masses.lacking, 0);
         return masses;
     }
 
@@ -141,7 +147,8 @@ private:
 
     /// Weights in units of total / denominator. If `exact`, false unless every weight is a whole number of them.
     template <class Stop>
-    static bool scale(const double* w, double sum, double denominator, bool exact, std::vector<Flow>& out, Flow& rounded, Stop&& stop) {
+    static bool scale(const double* w, double sum, double denominator, bool exact, std::vector<Flow>& out,
+                      Flow& rounded, Stop&& stop) {
         for (std::size_t i = 0; i < out.size(); ++i) {
             if (i % weights_between_looks == 0 && stop()) return true;
             const double x = (w == nullptr ? 1.0 / static_cast<double>(out.size()) : w[i] / sum) * denominator;
@@ -154,12 +161,14 @@ private:
     }
 };
 
-inline bool valid_weights(const double* a, std::size_t n, const double* b, std::size_t m, double rounding, bool check_totals) {
+inline bool valid_weights(const double* a, std::size_t n, const double* b, std::size_t m, double rounding,
+                          bool check_totals) {
     return IntegerMasses::valid(a, n, b, m, rounding, check_totals);
 }
 
 /// The flow that may be left with no way over allowed arcs because of rounding alone: that of the weights, as for their
-/// totals, and that to units, by one per place. None where weights are whole numbers of units, which are far fewer then.
+/// totals, and that to units, by one per place. None where weights are whole numbers of units, which are far fewer
+/// then.
 inline Flow droppable(const Masses& masses, double rounding) {
     double all = 0.0;  // with slack
     for (const Flow units : masses.supply) all += static_cast<double>(units);
@@ -171,12 +180,13 @@ inline Flow droppable(const Masses& masses, double rounding) {
 }
 
 template <class Stop = bool (*)()>
-Masses integer_masses(const double* a, std::size_t n, const double* b, std::size_t m, Stop&& stop = IntegerMasses::never) {
+Masses integer_masses(const double* a, std::size_t n, const double* b, std::size_t m,
+                      Stop&& stop = IntegerMasses::never) {
     return IntegerMasses::make(a, n, b, m, stop);
 }
 
-inline Masses partial_masses(const double* a, std::size_t n, const double* b, std::size_t m, double mass, bool sends_all,
-                             bool fills_all) {
+inline Masses partial_masses(const double* a, std::size_t n, const double* b, std::size_t m, double mass,
+                             bool sends_all, bool fills_all) {
     return IntegerMasses::make_partial(a, n, b, m, mass, sends_all, fills_all);
 }
 

@@ -2,9 +2,9 @@
 //
 //   minimise sum_ij P_ij c_ij subject to P 1 = supply, P' 1 = demand, P >= 0
 //
-// Dantzig 1951, "Application of the simplex method to a transportation problem"; strongly feasible bases after Cunningham
-// 1976. Pivots take the worst arc of a row's candidate list, from a queue of the worst rows; when no list holds a violator,
-// a sweep over all arcs adds some or certifies the optimum.
+// Dantzig 1951, "Application of the simplex method to a transportation problem"; strongly feasible bases after
+// Cunningham 1976. Pivots take the worst arc of a row's candidate list, from a queue of the worst rows; when no list
+// holds a violator, a sweep over all arcs adds some or certifies the optimum.
 #pragma once
 
 #include <vector>
@@ -19,10 +19,10 @@ namespace monge {
 // Room in a row's list. Sweeps add at most 24 arcs to a row, and a full list keeps its better half.
 constexpr std::size_t list_capacity = 96;
 
-// A plan to start from is close enough if its mass lies on arcs whose reduced cost, at the potentials that come with it, is on
-// average at most this share of what it is on listed arcs, and if all but this share of the mass still fits. Points that
-// moved by 1 % of the width of their cloud have shares up to 0.3, by 10 % above 0.8; from there a start afresh is faster,
-// from an unrelated plan five times.
+// A plan to start from is close enough if its mass lies on arcs whose reduced cost, at the potentials that come with
+// it, is on average at most this share of what it is on listed arcs, and if all but this share of the mass still fits.
+// Points that moved by 1 % of the width of their cloud have shares up to 0.3, by 10 % above 0.8; from there a start
+// afresh is faster, from an unrelated plan five times.
 constexpr double close_cost = 0.5, close_mass = 0.25;
 
 /// What is known before a solve.
@@ -42,13 +42,13 @@ public:
                    Monitor& monitor, Counters& counters)
         : arcs_(arcs), supply_(supply), demand_(demand), workers_(workers), monitor_(monitor), counters_(counters),
           scratch_(workers.count(), Scratch<Scalar>(arcs.cols())),
-          lists_(arcs.rows(), capacity(arcs.cols()), arcs.slack_row() ? arcs.cols() : 0), bounds_(arcs.rows(), arcs.cols()),
-          tree_(arcs.rows(), arcs.cols()), pricing_(tree_, monitor, counters), u_(arcs.rows(), 0.0),
-          v_(arcs.cols(), 0.0), row_minimum_(arcs.rows()) {}
+          lists_(arcs.rows(), capacity(arcs.cols()), arcs.slack_row() ? arcs.cols() : 0),
+          bounds_(arcs.rows(), arcs.cols()), tree_(arcs.rows(), arcs.cols()), pricing_(tree_, monitor, counters),
+          u_(arcs.rows(), 0.0), v_(arcs.cols(), 0.0), row_minimum_(arcs.rows()) {}
 
     /// Estimates of the potentials, from which the start is made, and arcs of a plan that is thought to be close to the
-    /// optimum. Without them, or if that plan turns out not to be close, it finds its own. Where arcs are listed, no lists are made: that
-    /// takes longer than a sweep.
+    /// optimum. Without them, or if that plan turns out not to be close, it finds its own. Where arcs are listed, no
+    /// lists are made: that takes longer than a sweep.
     void warm_start(const WarmStart& warm) {
         u_ = warm.u;
         v_ = warm.v;
@@ -61,8 +61,8 @@ public:
         keep_arcs_ = warm.keep_arcs;
     }
 
-    /// Makes the initial basis. `magnitude`: the largest finite |cost|. `averages`: whether costs may be averaged, which
-    /// forbidden arcs rule out.
+    /// Makes the initial basis. `magnitude`: the largest finite |cost|. `averages`: whether costs may be averaged,
+    /// which forbidden arcs rule out.
     void start(double magnitude, bool averages);
 
     /// Pivots until no arc violates, or the monitor says stop.
@@ -124,7 +124,8 @@ void NetworkSimplex<Arcs>::start(double magnitude, bool averages) {
             if (arcs_.slack_row() || arcs_.slack_col())
                 coarse_arcs.add_slack(arcs_.slack_row(), arcs_.slack_col(), slack_corner(magnitude));
             Counters counters;
-            NetworkSimplex<MatrixArcs<double>> solver(coarse_arcs, coarse.supply, coarse.demand, workers_, monitor_, counters);
+            NetworkSimplex<MatrixArcs<double>> solver(coarse_arcs, coarse.supply, coarse.demand, workers_, monitor_,
+                                                      counters);
             solver.start(magnitude, true);
             solver.optimise();
             counters_.coarse_pivots += counters.pivots + counters.coarse_pivots;
@@ -183,7 +184,8 @@ bool NetworkSimplex<Arcs>::start_is_close() const {
         excess += share * reduced;
     }
     for (std::size_t i = 0; i < arcs_.rows(); ++i)
-        for (std::size_t k = 0; k < lists_.length(i); ++k) slack += (lists_.costs(i)[k] - v_[lists_.cols(i)[k]]) - u_[i];
+        for (std::size_t k = 0; k < lists_.length(i); ++k)
+            slack += (lists_.costs(i)[k] - v_[lists_.cols(i)[k]]) - u_[i];
     return carried >= 1.0 - close_mass && excess * static_cast<double>(lists_.total()) <= close_cost * carried * slack;
 }
 
@@ -230,7 +232,8 @@ void NetworkSimplex<Arcs>::reprice() {
     bounds_.clear();
     auto cost = [this](Node i, Node j) { return arcs_.cost(i, j); };
     for (std::size_t i = 0; i < arcs_.rows(); ++i) {
-        for (std::size_t k = 0; k < lists_.length(i); ++k) lists_.costs(i)[k] = cost(static_cast<Node>(i), lists_.cols(i)[k]);
+        for (std::size_t k = 0; k < lists_.length(i); ++k)
+            lists_.costs(i)[k] = cost(static_cast<Node>(i), lists_.cols(i)[k]);
     }
     // A forbidden arc may stay in the tree, without flow: any finite cost serves.
     tree_.reprice([&](Node i, Node j) {

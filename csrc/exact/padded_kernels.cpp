@@ -1,5 +1,5 @@
-// See padded_kernels.hpp. Compiled once per instruction set, with MONGE_ISA naming it; as in row_kernels.cpp, nothing here may be an
-// inline function of the standard library.
+// See padded_kernels.hpp. Compiled once per instruction set, with MONGE_ISA naming it; as in row_kernels.cpp, nothing
+// here may be an inline function of the standard library.
 #include "exact/padded_kernels.hpp"
 
 #include "exact/registers.hpp"

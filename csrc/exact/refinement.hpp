@@ -1,9 +1,10 @@
 // Whether a solution is as good as its last digits say.
 //
-// The simplex tells a reduced cost from zero by the size of the numbers it is a difference of. Where costs of 10^13, which
-// people write for "never", are in use beside costs of 1, that hides differences between the small ones, which a plan may
-// well be about. So the gap is held against what it costs to move the cheap part of the mass too; if it is more than rounding
-// beside that, the problem is solved again for the costs less the potentials that were found (`ReducedArcs`), from the same plan.
+// The simplex tells a reduced cost from zero by the size of the numbers it is a difference of. Where costs of 10^13,
+// which people write for "never", are in use beside costs of 1, that hides differences between the small ones, which a
+// plan may well be about. So the gap is held against what it costs to move the cheap part of the mass too; if it is
+// more than rounding beside that, the problem is solved again for the costs less the potentials that were found
+// (`ReducedArcs`), from the same plan.
 #pragma once
 
 #include <algorithm>
@@ -17,12 +18,14 @@
 
 namespace monge {
 
-// How large the gap may be beside what the plan costs; ordinary problems were never seen to have more than 2e-15. How large it
-// and the rounding of the potentials may be beside what it costs to move the cheaper part of the mass, so many units of all.
+// How large the gap may be beside what the plan costs; ordinary problems were never seen to have more than 2e-15. How
+// large it and the rounding of the potentials may be beside what it costs to move the cheaper part of the mass, so many
+// units of all.
 constexpr double finest_gap = 4e-15, finest_gap_of_cheap = 1e-13, finest_potentials_of_cheap = 1e-9, cheap_part = 0.1;
 // Arcs of the plan whose rows are asked for what it would cost to move mass that stays for nothing.
 constexpr std::size_t sampled_rows = 64;
-// After this many refinements, each of which takes what the last one found as its potentials, nothing is gained any more.
+// After this many refinements, each of which takes what the last one found as its potentials, nothing is gained any
+// more.
 constexpr int most_refinements = 3;
 
 /// How far a plan may be from the optimum, as the potentials tell it, in units of flow.
@@ -31,9 +34,11 @@ struct Distance {
     double rounding;  // of the potentials in it
 };
 
-inline Distance distance(const std::vector<BasicArc>& plan, const std::vector<double>& u, const std::vector<double>& v, double gap) {
+inline Distance distance(const std::vector<BasicArc>& plan, const std::vector<double>& u, const std::vector<double>& v,
+                         double gap) {
     double reach = 0.0;
-    for (const BasicArc& arc : plan) reach += static_cast<double>(arc.flow) * (std::fabs(u[arc.row]) + std::fabs(v[arc.col]));
+    for (const BasicArc& arc : plan)
+        reach += static_cast<double>(arc.flow) * (std::fabs(u[arc.row]) + std::fabs(v[arc.col]));
     return {gap, std::numeric_limits<double>::epsilon() * reach};
 }
 
@@ -69,8 +74,8 @@ inline bool exceeds(const Distance& from, Prices prices) {
     return false;
 }
 
-/// Whether the solution may be worse than it looks. `least(i)` is the least |cost| of row i that is not zero: what counts for
-/// mass that stays in place for nothing, but for no more than the dearest that is in use.
+/// Whether the solution may be worse than it looks. `least(i)` is the least |cost| of row i that is not zero: what
+/// counts for mass that stays in place for nothing, but for no more than the dearest that is in use.
 template <class Least>
 bool hides_differences(const std::vector<BasicArc>& plan, const Distance& from, Least&& least) {
     double mass = 0.0, paid = 0.0, cheapest = infinity, dearest = 0.0;
@@ -93,16 +98,17 @@ bool hides_differences(const std::vector<BasicArc>& plan, const Distance& from, 
     double sampled = 0.0;
     for (std::size_t k = 0; k < plan.size(); k += (plan.size() - 1) / sampled_rows + 1) {
         const double away = least(plan[k].row), most = dearest > 0.0 ? std::min(away, dearest) : away;
-        prices.emplace_back(std::max(std::fabs(plan[k].cost), most < infinity ? most : 0.0), static_cast<double>(plan[k].flow));
+        prices.emplace_back(std::max(std::fabs(plan[k].cost), most < infinity ? most : 0.0),
+                            static_cast<double>(plan[k].flow));
         sampled += static_cast<double>(plan[k].flow);
     }
     for (auto& [cost, flow] : prices) flow *= mass / sampled;
     return total(prices) > 0.0 && exceeds(from, prices);
 }
 
-/// Solves again while the solution hides differences, for what the last solve found as its potentials. `again(left)` does so
-/// once: it replaces the plan and the status, and returns how far the new plan may be from the optimum. Where this does not
-/// help, the status becomes inexact.
+/// Solves again while the solution hides differences, for what the last solve found as its potentials. `again(left)`
+/// does so once: it replaces the plan and the status, and returns how far the new plan may be from the optimum. Where
+/// this does not help, the status becomes inexact.
 template <class Least, class Again>
 Distance refined(const std::vector<BasicArc>& plan, Distance left, Status& status, Least&& least, Again&& again) {
     for (int k = 0; status == Status::optimal && hides_differences(plan, left, least); ++k) {

@@ -1,6 +1,6 @@
-// One register of doubles: what the loops of the exact solver are written with. They compute the same bits whatever its length.
-// Only for files that are compiled once per instruction set: all is local to them. common/vectors.hpp is what sums of
-// exponentials are written with.
+// One register of doubles: what the loops of the exact solver are written with. They compute the same bits whatever its
+// length. Only for files that are compiled once per instruction set: all is local to them. common/vectors.hpp is what
+// sums of exponentials are written with.
 #pragma once
 
 #include <math.h>

@@ -17,7 +17,9 @@ namespace monge {
 // Rows per chunk of work: enough to hide the hand-out, few enough that a core that falls behind holds nobody up.
 constexpr std::size_t chunk_entries = std::size_t(1) << 17;
 
-inline std::size_t rows_per_chunk(std::size_t cols) { return std::max<std::size_t>(1, chunk_entries / std::max<std::size_t>(1, cols)); }
+inline std::size_t rows_per_chunk(std::size_t cols) {
+    return std::max<std::size_t>(1, chunk_entries / std::max<std::size_t>(1, cols));
+}
 
 /// Calls task(row, worker) for all rows on all workers, each worker's rows in increasing order, and lets the monitor
 /// look in. Stops early, some rows unvisited, if it says so.

@@ -46,7 +46,8 @@ void SmallSimplex::transform_rows() {
 void SmallSimplex::transform_columns() {
     std::fill(minimum_.begin(), minimum_.end(), infinity);
     for (std::size_t i = 0; i < rows_; ++i)
-        row_kernels<double>().column_minima(row(i), potential_[i], static_cast<double>(i), stride_, minimum_.data(), arg_.data());
+        row_kernels<double>().column_minima(row(i), potential_[i], static_cast<double>(i), stride_, minimum_.data(),
+                                            arg_.data());
     for (std::size_t j = 0; j < cols_; ++j) potential_[first_col_ + j] = -minimum_[j];
 }
 
@@ -56,7 +57,8 @@ void SmallSimplex::start_potentials(const Masses& masses, const std::vector<doub
         transform_rows();
         double value = 0.0;
         for (std::size_t i = 0; i < rows_; ++i) value += static_cast<double>(masses.supply[i]) * potential_[i];
-        for (std::size_t j = 0; j < cols_; ++j) value -= static_cast<double>(masses.demand[j]) * potential_[first_col_ + j];
+        for (std::size_t j = 0; j < cols_; ++j)
+            value -= static_cast<double>(masses.demand[j]) * potential_[first_col_ + j];
         return value;
     };
     transform_columns();
@@ -70,16 +72,17 @@ void SmallSimplex::start_potentials(const Masses& masses, const std::vector<doub
     transform_columns();
 }
 
-/// A forest of arcs that carry flow, together a feasible plan: as much as fits on the arcs of `plan` or, if it is empty, every
-/// column draws on the row that is its cheapest; then every row sends what is left to its cheapest columns that are still
-/// open. Sets u_i = min_j c_ij - v_j.
+/// A forest of arcs that carry flow, together a feasible plan: as much as fits on the arcs of `plan` or, if it is
+/// empty, every column draws on the row that is its cheapest; then every row sends what is left to its cheapest columns
+/// that are still open. Sets u_i = min_j c_ij - v_j.
 void SmallSimplex::greedy(const Masses& masses, const std::vector<std::pair<Node, Node>>& plan) {
     const double* const y = potential_.data() + first_col_;
     shipping_.supply = masses.supply;
     shipping_.demand = masses.demand;
     shipping_.forest.clear();
     for (const auto& [i, j] : plan) shipping_.send(i, j, 0.0);
-    for (std::size_t j = 0; j < cols_ && plan.empty(); ++j) shipping_.send(static_cast<Node>(arg_[j]), static_cast<Node>(j), 0.0);
+    for (std::size_t j = 0; j < cols_ && plan.empty(); ++j)
+        shipping_.send(static_cast<Node>(arg_[j]), static_cast<Node>(j), 0.0);
     for (std::size_t j = 0; j < stride_; ++j) open_[j] = j < cols_ && shipping_.demand[j] > 0 ? y[j] : infinity;
     transform_rows();
     for (std::size_t i = 0; i < rows_; ++i)
@@ -130,8 +133,8 @@ void SmallSimplex::hang(const std::vector<BasicArc>& forest) {
     }
 }
 
-/// Potentials from the costs of the tree arcs alone; those of rows below the root stay. Returns the size of the numbers they
-/// came from, as SpanningTree does.
+/// Potentials from the costs of the tree arcs alone; those of rows below the root stay. Returns the size of the numbers
+/// they came from, as SpanningTree does.
 double SmallSimplex::recompute_potentials() {
     double largest = 0.0;
     std::vector<Node>& stack = order_;
@@ -157,9 +160,9 @@ double SmallSimplex::recompute_potentials() {
     return largest;
 }
 
-/// Climbs from one end of the entering arc to the join. Pushing flow over the arc takes it from the arcs above rows on the
-/// row's side and above columns on the other. Of the arcs that block equally, the path keeps the one that comes last when
-/// the cycle is followed from the join through row and column.
+/// Climbs from one end of the entering arc to the join. Pushing flow over the arc takes it from the arcs above rows on
+/// the row's side and above columns on the other. Of the arcs that block equally, the path keeps the one that comes
+/// last when the cycle is followed from the join through row and column.
 void SmallSimplex::climb(Node from, Node other, bool row_side, Path& path) {
     path.length = 0;
     path.limit = std::numeric_limits<Flow>::max();
@@ -181,8 +184,10 @@ Flow SmallSimplex::pivot(Node row, Node col, double reduced) {
     const Path &inner = row_leaves ? row_path_ : col_path_, &outer = row_leaves ? col_path_ : row_path_;
     const Flow flow = inner.limit;
     if (flow > 0) {
-        for (std::size_t k = 0; k < row_path_.length; ++k) flow_[row_path_.nodes[k]] += is_row(row_path_.nodes[k]) ? -flow : flow;
-        for (std::size_t k = 0; k < col_path_.length; ++k) flow_[col_path_.nodes[k]] += is_row(col_path_.nodes[k]) ? flow : -flow;
+        for (std::size_t k = 0; k < row_path_.length; ++k)
+            flow_[row_path_.nodes[k]] += is_row(row_path_.nodes[k]) ? -flow : flow;
+        for (std::size_t k = 0; k < col_path_.length; ++k)
+            flow_[col_path_.nodes[k]] += is_row(col_path_.nodes[k]) ? flow : -flow;
     }
     // What moves: all that is below the leaving arc. It goes from the sets above, and joins those on the other side.
     std::array<Word, most_words> moved;
@@ -207,8 +212,8 @@ Flow SmallSimplex::pivot(Node row, Node col, double reduced) {
     return flow;
 }
 
-void SmallSimplex::solve(const Masses& masses, const std::vector<double>& v, const std::vector<std::pair<Node, Node>>& plan,
-                         Monitor& monitor, Counters& counters) {
+void SmallSimplex::solve(const Masses& masses, const std::vector<double>& v,
+                         const std::vector<std::pair<Node, Node>>& plan, Monitor& monitor, Counters& counters) {
     {
         Stopwatch watch(counters.seconds_start);
         if (plan.empty())
@@ -222,7 +227,8 @@ void SmallSimplex::solve(const Masses& masses, const std::vector<double>& v, con
     std::size_t cursor = 0, clean = 0, priced = 0;  // rows
     while (clean < rows_ && !monitor.stopped()) {
         const double tolerance = entering_tolerance * recompute_potentials();
-        // Until as many rows in turn as there are had no violator. Right after the potentials were made anew, that certifies.
+        // Until as many rows in turn as there are had no violator. Right after the potentials were made anew, that
+        // certifies.
         ++counters.sweeps;
         ++monitor.progress.sweeps;
         bool pivoted = false;

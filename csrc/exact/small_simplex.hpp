@@ -1,8 +1,8 @@
 // The primal network simplex for problems whose costs all stay in the cache.
 //
-// The algorithm and the basis are those of network_simplex.hpp and spanning_tree.hpp. What differs is the data: lists and
-// tours only pay once a pass over a row is dear. Here a pivot prices whole rows, a few at a time, and every node knows
-// its descendants as a set of bits, so that a subtree is moved by a masked addition and the join of two paths is
+// The algorithm and the basis are those of network_simplex.hpp and spanning_tree.hpp. What differs is the data: lists
+// and tours only pay once a pass over a row is dear. Here a pivot prices whole rows, a few at a time, and every node
+// knows its descendants as a set of bits, so that a subtree is moved by a masked addition and the join of two paths is
 // found by looking up one bit on the way.
 //
 // Measured against network_simplex.hpp, microseconds per solve: 50 to 15 at n = m = 32, 1000 to 300 at 128.
@@ -15,9 +15,9 @@
 #include <utility>
 #include <vector>
 
+#include "common/control.hpp"
 #include "exact/arcs.hpp"
 #include "exact/masses.hpp"
-#include "common/control.hpp"
 #include "exact/padded_kernels.hpp"
 #include "exact/spanning_tree.hpp"
 
@@ -27,7 +27,9 @@ namespace monge {
 class SmallSimplex {
 public:
     /// Whether it is faster on a problem of this size than NetworkSimplex is.
-    static bool takes(std::size_t rows, std::size_t cols) { return rows + cols <= most_places && rows * cols <= most_costs; }
+    static bool takes(std::size_t rows, std::size_t cols) {
+        return rows + cols <= most_places && rows * cols <= most_costs;
+    }
 
     /// Copies finite costs.
     template <class Arcs>
@@ -42,9 +44,9 @@ public:
         }
     }
 
-    /// Solves for the costs that were read and masses that are all positive. `v`: an estimate of the column potentials, or
-    /// empty; `plan`: the arcs of a feasible plan to start from, leaves first, or empty. When the monitor says stop, the plan is
-    /// feasible but may not be optimal.
+    /// Solves for the costs that were read and masses that are all positive. `v`: an estimate of the column potentials,
+    /// or empty; `plan`: the arcs of a feasible plan to start from, leaves first, or empty. When the monitor says stop,
+    /// the plan is feasible but may not be optimal.
     void solve(const Masses& masses, const std::vector<double>& v, const std::vector<std::pair<Node, Node>>& plan,
                Monitor& monitor, Counters& counters);
 
@@ -89,19 +91,19 @@ private:
 
     const PaddedKernels& kernels_ = padded_kernels();
     std::size_t rows_ = 0, cols_ = 0;
-    std::size_t stride_ = 0;   // columns, rounded up to whole registers; what is beyond costs +inf
-    std::size_t places_ = 0;   // rows and columns, both rounded up
-    std::size_t words_ = 0;    // of a set of places
-    Node first_col_ = 0;       // places are numbered: the rows, then, from here, the columns
+    std::size_t stride_ = 0;  // columns, rounded up to whole registers; what is beyond costs +inf
+    std::size_t places_ = 0;  // rows and columns, both rounded up
+    std::size_t words_ = 0;   // of a set of places
+    Node first_col_ = 0;      // places are numbered: the rows, then, from here, the columns
     std::vector<char> scratch_;
     std::vector<double> cost_;       // (rows, stride)
     std::vector<double> potential_;  // (places): u of rows, -v of columns, which move alike
     std::vector<double> minimum_, arg_, open_;
-    std::vector<Flow> flow_;         // on the arc above a place
+    std::vector<Flow> flow_;  // on the arc above a place
     std::vector<Node> parent_, first_arc_, next_arc_, order_;
     Path row_path_, col_path_;
-    std::vector<Word> below_;        // (places, words): the place itself and all below it
-    Shipping shipping_;             // of the start; its costs are not filled in
+    std::vector<Word> below_;  // (places, words): the place itself and all below it
+    Shipping shipping_;        // of the start; its costs are not filled in
 };
 
 }  // namespace monge

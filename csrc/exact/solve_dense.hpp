@@ -1,5 +1,5 @@
-// The solve proper of a dense problem, whose rows and columns all have mass: by the solver that suits its size, over forbidden
-// arcs in two phases, and once more where rounding hides differences between costs.
+// The solve proper of a dense problem, whose rows and columns all have mass: by the solver that suits its size, over
+// forbidden arcs in two phases, and once more where rounding hides differences between costs.
 #pragma once
 
 #include <algorithm>
@@ -32,8 +32,9 @@ struct Found {
     std::vector<double> u, v;
     std::vector<BasicArc> plan;
     std::vector<std::pair<Node, Node>> promising;
-    std::vector<BasicArc> slack;     // what `settle` takes out of the plan
-    std::vector<BasicArc> stranded;  // flow that rounding leaves on forbidden arcs: without it, `plan` is feasible, and no more
+    std::vector<BasicArc> slack;  // what `settle` takes out of the plan
+    std::vector<BasicArc>
+        stranded;  // flow that rounding leaves on forbidden arcs: without it, `plan` is feasible, and no more
 };
 
 template <class Arcs>
@@ -61,7 +62,8 @@ std::vector<BasicArc> cut_off(const Arcs& arcs, const Masses& masses) {
     std::vector<BasicArc> cut;
     for (std::size_t i = 0; i < arcs.rows(); ++i) {
         const auto* c = arcs.row(i, scratch.data());
-        if (kernels.minimum(c, zeros.data(), arcs.cols()) == infinity) cut.push_back({static_cast<Node>(i), col, masses.supply[i], infinity});
+        if (kernels.minimum(c, zeros.data(), arcs.cols()) == infinity)
+            cut.push_back({static_cast<Node>(i), col, masses.supply[i], infinity});
         kernels.column_minima(c, 0.0, 0.0, arcs.cols(), least.data(), unused.data());
     }
     for (std::size_t j = 0; j < arcs.cols(); ++j)
@@ -85,8 +87,8 @@ Status solve_plain(const Arcs& arcs, double magnitude, const Masses& masses, con
 
 /// In two phases, as ForbiddenArcs says. Infeasible only if more mass than rounding has no way.
 template <class Base>
-Status solve_forbidden(const Base& base, double magnitude, const Masses& masses, double relative_rounding, const WarmStart& warm,
-                       Workers& workers, Monitor& monitor, Solution& solution, Found& out) {
+Status solve_forbidden(const Base& base, double magnitude, const Masses& masses, double relative_rounding,
+                       const WarmStart& warm, Workers& workers, Monitor& monitor, Solution& solution, Found& out) {
     using Arcs = ForbiddenArcs<Base>;
     const Flow unimportant = droppable(masses, relative_rounding);
     out.stranded = cut_off(base, masses);
@@ -102,7 +104,8 @@ Status solve_forbidden(const Base& base, double magnitude, const Masses& masses,
     simplex.start(magnitude, false);
     auto forbidden_flow = [&](double forbidden_cost) {
         Flow found = 0;
-        simplex.tree().for_each_arc([&](Node, Node, Flow flow, double cost) { found += cost == forbidden_cost ? flow : 0; });
+        simplex.tree().for_each_arc(
+            [&](Node, Node, Flow flow, double cost) { found += cost == forbidden_cost ? flow : 0; });
         return found;
     };
     if (forbidden_flow(infinity) > 0) {
@@ -110,7 +113,8 @@ Status solve_forbidden(const Base& base, double magnitude, const Masses& masses,
         simplex.reprice();
         simplex.optimise();
         if (const Flow left = forbidden_flow(1.0)) {
-            if (monitor.stopped()) return monitor.reason() == Status::interrupted ? Status::interrupted : Status::no_plan_yet;
+            if (monitor.stopped())
+                return monitor.reason() == Status::interrupted ? Status::interrupted : Status::no_plan_yet;
             if (left > unimportant) return Status::infeasible;
             simplex.tree().for_each_arc([&](Node i, Node j, Flow flow, double cost) {
                 if (flow > 0) (cost == 1.0 ? out.stranded : out.plan).push_back({i, j, flow, cost});
@@ -140,8 +144,8 @@ Status solve_forbidden(const Base& base, double magnitude, const Masses& masses,
 
 /// Of the costs that a solve is for, what has been found out beforehand; and its help.
 struct Means {
-    bool forbidden;    // whether some are +inf
-    double magnitude;  // the largest finite |cost|
+    bool forbidden;            // whether some are +inf
+    double magnitude;          // the largest finite |cost|
     double relative_rounding;  // of the weights
     SmallSimplex& small;
     Workers& workers;
@@ -150,11 +154,13 @@ struct Means {
 
 /// By the solver that suits the size, for costs that are finite, or a start from a plan that avoids all others.
 template <class Arcs>
-Status solve_avoiding(const Arcs& arcs, const Masses& masses, const WarmStart& warm, Means& means, Solution& solution, Found& out) {
+Status solve_avoiding(const Arcs& arcs, const Masses& masses, const WarmStart& warm, Means& means, Solution& solution,
+                      Found& out) {
     if (means.forbidden || !SmallSimplex::takes(arcs.rows(), arcs.cols()) || means.monitor.check())
         return solve_plain(arcs, means.magnitude, masses, warm, means.workers, means.monitor, solution, out);
     means.small.read(arcs);
-    const auto plan = warm.keep_arcs ? leaves_first(warm.arcs, arcs.rows(), arcs.cols()) : std::vector<std::pair<Node, Node>>();
+    const auto plan =
+        warm.keep_arcs ? leaves_first(warm.arcs, arcs.rows(), arcs.cols()) : std::vector<std::pair<Node, Node>>();
     means.small.solve(masses, warm.v, plan, means.monitor, solution.counters);
     means.small.read_off(out.u, out.v, out.plan);
     return means.monitor.reason();
@@ -171,8 +177,8 @@ Distance settled(const MatrixArcs<T>& arcs, const Arcs& at, const Masses& masses
 
 /// Solves once more for what the potentials found leave of the costs, from the plan found.
 template <class T>
-Distance refine(const MatrixArcs<T>& arcs, const Masses& masses, const Distance& before, Means& means, Solution& solution,
-                Status& status, Found& found) {
+Distance refine(const MatrixArcs<T>& arcs, const Masses& masses, const Distance& before, Means& means,
+                Solution& solution, Status& status, Found& found) {
     // A constant that both share says nothing, and takes their digits.
     const double shared = median(found.v);
     for (double& v : found.v) v -= shared;
@@ -206,10 +212,10 @@ Distance refine(const MatrixArcs<T>& arcs, const Masses& masses, const Distance&
 
 /// Solves, with refinements where the sizes of the costs ask for them. Sets the gap, in units of flow.
 template <class T>
-Status solve_exactly(const MatrixArcs<T>& arcs, const Masses& masses, const WarmStart& warm, Means& means, Solution& solution,
-                     Found& found) {
-    Status status = means.forbidden ? solve_forbidden(arcs, means.magnitude, masses, means.relative_rounding, warm, means.workers,
-                                                      means.monitor, solution, found)
+Status solve_exactly(const MatrixArcs<T>& arcs, const Masses& masses, const WarmStart& warm, Means& means,
+                     Solution& solution, Found& found) {
+    Status status = means.forbidden ? solve_forbidden(arcs, means.magnitude, masses, means.relative_rounding, warm,
+                                                      means.workers, means.monitor, solution, found)
                                     : solve_avoiding(arcs, masses, warm, means, solution, found);
     if ((status != Status::optimal && status != Status::time_limit) || !found.stranded.empty()) return status;
     std::vector<T> scratch;
@@ -222,18 +228,21 @@ Status solve_exactly(const MatrixArcs<T>& arcs, const Masses& masses, const Warm
         return low;
     };
     bool again = false;
-    const Distance left = refined(found.plan, settled(arcs, arcs, masses, found), status, least, [&](const Distance& before) {
-        again = true;
-        return refine(arcs, masses, before, means, solution, status, found);
-    });
+    const Distance left =
+        refined(found.plan, settled(arcs, arcs, masses, found), status, least, [&](const Distance& before) {
+            again = true;
+            return refine(arcs, masses, before, means, solution, status, found);
+        });
     solution.gap = left.gap;
     // Sums of potentials are rounded. They are made feasible once more.
     if ((again || means.forbidden) && has_plan(status)) {
-        const std::size_t n = arcs.rows() - arcs.slack_row(), m = arcs.cols() - arcs.slack_col(), block = rows_per_chunk(m);
+        const std::size_t n = arcs.rows() - arcs.slack_row(), m = arcs.cols() - arcs.slack_col(),
+                          block = rows_per_chunk(m);
         std::vector<Scratch<T>> scratches(means.workers.count(), Scratch<T>(arcs.cols()));
         means.workers.run((n + block - 1) / block, [&](std::size_t chunk, int worker) {
             for (std::size_t i = chunk * block; i < std::min(n, (chunk + 1) * block); ++i)
-                found.u[i] = std::min(found.u[i], row_kernels<T>().minimum(arcs.row(i, scratches[worker].row.data()), found.v.data(), m));
+                found.u[i] = std::min(
+                    found.u[i], row_kernels<T>().minimum(arcs.row(i, scratches[worker].row.data()), found.v.data(), m));
         });
     }
     return status;

@@ -1,16 +1,16 @@
 // The basis of the network simplex: a spanning tree over sources, sinks and a root, with its flows and potentials.
 //
 // Nodes are numbered rows first, 0..n-1, then columns, n..n+m-1, then the root n+m. Every tree arc joins a row and a
-// column; the flow on it runs from the row to the column. The root stands for no place at all: it holds the tree together
-// where the arcs in use fall into several components. Only rows hang from it, over arcs that carry nothing, and such an
-// arc never comes back once it has left.
+// column; the flow on it runs from the row to the column. The root stands for no place at all: it holds the tree
+// together where the arcs in use fall into several components. Only rows hang from it, over arcs that carry nothing,
+// and such an arc never comes back once it has left.
 //
 // The tree is strongly feasible (Cunningham 1976, "A network simplex method", Mathematical Programming 11, section 2):
 // an arc without flow points towards the root, so its lower end is a row. With the leaving arc of `find_cycle` this
 // excludes cycling.
 //
-// Potentials satisfy u_i + v_j = c_ij on every tree arc. A pivot moves u up and v down by the same amount on one side of the
-// leaving arc, so the tour carries u_i for rows and -v_j for columns.
+// Potentials satisfy u_i + v_j = c_ij on every tree arc. A pivot moves u up and v down by the same amount on one side
+// of the leaving arc, so the tour carries u_i for rows and -v_j for columns.
 #pragma once
 
 #include <algorithm>
@@ -26,8 +26,8 @@
 
 namespace monge {
 
-// An arc enters if its reduced cost is below -entering_tolerance times the largest cost on a tree arc, or a hundredth of the
-// largest potential. Potentials are sums of such costs along a path, each addition off by 1e-16.
+// An arc enters if its reduced cost is below -entering_tolerance times the largest cost on a tree arc, or a hundredth
+// of the largest potential. Potentials are sums of such costs along a path, each addition off by 1e-16.
 constexpr double entering_tolerance = 1e-12;
 
 /// A tree arc of the initial basis.
@@ -55,8 +55,8 @@ struct Shipping {
 class SpanningTree {
 public:
     SpanningTree(std::size_t rows, std::size_t cols)
-        : rows_(static_cast<Node>(rows)), root_(static_cast<Node>(rows + cols)), up_(rows + cols + 1), cost_(rows + cols),
-          tour_(rows + cols + 1) {}
+        : rows_(static_cast<Node>(rows)), root_(static_cast<Node>(rows + cols)), up_(rows + cols + 1),
+          cost_(rows + cols), tour_(rows + cols + 1) {}
 
     /// Builds the tree from a forest of arcs that all carry flow. Every component hangs from the root at a row of its
     /// own, over an arc whose cost makes the potential of that row `row_potential`.
@@ -73,7 +73,8 @@ public:
             incident[at[forest[k].row]++] = k;
             incident[at[rows_ + forest[k].col]++] = k;
         }
-        // Depth first, the next arc to look at of each node in `at`. Each node's edge to its parent takes the node's number.
+        // Depth first, the next arc to look at of each node in `at`. Each node's edge to its parent takes the node's
+        // number.
         at.assign(first.begin(), first.end() - 1);
         std::vector<EulerTour::Entry> order;
         order.reserve(3 * nodes);
@@ -104,7 +105,9 @@ public:
         recompute_potentials();
     }
 
-    double reduced_cost(Node row, Node col, double cost) const { return (cost + tour_.value(rows_ + col)) - tour_.value(row); }
+    double reduced_cost(Node row, Node col, double cost) const {
+        return (cost + tour_.value(rows_ + col)) - tour_.value(row);
+    }
 
     double row_potential(Node row) const { return tour_.value(row); }
     double col_potential(Node col) const { return -tour_.value(rows_ + col); }
@@ -136,9 +139,9 @@ public:
         return cycle.flow;
     }
 
-    /// Potentials from the costs of the tree arcs alone, which clears the rounding that pivots added up. Returns the size
-    /// of the numbers they came from: the largest |cost| on an arc that joins two places, or a hundredth of the largest
-    /// |potential| if components hang so far apart that this is more.
+    /// Potentials from the costs of the tree arcs alone, which clears the rounding that pivots added up. Returns the
+    /// size of the numbers they came from: the largest |cost| on an arc that joins two places, or a hundredth of the
+    /// largest |potential| if components hang so far apart that this is more.
     double recompute_potentials() {
         double largest = 0.0;
         tour_.clear_adds();
@@ -160,7 +163,8 @@ public:
         return largest;
     }
 
-    /// Gives every tree arc the cost that `cost(row, col)` now has, those to the root none, and sets the potentials anew.
+    /// Gives every tree arc the cost that `cost(row, col)` now has, those to the root none, and sets the potentials
+    /// anew.
     template <class Cost>
     double reprice(Cost&& cost) {
         for (Node x = 0; x < root_; ++x) {
@@ -213,9 +217,9 @@ private:
     EulerTour::Entry down_entry(Node x) const { return tour_.entry(up_[x].edge, x < rows_ ? 1 : 0); }
     EulerTour::Entry up_entry(Node x) const { return tour_.entry(up_[x].edge, x < rows_ ? 0 : 1); }
 
-    /// Climbs from i and j in step until one comes to where the other has been: that is the join. Pushing flow over (i, j)
-    /// takes it from the arcs above rows on i's way up, and above columns on j's. The leaving arc is the last one that
-    /// blocks when the cycle is followed from the join through i and j.
+    /// Climbs from i and j in step until one comes to where the other has been: that is the join. Pushing flow over (i,
+    /// j) takes it from the arcs above rows on i's way up, and above columns on j's. The leaving arc is the last one
+    /// that blocks when the cycle is followed from the join through i and j.
     Cycle find_cycle(Node i, Node j) {
         search_ += 2;
         if (search_ == 0) {  // the counter has wrapped: old marks would look like new ones

@@ -1,5 +1,5 @@
-// See sparse.hpp. Turns a problem as the caller has it into one between places with mass, and its answer back; solves once
-// more without the mass that rounding leaves no way, or where rounding hides differences between costs.
+// See sparse.hpp. Turns a problem as the caller has it into one between places with mass, and its answer back; solves
+// once more without the mass that rounding leaves no way, or where rounding hides differences between costs.
 #include "exact/sparse.hpp"
 
 #include <algorithm>
@@ -46,8 +46,8 @@ void extend(const SparseProblem& problem, const std::vector<Node>& row_map, cons
 }
 
 /// Solves once more for what the potentials found leave of the costs.
-Distance refine(const SparseArcs& arcs, const Masses& masses, const Distance& before, Monitor& monitor, Solution& solution,
-                std::vector<BasicArc>& plan) {
+Distance refine(const SparseArcs& arcs, const Masses& masses, const Distance& before, Monitor& monitor,
+                Solution& solution, std::vector<BasicArc>& plan) {
     SparseArcs reduced(arcs, solution.f, solution.g);
     // The price of slack starts where the plan's costs are now, and grows.
     double magnitude = 0.0;
@@ -55,7 +55,8 @@ Distance refine(const SparseArcs& arcs, const Masses& masses, const Distance& be
         const double left = ReducedArcs::reduced(arc.cost, solution.f[arc.row], solution.g[arc.col]);
         magnitude = std::max(magnitude, std::fabs(left));
     }
-    SparseSimplex simplex(reduced, masses, magnitude, std::vector<double>(masses.demand.size(), 0.0), monitor, solution.counters);
+    SparseSimplex simplex(reduced, masses, magnitude, std::vector<double>(masses.demand.size(), 0.0), monitor,
+                          solution.counters);
     std::vector<BasicArc> finer, stranded;
     ++solution.counters.refinements;
     const Status status = simplex.run(reduced, 0, stranded);
@@ -81,7 +82,8 @@ void solve_sparse(const SparseProblem& problem, const Options& options, Solution
     Monitor monitor(options);
     Masses masses = integer_masses(problem.a, problem.n, problem.b, problem.m);
     double magnitude = 0.0;
-    for (std::int64_t k = 0; k < problem.begin[problem.n]; ++k) magnitude = std::max(magnitude, std::fabs(problem.cost[k]));
+    for (std::int64_t k = 0; k < problem.begin[problem.n]; ++k)
+        magnitude = std::max(magnitude, std::fabs(problem.cost[k]));
     solution.counters.listed_arcs = problem.begin[problem.n];
     std::vector<Node> row_map, col_map;
     std::vector<BasicArc> plan;
@@ -102,7 +104,8 @@ void solve_sparse(const SparseProblem& problem, const Options& options, Solution
             if (!has_plan(solution.status)) return;
             const double gap = simplex.certificate(solution.f, solution.g, plan);
             const Distance left = refined(
-                plan, distance(plan, solution.f, solution.g, gap), solution.status, [&](std::size_t i) { return arcs.least(i); },
+                plan, distance(plan, solution.f, solution.g, gap), solution.status,
+                [&](std::size_t i) { return arcs.least(i); },
                 [&](const Distance& before) { return refine(arcs, inner, before, monitor, solution, plan); });
             solution.gap = left.gap;
             break;

@@ -9,8 +9,8 @@
 
 namespace monge {
 
-/// The arcs by rows (CSR), columns within a row increasing, each arc once. Costs are finite and at most 1e290 in size: the
-/// caller has checked.
+/// The arcs by rows (CSR), columns within a row increasing, each arc once. Costs are finite and at most 1e290 in size:
+/// the caller has checked.
 struct SparseProblem {
     std::size_t n = 0, m = 0;
     const std::int64_t* begin = nullptr;  // (n + 1,): the arcs of row i are begin[i], ..., begin[i + 1] - 1

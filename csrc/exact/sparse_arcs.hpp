@@ -19,8 +19,8 @@ constexpr std::size_t segment_length = 64;  // arcs of a row that are priced tog
 class SparseArcs {
 public:
     SparseArcs(const SparseProblem& problem, const std::vector<Node>& row_map, const std::vector<Node>& col_map)
-        : rows_(row_map.empty() ? problem.n : row_map.size()), begin_(problem.begin), col_(problem.col), cost_(problem.cost),
-          zeros_(segment_length, 0.0) {
+        : rows_(row_map.empty() ? problem.n : row_map.size()), begin_(problem.begin), col_(problem.col),
+          cost_(problem.cost), zeros_(segment_length, 0.0) {
         if (!row_map.empty() || !col_map.empty()) select(problem, row_map, col_map);
         for (std::size_t i = 0; i < rows_; ++i)
             for (std::int64_t k = begin_[i]; k < begin_[i + 1]; k += segment_length)
@@ -57,7 +57,8 @@ public:
     std::size_t segments() const { return parts_.size(); }
     Segment segment(std::size_t s) const {
         const Part& part = parts_[s];
-        return {part.row, static_cast<std::size_t>(part.end - part.begin), col_ + part.begin, free_ ? zeros_.data() : cost_ + part.begin};
+        return {part.row, static_cast<std::size_t>(part.end - part.begin), col_ + part.begin,
+                free_ ? zeros_.data() : cost_ + part.begin};
     }
 
 private:
@@ -68,7 +69,8 @@ private:
 
     void select(const SparseProblem& problem, const std::vector<Node>& row_map, const std::vector<Node>& col_map) {
         std::vector<Node> place(problem.m, -1);
-        const std::size_t n = row_map.empty() ? problem.n : row_map.size(), m = col_map.empty() ? problem.m : col_map.size();
+        const std::size_t n = row_map.empty() ? problem.n : row_map.size(),
+                          m = col_map.empty() ? problem.m : col_map.size();
         for (std::size_t k = 0; k < m; ++k) place[col_map.empty() ? k : col_map[k]] = static_cast<Node>(k);
         own_begin_.push_back(0);
         for (std::size_t k = 0; k < n; ++k) {

@@ -1,10 +1,10 @@
 // The network simplex of network_simplex.hpp where the lists hold all arcs there are: no sweeps, and a pass
 // over the lists that finds no violator is the certificate.
 //
-// The start need not find a plan: what it cannot place goes from its source to a column of slack and from a row of slack to
-// its sink, each at a price. Whether the slack can be emptied is a question of its own, decided in integers by a simplex on
-// costs 0 and 1 once a first price did not do it (phase one, Dantzig 1951); if it can, the price is raised until it does. So
-// the price, and with it the rounding of the potentials, stays near what the problem itself asks for.
+// The start need not find a plan: what it cannot place goes from its source to a column of slack and from a row of
+// slack to its sink, each at a price. Whether the slack can be emptied is a question of its own, decided in integers by
+// a simplex on costs 0 and 1 once a first price did not do it (phase one, Dantzig 1951); if it can, the price is raised
+// until it does. So the price, and with it the rounding of the potentials, stays near what the problem itself asks for.
 #pragma once
 
 #include <algorithm>
@@ -31,9 +31,9 @@ public:
     /// `start`: column potentials to start from, or empty.
     SparseSimplex(const SparseArcs& arcs, const Masses& masses, double magnitude, const std::vector<double>& start,
                   Monitor& monitor, Counters& counters)
-        : arcs_(arcs), n_(masses.supply.size()), m_(masses.demand.size()), supply_(masses.supply), demand_(masses.demand),
-          price_(magnitude > 0.0 ? first_price * magnitude : 1.0), monitor_(monitor), counters_(counters),
-          tree_(n_ + 1, m_ + 1), u_(n_ + 1, 0.0), v_(m_ + 1, 0.0) {
+        : arcs_(arcs), n_(masses.supply.size()), m_(masses.demand.size()), supply_(masses.supply),
+          demand_(masses.demand), price_(magnitude > 0.0 ? first_price * magnitude : 1.0), monitor_(monitor),
+          counters_(counters), tree_(n_ + 1, m_ + 1), u_(n_ + 1, 0.0), v_(m_ + 1, 0.0) {
         Stopwatch watch(counters_.seconds_start);
         estimate(magnitude, start);
         if (cut_off()) return;
@@ -62,30 +62,36 @@ public:
                 stranded.clear();
                 if (!known && !monitor_.stopped()) return Status::infeasible;
             }
-            if (monitor_.stopped()) return monitor_.reason() == Status::time_limit ? Status::no_plan_yet : monitor_.reason();
+            if (monitor_.stopped())
+                return monitor_.reason() == Status::time_limit ? Status::no_plan_yet : monitor_.reason();
             price_ *= price_growth;
-            tree_.revise([this](Node i, Node j, double cost) { return is_slack(i, j) ? slack_cost(i, j, price_) : cost; });
+            tree_.revise(
+                [this](Node i, Node j, double cost) { return is_slack(i, j) ? slack_cost(i, j, price_) : cost; });
         }
     }
 
-    /// The plan, the column potentials v of the tree and u_i = min_j c_ij - v_j. Returns the gap, in units of flow: a sum of
-    /// terms that are not negative, so that nothing cancels in it.
+    /// The plan, the column potentials v of the tree and u_i = min_j c_ij - v_j. Returns the gap, in units of flow: a
+    /// sum of terms that are not negative, so that nothing cancels in it.
     double certificate(std::vector<double>& u, std::vector<double>& v, std::vector<BasicArc>& plan) {
         tree_.read_potentials(u_, v_);
         v.assign(v_.begin(), v_.begin() + m_);
         u.assign(n_, infinity);
         for (std::size_t i = 0; i < n_; ++i)
-            for (std::size_t k = 0; k < arcs_.length(i); ++k) u[i] = std::min(u[i], arcs_.costs(i)[k] - v[arcs_.cols(i)[k]]);
+            for (std::size_t k = 0; k < arcs_.length(i); ++k)
+                u[i] = std::min(u[i], arcs_.costs(i)[k] - v[arcs_.cols(i)[k]]);
         tree_.for_each_arc([&](Node i, Node j, Flow flow, double cost) {
             if (flow > 0 && !is_slack(i, j)) plan.push_back({i, j, flow, cost});
         });
         double gap = 0.0;
-        for (const BasicArc& arc : plan) gap += static_cast<double>(arc.flow) * std::max(0.0, (arc.cost - v[arc.col]) - u[arc.row]);
+        for (const BasicArc& arc : plan)
+            gap += static_cast<double>(arc.flow) * std::max(0.0, (arc.cost - v[arc.col]) - u[arc.row]);
         return gap;
     }
 
 private:
-    bool is_slack(Node i, Node j) const { return static_cast<std::size_t>(i) == n_ || static_cast<std::size_t>(j) == m_; }
+    bool is_slack(Node i, Node j) const {
+        return static_cast<std::size_t>(i) == n_ || static_cast<std::size_t>(j) == m_;
+    }
     double slack_cost(Node i, Node j, double price) const {
         return static_cast<std::size_t>(i) == n_ && static_cast<std::size_t>(j) == m_ ? 0.0 : price;
     }
@@ -94,7 +100,8 @@ private:
     void c_transform() {
         std::fill(u_.begin(), u_.end(), infinity);
         for (std::size_t i = 0; i < n_; ++i)
-            for (std::size_t k = 0; k < arcs_.length(i); ++k) u_[i] = std::min(u_[i], arcs_.costs(i)[k] - v_[arcs_.cols(i)[k]]);
+            for (std::size_t k = 0; k < arcs_.length(i); ++k)
+                u_[i] = std::min(u_[i], arcs_.costs(i)[k] - v_[arcs_.cols(i)[k]]);
         std::fill(v_.begin(), v_.end(), infinity);
         for (std::size_t i = 0; i < n_; ++i)
             for (std::size_t k = 0; k < arcs_.length(i); ++k) {
@@ -139,8 +146,8 @@ private:
         if (polish(arcs_, supply_, demand_, magnitude, v_)) c_transform();
     }
 
-    /// The arcs of `first` first, then all others by increasing reduced cost; each takes what its ends can still send and
-    /// receive. What is left goes to slack.
+    /// The arcs of `first` first, then all others by increasing reduced cost; each takes what its ends can still send
+    /// and receive. What is left goes to slack.
     void build(const std::vector<std::pair<Node, Node>>& first) {
         std::vector<double> reduced;
         std::vector<Node> row;

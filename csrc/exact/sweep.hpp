@@ -17,12 +17,13 @@
 
 namespace monge {
 
-/// Lower bounds on c_ij - v_j over stretches of columns: what an earlier pass found there, less the most that v has risen
-/// on the stretch since. Few pivots lie between two sweeps, so that most of the matrix need not be read again.
+/// Lower bounds on c_ij - v_j over stretches of columns: what an earlier pass found there, less the most that v has
+/// risen on the stretch since. Few pivots lie between two sweeps, so that most of the matrix need not be read again.
 class StretchBounds {
 public:
     StretchBounds(std::size_t rows, std::size_t cols)
-        : count_((cols + stretch - 1) / stretch), found_(rows * count_, -infinity), risen_(count_, 0.0), v_(cols, 0.0) {}
+        : count_((cols + stretch - 1) / stretch), found_(rows * count_, -infinity), risen_(count_, 0.0), v_(cols, 0.0) {
+    }
 
     /// Takes v as the potentials from here on.
     void move_to(const double* v) {
@@ -46,8 +47,8 @@ public:
         return row_kernels<double>().below(found_.data() + i * count_, risen_.data(), count_, above, out);
     }
 
-    /// Room for the minima of row i at the present potentials, from column `start` on; `found` says that they are there,
-    /// for `length` columns.
+    /// Room for the minima of row i at the present potentials, from column `start` on; `found` says that they are
+    /// there, for `length` columns.
     double* minima(std::size_t i, std::size_t start) { return found_.data() + i * count_ + start / stretch; }
     void found(std::size_t i, std::size_t start, std::size_t length) {
         double* const minimum = minima(i, start);
@@ -101,13 +102,15 @@ SweepResult sweep(const Arcs& arcs, const double* u, const double* v, double tol
     for_rows(n, m, workers, monitor, [&](std::size_t i, int worker) {
         auto& own = scratch[worker];
         const auto* c = arcs.row(i, own.row.data());
-        // No stretch that is left out holds the minimum, which no arc of the tree at this row exceeds by more than rounding.
+        // No stretch that is left out holds the minimum, which no arc of the tree at this row exceeds by more than
+        // rounding.
         std::int32_t* const read = own.stretches.data();
         const std::size_t count = bounds.within(i, u[i] + tolerance, read);
         // Short runs are over before the processor has seen where they go.
         if (2 * count * stretch < m)
             for (std::size_t q = 0; q < count; ++q)
-                for (std::size_t j = 0; j < stretch; j += 64 / sizeof(*c)) __builtin_prefetch(c + read[q] * stretch + j);
+                for (std::size_t j = 0; j < stretch; j += 64 / sizeof(*c))
+                    __builtin_prefetch(c + read[q] * stretch + j);
         double least = infinity;
         for_runs(read, count, m, [&](std::size_t start, std::size_t length) {
             least = std::min(least, kernels.stretch_minima(c + start, v + start, length, bounds.minima(i, start)));
@@ -160,8 +163,7 @@ SweepResult sweep(const Arcs& arcs, const double* u, const double* v, double tol
         worst_rows.merge();
         for (std::size_t j = 0; j < m; ++j) {
             const Node i = worst_rows.row(j);
-            if (i >= 0 && !lists.contains(i, static_cast<Node>(j)))
-                lists.add(i, static_cast<Node>(j), arcs.cost(i, j));
+            if (i >= 0 && !lists.contains(i, static_cast<Node>(j))) lists.add(i, static_cast<Node>(j), arcs.cost(i, j));
         }
     }
     return total;

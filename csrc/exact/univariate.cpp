@@ -43,8 +43,8 @@ Sides masses_of(const UnivariateProblem& problem, Monitor& monitor) {
 }
 
 template <class H>
-void transport(Side& x, Side& y, const H& h, double period, double per_mass, Monitor& monitor, UnivariateSolution& solution,
-               UnivariatePlan* plan) {
+void transport(Side& x, Side& y, const H& h, double period, double per_mass, Monitor& monitor,
+               UnivariateSolution& solution, UnivariatePlan* plan) {
     double columns_first = 0.0;
     if (period > 0.0) {
         const Circle<H> circle(x, y, h, period, monitor);
@@ -52,7 +52,8 @@ void transport(Side& x, Side& y, const H& h, double period, double per_mass, Mon
         const auto cut = circle.minimise(monitor, solution.cuts);
         if (monitor.stopped()) return;
         // The mean of the two ways round whose potentials come back to themselves after a turn: slope zero.
-        if (cut.before < 0.0 && cut.after > cut.before) columns_first = std::min(1.0, cut.before / (cut.before - cut.after));
+        if (cut.before < 0.0 && cut.after > cut.before)
+            columns_first = std::min(1.0, cut.before / (cut.before - cut.after));
         x.rotate(cut.row, static_cast<double>(cut.row_turn), period, monitor);
         y.rotate(cut.col, static_cast<double>(cut.col_turn), period, monitor);
         if (monitor.stopped()) return;
@@ -73,7 +74,8 @@ void transport(Side& x, Side& y, const H& h, double period, double per_mass, Mon
     }
 }
 
-void solve(const UnivariateProblem& problem, const Options& options, UnivariatePlan* plan, UnivariateSolution& solution) {
+void solve(const UnivariateProblem& problem, const Options& options, UnivariatePlan* plan,
+           UnivariateSolution& solution) {
     Monitor monitor(options);
     Sides masses = masses_of(problem, monitor);
     double total = 0.0;
@@ -96,7 +98,8 @@ void solve(const UnivariateProblem& problem, const Options& options, UnivariateP
         const double scale = 1.0 / problem.unit;
         if (problem.p == 1.0)
             with(Distance{scale});
-        else if (problem.p == 2.0 && 3.0 * problem.period * scale < 1e120)  // no pair that a shift makes is further apart
+        else if (problem.p == 2.0 &&
+                 3.0 * problem.period * scale < 1e120)  // no pair that a shift makes is further apart
             with(Square{scale});
         else
             with(Power{problem.unit, problem.p});
@@ -133,7 +136,8 @@ Status sort(const double* values, std::size_t n, const Options& options, std::ui
     return monitor.reason();
 }
 
-Status solve_all(const UnivariateProblem* problems, std::size_t count, const Options& options, UnivariateSolution* solutions) {
+Status solve_all(const UnivariateProblem* problems, std::size_t count, const Options& options,
+                 UnivariateSolution* solutions) {
     constexpr std::size_t points_per_run = 1 << 13;  // of problems that are handed out together: some 50 microseconds
     Monitor monitor(options);
     Batch batch(monitor);
@@ -141,18 +145,17 @@ Status solve_all(const UnivariateProblem* problems, std::size_t count, const Opt
     for (std::size_t k = 0; k < count; ++k) points += problems[k].n + problems[k].m;
     const std::size_t run = std::max<std::size_t>(1, points_per_run / (1 + points / std::max<std::size_t>(1, count)));
     Workers workers(options.threads);
-    workers.run(
-        (count + run - 1) / run,
-        [&](std::size_t chunk, int worker) {
-            const bool calling = worker == 0;
-            const Options own = batch.options(calling);
-            for (std::size_t k = chunk * run; k < std::min(count, (chunk + 1) * run); ++k) {
-                if (batch.stopped(calling)) return;
-                solutions[k] = solve(problems[k], own, nullptr);
-                batch.count();
-            }
-        },
-        [&] { batch.check(); });
+    workers.run((count + run - 1) / run,
+                [&](std::size_t chunk, int worker) {
+                    const bool calling = worker == 0;
+                    const Options own = batch.options(calling);
+                    for (std::size_t k = chunk * run; k < std::min(count, (chunk + 1) * run); ++k) {
+                        if (batch.stopped(calling)) return;
+                        solutions[k] = solve(problems[k], own, nullptr);
+                        batch.count();
+                    }
+                },
+                [&] { batch.check(); });
     for (std::size_t k = 0; k < count && !batch.stopped(true); ++k)
         if (solutions[k].status != Status::optimal) return solutions[k].status;
     return monitor.reason();

@@ -14,8 +14,8 @@ namespace monge::univariate {
 
 /// The best place to cut the circle.
 ///
-/// Let X(s) and Y(s) be where the s-th unit of mass stands, continued over all turns: X(s + M) = X(s) + period. A shift t pairs
-/// X(s) with Y(s + t), at the cost C(t) = sum_s h(X(s) - Y(s + t)), which is convex. Only the steps of Y tell
+/// Let X(s) and Y(s) be where the s-th unit of mass stands, continued over all turns: X(s + M) = X(s) + period. A shift
+/// t pairs X(s) with Y(s + t), at the cost C(t) = sum_s h(X(s) - Y(s + t)), which is convex. Only the steps of Y tell
 /// C(t + 1) from C(t), so a slope takes one pass over the points (Delon, Salomon, Sobolevski, section 4).
 template <class H>
 class Circle {
@@ -61,7 +61,9 @@ public:
             // Where the secant of the slopes vanishes, or the middle if the last step did not halve the bracket.
             interpolate = slope_low < 0.0 && slope_high > 0.0 && (!interpolate || high - low <= width / 2);
             const double share = interpolate ? slope_low / (slope_low - slope_high) : 0.5;
-            shift = low >= high ? low : low + std::clamp<Flow>(static_cast<Flow>(static_cast<double>(high - low) * share), 0, high - low);
+            shift = low >= high ? low
+                                : low + std::clamp<Flow>(static_cast<Flow>(static_cast<double>(high - low) * share), 0,
+                                                         high - low);
         }
     }
 

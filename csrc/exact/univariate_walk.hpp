@@ -1,9 +1,9 @@
 // The staircase of a problem on the line, and the walk along it.
 //
 // The cells (i, j) of the plan that keeps the order form a staircase from (0, 0) to (n - 1, m - 1). Where a row and a
-// column are used up together it breaks off; a cell of mass zero joins it, and f_i + g_j = h(x_i - y_j) along the whole of it
-// determines the potentials. They are feasible everywhere, because h(x_i - y_j) has the Monge property on sorted points
-// (Hoffman 1963, "On simple linear programming problems"). Points of mass zero are steps like any other.
+// column are used up together it breaks off; a cell of mass zero joins it, and f_i + g_j = h(x_i - y_j) along the whole
+// of it determines the potentials. They are feasible everywhere, because h(x_i - y_j) has the Monge property on sorted
+// points (Hoffman 1963, "On simple linear programming problems"). Points of mass zero are steps like any other.
 #pragma once
 
 #include <algorithm>
@@ -35,8 +35,8 @@ struct Sum {
     double value() const { return sum + lost; }
 };
 
-// The powers h: h(d), and rise(d, e, step) = h(e) - h(d) for e = d + step. The step is known better than e - d, and the potentials
-// are sums of many rises.
+// The powers h: h(d), and rise(d, e, step) = h(e) - h(d) for e = d + step. The step is known better than e - d, and the
+// potentials are sums of many rises.
 
 struct Distance {
     double scale;
@@ -54,13 +54,14 @@ struct Square {
     double rise(double d, double e, double step) const { return (step * scale) * ((d + e) * scale); }
 };
 
-/// Beyond the knee, where it would overflow, h goes on as its tangent. It stays convex, and mass that matters does not go
-/// there: the smallest mass, 10^-18 of all, would cost more than all that moves by the unit.
+/// Beyond the knee, where it would overflow, h goes on as its tangent. It stays convex, and mass that matters does not
+/// go there: the smallest mass, 10^-18 of all, would cost more than all that moves by the unit.
 struct Power {
     static constexpr double largest = 1e250;
     double unit, p, knee = std::pow(largest, 1.0 / p);
     double operator()(double d) const {
-        const double t = std::fabs(d) / unit;  // one for the unit itself, which a high power of a rounded product is not
+        const double t =
+            std::fabs(d) / unit;  // one for the unit itself, which a high power of a rounded product is not
         return t <= knee ? std::pow(t, p) : largest * (1.0 + p * (t / knee - 1.0));
     }
     double rise(double d, double e, double) const { return (*this)(e) - (*this)(d); }
@@ -97,8 +98,8 @@ private:
     std::size_t step_;
 };
 
-/// One side: its points in increasing order, their masses, and their places in the caller's arrays. On the circle, once it is
-/// cut, `at` has one more entry: the first point, a turn later.
+/// One side: its points in increasing order, their masses, and their places in the caller's arrays. On the circle, once
+/// it is cut, `at` has one more entry: the first point, a turn later.
 class Side {
 public:
     /// What `sort` needs is allocated here: it runs in a worker, which must not throw.
@@ -213,8 +214,10 @@ public:
         cost.add(static_cast<double>(flow) * c);
         return c;
     }
-    template <class Rise> void next_row(std::size_t, Rise&&) {}
-    template <class Rise> void next_col(std::size_t, Rise&&) {}
+    template <class Rise>
+    void next_row(std::size_t, Rise&&) {}
+    template <class Rise>
+    void next_col(std::size_t, Rise&&) {}
 
     Sum cost;
     double reach = 0.0;
@@ -243,8 +246,14 @@ public:
         // The gap is a sum of terms that are not negative: nothing cancels in it.
         gap_ += static_cast<double>(flow) * std::max(0.0, (c - g_) - f_);
     }
-    template <class Rise> void next_row(std::size_t i, Rise&& rise) { put_row(i, rise()); }
-    template <class Rise> void next_col(std::size_t j, Rise&& rise) { put_col(j, rise()); }
+    template <class Rise>
+    void next_row(std::size_t i, Rise&& rise) {
+        put_row(i, rise());
+    }
+    template <class Rise>
+    void next_col(std::size_t j, Rise&& rise) {
+        put_col(j, rise());
+    }
 
     double gap() const { return gap_ / per_mass_; }
 

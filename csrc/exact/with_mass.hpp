@@ -37,9 +37,8 @@ inline void write_plan(std::vector<BasicArc>& plan, const std::vector<Node>& row
         if (transposed) std::swap(arc.row, arc.col);
     }
     solution.cost = (cost + lost) / per_mass;
-    std::sort(plan.begin(), plan.end(), [](const BasicArc& x, const BasicArc& y) {
-        return x.row < y.row || (x.row == y.row && x.col < y.col);
-    });
+    std::sort(plan.begin(), plan.end(),
+              [](const BasicArc& x, const BasicArc& y) { return x.row < y.row || (x.row == y.row && x.col < y.col); });
     solution.rows.reserve(plan.size());
     solution.cols.reserve(plan.size());
     solution.mass.reserve(plan.size());
@@ -53,7 +52,8 @@ inline void write_plan(std::vector<BasicArc>& plan, const std::vector<Node>& row
 /// Arcs that a similar problem may start from, in the caller's numbering.
 inline void write_listed(const std::vector<std::pair<Node, Node>>& arcs, const std::vector<Node>& row_map,
                          const std::vector<Node>& col_map, bool transposed, Solution& solution) {
-    auto &rows = transposed ? solution.list_cols : solution.list_rows, &cols = transposed ? solution.list_rows : solution.list_cols;
+    auto &rows = transposed ? solution.list_cols : solution.list_rows,
+         &cols = transposed ? solution.list_rows : solution.list_cols;
     rows.reserve(arcs.size());
     cols.reserve(arcs.size());
     for (const auto& [i, j] : arcs) {

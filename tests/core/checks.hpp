@@ -1,6 +1,8 @@
-// What the tests of the C++ core share: no Python, no framework. Run under AddressSanitizer and UndefinedBehaviorSanitizer by
+// What the tests of the C++ core share: no Python, no framework. Run under AddressSanitizer and
+// UndefinedBehaviorSanitizer by
 //
-//   cmake -S . -B build/core -DMONGE_CORE_TESTS=ON -DMONGE_SANITIZE=ON && cmake --build build/core && ctest --test-dir build/core
+//   cmake -S . -B build/core -DMONGE_CORE_TESTS=ON -DMONGE_SANITIZE=ON && cmake --build build/core && ctest --test-dir
+//   build/core
 //
 // and once per instruction set, which MONGE_SIMD selects at start.
 #pragma once

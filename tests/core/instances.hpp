@@ -21,7 +21,7 @@ using monge::Status;
 template <class T>
 struct Instance {
     std::size_t n, m;
-    std::vector<T> cost;  // (n, m), row-major
+    std::vector<T> cost;       // (n, m), row-major
     std::vector<double> a, b;  // empty for uniform
     double at(std::size_t i, std::size_t j) const { return static_cast<double>(cost[i * m + j]); }
 
@@ -129,10 +129,17 @@ inline bool same_bits(const Solution& s, const Solution& t) {
 }
 
 enum class Kind { iid, ties, plane, copies, constant, negative, large, tiny, wide_range, forbidden, shifted };
-inline const std::vector<std::pair<Kind, const char*>> kinds = {
-    {Kind::iid, "iid"},           {Kind::ties, "ties"},           {Kind::plane, "plane"},   {Kind::copies, "copies"},
-    {Kind::constant, "constant"}, {Kind::negative, "negative"},   {Kind::large, "large"},   {Kind::tiny, "tiny"},
-    {Kind::wide_range, "wide range"}, {Kind::forbidden, "forbidden"}, {Kind::shifted, "shifted"}};
+inline const std::vector<std::pair<Kind, const char*>> kinds = {{Kind::iid, "iid"},
+                                                                {Kind::ties, "ties"},
+                                                                {Kind::plane, "plane"},
+                                                                {Kind::copies, "copies"},
+                                                                {Kind::constant, "constant"},
+                                                                {Kind::negative, "negative"},
+                                                                {Kind::large, "large"},
+                                                                {Kind::tiny, "tiny"},
+                                                                {Kind::wide_range, "wide range"},
+                                                                {Kind::forbidden, "forbidden"},
+                                                                {Kind::shifted, "shifted"}};
 
 /// Weights, if there are any, are whole numbers, some of them zero.
 template <class T>

@@ -24,8 +24,10 @@ void workers() {
                 std::vector<std::atomic<int>> seen(chunks);
                 std::atomic<bool> sane{true};
                 pool.run(chunks, [&](std::size_t chunk, int worker) {
-                    if (chunk >= chunks || worker < 0 || worker >= pool.count()) sane = false;
-                    else seen[chunk].fetch_add(1);
+                    if (chunk >= chunks || worker < 0 || worker >= pool.count())
+                        sane = false;
+                    else
+                        seen[chunk].fetch_add(1);
                 });
                 bool once = true;
                 for (const auto& s : seen) once &= s.load() == 1;
@@ -33,7 +35,9 @@ void workers() {
             }
     }
     // Never used: nothing to wait for at the end.
-    { monge::Workers idle(4); }
+    {
+        monge::Workers idle(4);
+    }
 }
 
 void instruction_set() {

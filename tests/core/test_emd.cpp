@@ -18,8 +18,8 @@ namespace {
 
 template <class T>
 void random_instances() {
-    const std::pair<std::size_t, std::size_t> shapes[] = {{1, 1},    {1, 40},   {40, 1},   {2, 3},     {13, 13},
-                                                          {30, 31},  {129, 127}, {150, 150}, {20, 300}, {300, 20}};
+    const std::pair<std::size_t, std::size_t> shapes[] = {{1, 1},   {1, 40},    {40, 1},    {2, 3},    {13, 13},
+                                                          {30, 31}, {129, 127}, {150, 150}, {20, 300}, {300, 20}};
     for (const auto& [kind, name] : kinds)
         for (const auto& [n, m] : shapes)
             for (const bool weighted : {false, true}) {
@@ -59,7 +59,8 @@ void assignments() {
 
 void layouts() {
     where = "layouts";
-    for (const auto& shape : {std::make_pair(40, 60), std::make_pair(60, 40), std::make_pair(10, 90), std::make_pair(150, 140)}) {
+    for (const auto& shape :
+         {std::make_pair(40, 60), std::make_pair(60, 40), std::make_pair(10, 90), std::make_pair(150, 140)}) {
         const auto in = make<double>(Kind::plane, shape.first, shape.second, true, 3);
         const Solution plain = solve(in);
         check_optimal(in, plain);
@@ -69,7 +70,8 @@ void layouts() {
             std::vector<double> memory((n - 1) * row_step + (m - 1) * col_step + 1, std::nan(""));
             for (std::ptrdiff_t i = 0; i < n; ++i)
                 for (std::ptrdiff_t j = 0; j < m; ++j)
-                    memory[(rows_back ? n - 1 - i : i) * row_step + (cols_back ? m - 1 - j : j) * col_step] = in.at(i, j);
+                    memory[(rows_back ? n - 1 - i : i) * row_step + (cols_back ? m - 1 - j : j) * col_step] =
+                        in.at(i, j);
             Problem p = in.problem();
             p.cost = memory.data() + (rows_back ? (n - 1) * row_step : 0) + (cols_back ? (m - 1) * col_step : 0);
             p.row_step = rows_back ? -row_step : row_step;
@@ -126,7 +128,8 @@ void infeasible() {
     // Two blocks that each balance, and then do not, by the least amount.
     in.a.assign(30, 1.0), in.b.assign(30, 1.0);
     for (std::size_t i = 0; i < 30; ++i)
-        for (std::size_t j = 0; j < 30; ++j) in.cost[i * 30 + j] = (i < 11) == (j < 11) ? 1.0 + static_cast<double>(i * j % 5) : inf;
+        for (std::size_t j = 0; j < 30; ++j)
+            in.cost[i * 30 + j] = (i < 11) == (j < 11) ? 1.0 + static_cast<double>(i * j % 5) : inf;
     check_optimal(in, solve(in));
     in.a[0] += 1e-6, in.b[29] += 1e-6;
     CHECK(solve(in).status == Status::infeasible);
@@ -246,7 +249,8 @@ void batches() {
         const auto size = [&] { return static_cast<std::size_t>(1 + random.below(k % 20 == 0 ? 400 : 40)); };
         const Kind kind = kinds[static_cast<std::size_t>(k) % kinds.size()].first;
         const std::size_t n = size();
-        instances.push_back(make<double>(kind, n, kind == Kind::forbidden ? n : size(), kind != Kind::forbidden && k % 2 == 0, 100 + k));
+        instances.push_back(make<double>(kind, n, kind == Kind::forbidden ? n : size(),
+                                         kind != Kind::forbidden && k % 2 == 0, 100 + k));
     }
     std::vector<Problem> problems;
     for (const auto& in : instances) problems.push_back(in.problem());

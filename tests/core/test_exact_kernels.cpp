@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <cstdio>
 #include <cstdint>
+#include <cstdio>
 #include <limits>
 #include <type_traits>
 #include <vector>
@@ -23,11 +23,13 @@ void row_kernels() {
     Random random(11);
     for (const bool ties : {false, true})
         for (const bool holes : {false, true})
-            for (const std::size_t m : {0, 1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 111, 112, 113, 127, 224, 1000, 1117}) {
+            for (const std::size_t m :
+                 {0, 1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 111, 112, 113, 127, 224, 1000, 1117}) {
                 // Exactly as long as promised: the sanitizer sees a read beyond the end.
                 std::vector<T> c(m);
                 std::vector<double> v(m);
-                for (T& x : c) x = static_cast<T>(holes && random.below(5) == 0 ? inf : ties ? random.below(3) : random.uniform());
+                for (T& x : c)
+                    x = static_cast<T>(holes && random.below(5) == 0 ? inf : ties ? random.below(3) : random.uniform());
                 for (double& x : v) x = ties ? random.below(3) : random.uniform() - 0.5;
                 auto reduced = [&](std::size_t j) { return static_cast<double>(c[j]) - v[j]; };
 
@@ -37,7 +39,9 @@ void row_kernels() {
                 bool infinite = false;
                 for (std::size_t j = 0; j < m; ++j) {
                     infinite |= static_cast<double>(c[j]) == inf;
-                    if (std::isfinite(c[j])) low = std::min(low, static_cast<double>(c[j])), high = std::max(high, static_cast<double>(c[j]));
+                    if (std::isfinite(c[j]))
+                        low = std::min(low, static_cast<double>(c[j])),
+                        high = std::max(high, static_cast<double>(c[j]));
                     least = std::min(least, reduced(j));
                 }
                 CHECK(range.lowest == low && range.highest == high);
@@ -120,20 +124,23 @@ void list_kernels() {
             if (cost[k] + (part[column[k]] + add[block[column[k]]]) < best)
                 best = cost[k] + (part[column[k]] + add[block[column[k]]]), at = k;
         double value = 0.0;
-        CHECK(kernels.cheapest(column.data(), cost.data(), cost.size(), part.data(), block.data(), add.data(), &value) == at);
+        CHECK(kernels.cheapest(column.data(), cost.data(), cost.size(), part.data(), block.data(), add.data(),
+                               &value) == at);
         CHECK(value == best);
 
         // Shares of a Sinkhorn step, on a list that is filled up with forbidden arcs.
         const std::size_t filled = (length + 15) / 16 * 16;
         std::vector<std::int32_t> columns(filled, 0);
-        std::vector<float> costs(filled, std::numeric_limits<float>::infinity()), w(50), room(filled), received(50, 0.0f);
+        std::vector<float> costs(filled, std::numeric_limits<float>::infinity()), w(50), room(filled),
+            received(50, 0.0f);
         for (float& x : w) x = static_cast<float>(random.uniform());
         std::vector<double> exponent, expected(50, 0.0);
         const float scale = 20.0f;
         for (std::size_t k = 0; k < length; ++k) {
             columns[k] = column[k];
             costs[k] = static_cast<float>(random.uniform());
-            exponent.push_back(static_cast<double>(scale) * (static_cast<double>(w[columns[k]]) - static_cast<double>(costs[k])));
+            exponent.push_back(static_cast<double>(scale) *
+                               (static_cast<double>(w[columns[k]]) - static_cast<double>(costs[k])));
         }
         const double top = *std::max_element(exponent.begin(), exponent.end());
         double sum = 0.0;
@@ -142,7 +149,8 @@ void list_kernels() {
         kernels.sinkhorn_row(columns.data(), costs.data(), length, w.data(), scale, 3.0f, room.data(), received.data());
         bool close = true;
         // 2e-7 of the polynomial, float32 sums, and exponents up to 40 of which float32 resolves 2e-6.
-        for (std::size_t j = 0; j < expected.size(); ++j) close &= std::fabs(received[j] - expected[j]) <= 1e-5 * expected[j] + 1e-30;
+        for (std::size_t j = 0; j < expected.size(); ++j)
+            close &= std::fabs(received[j] - expected[j]) <= 1e-5 * expected[j] + 1e-30;
         CHECK(close);
     }
 }
@@ -152,7 +160,8 @@ void padded_kernels() {
     const auto& kernels = monge::padded_kernels();
     Random random(13);
     for (int round = 0; round < 200; ++round) {
-        const std::size_t m = 8 * static_cast<std::size_t>(1 + random.below(12)), filled = m - static_cast<std::size_t>(random.below(8));
+        const std::size_t m = 8 * static_cast<std::size_t>(1 + random.below(12)),
+                          filled = m - static_cast<std::size_t>(random.below(8));
         std::vector<double> c(m, inf), y(m, 0.0), before(m);
         for (std::size_t j = 0; j < filled; ++j) c[j] = random.below(6), y[j] = random.below(3);
         std::size_t best = 0;
@@ -169,7 +178,8 @@ void padded_kernels() {
             if (random.below(2) == 0) set[j / 64] |= std::uint64_t(1) << (j % 64);
         kernels.shift(set.data(), m, after.data(), 0.25);
         bool right = true;
-        for (std::size_t j = 0; j < m; ++j) right &= after[j] == before[j] + ((set[j / 64] >> (j % 64) & 1) != 0 ? 0.25 : 0.0);
+        for (std::size_t j = 0; j < m; ++j)
+            right &= after[j] == before[j] + ((set[j / 64] >> (j % 64) & 1) != 0 ? 0.25 : 0.0);
         CHECK(right);
     }
 }

@@ -19,7 +19,8 @@ void points() {
     using monge::Ground;
     const double eps = std::numeric_limits<T>::epsilon();
     for (const std::size_t d : {1, 2, 5, 64})
-        for (const auto& shape : {std::make_pair(1, 1), std::make_pair(3, 17), std::make_pair(40, 600), std::make_pair(600, 1100)}) {
+        for (const auto& shape :
+             {std::make_pair(1, 1), std::make_pair(3, 17), std::make_pair(40, 600), std::make_pair(600, 1100)}) {
             if (d > 5 && shape.first > 100) continue;
             const auto n = static_cast<std::size_t>(shape.first), m = static_cast<std::size_t>(shape.second);
             Random random(13);
@@ -38,12 +39,14 @@ void points() {
                         for (std::size_t j = 0; j < m; ++j) {
                             double square = 0.0, sum = 0.0;
                             for (std::size_t t = 0; t < d; ++t) {
-                                const double away = static_cast<double>(x[i * d + t]) - static_cast<double>(y[j * d + t]);
+                                const double away =
+                                    static_cast<double>(x[i * d + t]) - static_cast<double>(y[j * d + t]);
                                 square += away * away, sum += std::fabs(away);
                             }
                             const double expected = 0.5 * std::pow(ground == Ground::squares ? square : sum, exponent);
                             if (expected > 0.0)
-                                worst = std::max(worst, std::fabs(static_cast<double>(one[i * m + j]) - expected) / expected);
+                                worst = std::max(worst,
+                                                 std::fabs(static_cast<double>(one[i * m + j]) - expected) / expected);
                         }
                     CHECK(worst <= eps * (4.0 * static_cast<double>(d) + 8.0));
                 }

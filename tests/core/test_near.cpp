@@ -1,5 +1,5 @@
-// Passes over near points, against sums over all pairs in plain loops. For the sanitizers: sizes that are no multiples of
-// anything, runs of any length, and lists. See checks.hpp for how to build it.
+// Passes over near points, against sums over all pairs in plain loops. For the sanitizers: sizes that are no multiples
+// of anything, runs of any length, and lists. See checks.hpp for how to build it.
 #include "entropic/near.hpp"
 
 #include <cmath>
@@ -46,8 +46,8 @@ struct Clouds {
     }
 
     NearPass pass(Metric metric) {
-        return {X.data(), Y.data(), n, m, 40.0, metric.ground, metric.exponent, metric.exact,
-                beta.data(), log_a.data(), b.data(), 1.0, INFINITY, shift.data(), f.data()};
+        return {X.data(),    Y.data(),     n,        m,   40.0,     metric.ground, metric.exponent, metric.exact,
+                beta.data(), log_a.data(), b.data(), 1.0, INFINITY, shift.data(),  f.data()};
     }
 
     double cost(Metric metric, size_t i, size_t j) const {
@@ -94,8 +94,8 @@ void check(size_t n, size_t m, Metric metric, bool single) {
         }
         if (turn == 2) monge::listed(pass, single, 0, n, &lists, all.sums.data());
         for (size_t i = 0; i < n; ++i) near(all.f[i], r[i], limit, "row", n, m, metric);
-        monge::near_kernels().columns(
-            pass, {all.sums.data(), 1, all.log_b.data(), g.data(), 1.0, 1e-6, m, softmins.data()});
+        monge::near_kernels().columns(pass,
+                                      {all.sums.data(), 1, all.log_b.data(), g.data(), 1.0, 1e-6, m, softmins.data()});
         for (size_t j = 0; j < m; ++j) near(softmins[j], s[j], 0.01, "column", n, m, metric);
     }
 }
@@ -120,8 +120,7 @@ void check_kept(size_t n, size_t m, Metric metric, bool single) {
             monge::listed(pass, single, 0, n, &lists, sums.data());
         }
         const std::vector<double> from = all.shift;
-        for (size_t j = 0; j < m; ++j)
-            all.beta[j] = all.log_b[j] - far * static_cast<double>(engine()) / 4294967296.0;
+        for (size_t j = 0; j < m; ++j) all.beta[j] = all.log_b[j] - far * static_cast<double>(engine()) / 4294967296.0;
         monge::listed(pass, single, 0, n, &lists, sums.data());
         f = all.f;
         all.shift = from;
@@ -132,7 +131,8 @@ void check_kept(size_t n, size_t m, Metric metric, bool single) {
         for (size_t i = 0; i < n; ++i) near(f[i], all.f[i], limit, "row from kept powers", n, m, metric);
         // The least positive numbers stand for zero.
         for (size_t j = 0; j < m; ++j)
-            near(sums[j], all.sums[j], limit * all.sums[j] + 1e-6 / static_cast<double>(m), "sum from kept powers", n, m, metric);
+            near(sums[j], all.sums[j], limit * all.sums[j] + 1e-6 / static_cast<double>(m), "sum from kept powers", n,
+                 m, metric);
     }
 }
 
@@ -143,7 +143,8 @@ int main() {
         for (double exponent : {1.0, 0.5, 0.75})
             for (bool exact : {false, true})
                 for (bool single : {true, false})
-                    for (auto [n, m] : {std::pair<size_t, size_t>{1, 1}, {3, 17}, {16, 16}, {37, 300}, {300, 261}, {20, 4200}}) {
+                    for (auto [n, m] :
+                         {std::pair<size_t, size_t>{1, 1}, {3, 17}, {16, 16}, {37, 300}, {300, 261}, {20, 4200}}) {
                         check(n, m, {ground, exponent, exact}, single);
                         check_kept(n, m, {ground, exponent, exact}, single);
                     }

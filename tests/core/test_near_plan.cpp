@@ -1,5 +1,5 @@
-// Plans over near points, against sums over all pairs in plain loops. For the sanitizers: sizes that are no multiples of
-// anything, chunks of rows, and columns that are left out. See checks.hpp for how to build it.
+// Plans over near points, against sums over all pairs in plain loops. For the sanitizers: sizes that are no multiples
+// of anything, chunks of rows, and columns that are left out. See checks.hpp for how to build it.
 #include "entropic/near_plan.hpp"
 
 #include <algorithm>
@@ -21,8 +21,11 @@ struct Metric {
     Ground ground;
     double exponent;
 };
-constexpr Metric metrics[] = {
-    {Ground::squares, 1.0}, {Ground::squares, 0.5}, {Ground::squares, 0.75}, {Ground::absolutes, 1.0}, {Ground::absolutes, 1.5}};
+constexpr Metric metrics[] = {{Ground::squares, 1.0},
+                              {Ground::squares, 0.5},
+                              {Ground::squares, 0.75},
+                              {Ground::absolutes, 1.0},
+                              {Ground::absolutes, 1.5}};
 
 int failed = 0;
 
@@ -72,7 +75,9 @@ struct Problem {
         const double z = difference(i, j, c), at = base(i, j);
         if (z == 0.0) return 0.0;
         return metric.exponent * std::pow(at, metric.exponent - 1.0) *
-               (metric.ground == Ground::squares ? 2.0 * z : z > 0.0 ? 1.0 : -1.0);
+               (metric.ground == Ground::squares ? 2.0 * z
+                : z > 0.0                        ? 1.0
+                                                 : -1.0);
     }
 
     monge::NearCosts costs() const { return {X.data(), Y.data(), n, m, d, metric.ground, metric.exponent, false}; }
@@ -81,8 +86,8 @@ struct Problem {
 void near(double x, double expected, double size, const char* what, const Problem& problem) {
     if (std::fabs(x - expected) <= 1e-11 * size) return;
     ++failed;
-    std::printf("%s: %g instead of %g, n = %zu, m = %zu, d = %zu, ground %d, exponent %g\n", what, x, expected, problem.n,
-                problem.m, problem.d, static_cast<int>(problem.metric.ground), problem.metric.exponent);
+    std::printf("%s: %g instead of %g, n = %zu, m = %zu, d = %zu, ground %d, exponent %g\n", what, x, expected,
+                problem.n, problem.m, problem.d, static_cast<int>(problem.metric.ground), problem.metric.exponent);
 }
 
 /// x log2 x.
@@ -111,8 +116,8 @@ void check_plan(const Problem& at) {
     std::vector<double> log_sent, log_received;
     for (double mass : at.sent) log_sent.push_back(std::log2(mass));
     for (double mass : at.received) log_received.push_back(std::log2(mass));
-    const monge::NearPlan plan(at.costs(), {inverse, at.rows.data(), at.columns.data(), log_sent.data(),
-                                            log_received.data(), -66.0});
+    const monge::NearPlan plan(
+        at.costs(), {inverse, at.rows.data(), at.columns.data(), log_sent.data(), log_received.data(), -66.0});
     std::vector<double> u, v;
     for (size_t i = 0; i < at.n; ++i) u.push_back(i % 4 == 1 ? 0.0 : 1.0 / static_cast<double>(i + 1));
     for (size_t j = 0; j < at.m; ++j) v.push_back(j % 3 == 1 ? 0.0 : 1.0 / static_cast<double>(j + 2));
@@ -162,7 +167,8 @@ void check_plan(const Problem& at) {
     for (size_t j = 0; j < at.m; ++j) {
         near(sums.received[j], received[j], at.received[j], "column sum", at);
         near(part[j], at.received[j], at.received[j], "column sum beside a gradient", at);
-        for (size_t k = 0; k < at.d; ++k) near(y[j * at.d + k], pulls[j * at.d + k], pull_sizes[j], "gradient of a column", at);
+        for (size_t k = 0; k < at.d; ++k)
+            near(y[j * at.d + k], pulls[j * at.d + k], pull_sizes[j], "gradient of a column", at);
         near(mixture.received[j], at.received[j], at.received[j], "column sum beside a product", at);
     }
     near(sums.price, price, price, "price", at);
@@ -189,7 +195,8 @@ void check_transform(const Problem& at) {
 int main() {
     for (const Metric metric : metrics)
         for (size_t d : {1, 2, 3})
-            for (auto [n, m] : {std::pair<size_t, size_t>{1, 1}, {3, 17}, {16, 16}, {37, 300}, {300, 261}, {20, 4200}}) {
+            for (auto [n, m] :
+                 {std::pair<size_t, size_t>{1, 1}, {3, 17}, {16, 16}, {37, 300}, {300, 261}, {20, 4200}}) {
                 const Problem problem(n, m, d, metric);
                 check_plan(problem);
                 check_transform(problem);

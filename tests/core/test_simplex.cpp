@@ -18,12 +18,14 @@ using monge::Flow;
 
 namespace {
 
-/// The simplex for large problems, which `solve` does not ask when one is small, agrees with the one for small problems.
+/// The simplex for large problems, which `solve` does not ask when one is small, agrees with the one for small
+/// problems.
 void both_simplexes() {
     where = "both simplexes";
     for (const auto& [kind, name] : kinds) {
         if (kind == Kind::forbidden) continue;
-        for (const auto& [n, m] : std::vector<std::pair<std::size_t, std::size_t>>{{1, 1}, {2, 3}, {30, 30}, {60, 25}, {200, 180}}) {
+        for (const auto& [n, m] :
+             std::vector<std::pair<std::size_t, std::size_t>>{{1, 1}, {2, 3}, {30, 30}, {60, 25}, {200, 180}}) {
             where = name;
             const auto in = make<double>(kind, n, m, n != m, 12);
             const Solution small = solve(in);
@@ -36,7 +38,8 @@ void both_simplexes() {
             const Options options;
             monge::Monitor monitor(options);
             monge::Counters counters;
-            monge::NetworkSimplex<monge::MatrixArcs<double>> simplex(arcs, masses.supply, masses.demand, workers, monitor, counters);
+            monge::NetworkSimplex<monge::MatrixArcs<double>> simplex(arcs, masses.supply, masses.demand, workers,
+                                                                     monitor, counters);
             double magnitude = 0.0;
             for (const double c : in.cost) magnitude = std::max(magnitude, std::fabs(c));
             simplex.start(magnitude, true);
@@ -58,7 +61,8 @@ void masses() {
     where = "masses";
     Random random(10);
     for (int round = 0; round < 300; ++round) {
-        const std::size_t n = 1 + static_cast<std::size_t>(random.below(40)), m = 1 + static_cast<std::size_t>(random.below(40));
+        const std::size_t n = 1 + static_cast<std::size_t>(random.below(40)),
+                          m = 1 + static_cast<std::size_t>(random.below(40));
         std::vector<double> a(n), b(m);
         // All sizes of weights, and of totals, some of them zero.
         const double spread = 30.0 * random.uniform();

@@ -1,5 +1,5 @@
-// Small entropic problems and their kernels, for the sanitizers and without Python: the kernels against plain loops, and
-// the conditions of optimality on random problems of all sizes and demands. Once per instruction set.
+// Small entropic problems and their kernels, for the sanitizers and without Python: the kernels against plain loops,
+// and the conditions of optimality on random problems of all sizes and demands. Once per instruction set.
 #include "entropic/small.hpp"
 
 #include <algorithm>
@@ -111,7 +111,8 @@ void check_solve(std::size_t n, std::size_t m, Side rows, Side columns, double e
     expect(outcome.converged && outcome.error <= 1e-9, "convergence", seed);
     double error = 0.0;
     const auto add = [&](double sum, double w, double potential, Side side) {
-        const double off = sum - (side.kl < inf ? w * std::exp(-potential / side.kl) : w), bound = side.cap * (1.0 - 1e-12);
+        const double off = sum - (side.kl < inf ? w * std::exp(-potential / side.kl) : w),
+                     bound = side.cap * (1.0 - 1e-12);
         if (!((potential >= bound && off <= 0.0) || (potential <= -bound && off >= 0.0))) error += std::fabs(off);
     };
     std::vector<double> sums(m);

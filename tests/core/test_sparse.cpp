@@ -1,7 +1,7 @@
 // Exact solves over given arcs, against those over all arcs of which the others are forbidden.
 #include <cstddef>
-#include <cstdio>
 #include <cstdint>
+#include <cstdio>
 #include <vector>
 
 #include "checks.hpp"
@@ -15,7 +15,11 @@ void sparse_instances() {
     Random random(11);
     for (int trial = 0; trial < 200; ++trial) {
         const int most = trial % 10 == 0 ? 400 : 9;
-        Instance<double> in{static_cast<std::size_t>(1 + random.below(most)), static_cast<std::size_t>(1 + random.below(most)), {}, {}, {}};
+        Instance<double> in{static_cast<std::size_t>(1 + random.below(most)),
+                            static_cast<std::size_t>(1 + random.below(most)),
+                            {},
+                            {},
+                            {}};
         std::vector<std::int64_t> begin{0};
         std::vector<std::int32_t> col;
         std::vector<double> cost;

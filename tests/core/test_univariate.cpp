@@ -78,7 +78,8 @@ void check_many(int threads) {
         for (const double w : weights[k]) total += w;
         for (double& w : weights[k]) w /= total;
         orders[k].resize(n);
-        expect(monge::sort(points[k].data(), n, {}, orders[k].data()) == monge::Status::optimal, "sort", static_cast<int>(k));
+        expect(monge::sort(points[k].data(), n, {}, orders[k].data()) == monge::Status::optimal, "sort",
+               static_cast<int>(k));
         for (std::size_t l = 1; l < n; ++l)
             expect(points[k][orders[k][l - 1]] <= points[k][orders[k][l]], "order", static_cast<int>(k));
     }

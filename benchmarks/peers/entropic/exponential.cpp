@@ -42,5 +42,6 @@ double per_second(float (*run)()) {
 
 int main() {
     for (std::size_t j = 0; j < size; ++j) exponents[j] = -static_cast<float>(j % 97) / 7.0f;
-    std::printf("%.6g\n", std::max(per_second(sum_of_powers<power<float>>), per_second(sum_of_powers<rough_power<float>>)));
+    std::printf("%.6g\n",
+                std::max(per_second(sum_of_powers<power<float>>), per_second(sum_of_powers<rough_power<float>>)));
 }
