@@ -27,6 +27,15 @@ class Problem:
     plan: Array | None = None  # (n, m), where there is but one
 
 
+# Distances of differences z (..., d), and all ground costs that are built in: names, and powers of each distance.
+DISTANCES: dict[str, Callable[[Array], Array]] = {
+    "euclidean": lambda z: np.sqrt((z**2).sum(axis=-1)),
+    "cityblock": lambda z: np.abs(z).sum(axis=-1),
+}
+NAMED = ["sqeuclidean", *DISTANCES, "cosine"]
+GROUNDS: list[Any] = [*NAMED, *((distance, power) for distance in DISTANCES for power in (0.5, 1.5, 3.0))]
+
+
 def squared(x: Array, y: Array) -> Array:
     """|x_i - y_j|^2 for points (n, d) and (m, d), from differences, so that no digits cancel."""
     return sum((x[:, np.newaxis, k] - y[np.newaxis, :, k]) ** 2 for k in range(x.shape[1]))
@@ -36,14 +45,17 @@ def cloud(
     x: Array, y: Array, cost: Any = "sqeuclidean", a: Array | None = None, b: Array | None = None, **known: Any
 ) -> Problem:
     """The problem of a point cloud, its matrix computed independently of the library."""
-    if cost == "cityblock":
-        C = np.abs(x[:, np.newaxis] - y[np.newaxis]).sum(axis=2)
-    elif cost == "cosine":
-        C = 1.0 - (x @ y.T) / np.linalg.norm(x, axis=1)[:, np.newaxis] / np.linalg.norm(y, axis=1)
-    else:
-        power = {"sqeuclidean": 2.0, "euclidean": 1.0}[cost] if isinstance(cost, str) else cost[1]
-        C = squared(x, y) ** (power / 2)
-    return Problem(C, a, b, (x, y, cost), **known)
+    return Problem(ground_costs(x, y, cost), a, b, (x, y, cost), **known)
+
+
+def ground_costs(x: Array, y: Array, cost: Any) -> Array:
+    """The costs (n, m) between points (n, d) and (m, d), computed independently of the library."""
+    if cost == "cosine":
+        return 1.0 - (x @ y.T) / np.linalg.norm(x, axis=1)[:, np.newaxis] / np.linalg.norm(y, axis=1)
+    distance, power = {"sqeuclidean": ("euclidean", 2.0)}.get(cost, (cost, 1.0)) if isinstance(cost, str) else cost
+    if distance == "euclidean":
+        return squared(x, y) ** (power / 2)
+    return DISTANCES[distance](x[:, np.newaxis] - y) ** power
 
 
 def simplex(rng: np.random.Generator, size: int) -> Array:

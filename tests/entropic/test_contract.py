@@ -26,8 +26,8 @@ EPS = np.finfo(np.float64).eps
 # --- Costs ------------------------------------------------------------------------------------------------------------
 
 # All that are built in, and powers of distances.
-GROUNDS = [*ground._POWERS, *ground._DISTANCES, ground._COSINE]
-POWERS = [(distance, power) for distance in ground._DISTANCES for power in (0.5, 1.5, 3.0)]
+GROUNDS = ground.GROUND_COSTS
+POWERS = [(distance, power) for distance in ground.DISTANCES for power in (0.5, 1.5, 3.0)]
 DIMENSIONS = [1, 2, 3, 8, 21]
 MATRICES: dict[str, Callable[[Array], Array]] = {
     "float64": lambda C: C,

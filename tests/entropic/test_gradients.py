@@ -6,21 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cases import DISTANCES, NAMED
 from numpy.typing import NDArray
 
 import monge
 
 Array = NDArray[np.float64]
 
-GROUNDS = [
-    "sqeuclidean",
-    "euclidean",
-    "cityblock",
-    "cosine",
-    ("euclidean", 1.5),
-    ("euclidean", 3.0),
-    ("cityblock", 2.0),
-]
+GROUNDS = [*NAMED, *((distance, power) for distance in DISTANCES for power in (1.5, 3.0))]
 MARGINALS = {
     "balanced": None,
     "KL": monge.KL(0.7),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from cases import DISTANCES, NAMED
 from oracle import assert_solved
 from scipy.spatial.distance import cdist
 
@@ -15,7 +16,7 @@ from monge.exact.dense import dense
 from monge.problem._ground import kd_order
 from monge.problem.measures import total_mass
 
-COSTS = ["sqeuclidean", "euclidean", "cityblock", "cosine", ("euclidean", 1.5), ("cityblock", 2.0)]
+COSTS = [*NAMED, *((distance, power) for distance in DISTANCES for power in (1.5, 2.0))]
 
 
 def clouds(n, m, d=3, seed=0):

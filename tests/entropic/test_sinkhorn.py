@@ -7,7 +7,7 @@ import warnings
 
 import numpy as np
 import pytest
-from cases import sample
+from cases import GROUNDS, ground_costs, sample
 from hypothesis import given
 from hypothesis import strategies as st
 from oracle import assert_solved, objective, plain_sinkhorn
@@ -96,9 +96,7 @@ class TestAgreesWithThePlainIteration:
         np.testing.assert_allclose(t.f - shift, f, atol=1e-7 * eps / 0.05)
         np.testing.assert_allclose(t.g + shift, g, atol=1e-7 * eps / 0.05)
 
-    @pytest.mark.parametrize(
-        "cost", ["sqeuclidean", "euclidean", "cityblock", "cosine", ("euclidean", 3), ("cityblock", 0.5)]
-    )
+    @pytest.mark.parametrize("cost", GROUNDS)
     @pytest.mark.parametrize("size", [20, 400])  # the core, and passes on threads
     def test_ground_costs(self, cost, size, in_loop):
         if size == 400:
@@ -106,14 +104,7 @@ class TestAgreesWithThePlainIteration:
         rng = np.random.default_rng(1)
         x, y = rng.normal(size=(size, 3)) + 5.0, rng.normal(size=(size + 3, 3)) + 5.0
         cloud = monge.PointCloud(x, y, cost)
-        C = {
-            "sqeuclidean": lambda: ((x[:, None] - y) ** 2).sum(-1),
-            "euclidean": lambda: np.sqrt(((x[:, None] - y) ** 2).sum(-1)),
-            "cityblock": lambda: np.abs(x[:, None] - y).sum(-1),
-            "cosine": lambda: 1 - (x @ y.T) / np.linalg.norm(x, axis=1)[:, None] / np.linalg.norm(y, axis=1),
-            ("euclidean", 3): lambda: ((x[:, None] - y) ** 2).sum(-1) ** 1.5,
-            ("cityblock", 0.5): lambda: np.sqrt(np.abs(x[:, None] - y).sum(-1)),
-        }[cost]()
+        C = ground_costs(x, y, cost)
         eps = 0.05 * C.mean()
         for tol in (1e-3, 1e-9):
             t = monge.sinkhorn(cloud, eps=eps, tol=tol)

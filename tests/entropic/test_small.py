@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cases import GROUNDS
 from oracle import assert_solved, plain_sinkhorn
 from stopping import from_core, needs_alarm, ticking
 
@@ -52,7 +53,7 @@ def test_potentials(n, m):
     np.testing.assert_allclose(t.f[:, None] + t.g, f[:, None] + g, atol=1e-8)
 
 
-@pytest.mark.parametrize("cost", ["sqeuclidean", "euclidean", "cityblock", "cosine", ("euclidean", 1.5)])
+@pytest.mark.parametrize("cost", GROUNDS)
 def test_points_are_their_matrix(cost):
     rng = np.random.default_rng(0)
     x, y = rng.random((20, 3)), rng.random((31, 3))

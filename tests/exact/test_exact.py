@@ -10,7 +10,7 @@ from math import fsum
 
 import numpy as np
 import pytest
-from cases import FAMILIES, KNOWN, LAYOUTS, cloud, forbid, known, sample, simplex, squared
+from cases import FAMILIES, GROUNDS, KNOWN, LAYOUTS, cloud, forbid, known, sample, simplex, squared
 from oracle import EPS, GAP, assert_certified, assert_feasible, assert_optimal, exact_marginals
 
 import monge
@@ -317,7 +317,7 @@ class TestThreads:
         for threads in (2, 3, None):
             same_bits(one, monge.emd(C, a, b, threads=threads))
 
-    @pytest.mark.parametrize("cost", ["sqeuclidean", "euclidean", "cityblock", "cosine", ("euclidean", 2.5)])
+    @pytest.mark.parametrize("cost", GROUNDS)
     def test_point_clouds(self, cost):
         rng = np.random.default_rng(9)
         cloud = monge.PointCloud(rng.normal(size=(1100, 3)), rng.normal(size=(1000, 3)), cost)

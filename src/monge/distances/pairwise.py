@@ -23,7 +23,7 @@ from monge.problem._ground import cost_matrix
 from monge.problem.arrays import available_threads, items, require_memory, shown
 from monge.problem.batch import naming
 from monge.problem.costs import Cost, PointCloud, as_cost, as_points
-from monge.problem.ground import as_ground, scale_of, scaled
+from monge.problem.ground import Ground, power_of, scale_of, scaled
 from monge.problem.measures import Weights, check_value, check_weights, rounding_of, total_mass
 from monge.problem.progress import count_bar
 from monge.problem.transport import ConvergenceWarning, Status
@@ -63,6 +63,7 @@ def pairwise(
     *,
     cost: Any = None,
     p: float | None = None,
+    ground: str | None = None,
     threads: int | None = None,
     progress: bool = False,
 ) -> Array:
@@ -87,6 +88,9 @@ def pairwise(
     p : float, optional
         Exponent of W_p, >= 1; None stands for 2. For point clouds only: the power of a distance between places belongs
         into `cost`.
+    ground : str, optional
+        The distance between points that is raised to p, as in `wasserstein`; None stands for "euclidean". For point
+        clouds only, too.
     threads : int, optional
         Pairs are spread over the threads; None for all processors. The answer has the same bits for any number.
     progress : bool
@@ -101,8 +105,8 @@ def pairwise(
     Raises
     ------
     ValueError, TypeError
-        As `emd` and `PointCloud` do, naming the measure or the pair; for `p` together with `cost`; for a tuple of two
-        tuples of numbers, which may be points and weights or two points.
+        As `emd` and `PointCloud` do, naming the measure or the pair; for `p` or `ground` together with `cost`;
+        for a tuple of two tuples of numbers, which may be points and weights or two points.
     InfeasibleError
         If forbidden arcs, costs of +inf, leave no plan for a pair.
 
@@ -130,7 +134,12 @@ def pairwise(
     """
     workers = available_threads(threads)
     if cost is None:
-        return _between_clouds(measures, other, check_power(2.0 if p is None else p), workers, progress)
+        cost = power_of("euclidean" if ground is None else ground, check_power(2.0 if p is None else p))
+        return _between_clouds(measures, other, cost, workers, progress)
+    if ground is not None:
+        raise ValueError(
+            f"ground belongs to point clouds; got ground={shown(ground)} and a cost, which says it already."
+        )
     if p is not None:
         raise ValueError(
             f"p belongs to point clouds; got p={shown(p)} and a cost. Put the power into the cost: cost**p."
@@ -160,7 +169,8 @@ def _between_histograms(measures: Any, other: Any, cost: Cost, threads: int, pro
     return _mirrored(D) if symmetric else D
 
 
-def _between_clouds(measures: Any, other: Any, p: float, threads: int, progress: bool) -> Array:
+def _between_clouds(measures: Any, other: Any, ground: Ground, threads: int, progress: bool) -> Array:
+    p, distance = ground.power, ground.name
     sources = _clouds(measures, "measures")
     targets = sources if other is None else _clouds(other, "other")
     _check_totals([cloud.given for cloud in sources], [cloud.given for cloud in targets])
@@ -181,8 +191,7 @@ def _between_clouds(measures: Any, other: Any, p: float, threads: int, progress:
     dtype = np.result_type(*(cloud.points for cloud in sources + targets))
     x, y = (np.concatenate([cloud.points for cloud in clouds], dtype=dtype) for clouds in (sources, targets))
     # As in `wasserstein`: powers of distances between rescaled points neither overflow nor vanish.
-    scale = scale_of(PointCloud(x, y, "euclidean").reach)
-    ground = as_ground(("euclidean", p))
+    scale = scale_of(PointCloud(x, y, distance).reach)
     x, y = (np.ascontiguousarray(scaled(points, scale)) for points in (x, y))
     begins = np.cumsum([0, *(len(cloud.points) for cloud in sources)]).tolist()
     ends = np.cumsum([0, *(len(cloud.points) for cloud in targets)]).tolist()
@@ -214,7 +223,7 @@ def _between_clouds(measures: Any, other: Any, p: float, threads: int, progress:
         for done, (s, t) in enumerate(lost, start=1):
             (own, a, _), (to, b, _) = sources[s], targets[t]
             with naming("pair", (s, t)):
-                D[s, t] = wasserstein(own, to, a, b, p=p, threads=threads)
+                D[s, t] = wasserstein(own, to, a, b, p=p, ground=distance, threads=threads)
             if show is not None:
                 show(done)
     return _mirrored(D) if other is None else D

@@ -15,7 +15,7 @@ from monge.exact.emd import emd
 from monge.exact.univariate import check_power, mean_power
 from monge.problem.arrays import available_threads, require_memory
 from monge.problem.costs import CostMatrix, PointCloud, as_points
-from monge.problem.ground import scale_of, scaled
+from monge.problem.ground import power_of, scale_of, scaled
 from monge.problem.measures import Weights, check_weights, total_mass
 
 __all__ = ["smallest_mean", "wasserstein", "wasserstein_1d"]
@@ -31,8 +31,17 @@ _RISE, _NEVER = 8.0, 2.0**61
 _LARGEST_POWER = 1e18
 
 
-def wasserstein(x: Any, y: Any, a: Any = None, b: Any = None, *, p: float = 2, threads: int | None = None) -> float:
-    """The exact Wasserstein distance W_p between two weighted point clouds, with the Euclidean ground distance.
+def wasserstein(
+    x: Any,
+    y: Any,
+    a: Any = None,
+    b: Any = None,
+    *,
+    p: float = 2,
+    ground: str = "euclidean",
+    threads: int | None = None,
+) -> float:
+    """The exact Wasserstein distance W_p between two weighted point clouds.
 
     Parameters
     ----------
@@ -44,6 +53,8 @@ def wasserstein(x: Any, y: Any, a: Any = None, b: Any = None, *, p: float = 2, t
         Weights, of equal totals; None for uniform ones. They are normalised to probabilities.
     p : float
         Exponent, >= 1.
+    ground : str
+        The distance between points that is raised to p: one that `PointCloud` takes powers of.
     threads : int, optional
         As in `emd`.
 
@@ -55,7 +66,7 @@ def wasserstein(x: Any, y: Any, a: Any = None, b: Any = None, *, p: float = 2, t
     Raises
     ------
     ValueError, TypeError, MemoryError
-        As `PointCloud` and `emd` do; for p < 1.
+        As `PointCloud` and `emd` do; for p < 1, and for a ground that is no distance.
 
     Notes
     -----
@@ -67,18 +78,21 @@ def wasserstein(x: Any, y: Any, a: Any = None, b: Any = None, *, p: float = 2, t
     >>> import monge
     >>> monge.wasserstein([[0.0, 0.0]], [[3.0, 4.0]])
     5.0
+    >>> monge.wasserstein([[0.0, 0.0]], [[3.0, 4.0]], ground="cityblock")
+    7.0
     """
     power = check_power(p)
+    power_of(ground, power)  # of points on the line, too, where all distances are the same
     x, y = as_points(x, "x"), as_points(y, "y")
     if x.shape[1] == y.shape[1] == 1:
         return wasserstein_1d(x, y, a, b, p=power, threads=threads)
-    cloud = PointCloud(x, y, "euclidean")
+    cloud = PointCloud(x, y, ground)
     a, b = check_weights(a, b, *cloud.shape)
     mass = total_mass(a if a is not None else b)
     if power <= _DIRECT:
         # On points rescaled by a power of two the powers of distances do not overflow, and rarely vanish.
         scale = scale_of(cloud.reach)
-        near = PointCloud(scaled(cloud.x, scale), scaled(cloud.y, scale), ("euclidean", power))
+        near = PointCloud(scaled(cloud.x, scale), scaled(cloud.y, scale), (ground, power))
         t = emd(near, a, b, threads=threads)
         if t.cost / mass > smallest_mean(power, cloud.dtype):
             return math.ldexp((t.cost / mass) ** (1.0 / power), scale)
@@ -106,7 +120,7 @@ def _high_power(cloud: PointCloud, a: Weights | None, b: Weights | None, p: floa
         y, b = y[b > 0.0], b[b > 0.0]
     n, m = len(x), len(y)
     require_memory(17 * n * m, f"distances between {n} and {m} points and their powers", "Subsample the points.")
-    distance = dense(PointCloud(x, y, "euclidean"), threads)  # (n, m)
+    distance = dense(PointCloud(x, y, cloud.cost), threads)  # (n, m)
     unit, power, p = float(distance.max()), min(p, _RISE), min(p, _LARGEST_POWER)
     while unit > 0.0:
         with np.errstate(over="ignore", under="ignore"):

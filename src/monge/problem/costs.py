@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from monge.problem._ground import LARGEST_COST, cost_matrix
 from monge.problem.arrays import real_array, sampled, shown, stride
 from monge.problem.grid import Grid
-from monge.problem.ground import Form, as_ground, scale_of
+from monge.problem.ground import Form, as_ground, explained, scale_of
 from monge.problem.sparse import SparseCost, is_sparse
 
 __all__ = ["Cost", "CostMatrix", "Grid", "PointCloud", "SparseCost", "as_cost", "as_points", "is_sparse"]
@@ -139,8 +139,7 @@ class PointCloud:
     y : array_like (m, d)
         Target points, which are copied.
     cost : str or (str, float)
-        "sqeuclidean" |x - y|^2, "euclidean" |x - y|, "cityblock" sum_k |x_k - y_k|, "cosine" 1 - <x, y> / (|x| |y|);
-        ("euclidean", p) stands for |x - y|^p and ("cityblock", p) likewise, p > 0.
+        One of the ground costs of `monge.problem.ground`.
 
     Raises
     ------
@@ -323,6 +322,9 @@ class PointCloud:
     def __repr__(self) -> str:
         return f"PointCloud(shape={self.shape}, d={self.x.shape[1]}, cost={shown(self.cost)})"
 
+
+if PointCloud.__doc__ is not None:  # which it is where Python was told to leave texts out
+    PointCloud.__doc__ = PointCloud.__doc__.replace("One of the ground costs of `monge.problem.ground`.", explained())
 
 Cost: TypeAlias = CostMatrix | PointCloud | Grid
 

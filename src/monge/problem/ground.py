@@ -3,7 +3,7 @@
     c(x, y) = factor * base(x - y) ** exponent
 
 A base, such as the sum of squares, is a functor of csrc/common/ground.hpp, and all numbers are computed there. Here it
-gets its name. A new ground cost is a functor there and a name here.
+gets its name. A new distance is a functor there and a line of `DISTANCES` here.
 
 Squares of large and of small numbers are out of range. So points are taken over a power of two, which rounds nothing,
 and the factor makes up for it: `form` and `scaled`.
@@ -12,6 +12,7 @@ and the factor makes up for it: `form` and `scaled`.
 from __future__ import annotations
 
 import math
+import textwrap
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
@@ -22,14 +23,31 @@ from numpy.typing import NDArray
 from monge.problem import _ground
 from monge.problem.arrays import positive, shown
 
-__all__ = ["Form", "Ground", "as_ground", "on_sphere", "scale_of", "scaled"]
+__all__ = [
+    "DISTANCES",
+    "GROUND_COSTS",
+    "Form",
+    "Ground",
+    "as_ground",
+    "explained",
+    "on_sphere",
+    "power_of",
+    "scale_of",
+    "scaled",
+]
 
-# A distance -> its base in the core.
-_DISTANCES = {"euclidean": "squares", "cityblock": "absolutes"}
+# A distance -> its base in the core, and what it is.
+DISTANCES = {
+    "euclidean": ("squares", "|x - y|"),
+    "cityblock": ("absolutes", "sum_k |x_k - y_k|"),
+}
 # More names: a power of a distance.
-_POWERS = {"sqeuclidean": ("euclidean", 2.0)}
+_POWERS = {"sqeuclidean": ("euclidean", 2.0, "|x - y|^2")}
 # 1 - <x, y> / (|x| |y|) = |u - v|^2 / 2 for the directions u and v.
 _COSINE = "cosine"
+
+# All names.
+GROUND_COSTS = (*_POWERS, *DISTANCES, _COSINE)
 
 # The number by which the core knows a base, and its degree: base(t z) = t**degree base(z).
 _BASES = _ground.bases()
@@ -79,7 +97,7 @@ class Ground:
     @property
     def name(self) -> str:
         """That of the distance, or "cosine"."""
-        return _COSINE if self.directions else next(name for name, base in _DISTANCES.items() if base == self.base)
+        return _COSINE if self.directions else next(name for name, (base, _) in DISTANCES.items() if base == self.base)
 
     @property
     def squared(self) -> bool:
@@ -152,19 +170,37 @@ def _named(name: str) -> Ground:
 def _of(cost: Any) -> Ground:
     powered = isinstance(cost, tuple) and len(cost) == 2
     name = cost[0] if powered else cost
-    names = [*_POWERS, *_DISTANCES, _COSINE]
-    if not isinstance(name, str) or name not in names:
-        known = ", ".join(map(repr, names))
+    if not isinstance(name, str) or name not in GROUND_COSTS:
+        known = ", ".join(map(repr, GROUND_COSTS))
         raise ValueError(f"cost should be one of {known}, or ('euclidean', p); got {shown(cost)}.")
-    if powered and name not in _DISTANCES:
-        raise ValueError(f"only {' and '.join(map(repr, _DISTANCES))} take a power; got {shown(cost)}.")
+    if powered and name not in DISTANCES:
+        raise ValueError(f"only {' and '.join(map(repr, DISTANCES))} take a power; got {shown(cost)}.")
     if name == _COSINE:
         return Ground("squares", 1.0, 0.5, directions=True)
-    distance, power = _POWERS.get(name, (name, 1.0))
+    distance, power, _ = _POWERS.get(name, (name, 1.0, ""))
     if powered:
         power = positive(cost[1], "the power of a ground cost")
-    base = _DISTANCES[distance]
+    base, _ = DISTANCES[distance]
     return Ground(base, power / _BASES[base][1])
+
+
+def power_of(distance: Any, p: float) -> Ground:
+    """The p-th power of the distance that was named."""
+    if not isinstance(distance, str) or distance not in DISTANCES:
+        known = ", ".join(map(repr, DISTANCES))
+        raise ValueError(f"ground should be the name of a distance, one of {known}; got {shown(distance)}.")
+    return as_ground((distance, p))
+
+
+def explained() -> str:
+    """What ground costs there are, for the documentation of what takes them."""
+    named = [(name, what) for name, (_, _, what) in _POWERS.items()]
+    named += [(name, what) for name, (_, what) in DISTANCES.items()]
+    named += [(_COSINE, "1 - <x, y> / (|x| |y|)")]
+    costs = ", ".join(f'"{name}" {what}' for name, what in named)
+    first, *others = (f'("{name}", p)' for name in DISTANCES)
+    text = f"{costs}; {first} stands for |x - y|^p, and {', '.join(others)} likewise, p > 0."
+    return textwrap.fill(text, 112, subsequent_indent=8 * " ")
 
 
 def scale_of(reach: float) -> int:
