@@ -21,6 +21,7 @@ import json
 import math
 import subprocess
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,28 +57,57 @@ def declared_since(base: str) -> list[Allowance]:
     return [Allowance.parse(line) for line in done.stdout.splitlines() if line.strip()]
 
 
-def compare(base: dict[str, Any], head: dict[str, Any], allowances: Iterable[Allowance] = ()) -> Report:
+@dataclass(frozen=True)
+class Times:
+    """How the least seconds of a group of benchmarks stand against those of another version."""
+
+    group: str
+    pairs: dict[str, tuple[float, float]]  # benchmark: its seconds before, times what is allowed, and after
+
+    @property
+    def mean(self) -> float:
+        """The geometric mean of the ratios."""
+        return math.exp(sum(math.log(after / before) for before, after in self.pairs.values()) / len(self.pairs))
+
+    @property
+    def slower(self) -> dict[str, tuple[float, float]]:
+        """The benchmarks that are, each on its own."""
+        return {name: (old, new) for name, (old, new) in self.pairs.items() if new > old * (1 + ONE) + SLACK}
+
+    @property
+    def worse(self) -> bool:
+        return self.mean > 1 + GROUP or bool(self.slower)
+
+
+def compare_times(base: dict[str, Any], head: dict[str, Any], allowances: list[Allowance]) -> list[Times]:
+    """For each group of benchmarks that both files have."""
+    before = {b["fullname"]: b["stats"]["min"] for b in base["benchmarks"]}
+    groups: dict[str, dict[str, tuple[float, float]]] = {}
+    for b in head["benchmarks"]:
+        name = b["fullname"]
+        if name in before:
+            old = before[name] * allowed(allowances, name, "seconds")
+            groups.setdefault(b["group"] or "others", {})[name] = old, b["stats"]["min"]
+    return [Times(group, pairs) for group, pairs in groups.items()]
+
+
+def compare(base: dict[str, Any], head: dict[str, Any], allowances: list[Allowance]) -> Report:
     """What pytest-benchmark wrote for a version, against what it wrote for another."""
-    report, allowances = Report(), list(allowances)
-    old, new = ({b["fullname"]: b for b in run["benchmarks"]} for run in (base, head))
+    report = Report()
+    old, new = ({b["fullname"]: b["extra_info"] for b in run["benchmarks"]} for run in (base, head))
     for words, names in (("new", new.keys() - old.keys()), ("no longer there", old.keys() - new.keys())):
         if names:
             report.notes.append(f"{words}: {', '.join(sorted(names))}")
-    groups: dict[str, list[float]] = {}
     for name in (name for name in new if name in old):
-        _compare_counters(name, old[name]["extra_info"], new[name]["extra_info"], allowances, report)
-        before, after = old[name]["stats"]["min"], new[name]["stats"]["min"]
-        before *= allowed(allowances, name, "seconds")
-        groups.setdefault(new[name]["group"] or "others", []).append(after / before)
-        if after > before * (1 + ONE) + SLACK:
-            report.worse.append(f"seconds: {name}: {before:.3g} -> {after:.3g} ({percent(after / before)})")
-    for group, ratios in groups.items():
-        mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
-        text = f"seconds: {group}: {percent(mean)} in the geometric mean of {len(ratios)}"
-        if mean > 1 + GROUP:
+        _compare_counters(name, old[name], new[name], allowances, report)
+    for times in compare_times(base, head, allowances):
+        text = f"seconds: {times.group}: {percent(times.mean)} in the geometric mean of {len(times.pairs)}"
+        if times.mean > 1 + GROUP:
             report.worse.append(f"{text}, at most {percent(1 + GROUP)} is allowed")
         else:
             report.notes.append(text)
+        for name, (before, after) in times.slower.items():
+            report.worse.append(f"seconds: {name}: {before:.3g} -> {after:.3g} ({percent(after / before)})")
     return report
 
 
@@ -101,7 +131,7 @@ def main() -> None:
     parser.add_argument("--since", help="the commit of the base, after which trailers count")
     options = parser.parse_args()
     base, head = (json.loads(path.read_text()) for path in (options.base, options.head))
-    report = compare(base, head, declared_since(options.since) if options.since else ())
+    report = compare(base, head, declared_since(options.since) if options.since else [])
     print(report)
     if report.worse:
         raise SystemExit(1)

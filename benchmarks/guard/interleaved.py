@@ -24,10 +24,10 @@ import tempfile
 from pathlib import Path
 from typing import Any, TextIO
 
-from benchmarks.guard.compare import Allowance, compare, declared_since
+from benchmarks.guard.compare import Allowance, compare, compare_times, declared_since
 from benchmarks.guard.instructions import ROOT, SINGLE_THREADED, instructions
 
-ROUNDS, MOST_ROUNDS = 3, 10
+ROUNDS, MOST_ROUNDS = 3, 7
 SELECTED = "benchmarks -m 'not large'"
 
 Results = dict[str, dict[str, Any]]  # what pytest-benchmark wrote for each benchmark, by its name for pytest
@@ -97,25 +97,16 @@ def as_run(results: Results) -> dict[str, Any]:
     return {"benchmarks": list(results.values())}
 
 
-def check(
+def measure_again(
     pythons: list[Path], names: list[str], rounds: int, results: list[Results], allowances: list[Allowance]
-) -> bool:
-    """Whether the second build is no worse than the first. Measures again what looks slower."""
-    while True:
-        report = compare(as_run(results[0]), as_run(results[1]), allowances)
-        slower = [text for text in report.worse if text.startswith("seconds: ")]
-        if not slower or len(slower) < len(report.worse) or rounds >= MOST_ROUNDS:
-            print(report)
-            return not report.worse
-        groups = {results[1][name]["group"] for name in results[1] if any(f" {name}:" in text for text in slower)}
-        groups |= {
-            b["group"]
-            for b in results[1].values()
-            if any(text.startswith(f"seconds: {b['group']}:") for text in slower)
-        }
-        again = [name for name in names if name in results[1] and results[1][name]["group"] in groups]
-        run_round(pythons, again, rounds, results)
-        rounds += 1
+) -> None:
+    """More rounds of the groups in which the second build looks slower than the first, until none does."""
+    for turn in range(rounds, MOST_ROUNDS):
+        groups = {times.group for times in compare_times(*map(as_run, results), allowances) if times.worse}
+        if not groups:
+            return
+        print(f"once more: {', '.join(sorted(groups))}", flush=True)
+        run_round(pythons, [name for name in names if results[1][name]["group"] in groups], turn, results)
 
 
 def table(titles: list[str], rows: dict[str, list[float]], unit: str) -> str:
@@ -131,6 +122,18 @@ def table(titles: list[str], rows: dict[str, list[float]], unit: str) -> str:
         f"{f'geometric mean of {len(rows)}':64}" + " " * 12 * len(titles) + "".join(f"{r:9.3f}" for r in means)
     )
     return "\n".join(lines)
+
+
+def print_tables(titles: list[str], results: list[Results]) -> None:
+    """The least seconds, group by group."""
+    groups: dict[str, list[str]] = {}
+    for name in results[0]:
+        groups.setdefault(results[0][name]["group"] or "others", []).append(name)
+    for group, members in groups.items():
+        rows = {n.rpartition("::")[2]: [1e3 * r[n]["stats"]["min"] for r in results] for n in members}
+        print(table(titles, rows, f"{group}, milliseconds"), end="\n\n")
+    everything = {n: [r[n]["stats"]["min"] for r in results] for n in results[0]}
+    print(table(titles, everything, "all, seconds").splitlines()[-1])
 
 
 def main() -> None:
@@ -152,29 +155,25 @@ def main() -> None:
     results: list[Results] = [{} for _ in pythons]
     for turn in range(options.rounds):
         run_round(pythons, names, turn, results)
+    allowances = declared_since(options.since) if options.since else []
+    if options.check:
+        measure_again(pythons, names, options.rounds, results, allowances)
     if options.output:
         options.output.mkdir(parents=True, exist_ok=True)
         for title, found in zip(titles, results, strict=True):
             (options.output / f"{title}.json").write_text(json.dumps(as_run(found), indent=1) + "\n")
-    if options.check:
-        allowances = declared_since(options.since) if options.since else []
-        if not check(pythons, names, options.rounds, results, allowances):
-            raise SystemExit(1)
-        return
-    groups: dict[str, list[str]] = {}
-    for name in results[0]:
-        groups.setdefault(results[0][name]["group"] or "others", []).append(name)
-    for group, members in groups.items():
-        rows = {n.rpartition("::")[2]: [1e3 * r[n]["stats"]["min"] for r in results] for n in members}
-        print(table(titles, rows, f"{group}, milliseconds"), end="\n\n")
-    everything = {n: [r[n]["stats"]["min"] for r in results] for n in results[0]}
-    print(table(titles, everything, "all, seconds").splitlines()[-1])
+    print_tables(titles, results)
     if options.instructions:
         counted = [instructions(str(python)) for python in pythons]
         for what in ("core", "all"):
             shared = [name for name in counted[0][what] if all(name in counts[what] for counts in counted)]
             rows = {name: [counts[what][name] / 1e6 for counts in counted] for name in shared}
             print(table(titles, rows, f"millions of instructions, {what}"), end="\n\n")
+    if options.check:
+        report = compare(*map(as_run, results), allowances)
+        print(report)
+        if report.worse:
+            raise SystemExit(1)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from entropic_cases import log_sum
+from oracle import log_sum
 
 import monge
 from monge.entropic.kernels.select import Route, pairs_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from entropic_cases import assert_solved
+from oracle import assert_solved
 from scipy.spatial.distance import cdist
 
 import monge

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from entropic_cases import assert_solved, objective
+from oracle import assert_solved, objective
 
 import monge
 from monge.entropic.iteration import memory_depth

@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 import pytest
-from entropic_cases import assert_solved, objective
 from hypothesis import given
 from hypothesis import strategies as st
+from oracle import assert_solved, objective
 from scipy.spatial.distance import cdist
 
 import monge
