@@ -94,7 +94,7 @@ class TestValues:
     @pytest.mark.parametrize("single", [True, False])
     @pytest.mark.parametrize("cost", GROUNDS, ids=str)
     def test_the_layout_of_passes(self, cost: Any, single: bool, d: int) -> None:
-        from monge.entropic._rows import cost_rows
+        from monge.entropic._pairs import cost_rows
 
         x, y = points(33, 67, d)
         dtype = np.float32 if single else np.float64
