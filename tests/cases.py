@@ -31,6 +31,7 @@ class Problem:
 DISTANCES: dict[str, Callable[[Array], Array]] = {
     "euclidean": lambda z: np.sqrt((z**2).sum(axis=-1)),
     "cityblock": lambda z: np.abs(z).sum(axis=-1),
+    "chebyshev": lambda z: np.abs(z).max(axis=-1),
 }
 NAMED = ["sqeuclidean", *DISTANCES, "cosine"]
 GROUNDS: list[Any] = [*NAMED, *((distance, power) for distance in DISTANCES for power in (0.5, 1.5, 3.0))]

@@ -20,9 +20,9 @@
 
 namespace monge {
 
-enum class Ground : int { squares, absolutes };
+enum class Ground : int { squares, absolutes, largest };
 
-constexpr Ground grounds[] = {Ground::squares, Ground::absolutes};
+constexpr Ground grounds[] = {Ground::squares, Ground::absolutes, Ground::largest};
 constexpr std::size_t ground_count = sizeof grounds / sizeof grounds[0];
 
 /// c(x, y) = factor * base(x - y)^exponent.
@@ -75,14 +75,40 @@ struct Absolutes {
     };
 };
 
+/// The largest absolute value: the Chebyshev distance. Where several coordinates attain it, the first one moves it.
+struct Largest {
+    static constexpr const char* name = "largest";
+    static constexpr int degree = 1;
+    static constexpr bool fused = false;
+    template <class V>
+    static inline V term(V z) {
+        return magnitude(z);
+    }
+    template <class V>
+    static inline V join(V most, V term) {
+        return larger(most, term);
+    }
+    template <class V>
+    struct Slopes {
+        V base, left;  // one until a coordinate has attained the base, then zero
+        explicit Slopes(V base) : base(base), left(V{} + 1.0f) {}
+        inline V operator()(V z) {
+            const V none = {}, slope = magnitude(z) == base ? left * sign(z) : none;
+            left = magnitude(z) == base ? none : left;
+            return slope;
+        }
+    };
+};
+
 /// Calls `use` with the base.
 template <class Use>
 inline auto with_ground(Ground ground, Use use) {
     switch (ground) {
         case Ground::squares: return use(Squares{});
-        case Ground::absolutes: break;
+        case Ground::absolutes: return use(Absolutes{});
+        case Ground::largest: break;
     }
-    return use(Absolutes{});
+    return use(Largest{});
 }
 
 }  // namespace

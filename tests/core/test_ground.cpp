@@ -37,13 +37,16 @@ void points() {
                     double worst = 0.0;
                     for (std::size_t i = 0; i < n; ++i)
                         for (std::size_t j = 0; j < m; ++j) {
-                            double square = 0.0, sum = 0.0;
+                            double square = 0.0, sum = 0.0, most = 0.0;
                             for (std::size_t t = 0; t < d; ++t) {
                                 const double away =
                                     static_cast<double>(x[i * d + t]) - static_cast<double>(y[j * d + t]);
-                                square += away * away, sum += std::fabs(away);
+                                square += away * away, sum += std::fabs(away), most = std::max(most, std::fabs(away));
                             }
-                            const double expected = 0.5 * std::pow(ground == Ground::squares ? square : sum, exponent);
+                            const double base = ground == Ground::squares     ? square
+                                                : ground == Ground::absolutes ? sum
+                                                                              : most;
+                            const double expected = 0.5 * std::pow(base, exponent);
                             if (expected > 0.0)
                                 worst = std::max(worst,
                                                  std::fabs(static_cast<double>(one[i * m + j]) - expected) / expected);

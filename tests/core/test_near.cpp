@@ -51,13 +51,15 @@ struct Clouds {
     }
 
     double cost(Metric metric, size_t i, size_t j) const {
-        double square = 0.0, sum = 0.0;
+        double square = 0.0, sum = 0.0, most = 0.0;
         for (size_t c = 0; c < 3; ++c) {
             const double away = 40.0 * (X[c * n + i] - Y[c * m + j]);
             square += away * away;
             sum += std::fabs(away);
+            most = std::fmax(most, std::fabs(away));
         }
-        return std::pow(metric.ground == Ground::squares ? square : sum, metric.exponent);
+        const double base = metric.ground == Ground::squares ? square : metric.ground == Ground::absolutes ? sum : most;
+        return std::pow(base, metric.exponent);
     }
 };
 

@@ -21,11 +21,9 @@ struct Metric {
     Ground ground;
     double exponent;
 };
-constexpr Metric metrics[] = {{Ground::squares, 1.0},
-                              {Ground::squares, 0.5},
-                              {Ground::squares, 0.75},
-                              {Ground::absolutes, 1.0},
-                              {Ground::absolutes, 1.5}};
+constexpr Metric metrics[] = {{Ground::squares, 1.0},   {Ground::squares, 0.5},   {Ground::squares, 0.75},
+                              {Ground::absolutes, 1.0}, {Ground::absolutes, 1.5}, {Ground::largest, 1.0},
+                              {Ground::largest, 1.5}};
 
 int failed = 0;
 
@@ -60,12 +58,13 @@ struct Problem {
     double difference(size_t i, size_t j, size_t c) const { return X[c * n + i] - Y[c * m + j]; }
 
     double base(size_t i, size_t j) const {
-        double square = 0.0, sum = 0.0;
+        double square = 0.0, sum = 0.0, most = 0.0;
         for (size_t c = 0; c < 3; ++c) {
             square += difference(i, j, c) * difference(i, j, c);
             sum += std::fabs(difference(i, j, c));
+            most = std::fmax(most, std::fabs(difference(i, j, c)));
         }
-        return metric.ground == Ground::squares ? square : sum;
+        return metric.ground == Ground::squares ? square : metric.ground == Ground::absolutes ? sum : most;
     }
 
     double cost(size_t i, size_t j) const { return std::pow(base(i, j), metric.exponent); }
@@ -73,7 +72,7 @@ struct Problem {
     /// dC_ij / dx_ic.
     double slope(size_t i, size_t j, size_t c) const {
         const double z = difference(i, j, c), at = base(i, j);
-        if (z == 0.0) return 0.0;
+        if (z == 0.0 || (metric.ground == Ground::largest && std::fabs(z) < at)) return 0.0;
         return metric.exponent * std::pow(at, metric.exponent - 1.0) *
                (metric.ground == Ground::squares ? 2.0 * z
                 : z > 0.0                        ? 1.0

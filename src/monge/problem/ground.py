@@ -40,6 +40,7 @@ __all__ = [
 DISTANCES = {
     "euclidean": ("squares", "|x - y|"),
     "cityblock": ("absolutes", "sum_k |x_k - y_k|"),
+    "chebyshev": ("largest", "max_k |x_k - y_k|"),
 }
 # More names: a power of a distance.
 _POWERS = {"sqeuclidean": ("euclidean", 2.0, "|x - y|^2")}
