@@ -27,7 +27,7 @@ from typing import Any, TextIO
 from benchmarks.guard.compare import Allowance, compare, compare_times, declared_since
 from benchmarks.guard.instructions import ROOT, SINGLE_THREADED, instructions
 
-ROUNDS, MOST_ROUNDS = 3, 7
+ROUNDS, MOST_ROUNDS = 3, 5
 SELECTED = "benchmarks -m 'not large'"
 
 Results = dict[str, dict[str, Any]]  # what pytest-benchmark wrote for each benchmark, by its name for pytest
