@@ -28,9 +28,9 @@ from typing import Any, NamedTuple
 from benchmarks.guard.counters import ENTROPIC, EXACT
 from benchmarks.guard.verdict import Report, percent
 
-# What two measurements of the same version differ by, with a margin: relative, and for one benchmark also seconds, about
-# those of a call from Python. On a shared machine of two processors, after seven rounds, that was up to 5 % for a group
-# and 30 % for one benchmark: where its arrays lie in memory stays the same for a process. Instructions say the rest.
+# What two measurements of the same version differ by, with a margin: relative, and for one benchmark also seconds, as
+# many as a call from Python takes. On a shared machine of two processors, after seven rounds, that was up to 5 % for a
+# group and 30 % for one benchmark: where arrays lie in memory stays the same for a process. Instructions say the rest.
 GROUP, ONE, SLACK = 0.08, 0.5, 2e-6
 
 
