@@ -176,13 +176,13 @@ class EntropicTransport(Transport):
     def _shares(self) -> tuple[Array, Array]:
         """What each place sends or receives, per unit of its weight, as the potentials call for it."""
         found = []
-        for potential, other, side, pairs in (
-            (self.f, self.g, self.marginals[0], self._pairs.T),
-            (self.g, self.f, self.marginals[1], self._pairs),
+        for k, (potential, other, side) in enumerate(
+            zip((self.f, self.g), (self.g, self.f), self.marginals, strict=True)
         ):
             share = np.exp(-potential / side.kl)  # one for a fixed side
             at_bound = np.flatnonzero(np.abs(potential) >= side.cap * (1.0 - _AT_BOUND))
             if at_bound.size:  # TV takes what comes
+                pairs = self._pairs if k == 1 else self._pairs.T
                 softmins = pairs.softmins(other, self.eps, at_bound)
                 share[at_bound] = np.exp((potential[at_bound] - softmins) / self.eps)
             found.append(share)

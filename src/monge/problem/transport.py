@@ -154,14 +154,21 @@ class Transport:
     def grad_x(self) -> Array:
         """d value / d x_i = sum_j P_ij dc(x_i, y_j) / dx_i, (n, d), in cost units times mass per coordinate unit.
 
-        The envelope theorem: the plan and the potentials need not be differentiated, since they are optimal. For `emd`
-        it is a subgradient where several plans are optimal. A pair whose cost has no derivative, such as |x - y| of
-        equal points, contributes nothing.
+        The envelope theorem (Danskin 1967, "The Theory of Max-Min"): the plan and the potentials need not be
+        differentiated, since they are optimal. For `emd` it is a subgradient where several plans are optimal. A pair
+        whose cost has no derivative, such as |x - y| of equal points, contributes nothing.
 
         Raises
         ------
         TypeError
-            If the costs are not those of a `PointCloud`.
+            If the costs are not those of points, or the plan is not optimal, as that of `rounded()`.
+
+        Examples
+        --------
+        >>> import monge
+        >>> monge.emd(monge.PointCloud([[0.0], [5.0]], [[1.0], [9.0]])).grad_x
+        array([[-1.],
+               [-4.]])
         """
         return self._point_gradients[0]
 
@@ -177,6 +184,13 @@ class Transport:
         Where both totals must stay equal, as for `emd`, the derivatives are defined up to a constant that grad_a and
         grad_b have with opposite signs. It is chosen so that <grad_a, a> / sum a = <grad_b, b> / sum b. For `emd`,
         <grad_a, a> + <grad_b, b> is the value, and where several potentials are optimal this is a subgradient.
+
+        Examples
+        --------
+        >>> import monge
+        >>> t = monge.emd([[2.0]], [3.0], [3.0])
+        >>> t.grad_a, t.grad_b
+        (array([1.]), array([1.]))
         """
         return self._weight_gradients[0]
 

@@ -266,13 +266,7 @@ class AllPairs:
         """work(rows) for all chunks of rows, on the threads of these pairs; in their order."""
         n, m = self.shape
         chunks = min(CHUNKS, n)
-        results: list[Any] = [None] * chunks
-
-        def one(k: int) -> None:
-            results[k] = work(slice(k * n // chunks, (k + 1) * n // chunks))
-
-        self.threads.share(chunks, one, n * m)
-        return results
+        return self.threads.share(chunks, lambda k: work(slice(k * n // chunks, (k + 1) * n // chunks)), n * m)
 
 
 def cut(rows: slice, tall: int) -> Iterator[slice]:

@@ -13,9 +13,6 @@ from scipy.special import xlogy
 
 from monge.entropic.kernels.all_pairs import BLOCK, AllPairs, Mixture, cut, log_weights
 from monge.entropic.kernels.grid_sums import GridSums, grid_transform
-from monge.entropic.kernels.threads import Threads
-from monge.entropic.marginals import Marginal
-from monge.problem.costs import Grid
 
 __all__ = ["GridPairs"]
 
@@ -32,10 +29,11 @@ class GridPairs(AllPairs):
     patience = 1000  # a pass over 64 x 64 cells takes a thousandth of the exact solution
     exact_below = 0.0  # passes are cheap, the exact problem is not
 
-    def __init__(self, cost: Grid, a: Array, b: Array, marginals: tuple[Marginal, Marginal], threads: Threads) -> None:
-        super().__init__(cost, a, b, marginals, threads)
+    @cached_property
+    def _logs(self) -> tuple[Array, Array]:
+        """The logarithms of the weights."""
         with np.errstate(divide="ignore"):
-            self._log_a, self._log_b = np.log(a), np.log(b)
+            return np.log(self.a), np.log(self.b)
 
     @cached_property
     def size(self) -> float:
@@ -47,10 +45,10 @@ class GridPairs(AllPairs):
 
     def run(self, steps: Any, eps: float, single: bool, complete: bool) -> bool:
         """One pass."""
-        sums = self._sums(eps)
-        softmin = -eps * sums.log_sum(self._log_b + steps.g / eps)
+        sums, (log_a, log_b) = self._sums(eps), self._logs
+        softmin = -eps * sums.log_sum(log_b + steps.g / eps)
         steps.f[:] = self.marginals[0].potential(softmin, eps)
-        steps.s[:] = -eps * sums.log_sum(self._log_a + steps.f / eps)
+        steps.s[:] = -eps * sums.log_sum(log_a + steps.f / eps)
         return True
 
     def sums(self, f: Array, g: Array, eps: float, u: Array | None, v: Array | None) -> tuple[Array, Array, float]:

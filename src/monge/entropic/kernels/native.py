@@ -23,8 +23,7 @@ from monge.entropic._pairs import cost_rows, sinkhorn_rows
 from monge.entropic.kernels.all_pairs import AllPairs
 from monge.entropic.kernels.layout import in_panels, packed_cost, worth_keeping
 from monge.entropic.kernels.scale import NOISE, Scale, cost_scale
-from monge.entropic.kernels.threads import CHUNKS, Threads
-from monge.entropic.marginals import Marginal
+from monge.entropic.kernels.threads import CHUNKS
 from monge.problem.costs import PointCloud
 
 __all__ = ["NativePairs"]
@@ -47,22 +46,24 @@ class NativePairs(AllPairs):
 
     skipped, patience = 0.0, 30
 
-    def __init__(
-        self,
-        cost: Any,
-        a: Array,
-        b: Array,
-        marginals: tuple[Marginal, Marginal],
-        threads: Threads,
-    ) -> None:
-        super().__init__(cost, a, b, marginals, threads)
-        self._packed: tuple[bool, Any, float] | None = None
-        self._uses = 0
+    # The costs in use: in which precision, as the core takes them, the factor to cost units. And for how many passes.
+    _packed: tuple[bool, Any, float] | None = None
+    _uses = 0
+
+    @cached_property
+    def _logs(self) -> tuple[Array, Array]:
+        """The logarithms of the weights, to base two."""
         with np.errstate(divide="ignore"):
-            self._log_a, self._log_b = np.log2(a), np.log2(b)
-        n = len(a)
-        self._shift = np.zeros(n)  # the softmins of the rows in the last pass, in cost units
-        self._chunks = max(1, min(CHUNKS, n // 64))
+            return np.log2(self.a), np.log2(self.b)
+
+    @cached_property
+    def _shift(self) -> Array:
+        """The softmins of the rows in the last pass (n,), in cost units."""
+        return np.zeros(len(self.a))
+
+    @property
+    def _chunks(self) -> int:
+        return max(1, min(CHUNKS, len(self.a) // 64))
 
     @cached_property
     def _scale(self) -> Scale:
@@ -93,25 +94,26 @@ class NativePairs(AllPairs):
         dtype: Any = np.float32 if single else np.float64
         costs, per_unit = self._costs(single, dtype)
         unit = eps * _LN2
+        log_a, log_b = self._logs
         rows, shift = f / unit, self._shift / unit  # in the core's units
-        weights = self._log_b + g / unit
+        weights = log_b + g / unit
         reference = -weights.max()
         beta = in_panels((weights + reference).astype(dtype), -np.inf)
-        lift = float((self._log_a + (rows - shift)).max())
+        lift = float((log_a + (rows - shift)).max())
         marginal = self.marginals[0]
         damp, cap = 1.0 / (1.0 + eps / marginal.kl), marginal.cap / unit
 
         def work(k: int) -> None:
             sinkhorn_rows(
-                costs, beta, per_unit / unit, reference, self._log_a, damp, cap, lift, *self._rows(k), shift, rows,
+                costs, beta, per_unit / unit, reference, log_a, damp, cap, lift, *self._rows(k), shift, rows,
                 self._sums[k],
             )  # fmt: skip
 
         self.threads.share(self._chunks, work, len(f) * len(g))
         total = self._sums.sum(axis=0)
         with np.errstate(divide="ignore", invalid="ignore"):
-            s[:] = unit * (self._log_b - np.log2(total) - lift) + g
-        weighty = self._log_b > -np.inf
+            s[:] = unit * (log_b - np.log2(total) - lift) + g
+        weighty = log_b > -np.inf
         s[~weighty] = g[~weighty]
         np.multiply(rows, unit, out=f)
         np.multiply(shift, unit, out=self._shift)

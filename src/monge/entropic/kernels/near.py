@@ -185,13 +185,7 @@ class NearPairs(AllPairs):
         n = self.shape[0] if n is None else n
         chunks = max(1, min(CHUNKS, n // (4 * BLOCK)))
         cuts = [k * (n // BLOCK) // chunks * BLOCK for k in range(chunks)] + [n]
-        results: list[Any] = [None] * chunks
-
-        def one(k: int) -> None:
-            results[k] = work(cuts[k], cuts[k + 1])
-
-        self.threads.share(chunks, one, self.shape[0] * self.shape[1])
-        return results
+        return self.threads.share(chunks, lambda k: work(cuts[k], cuts[k + 1]), self.shape[0] * self.shape[1])
 
     def _spread_price(self, u: Array, v: Array) -> float:
         """u' C v."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
+from typing import Any, TypeVar
 
 __all__ = ["CHUNKS", "PARALLEL", "Threads"]
 
@@ -17,6 +18,9 @@ __all__ = ["CHUNKS", "PARALLEL", "Threads"]
 CHUNKS = 16
 # Pairs of a pass from which threads pay for their work, and those from which they pay for their start, too.
 PARALLEL, PARALLEL_ONCE = 2**17, 2**19
+
+
+Result = TypeVar("Result")
 
 
 class Threads:
@@ -40,23 +44,23 @@ class Threads:
             self._pool.shutdown()
             self._pool = None
 
-    def share(self, chunks: int, work: Callable[[int], None], pairs: int) -> None:
-        """work(k) for all k < chunks, on this thread alone if so few `pairs` are not worth the others."""
+    def share(self, chunks: int, work: Callable[[int], Result], pairs: int) -> list[Result]:
+        """work(k) for all k < chunks, in their order; alone if so few `pairs` are not worth the others."""
         if self._pool is not None:
-            _share(self._pool if pairs > PARALLEL else None, self.number, chunks, work)
-        elif self.number > 1 and chunks > 1 and pairs > PARALLEL_ONCE:
+            return _share(self._pool if pairs > PARALLEL else None, self.number, chunks, work)
+        if self.number > 1 and chunks > 1 and pairs > PARALLEL_ONCE:
             with ThreadPoolExecutor(min(self.number, chunks) - 1) as pool:
-                _share(pool, self.number, chunks, work)
-        else:
-            _share(None, 1, chunks, work)
+                return _share(pool, self.number, chunks, work)
+        return _share(None, 1, chunks, work)
 
 
-def _share(pool: ThreadPoolExecutor | None, number: int, chunks: int, work: Callable[[int], None]) -> None:
+def _share(pool: ThreadPoolExecutor | None, number: int, chunks: int, work: Callable[[int], Result]) -> list[Result]:
     left = count()
+    results: list[Any] = [None] * chunks
 
     def some() -> None:
         while (k := next(left)) < chunks:
-            work(k)
+            results[k] = work(k)
 
     helpers = [pool.submit(some) for _ in range(min(number, chunks) - 1)] if pool is not None else []
     try:
@@ -66,3 +70,4 @@ def _share(pool: ThreadPoolExecutor | None, number: int, chunks: int, work: Call
             next(left)
         for helper in helpers:
             helper.result()
+    return results
