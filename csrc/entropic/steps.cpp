@@ -8,7 +8,7 @@
 
 #include "common/limits.hpp"
 #include "common/sorting.hpp"
-#include "entropic/small_kernels.hpp"
+#include "entropic/vector_kernels.hpp"
 
 namespace monge {
 namespace {
@@ -45,7 +45,7 @@ double translation(const Sides& s, const double* f, const double* g) {
 bool Sides::translate() const { return (kl_a < infinity || kl_b < infinity) && cap_a == infinity && cap_b == infinity; }
 
 void column_sums(const double* b, size_t m, double eps, const double* g, const double* s, double* out) {
-    const ScalingKernels& kernels = scaling_kernels();
+    const VectorKernels& kernels = vector_kernels();
     constexpr size_t some = 64;
     const double inverse = 1.4426950408889634 / eps;  // 1 / log 2
     double powers[some];
@@ -62,7 +62,7 @@ void column_sums(const double* b, size_t m, double eps, const double* g, const d
 Measured measure(const Sides& s, const double* f, const double* g, const double* columns, double* wanted) {
     Measured out = {};
     if (s.kl_a == infinity && s.cap_a == infinity)
-        scaling_kernels().products(s.a, 1, 0, s.n, f, &out.value_a);
+        vector_kernels().products(s.a, 1, 0, s.n, f, &out.value_a);
     else
         for (size_t i = 0; i < s.n; ++i)
             if (s.a[i] > 0.0) out.value_a += s.a[i] * worth(f[i], s.kl_a, s.cap_a);
@@ -70,7 +70,7 @@ Measured measure(const Sides& s, const double* f, const double* g, const double*
     constexpr size_t lanes = 8;
     double error[lanes] = {}, mass[lanes] = {};
     if (s.kl_b == infinity && s.cap_b == infinity) {
-        scaling_kernels().products(s.b, 1, 0, s.m, g, &out.value_b);
+        vector_kernels().products(s.b, 1, 0, s.m, g, &out.value_b);
         const auto add = [&](size_t j, size_t l) {
             wanted[j] = s.b[j];
             mass[l] += columns[j];
@@ -133,7 +133,7 @@ bool extrapolate(const double* b, size_t m, double cap, double eps, size_t taken
     }
     if (known == 0) return false;
 
-    const ScalingKernels& kernels = scaling_kernels();
+    const VectorKernels& kernels = vector_kernels();
     double weight[deepest], product[deepest], scaling[deepest], factor[deepest][deepest];
     for (size_t j = 0; j < m; ++j) residual[j] *= b[j];
     kernels.products(memory, known, stride, m, residual, weight);

@@ -51,7 +51,7 @@ def test_points_in_many_dimensions(d: int, kind: str, share: float) -> None:
     spent = []
     for n in (512, 513):
         cost = monge.PointCloud(points(kind, n, d, 0), points(kind, n, d, 1))
-        assert route(cost, 1e-3) is (Route.SMALL if n == 512 else Route.PASSES)
+        assert route(cost, 1e-3) is (Route.STORED if n == 512 else Route.PASSES)
         t = monge.sinkhorn(cost, eps=share * scale(cost))
         assert t.converged
         spent.append(work(t))
@@ -65,7 +65,7 @@ def test_points_in_few_dimensions(kind: str, share: float) -> None:
     for n, d in ((362, 3), (363, 3), (513, 3), (513, 4)):
         cost = monge.PointCloud(points(kind, n, d, 0), points(kind, n, d, 1))
         way = Route.MULTISCALE if d == 3 else Route.PASSES
-        assert route(cost, 1e-3) is (Route.SMALL if n == 362 else way)
+        assert route(cost, 1e-3) is (Route.STORED if n == 362 else way)
         t = monge.sinkhorn(cost, eps=share * scale(cost))
         assert t.converged
         spent.append(work(t))
@@ -92,7 +92,7 @@ def test_tolerances_that_only_newtons_method_reaches(share: float) -> None:
     spent = []
     for n in (1024, 1025):
         C = np.random.default_rng(0).random((n, n))
-        assert route(monge.CostMatrix(C), 1e-6) is (Route.SMALL if n == 1024 else Route.PASSES)
+        assert route(monge.CostMatrix(C), 1e-6) is (Route.STORED if n == 1024 else Route.PASSES)
         t = monge.sinkhorn(C, eps=share * scale(C), tol=1e-6)
         assert t.converged
         spent.append(work(t))

@@ -204,7 +204,7 @@ class TestMemory:
             peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
-        if route(cost, tol) is not Route.SMALL:
+        if route(cost, tol) is not Route.STORED:
             peak += kept_by_steps(cost.shape[1], tol)
         assert 0.7 * peak < bytes_beside(cost, tol) < 1.4 * peak
 

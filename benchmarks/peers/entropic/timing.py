@@ -226,7 +226,7 @@ def cores(problems: list[Problem], threads: int) -> int:
         return min(threads, len(problems))
     p = problems[0]
     cost = monge.PointCloud(p.x, p.y) if p.C is None else as_cost(p.C)
-    return 1 if route(cost, p.goal) is Route.SMALL else threads
+    return 1 if route(cost, p.goal) is Route.STORED else threads
 
 
 def measure(case: Case, everyone: dict[str, Contestant], options: argparse.Namespace) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.entropic import multiscale, passes, small
+from monge.entropic import multiscale, passes, stored
 from monge.entropic.kernels.room import require_room
 from monge.entropic.kernels.select import Route, check_device
 from monge.entropic.marginals import Marginal, as_marginals
@@ -195,8 +195,8 @@ def _solve_all(
 def _solve_some(problems: list[Problem], first: int, eps: float, workers: int) -> list[EntropicTransport]:
     """Problems of a batch, from number `first` on: small ones in one call, the others side by side."""
     # Those whose costs have too few digits for this eps have one of their own.
-    together = [k for k, problem in enumerate(problems) if problem.way is Route.SMALL and problem.eps == eps]
-    outcomes = dict(zip(together, small.solve_all([problems[k] for k in together], workers), strict=True))
+    together = [k for k, problem in enumerate(problems) if problem.way is Route.STORED and problem.eps == eps]
+    outcomes = dict(zip(together, stored.solve_all([problems[k] for k in together], workers), strict=True))
     stopped = Event()
 
     def look(*_: Any) -> None:
@@ -224,7 +224,7 @@ def _solve(problem: Problem, workers: int, progress: bool) -> EntropicTransport:
     return problem.answer(outcome, workers)
 
 
-_SOLVERS = {Route.SMALL: small.solve, Route.MULTISCALE: multiscale.solve, Route.PASSES: passes.solve}
+_SOLVERS = {Route.STORED: stored.solve, Route.MULTISCALE: multiscale.solve, Route.PASSES: passes.solve}
 
 
 def _positive(value: Any, name: str) -> float:

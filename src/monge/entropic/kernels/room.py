@@ -49,7 +49,7 @@ def bytes_beside(cost: Cost, tol: float) -> int:
         return 8 * (vectors + _ALONG * sum(cost.sides))
     copied = 0
     if isinstance(cost, CostMatrix):
-        small = way is Route.SMALL
+        small = way is Route.STORED
         as_it_is = cost.C.flags.c_contiguous and (cost.C.dtype == np.float64 or not small)
         copied = 0 if as_it_is else n * m * (8 if small else cost.C.itemsize)
     return 8 * (vectors + CHUNKS * m) + copied

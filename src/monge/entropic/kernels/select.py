@@ -29,7 +29,7 @@ _LEAST_POWER = 0.125
 class Route(Enum):
     """The ways to solve an entropic problem."""
 
-    SMALL = "whole, in the C++ core"
+    STORED = "whole, in the C++ core, with a stored kernel matrix"
     MULTISCALE = "from coarse to fine clouds, over the pairs that matter"
     PASSES = "by passes over all pairs"
 
@@ -47,7 +47,7 @@ def route(cost: Cost, tol: float, device: str | None = None) -> Route:
     n, m = cost.shape
     most = _SMALL_PRECISE if tol < _PRECISE else _SMALL_LOW if low else _SMALL
     if n * m <= most and not isinstance(cost, Grid):
-        return Route.SMALL
+        return Route.STORED
     return Route.MULTISCALE if low else Route.PASSES
 
 

@@ -1,19 +1,20 @@
-"""Small problems, solved whole in the C++ core: a call for each of their passes would take longer than the pass."""
+"""The route of problems whose kernel matrix is stored: they are solved whole in the C++ core, where passes are short."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from monge.entropic import _small
+import numpy as np
+
+from monge.entropic import _stored
 from monge.entropic._steps import Steps
-from monge.entropic.kernels.layout import pair_by_pair
 from monge.entropic.kernels.threads import Threads
 from monge.entropic.problem import Outcome, Problem
 
 if TYPE_CHECKING:
-    from monge.entropic._small import Problem as CoreProblem
+    from monge.entropic._stored import Problem as CoreProblem
 
 __all__ = ["solve", "solve_all"]
 
@@ -22,8 +23,8 @@ _MOST_PASSES = 2**63 - 1
 
 
 def solve(problem: Problem, threads: int, report: Callable[[int, float, float], None] | None = None) -> Outcome:
-    """One problem, on one thread. Leaves potentials in it."""
-    outcome = solve_all([problem], 1, report)[0]
+    """One problem, on all threads. Leaves potentials in it."""
+    outcome = solve_all([problem], threads, report)[0]
     if report is not None:
         report(outcome.passes, problem.eps, outcome.error)
     return outcome
@@ -32,17 +33,20 @@ def solve(problem: Problem, threads: int, report: Callable[[int, float, float], 
 def solve_all(
     problems: Sequence[Problem], threads: int, report: Callable[[int, float, float], None] | None = None
 ) -> list[Outcome]:
-    """All problems, which differ in costs, weights and start alone; each on one thread."""
+    """All problems, which differ in costs, weights and start alone; a single one on all threads, others on one each."""
     if not problems:
         return []
     one = problems[0]
     rows, columns = one.marginals
     marginals = rows.kl, rows.cap, columns.kl, columns.cap
-    outcomes = _small.solve(
+    outcomes = _stored.solve(
         [_converted(problem) for problem in problems], marginals, one.eps, one.first, one.tol,
         min(one.max_iter, _MOST_PASSES), threads, report,
     )  # fmt: skip
-    return [_settled(problem, Outcome(*out, {})) for problem, out in zip(problems, outcomes, strict=True)]
+    return [
+        _settled(problem, Outcome(*out[:-1], {"kernels": out[-1]}))
+        for problem, out in zip(problems, outcomes, strict=True)
+    ]
 
 
 def _settled(problem: Problem, outcome: Outcome) -> Outcome:
@@ -58,4 +62,6 @@ def _settled(problem: Problem, outcome: Outcome) -> Outcome:
 
 
 def _converted(problem: Problem) -> CoreProblem:
-    return pair_by_pair(problem.cost), problem.inner_a, problem.inner_b, problem.f, problem.g
+    cost: Any = problem.cost
+    costs = cost.form(np.float64) if cost.cloud is not None else np.ascontiguousarray(cost.C)
+    return costs, problem.inner_a, problem.inner_b, problem.f, problem.g

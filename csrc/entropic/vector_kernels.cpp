@@ -1,6 +1,6 @@
-// See small_kernels.hpp. Compiled once per instruction set, with MONGE_ISA naming it; as in row_kernels.cpp, nothing
+// See vector_kernels.hpp. Compiled once per instruction set, with MONGE_ISA naming it; as in row_kernels.cpp, nothing
 // here may be an inline function of the standard library.
-#include "entropic/small_kernels.hpp"
+#include "entropic/vector_kernels.hpp"
 
 #include <math.h>
 
@@ -8,45 +8,6 @@
 
 namespace monge {
 namespace {
-
-double softmax(const double* c, double inverse, const double* beta, size_t size, double* out) {
-    const Vector<double> factor = broadcast(inverse);
-    Vector<double> high = broadcast(-HUGE_VAL);
-    for (size_t j = 0; j < size; j += width<double>) {
-        const Vector<double> t = load<double>(beta + j) - factor * load<double>(c + j);
-        store(out + j, t);
-        high = t > high ? t : high;
-    }
-    const double top = highest<double>(high);
-    if (!(top > -HUGE_VAL)) {
-        for (size_t j = 0; j < size; ++j) out[j] = 0.0;
-        return -HUGE_VAL;
-    }
-    Vector<double> total = {};
-    for (size_t j = 0; j < size; j += width<double>) {
-        const Vector<double> p = power_or_zero(load<double>(out + j) - broadcast(top));
-        store(out + j, p);
-        total += p;
-    }
-    const double all = sum<double>(total);
-    const Vector<double> each = broadcast(1.0 / all);
-    for (size_t j = 0; j < size; j += width<double>) store(out + j, load<double>(out + j) * each);
-    return top + logarithm(broadcast(all))[0];
-}
-
-void summary(const double* c, size_t size, double* least, double* total, double* count) {
-    const Vector<double> none = {}, one = broadcast(1.0), infinite = broadcast(HUGE_VAL);
-    Vector<double> low = infinite, all = {}, number = {};
-    for (size_t j = 0; j < size; j += width<double>) {
-        const Vector<double> x = load<double>(c + j);
-        low = x < low ? x : low;
-        all += x < infinite ? x : none;
-        number += x < infinite ? one : none;
-    }
-    *least = -highest<double>(-low);
-    *total = sum<double>(all);
-    *count = sum<double>(number);
-}
 
 void products(const double* K, size_t rows, size_t stride, size_t size, const double* v, double* out) {
     const size_t whole = size / width<double> * width<double>;
@@ -106,7 +67,8 @@ void log2_all(const double* x, size_t size, double* out) {
 
 /// H[j : j + 4, k : k + 8 blocks] of `gram`, in registers over all rows.
 template <size_t blocks>
-inline void gram_tile(const double* K, size_t rows, size_t stride, const double* q, size_t j, size_t k, double* H) {
+inline void gram_tile(const double* K, size_t rows, size_t stride, size_t size, const double* q, size_t j, size_t k,
+                      double* H) {
     Vector<double> s[4][blocks] = {};
     for (size_t i = 0; i < rows; ++i) {
         const double* row = K + i * stride;
@@ -121,14 +83,15 @@ inline void gram_tile(const double* K, size_t rows, size_t stride, const double*
         }
     }
     for (size_t r = 0; r < 4; ++r)
-        for (size_t c = 0; c < blocks; ++c) store(H + (j + r) * stride + k + c * width<double>, s[r][c]);
+        for (size_t c = 0; c < blocks; ++c) store(H + (j + r) * size + k + c * width<double>, s[r][c]);
 }
 
-void gram(const double* K, size_t rows, size_t stride, const double* q, double* H) {
-    for (size_t j = 0; j < stride; j += 4) {
+void gram(const double* K, size_t rows, size_t stride, size_t size, const double* q, size_t first, size_t last,
+          double* H) {
+    for (size_t j = first; j < last; j += 4) {
         size_t k = j / width<double> * width<double>;
-        for (; k + 4 * width<double> <= stride; k += 4 * width<double>) gram_tile<4>(K, rows, stride, q, j, k, H);
-        for (; k < stride; k += width<double>) gram_tile<1>(K, rows, stride, q, j, k, H);
+        for (; k + 4 * width<double> <= size; k += 4 * width<double>) gram_tile<4>(K, rows, stride, size, q, j, k, H);
+        for (; k < size; k += width<double>) gram_tile<1>(K, rows, stride, size, q, j, k, H);
     }
 }
 
@@ -182,10 +145,10 @@ void solve(const double* U, size_t size, size_t stride, double* x) {
     }
 }
 
-constexpr ScalingKernels table = {softmax, summary, products, accumulate, exp2_all, log2_all, gram, factor, solve};
+constexpr VectorKernels table = {products, accumulate, exp2_all, log2_all, gram, factor, solve};
 
 }  // namespace
 
-const ScalingKernels ScalingKernels::MONGE_ISA = table;
+const VectorKernels VectorKernels::MONGE_ISA = table;
 
 }  // namespace monge

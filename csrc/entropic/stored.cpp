@@ -1,8 +1,8 @@
-// See small.hpp. The loop resembles that of iteration.py, but is one of its own. These mean the same in both: `anneal`,
+// See stored.hpp. The loop resembles that of iteration.py, but is one of its own. These mean the same in both: `anneal`,
 // the share of the costs' size where eps starts, `depth`, although iteration.py looks further back for a small
 // tolerance, and `keep_digits`. These do not: an eps has done its work at another error, and a step that lowers the
 // dual is taken back at once, not shortened first.
-#include "entropic/small.hpp"
+#include "entropic/stored.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -16,9 +16,9 @@
 #include "common/limits.hpp"
 #include "common/sorting.hpp"
 #include "common/workers.hpp"
-#include "entropic/small_newton.hpp"
-#include "entropic/small_scaling.hpp"
 #include "entropic/steps.hpp"
+#include "entropic/stored_newton.hpp"
+#include "entropic/stored_scaling.hpp"
 #include "exact/emd.hpp"
 
 namespace monge {
@@ -35,8 +35,8 @@ constexpr double anneal = 4.0;
 constexpr double coarse = 0.03, stage_error = 0.1, least_stage_error = 0.003;
 // Steps that acceleration looks back on.
 constexpr size_t depth = 8;
-// Columns up to which a step of Newton's method costs no more than a few passes.
-constexpr size_t tiny = 32;
+// Columns up to which a step of Newton's method costs no more than a few passes, and up to which it is used at all.
+constexpr size_t tiny = 32, most_columns = 1024;
 // Passes before that, and their growth with the number of columns: so does the ratio of a step's price to a pass's.
 constexpr int64_t few_passes = 20, columns_per_pass = 4;
 // Shares of the cost scale below which eps is not annealed: exact potentials are a better start, and from there
@@ -45,13 +45,18 @@ constexpr int64_t few_passes = 20, columns_per_pass = 4;
 constexpr double small = 0.005, small_precise = 0.02, precise = 1e-5;
 constexpr size_t many = 300;
 constexpr int64_t early_passes = 10;
+// Passes in single precision without progress after which it is given up, unless the error is still above this.
+constexpr int64_t patience_single = 15;
+constexpr double far_from_done = 0.1;
+// What single precision may add to the error to be of help at all.
+constexpr double noisy = 0.01;
 
 class Solver {
 public:
-    explicit Solver(std::atomic<bool>& stop) : s_(stop) {}
+    Solver(std::atomic<bool>& stop, int threads) : workers_(threads), s_(stop, workers_) {}
 
     /// `poll` is called from time to time if not null.
-    void solve(const SmallProblem& problem, SmallOutcome* outcome, const SmallOptions* poll) {
+    void solve(const StoredProblem& problem, StoredOutcome* outcome, const StoredOptions* poll) {
         const auto began = std::chrono::steady_clock::now();
         s_.read(problem, outcome, poll);
         safe_.assign(s_.stride, 0.0);
@@ -62,37 +67,41 @@ public:
     }
 
 private:
-    /// beta <- potentials of the problem without entropy, which those of a small eps are near; false if there are none.
+    /// beta <- potentials of the problem without entropy, which those of a small eps are near, in cost units; false if
+    /// there are none.
     bool exact_start() {
         if (!s_.balanced) return false;
         Problem exact;
-        exact.cost = s_.C.data();
+        Unfilled<double> room;
+        exact.single = s_.costs.floats() != nullptr;
+        exact.cost = exact.single ? static_cast<const void*>(s_.costs.floats()) : s_.costs.whole(workers_, room);
+        const double factor = exact.single ? 1.0 : s_.costs.factor<double>();
         exact.n = s_.n, exact.m = s_.m;
-        exact.row_step = static_cast<std::ptrdiff_t>(s_.stride), exact.col_step = 1;
+        exact.row_step = static_cast<std::ptrdiff_t>(s_.m), exact.col_step = 1;
         exact.a = s_.a.data(), exact.b = s_.b.data();
         exact.relative_rounding = 1e-10;
         Options options;
+        options.threads = workers_.count();
         options.cancelled = &s_.stop;
         if (s_.poll != nullptr) {
-            options.context = const_cast<SmallOptions*>(s_.poll);
+            options.context = const_cast<StoredOptions*>(s_.poll);
             options.poll = [](void* context, const Progress&) {
-                const auto* poll = static_cast<const SmallOptions*>(context);
+                const auto* poll = static_cast<const StoredOptions*>(context);
                 return poll->poll(poll->context, 0, 0.0, 0.0);
             };
         }
         const Solution solution = monge::solve(exact, options);
         if (solution.status == Status::interrupted) s_.stop = true;
         if (solution.status != Status::optimal) return false;
-        std::copy(solution.g.begin(), solution.g.end(), s_.beta.begin());
         // A constant that f and g share says nothing, and takes their digits.
         const double shared = median(solution.g);
-        for (size_t j = 0; j < s_.m; ++j) s_.beta[j] -= shared;
+        for (size_t j = 0; j < s_.m; ++j) s_.beta[j] = (solution.g[j] - shared) * factor;
         return true;
     }
 
     void iterate() {
-        const SmallProblem& p = *s_.problem;
-        const double first = p.first > 0.0 ? p.first : s_.mean_cost();
+        const StoredProblem& p = *s_.problem;
+        const double first = p.first > 0.0 ? p.first : s_.size_of_costs.mean;
         wait_ = s_.m <= tiny ? 0 : few_passes + static_cast<int64_t>(s_.m) / columns_per_pass;
         double eps = p.eps;
         // From a share of the scale: above it the plan is all but the product of the weights, where potentials start.
@@ -123,26 +132,53 @@ private:
         }
     }
 
+    /// The least precision, above this one, that can tell the goal; or one in which most of the way can be gone.
+    Digits suitable(Digits least, double goal, bool most_of_the_way) const {
+        Digits found = std::max(least, s_.least_digits);
+        while (found != Digits::full && s_.floor_of(found) > 0.5 * goal) found = static_cast<Digits>(int(found) + 1);
+        if (found != Digits::full || !most_of_the_way || s_.least_digits == Digits::full) return found;
+        return s_.floor_of(Digits::mixed) < noisy ? Digits::mixed : Digits::full;
+    }
+
     /// One eps; true if the solve ends with it.
     bool stage(double goal, bool last) {
         taken_ = 0;
         bool accelerated = false;
-        double safe_dual = -infinity, safe_error = infinity;
-        int64_t patience = wait_;
+        double safe_dual = -infinity, safe_error = infinity, best = infinity;
+        int64_t patience = wait_, waiting = 0;
+        s_.use(suitable(Digits::single, goal, true));
         for (int64_t k = 0;; ++k) {
             s_.pass();
             s_.measure();
-            if (s_.error > goal && k >= patience) {
-                newton_.run(goal);
-                taken_ = 0;
-                patience = 2 * k + wait_ + few_passes;
-                accelerated = false;
-                safe_dual = -infinity, safe_error = infinity;
+            waiting = s_.error > 0.9 * best ? waiting + 1 : 0;
+            best = std::min(best, s_.error);
+            double noise = 0.0;
+            if (s_.digits != Digits::full) {
+                noise = s_.floor_of(s_.digits);
+                const bool enough = noise <= 0.5 * goal;
+                const bool stuck = waiting > patience_single && s_.error < far_from_done;
+                if ((!enough && s_.error <= std::max(goal, 2.0 * noise)) || stuck) {
+                    // The same potentials again, with more digits.
+                    s_.use(suitable(static_cast<Digits>(int(s_.digits) + 1), goal, false));
+                    forget(&accelerated, &safe_dual, &safe_error);
+                    best = infinity, waiting = 0;
+                    if (s_.over()) return true;
+                    continue;
+                }
+                if (!enough) noise = infinity;
             }
-            if ((last && s_.error <= goal) || s_.over()) return true;
-            if (s_.error <= goal || (!last && s_.outcome->passes + 1 >= s_.problem->max_iter)) return false;
+            const auto done = [&] { return s_.error + noise <= goal; };
+            if (!done() && k >= patience && s_.m <= most_columns) {
+                newton_.run(goal);
+                noise = 0.0;
+                patience = 2 * k + wait_ + few_passes;
+                forget(&accelerated, &safe_dual, &safe_error);
+            }
+            if ((last && done()) || s_.over()) return true;
+            if (done() || (!last && s_.outcome->passes + 1 >= s_.problem->max_iter)) return false;
             // A step that lowers the dual without halving the error is taken back.
-            if (accelerated && !(s_.dual >= safe_dual - 1e-12 * s_.size || s_.error <= 0.5 * safe_error)) {
+            const double slack = s_.digits == Digits::full ? 1e-12 * s_.size : s_.unit * s_.mass * (noise + 1e-6);
+            if (accelerated && !(s_.dual >= safe_dual - slack || s_.error <= 0.5 * safe_error)) {
                 s_.beta = safe_;
                 taken_ = 1;  // the changes are forgotten, but not the step they led away from
                 accelerated = false;
@@ -155,8 +191,14 @@ private:
         }
     }
 
+    void forget(bool* accelerated, double* safe_dual, double* safe_error) {
+        taken_ = 0;
+        *accelerated = false;
+        *safe_dual = -infinity, *safe_error = infinity;
+    }
+
     void finish() {
-        const SmallProblem& p = *s_.problem;
+        const StoredProblem& p = *s_.problem;
         double* rows = s_.turned ? p.g : p.f;
         double* columns = s_.turned ? p.f : p.g;
         if (s_.outcome->converged && s_.balanced) {
@@ -180,8 +222,9 @@ private:
         for (size_t j = 0; j < s_.m; ++j) columns[j] = s_.beta[j] * s_.unit;
     }
 
-    SmallScaling s_;
-    SmallNewton newton_{s_};
+    Workers workers_;
+    StoredScaling s_;
+    StoredNewton newton_{s_};
     int64_t wait_ = 0;  // passes of an eps before Newton's method
     size_t taken_ = 0;  // steps in the memory of acceleration
     double gram_[depth * depth];
@@ -190,20 +233,22 @@ private:
 
 }  // namespace
 
-bool solve_small(const SmallProblem* problems, SmallOutcome* outcomes, std::size_t count, const SmallOptions& options) {
+bool solve_stored(const StoredProblem* problems, StoredOutcome* outcomes, std::size_t count,
+                  const StoredOptions& options) {
     std::atomic<bool> stop{false}, failed{false};
     const auto poll = [&] {
         if (options.poll != nullptr && options.poll(options.context, 0, 0.0, 0.0)) stop = true;
     };
     try {
-        Workers workers(static_cast<int>(std::min<std::size_t>(options.threads < 1 ? 1 : options.threads, count)));
+        const int threads = options.threads < 1 ? 1 : options.threads;
+        Workers workers(static_cast<int>(std::min<std::size_t>(threads, count)));
         std::vector<std::unique_ptr<Solver>> solvers(workers.count());
         workers.run(
             count,
             [&](std::size_t k, int worker) {
                 if (stop || failed) return;
                 try {
-                    if (!solvers[worker]) solvers[worker].reset(new Solver(stop));
+                    if (!solvers[worker]) solvers[worker].reset(new Solver(stop, count == 1 ? threads : 1));
                     solvers[worker]->solve(problems[k], &outcomes[k], worker == 0 && options.poll ? &options : nullptr);
                 } catch (const std::bad_alloc&) {
                     failed = true;

@@ -1,6 +1,6 @@
 # distutils: language = c++
 # cython: language_level=3, boundscheck=False, wraparound=False, embedsignature=False
-"""The binding of csrc/entropic/small.hpp: convert, drop the GIL, map the outcome. Nothing else."""
+"""The binding of csrc/entropic/stored.hpp: convert, drop the GIL, map the outcome. Nothing else."""
 
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int64_t
@@ -10,7 +10,7 @@ from libcpp.vector cimport vector
 import numpy as np
 
 
-cdef extern from "entropic/small.hpp" namespace "monge" nogil:
+cdef extern from "entropic/stored.hpp" namespace "monge" nogil:
     cdef enum class Ground(int):
         pass
 
@@ -18,9 +18,10 @@ cdef extern from "entropic/small.hpp" namespace "monge" nogil:
         Ground base
         double exponent, factor
 
-    cdef struct SmallProblem:
+    cdef struct StoredProblem:
         size_t n, m
-        const double* costs
+        const float* floats
+        const double* doubles
         const double* x
         const double* y
         size_t d
@@ -34,18 +35,18 @@ cdef extern from "entropic/small.hpp" namespace "monge" nogil:
         double* f
         double* g
 
-    cdef cppclass SmallOutcome:
+    cdef cppclass StoredOutcome:
         cbool converged
-        int64_t passes, steps
+        int64_t passes, steps, kernels
         double error, dual, seconds
         vector[double] errors
 
-    cdef cppclass SmallOptions:
+    cdef cppclass StoredOptions:
         int threads
         cbool (*poll)(void*, int64_t, double, double) noexcept nogil
         void* context
 
-    cbool solve_small(const SmallProblem*, SmallOutcome*, size_t, const SmallOptions&)
+    cbool solve_stored(const StoredProblem*, StoredOutcome*, size_t, const StoredOptions&)
 
 
 cdef class _Watch:
@@ -67,26 +68,30 @@ cdef cbool _poll(void* context, int64_t passes, double eps, double marginal_erro
 
 
 cdef void _convert(tuple problem, tuple demands, double eps, double first, double tol, int64_t max_iter,
-                   SmallProblem* out) except *:
-    cdef const double[:, ::1] C, x, y
+                   StoredProblem* out) except *:
+    cdef const float[:, ::1] floats
+    cdef const double[:, ::1] doubles, x, y
     cdef const double[::1] a, b
     cdef double[::1] f, g
     cost, a, b, f, g = problem
     out.n, out.m = f.shape[0], g.shape[0]
+    out.floats, out.doubles = <const float*> NULL, <const double*> NULL
     if isinstance(cost, tuple):
         x, y, ground, out.ground.exponent, out.ground.factor = cost
         out.ground.base = <Ground> <int> ground
-        out.costs = <const double*> NULL
         out.x, out.y, out.d = &x[0, 0], &y[0, 0], x.shape[1]
+    elif cost.dtype == np.float32:
+        floats = cost
+        out.floats = &floats[0, 0]
     else:
-        C = cost
-        out.costs = &C[0, 0]
+        doubles = cost
+        out.doubles = &doubles[0, 0]
     out.a, out.b, out.f, out.g = &a[0], &b[0], &f[0], &g[0]
     out.kl[0], out.cap[0], out.kl[1], out.cap[1] = demands
     out.eps, out.first, out.tol, out.max_iter = eps, first, tol, max_iter
 
 
-cdef tuple _answer(const SmallOutcome& out):
+cdef tuple _answer(const StoredOutcome& out):
     cdef double[::1] errors
     cdef size_t k
     kept = np.empty(out.errors.size())
@@ -94,14 +99,14 @@ cdef tuple _answer(const SmallOutcome& out):
         errors = kept
         for k in range(out.errors.size()):
             errors[k] = out.errors[k]
-    return out.converged, out.passes, out.steps, out.error, out.dual, kept, out.seconds
+    return out.converged, out.passes, out.steps, out.error, out.dual, kept, out.seconds, out.kernels
 
 
 def solve(list problems, tuple demands, double eps, double first, double tol, int64_t max_iter, int threads,
           report):
-    cdef vector[SmallProblem] converted
-    cdef vector[SmallOutcome] outcomes
-    cdef SmallOptions options
+    cdef vector[StoredProblem] converted
+    cdef vector[StoredOutcome] outcomes
+    cdef StoredOptions options
     cdef _Watch watch = _Watch()
     cdef size_t k, count = len(problems)
     cdef cbool enough
@@ -112,9 +117,9 @@ def solve(list problems, tuple demands, double eps, double first, double tol, in
     watch.report = report
     options.threads, options.poll, options.context = threads, _poll, <void*> watch
     with nogil:
-        enough = solve_small(converted.data(), outcomes.data(), count, options)
+        enough = solve_stored(converted.data(), outcomes.data(), count, options)
     if watch.error is not None:
         raise watch.error
     if not enough:
-        raise MemoryError("no memory for the costs of small problems; solve fewer at once, on fewer threads.")
+        raise MemoryError("no memory for the kernel matrices of these problems; solve fewer at once, on fewer threads.")
     return [_answer(outcomes[k]) for k in range(count)]

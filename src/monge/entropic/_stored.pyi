@@ -1,20 +1,20 @@
 from collections.abc import Callable
 
-from numpy import float64
+from numpy import float32, float64
 from numpy.typing import NDArray
 
 # The costs, as a matrix (n, m) or as points (n, d) and (m, d), their base, exponent and factor; a, b, and f and g: they
 # hold the start, and get the answer.
 Problem = tuple[
-    NDArray[float64] | tuple[NDArray[float64], NDArray[float64], int, float, float],
+    NDArray[float32] | NDArray[float64] | tuple[NDArray[float64], NDArray[float64], int, float, float],
     NDArray[float64],
     NDArray[float64],
     NDArray[float64],
     NDArray[float64],
 ]
 # Whether it converged, passes, steps of Newton's method, the marginal error, the dual value, the errors of all passes,
-# seconds.
-Outcome = tuple[bool, int, int, float, float, NDArray[float64], float]
+# seconds, and how often the kernel matrix was made.
+Outcome = tuple[bool, int, int, float, float, NDArray[float64], float, int]
 
 def solve(
     problems: list[Problem],

@@ -1,4 +1,4 @@
-// Newton's method for a small problem. See small.hpp.
+// Newton's method. See stored.hpp.
 #pragma once
 
 #include <algorithm>
@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <vector>
 
-#include "entropic/small_scaling.hpp"
+#include "entropic/stored_scaling.hpp"
 
 namespace monge {
 
@@ -19,26 +19,31 @@ constexpr double uneven_share = 0.05;
 // The share of the promised increase of the dual that a step must bring (Armijo).
 constexpr double armijo = 1e-4;
 
-class SmallNewton {
+class StoredNewton {
 public:
-    explicit SmallNewton(SmallScaling& scaling) : s_(scaling) {}
+    explicit StoredNewton(StoredScaling& scaling) : s_(scaling) {}
 
     /// Newton's method for the dual as a function of beta alone, from potentials that a pass was made with, until the
-    /// error is below `goal`; the damping is that of Levenberg and Marquardt. At the end, the last pass was made with
-    /// beta, which is no worse than at the start.
+    /// error is below `goal`; the damping is that of Levenberg and Marquardt. All is in full precision from here on. At
+    /// the end, the last pass was made with beta, which is no worse than at the start.
     void run(double goal) {
         double damping = first_damping;
-        H_.resize(s_.stride * s_.stride);
-        U_.resize(s_.stride * s_.stride);
-        for (auto* row : {&step_, &right_, &diagonal_}) row->assign(s_.stride, 0.0);
+        size_ = filled(s_.m);
+        H_.resize(size_ * size_);
+        U_.resize(size_ * size_);
+        q_.assign(filled(s_.n), 0.0);
+        for (auto* row : {&step_, &right_, &diagonal_}) row->assign(size_, 0.0);
+        if (s_.digits != Digits::full) {
+            s_.use(Digits::full);
+            again();
+        }
         for (bool plain = false; s_.error > goal;) {
             // A column that gets next to nothing has no curvature to go by; the plain step knows what it lacks.
             plain = !plain && uneven();
             if (plain) {
                 if (s_.over()) return;
                 s_.plain_step(s_.beta);
-                s_.pass();
-                s_.measure();
+                again();
                 continue;
             }
             if (s_.moved() > farthest_squared) {
@@ -51,15 +56,13 @@ public:
             for (bool accepted = false; !accepted;) {
                 if (s_.over()) return;
                 const double promised = newton_step(damping);
-                s_.pass();
-                s_.measure();
+                again();
                 // What is promised may be less than the dual is known to.
                 accepted = promised > 1e-13 * s_.size ? s_.dual >= before + armijo * promised : s_.error <= error;
                 damping *= accepted ? 0.1 : 10.0;
                 if (!accepted && damping > most_damping) {
                     s_.beta = base_;
-                    s_.pass();
-                    s_.measure();
+                    again();
                     return;
                 }
             }
@@ -75,6 +78,11 @@ private:
         return false;
     }
 
+    void again() {
+        s_.pass();
+        s_.measure();
+    }
+
     /// H, scaled to a unit diagonal, and the gradient at the last pass. The second derivative by g is -H / eps, with
     /// H = diag(column sums, and what the marginal adds) - P' diag(1 / (row sums, and ...)) P.
     void curvature() {
@@ -82,10 +90,14 @@ private:
         for (std::size_t i = 0; i < s_.n; ++i) {
             const double sum = s_.w[i] * s_.r[i] * (1.0 + log2_e / s_.sides.kl_a);
             const bool fixed = std::fabs(s_.alpha[i]) >= s_.sides.cap_a;  // at TV's bound
-            s_.log_r[i] = sum > 0.0 && !fixed ? s_.w[i] * (s_.w[i] / sum) : 0.0;
+            q_[i] = sum > 0.0 && !fixed ? s_.w[i] * (s_.w[i] / sum) : 0.0;
         }
-        s_.kernels.gram(s_.K.data(), s_.n, s_.stride, s_.log_r.data(), H_.data());
-        s_.worked(s_.n * s_.stride / 2 * s_.m);
+        constexpr std::size_t some = 16;
+        s_.workers.run((size_ + some - 1) / some, [&](std::size_t chunk, int) {
+            const std::size_t first = chunk * some, last = std::min(size_, first + some);
+            s_.kernels.gram(s_.K.data(), s_.n, s_.stride, size_, q_.data(), first, last, H_.data());
+        });
+        s_.worked(s_.n * size_ / 2 * s_.m);
         for (std::size_t j = 0; j < s_.m; ++j) {
             const double diagonal = s_.column[j] + s_.wanted[j] * (log2_e / s_.sides.kl_b);
             const bool free =
@@ -94,7 +106,7 @@ private:
             right_[j] = free ? s_.wanted[j] - s_.column[j] : 0.0;
         }
         for (std::size_t j = 0; j < s_.m; ++j) {
-            double* row = &H_[j * s_.stride];
+            double* row = &H_[j * size_];
             const double left = -diagonal_[j] * s_.v[j];
             for (std::size_t k = j; k < s_.m; ++k) row[k] *= left * (diagonal_[k] * s_.v[k]);
             row[j] += 1.0;
@@ -106,13 +118,13 @@ private:
         const double cap = s_.sides.cap_b;
         ++s_.outcome->steps;
         for (std::size_t j = 0; j < s_.m; ++j) {
-            std::copy(&H_[j * s_.stride] + j / 8 * 8, &H_[j * s_.stride] + s_.stride, &U_[j * s_.stride] + j / 8 * 8);
-            U_[j * s_.stride + j] += damping;
+            std::copy(&H_[j * size_] + j / 8 * 8, &H_[j * size_] + size_, &U_[j * size_] + j / 8 * 8);
+            U_[j * size_ + j] += damping;
             step_[j] = right_[j] * diagonal_[j];
         }
-        s_.kernels.factor(U_.data(), s_.m, s_.stride, least_pivot);
+        s_.kernels.factor(U_.data(), s_.m, size_, least_pivot);
         s_.worked(s_.m * s_.m / 6 * s_.m);
-        s_.kernels.solve(U_.data(), s_.m, s_.stride, step_.data());
+        s_.kernels.solve(U_.data(), s_.m, size_, step_.data());
         double promised = 0.0;
         for (std::size_t j = 0; j < s_.m; ++j) {
             s_.beta[j] = std::min(std::max(base_[j] + step_[j] * diagonal_[j] / ln2, -cap), cap);
@@ -121,8 +133,9 @@ private:
         return s_.unit * promised;
     }
 
-    SmallScaling& s_;
-    std::vector<double> H_, U_, step_, right_, diagonal_, base_;
+    StoredScaling& s_;
+    std::size_t size_ = 0;  // of the rows of H and U
+    std::vector<double> H_, U_, q_, step_, right_, diagonal_, base_;
 };
 
 }  // namespace monge

@@ -1,0 +1,224 @@
+// See stored_pass.hpp. Compiled once per instruction set, with MONGE_ISA naming it; as in row_kernels.cpp, nothing here
+// may be an inline function of the standard library.
+#include "entropic/stored_pass.hpp"
+
+#include <math.h>
+
+#include "entropic/pair_blocks.hpp"
+
+namespace monge {
+namespace {
+
+/// Columns whose products are added up in the precision of the matrix, and rows whose columns are.
+constexpr size_t tile = 1920, flush = 256;
+/// Row sums for which a guess was good: entries then keep clear of the ends of single precision's range.
+constexpr double safe_low = 0x1p-24, safe_high = 0x1p24;
+/// Row sums of which nothing is in reach.
+template <class T>
+constexpr double least_sum = 1e-290;
+template <>
+constexpr double least_sum<float> = 1e-30;
+/// Exponents between which powers are numbers of either type.
+constexpr double low_exponent = -126.0, high_exponent = 120.0;
+
+/// What belongs to one group of rows.
+template <class T>
+struct Group {
+    const StoredRows<T>& in;
+    const size_t begin, count;
+    T* at[stored_rows];  // rows of K; the last one stands for those after it
+    double total[stored_rows];
+    T scale[stored_rows];
+
+    Group(const StoredRows<T>& in, size_t begin)
+        : in(in), begin(begin), count(in.last - begin < stored_rows ? in.last - begin : stored_rows) {
+        for (size_t k = 0; k < stored_rows; ++k) at[k] = in.K + (begin + (k < count ? k : count - 1)) * in.stride;
+    }
+
+    /// total_k = sum_j K_kj v_j
+    void multiply() {
+        for (double& each : total) each = 0.0;
+        const size_t size = (in.m + width<T> - 1) / width<T> * width<T>;
+        for (size_t start = 0; start < size; start += tile) {
+            Vector<T> sums[stored_rows] = {};
+            const size_t end = start + tile < size ? start + tile : size;
+            for (size_t j = start; j < end; j += width<T>) {
+                const Vector<T> factor = load<T>(in.v + j);
+#pragma GCC unroll 8
+                for (size_t k = 0; k < stored_rows; ++k) {
+                    __builtin_prefetch(reinterpret_cast<const char*>(at[k] + j) + ahead);
+                    sums[k] += load<T>(at[k] + j) * factor;
+                }
+            }
+            for (size_t k = 0; k < stored_rows; ++k) total[k] += sum<T>(sums[k]);
+        }
+    }
+
+    /// Potentials of the rows and the factors of their entries in the columns, from their sums.
+    void settle() {
+        const Vector<double> none = {}, one = none + 1.0, least = broadcast(least_sum<T>);
+        const Vector<double> damp = broadcast(in.damp), cap = broadcast(in.cap);
+        const bool plainly = in.damp == 1.0 && in.cap == HUGE_VAL;
+        double factors[stored_rows];
+        for (size_t k = 0; k < stored_rows; k += width<double>) {
+            Vector<double> r = load<double>(total + k);
+            const auto reach = r > least;
+            r = reach ? r : one;
+            const Vector<double> softmin = load<double>(in.shift + begin + k) - logarithm(r);
+            Vector<double> alpha = softmin, w = load<double>(in.a + begin + k) / r;
+            if (!plainly) {
+                alpha = smaller(larger(damp * softmin, -cap), cap);
+                w *= power<double>(alpha - softmin);
+            }
+            w = reach ? w : none;
+            store(in.softmin + begin + k, reach ? softmin : none);
+            store(in.alpha + begin + k, reach ? alpha : none);
+            store(in.r + begin + k, r);
+            store(in.w + begin + k, w);
+            store(factors + k, w);
+        }
+        for (size_t k = 0; k < stored_rows; ++k) scale[k] = k < count ? static_cast<T>(factors[k]) : T(0);
+    }
+
+    /// The entries of the rows, times their factors, to the columns.
+    void accumulate() const {
+        const size_t size = (in.m + width<T> - 1) / width<T> * width<T>;
+        for (size_t j = 0; j < size; j += width<T>) {
+            Vector<T> low = load<T>(in.scratch + j), high = {};
+#pragma GCC unroll 4
+            for (size_t k = 0; k < stored_rows; k += 2) {
+                low += scale[k] * load<T>(at[k] + j);
+                high += scale[k + 1] * load<T>(at[k + 1] + j);
+            }
+            store(in.scratch + j, low + high);
+        }
+    }
+};
+
+/// Calls use(group) for all groups of rows, after which it is added to the columns.
+template <class T, class Use>
+void for_groups(const StoredRows<T>& in, Use use) {
+    for (size_t j = 0; j < in.stride; ++j) in.columns[j] = 0.0, in.scratch[j] = T(0);
+    for (size_t begin = in.first; begin < in.last; begin += stored_rows) {
+        Group<T> group(in, begin);
+        use(group);
+        group.settle();
+        group.accumulate();
+        if (begin + stored_rows < in.last && (begin - in.first + stored_rows) % flush != 0) continue;
+        for (size_t j = 0; j < in.stride; j += width<double>) {
+            store(in.columns + j, load<double>(in.columns + j) + load<double>(in.scratch + j));
+            for (size_t l = 0; l < width<double>; ++l) in.scratch[j + l] = T(0);
+        }
+    }
+}
+
+template <class T>
+void again(const StoredRows<T>& in) {
+    for_groups(in, [](Group<T>& group) { group.multiply(); });
+}
+
+/// Powers of E as numbers of T, in the same order.
+inline void store_as(float* out, Vector<float> x) { store(out, x); }
+inline void store_as(double* out, Vector<double> x) { store(out, x); }
+inline void store_as(float* out, Vector<double> x) {
+    typedef float Half __attribute__((vector_size(vector_bytes / 2)));
+    typedef float Packed __attribute__((vector_size(vector_bytes / 2), aligned(alignof(float)), may_alias));
+    *reinterpret_cast<Packed*>(out) = __builtin_convertvector(x, Half);
+}
+
+template <class E, class T, class Source>
+struct Fresh {
+    const FreshRows<E, T>& in;
+    const Source& costs;
+
+    /// K_kj = 2^(beta_j + guess_k - inverse C_kj), and the sums of the rows.
+    void exponentiate(Group<T>& group, const E* guess) const {
+        const E inverse = static_cast<E>(in.inverse);
+        const Vector<E> low = broadcast<E>(E(low_exponent)), high = broadcast<E>(E(high_exponent));
+        typename Source::Row rows[stored_rows];
+        find_rows(costs, group.begin, in.rows.last, stored_rows, rows);
+        for (double& each : group.total) each = 0.0;
+        const size_t padded = whole_panels<E>(in.rows.m);
+        for (size_t start = 0; start < padded; start += tile) {
+            Vector<E> sums[stored_rows] = {};
+            const size_t end = start + tile < padded ? start + tile : padded;
+            for (size_t j = start; j < end; j += block<E>)
+                for (size_t k = 0; k < stored_rows; k += tall) {
+                    const Block<E> c = costs.read(rows + k, j);
+#pragma GCC unroll 3
+                    for (size_t v = 0; v < wide; ++v) {
+                        const size_t at = j + v * width<E>;
+                        const Vector<E> factor = load<E>(in.rows.v + at);
+#pragma GCC unroll 4
+                        for (size_t r = 0; r < tall; ++r) {
+                            Vector<E> t = (load<E>(in.beta + at) + guess[k + r]) - inverse * c.at[r][v];
+                            if (sizeof(T) < sizeof(E)) t = smaller(larger(t, low), high);
+                            const Vector<E> p = power<E>(t);
+                            store_as(group.at[k + r] + at, p);
+                            sums[k + r] += p * factor;
+                        }
+                    }
+                }
+            for (size_t k = 0; k < stored_rows; ++k) group.total[k] += sum<E>(sums[k]);
+        }
+    }
+
+    /// guess_k = -max_j beta_j - inverse C_kj; zero where no column is in reach.
+    void find_peaks(const Group<T>& group, E* guess) const {
+        const E inverse = static_cast<E>(in.inverse), none = static_cast<E>(-HUGE_VAL);
+        typename Source::Row rows[stored_rows];
+        find_rows(costs, group.begin, in.rows.last, stored_rows, rows);
+        const size_t padded = whole_panels<E>(in.rows.m);
+        for (size_t k = 0; k < stored_rows; k += tall) {
+            Vector<E> high[tall];
+            for (auto& each : high) each = broadcast<E>(none);
+            for (size_t j = 0; j < padded; j += block<E>) {
+                const Block<E> c = costs.read(rows + k, j);
+                for (size_t r = 0; r < tall; ++r)
+                    for (size_t v = 0; v < wide; ++v)
+                        high[r] = larger(load<E>(in.beta + j + v * width<E>) - inverse * c.at[r][v], high[r]);
+            }
+            for (size_t r = 0; r < tall; ++r) {
+                const E top = static_cast<E>(highest<E>(high[r]));
+                guess[k + r] = top > none ? -top : E(0);
+            }
+        }
+    }
+
+    void operator()(Group<T>& group) const {
+        E guess[stored_rows];
+        double* const shift = in.rows.shift + group.begin;
+        for (size_t k = 0; k < stored_rows; ++k) guess[k] = static_cast<E>(shift[k < group.count ? k : group.count - 1]);
+        exponentiate(group, guess);
+        bool safe = true;
+        for (double each : group.total) safe &= each > safe_low && each < safe_high;
+        if (!safe) {
+            find_peaks(group, guess);
+            exponentiate(group, guess);
+            for (size_t k = 0; k < group.count; ++k) {
+                if (group.total[k] > least_sum<T>) continue;
+                for (size_t j = 0; j < in.rows.stride; ++j) group.at[k][j] = T(0);
+                group.total[k] = 0.0;
+            }
+        }
+        // What the entries are relative to, as it was rounded.
+        for (size_t k = 0; k < stored_rows; ++k) shift[k] = static_cast<double>(guess[k]);
+    }
+};
+
+template <class E, class T>
+void fresh(const FreshRows<E, T>& in) {
+    with_source(in.costs, in.rows.m, [&](const auto& source) {
+        typedef std::remove_const_t<std::remove_reference_t<decltype(source)>> Source;
+        for_groups(in.rows, Fresh<E, T, Source>{in, source});
+    });
+}
+
+constexpr StoredKernels kernels = {again<float>, again<double>, fresh<float, float>, fresh<double, float>,
+                                   fresh<double, double>};
+
+}  // namespace
+
+const StoredKernels StoredKernels::MONGE_ISA = kernels;
+
+}  // namespace monge
