@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "common/limits.hpp"
 #include "common/sorting.hpp"
 
 namespace monge {
@@ -21,10 +22,33 @@ std::vector<double> centred(const double* points, size_t count, const std::vecto
     const size_t d = middle.size();
     const double over = std::ldexp(1.0, -scale);
     std::vector<double> out(count * d);
-    for (size_t i = 0; i < count; ++i)
-        for (size_t k = 0; k < d; ++k) out[i * d + k] = (points[i * d + k] - middle[k]) * over;
+    const double* const origin = middle.data();
+    double* to = out.data();
+    for (size_t i = 0; i < count; ++i, points += d, to += d)
+        for (size_t k = 0; k < d; ++k) to[k] = (points[k] - origin[k]) * over;
     return out;
 }
+
+/// The corners of the box around points, and their sum.
+struct Box {
+    std::vector<double> low, high, sum;
+
+    explicit Box(size_t d) : low(d, infinity), high(d, -infinity), sum(d, 0.0) {}
+
+    void take(const double* points, size_t count) {
+        const size_t d = low.size();
+        double* const least = low.data();
+        double* const most = high.data();
+        double* const total = sum.data();
+        for (size_t i = 0; i < count; ++i, points += d)
+            for (size_t k = 0; k < d; ++k) {
+                const double at = points[k];
+                least[k] = at < least[k] ? at : least[k];
+                most[k] = at > most[k] ? at : most[k];
+                total[k] += at;
+            }
+    }
+};
 
 /// Whether some points are so far from the middle that their squared distance from it hides costs of the others.
 bool has_outliers(const std::vector<double>& x, const std::vector<double>& y, size_t d) {
@@ -59,20 +83,13 @@ void lay(const double* point, size_t d, bool lifted, bool source, T* out, size_t
 
 template <class T>
 void PackedPoints<T>::pack(const GroundCost& ground, const double* x, size_t n, const double* y, size_t m, size_t d) {
-    std::vector<double> middle(d, 0.0), low(x, x + d), high(x, x + d);
-    for (size_t i = 0; i < n; ++i)
-        for (size_t k = 0; k < d; ++k) middle[k] += x[i * d + k] / static_cast<double>(n);
-    const auto stretch = [&](const double* points, size_t count) {
-        for (size_t i = 0; i < count; ++i)
-            for (size_t k = 0; k < d; ++k) {
-                low[k] = std::min(low[k], points[i * d + k]);
-                high[k] = std::max(high[k], points[i * d + k]);
-            }
-    };
-    stretch(x, n);
-    stretch(y, m);
+    Box box(d);
+    box.take(x, n);
+    std::vector<double> middle = box.sum;
+    for (double& each : middle) each /= static_cast<double>(n);
+    box.take(y, m);
     double longest = 0.0;
-    for (size_t k = 0; k < d; ++k) longest = std::max(longest, high[k] - low[k]);
+    for (size_t k = 0; k < d; ++k) longest = std::max(longest, box.high[k] - box.low[k]);
     int scale = 0;
     std::frexp(longest * static_cast<double>(d), &scale);  // above any distance
     const std::vector<double> sources = centred(x, n, middle, scale), targets = centred(y, m, middle, scale);

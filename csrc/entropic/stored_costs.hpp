@@ -4,10 +4,12 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <limits>
 #include <vector>
 
 #include "common/ground_costs.hpp"
-#include "common/unfilled.hpp"
+#include "common/limits.hpp"
+#include "common/pages.hpp"
 #include "common/workers.hpp"
 #include "entropic/packed_points.hpp"
 #include "entropic/pairs.hpp"
@@ -16,9 +18,9 @@
 namespace monge {
 
 // Coordinates from which the costs of points are kept, not computed for each matrix anew.
-constexpr std::size_t worth_keeping = 8;
+constexpr std::size_t worth_keeping = 16;
 // Rows that are looked at for the size of the costs.
-constexpr std::size_t sampled_rows = 64;
+constexpr std::size_t sampled_rows = 32;
 // The ratio of the largest possible cost of points to that of a sample from which there must be outliers, beside which
 // the coordinates of the others have few digits: boxes around hundreds of dimensions have up to thirty.
 constexpr double outlying_cost = 1e3;
@@ -47,16 +49,23 @@ public:
 
     bool stored() const { return floats_ != nullptr || doubles_ != nullptr; }
 
-    /// The costs over factor<E>(), for exponents of this type; those of points that were kept in another one are not
-    /// any longer.
+    /// Whether costs of points are kept, (n, m) numbers.
+    bool kept() const { return !stored() && problem_->d >= worth_keeping; }
+
+    /// Where those in single precision go from now on. Those that were there are lost.
+    void keep_at(float* room) {
+        if (room != single_.at) single_.ready = false;
+        single_.at = room;
+    }
+
+    /// The costs over factor<E>(), for exponents of this type.
     template <class E>
     Costs<E> as(Workers& workers) {
         Form<E>& form = this->form(E());
         if (!stored() && !form.ready) {
-            release(E());
             form.points.pack(problem_->ground, x_, n_, y_, m_, problem_->d);
             form.ready = true;
-            if (problem_->d >= worth_keeping) fill(form.points.costs(), workers, form.matrix);
+            if (kept()) fill(form.points.costs(), workers, room_of(&form));
         }
         Costs<E> costs{};
         costs.stride = m_;
@@ -64,8 +73,8 @@ public:
             costs.floats = floats_, costs.doubles = doubles_;
             return costs;
         }
-        if (problem_->d < worth_keeping) return form.points.costs();
-        point_to(form.matrix.data(), &costs);
+        if (!kept()) return form.points.costs();
+        point_to(form.at, &costs);
         return costs;
     }
 
@@ -75,10 +84,11 @@ public:
     }
 
     /// All costs over factor<double>(), in rows of m; `room` is filled where there is no such matrix.
-    const double* whole(Workers& workers, Unfilled<double>& room) {
+    const double* whole(Workers& workers, Pages<double>& room) {
         const Costs<double> costs = as<double>(workers);
         if (costs.doubles != nullptr) return costs.doubles;
-        fill(costs, workers, room);
+        room.resize(n_ * m_);
+        fill(costs, workers, room.data());
         return room.data();
     }
 
@@ -101,23 +111,37 @@ public:
     /// Of rows at even steps.
     template <class E>
     CostSample sample(Workers& workers) {
-        const Costs<E> costs = as<E>(workers);
-        const std::size_t step = std::max<std::size_t>(1, n_ / sampled_rows);
-        std::vector<E> row(m_);
-        double least = infinity, total = 0.0, most = 0.0;
-        std::size_t count = 0;
-        for (std::size_t i = 0; i < n_; i += step) {
-            costs_of(CostRows<E>{costs, m_, i, i + 1, row.data()});
-            for (E each : row) {
-                if (!(each < std::numeric_limits<E>::infinity())) continue;
-                const double c = static_cast<double>(each);
-                least = std::min(least, c), most = std::max(most, std::fabs(c));
-                total += c;
-                ++count;
-            }
+        Costs<E> costs = as<E>(workers);
+        const std::size_t step = std::max<std::size_t>(1, n_ / sampled_rows), rows = (n_ + step - 1) / step;
+        std::vector<E> some, points;
+        if (costs.x != nullptr) {
+            for (std::size_t i = 0; i < n_; i += step)
+                points.insert(points.end(), costs.x + i * costs.d, costs.x + (i + 1) * costs.d);
+            costs.x = points.data();
         }
-        if (count == 0) return {};
-        return {factor<E>() * (total / static_cast<double>(count) - least), factor<E>() * most};
+        costs.stride *= step;
+        some.resize(rows * m_);
+        costs_of(CostRows<E>{costs, m_, 0, rows, some.data()});
+        // Several sums each, for the processor to work on side by side.
+        constexpr std::size_t lanes = 8;
+        double least[lanes], most[lanes] = {}, total[lanes] = {}, count[lanes] = {};
+        std::fill_n(least, lanes, infinity);
+        some.resize((some.size() + lanes - 1) / lanes * lanes, std::numeric_limits<E>::infinity());
+        for (std::size_t k = 0; k < some.size(); k += lanes)
+            for (std::size_t l = 0; l < lanes; ++l) {
+                const double c = static_cast<double>(some[k + l]);
+                const bool finite = c < infinity;
+                least[l] = c < least[l] ? c : least[l];
+                most[l] = finite && std::fabs(c) > most[l] ? std::fabs(c) : most[l];
+                total[l] += finite ? c : 0.0;
+                count[l] += finite ? 1.0 : 0.0;
+            }
+        for (std::size_t l = 1; l < lanes; ++l) {
+            least[0] = std::min(least[0], least[l]), most[0] = std::max(most[0], most[l]);
+            total[0] += total[l], count[0] += count[l];
+        }
+        if (!(count[0] > 0.0)) return {};
+        return {factor<E>() * (total[0] / count[0] - least[0]), factor<E>() * most[0]};
     }
 
 private:
@@ -125,18 +149,16 @@ private:
     struct Form {
         bool ready = false;
         PackedPoints<E> points;
-        Unfilled<E> matrix;  // costs between the points, or a matrix that was turned
+        Pages<E> matrix;  // that was turned, or has costs between the points
+        E* at = nullptr;  // the latter
     };
 
     Form<float>& form(float) { return single_; }
     Form<double>& form(double) { return full_; }
-    void release(float) { release(&full_); }
-    void release(double) { release(&single_); }
-
-    template <class E>
-    static void release(Form<E>* form) {
-        form->ready = false;
-        Unfilled<E>().swap(form->matrix);
+    static float* room_of(Form<float>* form) { return form->at; }
+    double* room_of(Form<double>* form) const {
+        form->matrix.resize(n_ * m_);
+        return form->at = form->matrix.data();
     }
 
     static void point_to(const float* matrix, Costs<float>* costs) { costs->floats = matrix; }
@@ -145,17 +167,16 @@ private:
     static void costs_of(const CostRows<double>& rows) { sinkhorn_kernels().double_costs(rows); }
 
     template <class E>
-    void fill(const Costs<E>& costs, Workers& workers, Unfilled<E>& out) const {
-        out.resize(n_ * m_);
+    void fill(const Costs<E>& costs, Workers& workers, E* out) const {
         constexpr std::size_t block = 64;
         workers.run((n_ + block - 1) / block, [&](std::size_t chunk, int) {
             const std::size_t first = chunk * block, last = std::min(n_, first + block);
-            costs_of(CostRows<E>{costs, m_, first, last, out.data() + first * m_});
+            costs_of(CostRows<E>{costs, m_, first, last, out + first * m_});
         });
     }
 
     template <class S>
-    const S* transpose(const S* C, Unfilled<S>& out) const {
+    const S* transpose(const S* C, Pages<S>& out) const {
         out.resize(n_ * m_);
         constexpr std::size_t block = 16;
         for (std::size_t first = 0; first < n_; first += block)

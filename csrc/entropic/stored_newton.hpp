@@ -92,7 +92,7 @@ private:
             const bool fixed = std::fabs(s_.alpha[i]) >= s_.sides.cap_a;  // at TV's bound
             q_[i] = sum > 0.0 && !fixed ? s_.w[i] * (s_.w[i] / sum) : 0.0;
         }
-        constexpr std::size_t some = 16;
+        constexpr std::size_t some = 32;
         s_.workers.run((size_ + some - 1) / some, [&](std::size_t chunk, int) {
             const std::size_t first = chunk * some, last = std::min(size_, first + some);
             s_.kernels.gram(s_.K.data(), s_.n, s_.stride, size_, q_.data(), first, last, H_.data());

@@ -18,8 +18,13 @@ template <class T>
 constexpr double least_sum = 1e-290;
 template <>
 constexpr double least_sum<float> = 1e-30;
-/// Exponents between which powers are numbers of either type.
-constexpr double low_exponent = -126.0, high_exponent = 120.0;
+/// Exponents from which entries are taken for zero: these count for nothing, but would make products with them too small
+/// for normal numbers, which processors take long for. And the largest exponent that either type holds.
+template <class T>
+constexpr double low_exponent = -900.0;
+template <>
+constexpr double low_exponent<float> = -96.0;
+constexpr double high_exponent = 120.0;
 
 /// What belongs to one group of rows.
 template <class T>
@@ -134,7 +139,7 @@ struct Fresh {
     /// K_kj = 2^(beta_j + guess_k - inverse C_kj), and the sums of the rows.
     void exponentiate(Group<T>& group, const E* guess) const {
         const E inverse = static_cast<E>(in.inverse);
-        const Vector<E> low = broadcast<E>(E(low_exponent)), high = broadcast<E>(E(high_exponent));
+        const Vector<E> low = broadcast<E>(E(low_exponent<T>)), high = broadcast<E>(E(high_exponent)), none = {};
         typename Source::Row rows[stored_rows];
         find_rows(costs, group.begin, in.rows.last, stored_rows, rows);
         for (double& each : group.total) each = 0.0;
@@ -152,8 +157,8 @@ struct Fresh {
 #pragma GCC unroll 4
                         for (size_t r = 0; r < tall; ++r) {
                             Vector<E> t = (load<E>(in.beta + at) + guess[k + r]) - inverse * c.at[r][v];
-                            if (sizeof(T) < sizeof(E)) t = smaller(larger(t, low), high);
-                            const Vector<E> p = power<E>(t);
+                            if (sizeof(T) < sizeof(E)) t = smaller(t, high);
+                            const Vector<E> p = t > low ? power<E>(t) : none;
                             store_as(group.at[k + r] + at, p);
                             sums[k + r] += p * factor;
                         }
@@ -161,6 +166,8 @@ struct Fresh {
                 }
             for (size_t k = 0; k < stored_rows; ++k) group.total[k] += sum<E>(sums[k]);
         }
+        for (T* row : group.at)
+            for (size_t j = padded; j < in.rows.stride; ++j) row[j] = T(0);
     }
 
     /// guess_k = -max_j beta_j - inverse C_kj; zero where no column is in reach.

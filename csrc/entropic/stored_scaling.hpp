@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "common/limits.hpp"
-#include "common/unfilled.hpp"
+#include "common/pages.hpp"
 #include "common/workers.hpp"
 #include "entropic/steps.hpp"
 #include "entropic/stored.hpp"
@@ -152,9 +152,9 @@ public:
         kernels.exp2(v.data(), stride, v.data());
         for (std::size_t j = 0; j < stride; ++j) v[j] *= b[j];
         switch (digits) {
-            case Digits::single: run<float, float>(fresh, K32_, v32_); break;
-            case Digits::mixed: run<double, float>(fresh, K32_, v32_); break;
-            case Digits::full: run<double, double>(fresh, K, v);
+            case Digits::single: run<float, float>(fresh, v32_); break;
+            case Digits::mixed: run<double, float>(fresh, v32_); break;
+            case Digits::full: run<double, double>(fresh, v);
         }
         absorbed_ = true;
         finish_columns();
@@ -220,7 +220,7 @@ public:
     double unit = 0.0;                           // cost units per log2 unit
     double mass = 0.0, error = 0.0, dual = 0.0;  // of the plan at the last pass
     double size = 0.0;                           // of the terms of the dual
-    Unfilled<double> K;  // (n, stride): exponentials relative to what is absorbed, where they have all digits
+    Pages<double> K;  // (n, stride): exponentials relative to what is absorbed, where they have all digits
     // By row: weights, potentials, softmins, those absorbed, scalings times weights, sums before scaling.
     std::vector<double> a, alpha, softmin_a, shift, w, r;
     // By column: weights, potentials, those absorbed, scalings times weights; then the column sums of the plan, the
@@ -235,6 +235,7 @@ private:
     void find_digits() {
         const StoredProblem& p = *problem;
         const bool few = n * m <= few_pairs;
+        if (!few) matrix(float());
         size_of_costs = few ? costs.sample<double>(workers) : costs.sample<float>(workers);
         least_digits = few || !weights_held() ? Digits::full : Digits::single;
         if (least_digits == Digits::full) return;
@@ -274,12 +275,11 @@ private:
     }
 
     template <class E, class T>
-    void run(bool fresh, Unfilled<T>& matrix, std::vector<T>& room) {
-        allocate(matrix);
+    void run(bool fresh, std::vector<T>& room) {
         const T* factors = converted(v, room);
         FreshRows<E, T> all{};
         StoredRows<T>& rows = all.rows;
-        rows.K = matrix.data(), rows.stride = stride, rows.m = m;
+        rows.K = matrix(T()), rows.stride = stride, rows.m = m;
         rows.v = factors;
         rows.a = a.data();
         rows.damp = 1.0 / (1.0 + log2_e / sides.kl_a), rows.cap = sides.cap_a;
@@ -313,17 +313,24 @@ private:
     static void read_again(const StoredRows<float>& rows) { stored_kernels().float_again(rows); }
     static void read_again(const StoredRows<double>& rows) { stored_kernels().double_again(rows); }
 
-    /// A matrix whose filled up columns are numbers; there is but one at a time.
-    template <class T>
-    void allocate(Unfilled<T>& matrix) {
-        if (matrix.size() == n * stride && made_for_ == m) return;
-        Unfilled<float>().swap(K32_);
-        Unfilled<double>().swap(K);
-        matrix.resize(n * stride);
-        made_for_ = m;
-        for (std::size_t i = 0; i < n; ++i)
-            std::fill(matrix.begin() + static_cast<std::ptrdiff_t>(i * stride + m),
-                      matrix.begin() + static_cast<std::ptrdiff_t>((i + 1) * stride), T(0));
+    /// The matrix in this precision; there is but one at a time. In single precision it shares its room with costs: an
+    /// allocator is more likely to have kept one large piece of memory from the solve before than two.
+    float* matrix(float) {
+        const std::size_t kept = costs.kept() ? n * m : 0;
+        if (single_.size() != n * stride + kept) {
+            K.release();
+            single_.resize(n * stride + kept);
+        }
+        costs.keep_at(single_.data() + n * stride);
+        return single_.data();
+    }
+    double* matrix(double) {
+        if (K.size() != n * stride) {
+            single_.release();
+            costs.keep_at(nullptr);
+            K.resize(n * stride);
+        }
+        return K.data();
     }
 
     void finish_columns() {
@@ -357,8 +364,8 @@ private:
 
     std::size_t work_ = 0;  // products and sums since the last poll
     bool absorbed_ = false;
-    std::size_t rows_of_chunk_ = 0, chunks_ = 0, made_for_ = 0;
-    Unfilled<float> K32_;
+    std::size_t rows_of_chunk_ = 0, chunks_ = 0;
+    Pages<float> single_;
     std::vector<float> v32_, shifted32_, partial32_;
     std::vector<double> shifted_, partial_, sums_, scratch_, exponents_;
 };

@@ -65,11 +65,13 @@ void log2_all(const double* x, size_t size, double* out) {
     for (size_t k = 0; k < size; k += width<double>) store(out + k, logarithm(load<double>(x + k)));
 }
 
-/// H[j : j + 4, k : k + 8 blocks] of `gram`, in registers over all rows.
+/// Adds the part of some rows to H[j : j + 4, k : k + 8 blocks] of `gram`, which stays in registers over all of them.
 template <size_t blocks>
 inline void gram_tile(const double* K, size_t rows, size_t stride, size_t size, const double* q, size_t j, size_t k,
                       double* H) {
-    Vector<double> s[4][blocks] = {};
+    Vector<double> s[4][blocks];
+    for (size_t r = 0; r < 4; ++r)
+        for (size_t c = 0; c < blocks; ++c) s[r][c] = load<double>(H + (j + r) * size + k + c * width<double>);
     for (size_t i = 0; i < rows; ++i) {
         const double* row = K + i * stride;
         Vector<double> right[blocks];
@@ -88,10 +90,18 @@ inline void gram_tile(const double* K, size_t rows, size_t stride, size_t size, 
 
 void gram(const double* K, size_t rows, size_t stride, size_t size, const double* q, size_t first, size_t last,
           double* H) {
-    for (size_t j = first; j < last; j += 4) {
-        size_t k = j / width<double> * width<double>;
-        for (; k + 4 * width<double> <= size; k += 4 * width<double>) gram_tile<4>(K, rows, stride, size, q, j, k, H);
-        for (; k < size; k += width<double>) gram_tile<1>(K, rows, stride, size, q, j, k, H);
+    for (size_t k = first * size; k < last * size; k += width<double>) store(H + k, Vector<double>{});
+    // So many rows of the matrix stay in the second cache for all of these rows of H.
+    const size_t some = size < 512 ? 256 : 131072 / size;
+    for (size_t begin = 0; begin < rows; begin += some) {
+        const size_t count = rows - begin < some ? rows - begin : some;
+        const double* part = K + begin * stride;
+        for (size_t j = first; j < last; j += 4) {
+            size_t k = j / width<double> * width<double>;
+            for (; k + 4 * width<double> <= size; k += 4 * width<double>)
+                gram_tile<4>(part, count, stride, size, q + begin, j, k, H);
+            for (; k < size; k += width<double>) gram_tile<1>(part, count, stride, size, q + begin, j, k, H);
+        }
     }
 }
 
