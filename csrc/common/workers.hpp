@@ -139,8 +139,8 @@ private:
     void* context_ = nullptr;
     void (*call_)(void* context, std::size_t chunk, int worker) = nullptr;
     std::size_t chunks_ = 0;
-    std::atomic<std::size_t> left_{0};       // chunks of this run that are not done
-    std::atomic<std::uint64_t> ticket_{0};   // the number of the run, times `most_chunks`, and chunks not yet taken
+    std::atomic<std::size_t> left_{0};      // chunks of this run that are not done
+    std::atomic<std::uint64_t> ticket_{0};  // the number of the run, times `most_chunks`, and chunks not yet taken
     std::atomic<int> sleepers_{0};
     std::atomic<bool> closing_{false};
 };

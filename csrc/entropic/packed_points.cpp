@@ -35,6 +35,20 @@ struct Box {
 
     explicit Box(size_t d) : low(d, infinity), high(d, -infinity), sum(d, 0.0) {}
 
+    /// The distance between opposite corners: no two points are further apart.
+    double reach(Ground ground) const {
+        double longest = 0.0;
+        for (size_t k = 0; k < low.size(); ++k) longest = std::max(longest, high[k] - low[k]);
+        if (!(longest > 0.0)) return 0.0;
+        return longest * with_ground(ground, [&](auto base) {
+                   typedef decltype(base) Base;
+                   double all = 0.0;
+                   for (size_t k = 0; k < low.size(); ++k)
+                       all = Base::join(all, Base::term((high[k] - low[k]) / longest));
+                   return std::exp2(std::log2(all) / Base::degree);
+               });
+    }
+
     void take(const double* points, size_t count) {
         const size_t d = low.size();
         double* const least = low.data();
@@ -82,36 +96,35 @@ void lay(const double* point, size_t d, bool lifted, bool source, T* out, size_t
 }  // namespace
 
 template <class T>
-void PackedPoints<T>::pack(const GroundCost& ground, const double* x, size_t n, const double* y, size_t m, size_t d) {
-    Box box(d);
-    box.take(x, n);
+void PackedPoints<T>::pack(const GroundCost& ground, const double* from, size_t n, const double* to, size_t m,
+                           size_t coordinates) {
+    Box box(coordinates);
+    box.take(from, n);
     std::vector<double> middle = box.sum;
     for (double& each : middle) each /= static_cast<double>(n);
-    box.take(y, m);
-    double longest = 0.0;
-    for (size_t k = 0; k < d; ++k) longest = std::max(longest, box.high[k] - box.low[k]);
+    box.take(to, m);
     int scale = 0;
-    std::frexp(longest * static_cast<double>(d), &scale);  // above any distance
-    const std::vector<double> sources = centred(x, n, middle, scale), targets = centred(y, m, middle, scale);
+    std::frexp(box.reach(ground.base), &scale);
+    const std::vector<double> sources = centred(from, n, middle, scale), targets = centred(to, m, middle, scale);
 
     ground_ = ground.base, exponent_ = ground.exponent;
     const double degree = with_ground(ground.base, [](auto base) { return double(decltype(base)::degree); });
     factor = ground.factor * std::exp2(scale * degree * ground.exponent);
-    lifted_ = ground.base == Ground::squares && d >= wide && !has_outliers(sources, targets, d);
-    d_ = lifted_ ? d + 2 : d;
-    x_.resize(n * d_);
-    for (size_t i = 0; i < n; ++i) lay(&sources[i * d], d, lifted_, true, &x_[i * d_], 1);
+    lifted = ground.base == Ground::squares && coordinates >= wide && !has_outliers(sources, targets, coordinates);
+    d = lifted ? coordinates + 2 : coordinates;
+    x.resize(n * d);
+    for (size_t i = 0; i < n; ++i) lay(&sources[i * coordinates], coordinates, lifted, true, &x[i * d], 1);
     constexpr size_t panel = panel_size<T>;
-    y_.assign((m + panel - 1) / panel * panel * d_, T(0));
+    y.assign((m + panel - 1) / panel * panel * d, T(0));
     for (size_t j = 0; j < m; ++j)
-        lay(&targets[j * d], d, lifted_, false, &y_[j / panel * panel * d_ + j % panel], panel);
+        lay(&targets[j * coordinates], coordinates, lifted, false, &y[j / panel * panel * d + j % panel], panel);
 }
 
 template <class T>
 Costs<T> PackedPoints<T>::costs() const {
     Costs<T> costs{};
-    costs.x = x_.data(), costs.y = y_.data(), costs.d = d_;
-    costs.ground = ground_, costs.lifted = lifted_, costs.exponent = exponent_;
+    costs.x = x.data(), costs.y = y.data(), costs.d = d;
+    costs.ground = ground_, costs.lifted = lifted, costs.exponent = exponent_;
     return costs;
 }
 

@@ -20,13 +20,13 @@ public:
     /// Costs, over `factor`.
     Costs<T> costs() const;
 
+    std::vector<T> x, y;  // rows of x, panels of y
+    std::size_t d = 0;    // of their coordinates
+    bool lifted = false;
     double factor = 1.0;
 
 private:
-    std::vector<T> x_, y_;
-    std::size_t d_ = 0;
     Ground ground_ = Ground::squares;
-    bool lifted_ = false;
     double exponent_ = 1.0;
 };
 

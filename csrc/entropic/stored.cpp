@@ -1,7 +1,7 @@
-// See stored.hpp. The loop resembles that of iteration.py, but is one of its own. These mean the same in both: `anneal`,
-// the share of the costs' size where eps starts, `depth`, although iteration.py looks further back for a small
-// tolerance, and `keep_digits`. These do not: an eps has done its work at another error, and a step that lowers the
-// dual is taken back at once, not shortened first.
+// See stored.hpp. The loop resembles that of iteration.py, but is one of its own. These mean the same in both:
+// `anneal`, the share of the costs' size where eps starts, `depth`, although iteration.py looks further back for a
+// small tolerance, and `keep_digits`. These do not: an eps has done its work at another error, and a step that lowers
+// the dual is taken back at once, not shortened first.
 #include "entropic/stored.hpp"
 
 #include <algorithm>
@@ -226,12 +226,15 @@ private:
                 }
             s_.outcome->dual += s_.unit * more + s_.unit * log2_e * (s_.mass - 1.0);
         }
+        std::vector<size_t> empty;  // the passes leave these out
         for (size_t j = 0; j < s_.m; ++j)
-            if (!(s_.b[j] > 0.0)) {  // the passes leave these out
-                const double softmin = s_.column_softmin(j), cap = s_.sides.cap_b;
-                s_.beta[j] =
-                    softmin < infinity ? std::min(std::max(softmin / (1.0 + log2_e / s_.sides.kl_b), -cap), cap) : 0.0;
-            }
+            if (!(s_.b[j] > 0.0)) empty.push_back(j);
+        s_.find_softmins(empty);
+        for (size_t j : empty) {
+            const double softmin = s_.softmin[j], cap = s_.sides.cap_b;
+            s_.beta[j] =
+                softmin < infinity ? std::min(std::max(softmin / (1.0 + log2_e / s_.sides.kl_b), -cap), cap) : 0.0;
+        }
         for (size_t i = 0; i < s_.n; ++i) rows[i] = s_.alpha[i] * s_.unit;
         for (size_t j = 0; j < s_.m; ++j) columns[j] = s_.beta[j] * s_.unit;
     }
@@ -242,7 +245,7 @@ private:
     int64_t wait_ = 0;      // passes of an eps before Newton's method
     double small_ = 0.0;    // an eps at which exact potentials may do better
     bool exactly_ = false;  // whether they were asked for
-    size_t taken_ = 0;  // steps in the memory of acceleration
+    size_t taken_ = 0;      // steps in the memory of acceleration
     double gram_[depth * depth];
     std::vector<double> memory_, safe_;
 };

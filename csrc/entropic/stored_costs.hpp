@@ -19,6 +19,7 @@ namespace monge {
 
 // Coordinates from which the costs of points are kept, not computed for each matrix anew.
 constexpr std::size_t worth_keeping = 16;
+constexpr std::size_t most_kept = std::size_t{1} << 27;  // bytes
 // Rows that are looked at for the size of the costs.
 constexpr std::size_t sampled_rows = 32;
 // The ratio of the largest possible cost of points to that of a sample from which there must be outliers, beside which
@@ -49,8 +50,11 @@ public:
 
     bool stored() const { return floats_ != nullptr || doubles_ != nullptr; }
 
-    /// Whether costs of points are kept, (n, m) numbers.
-    bool kept() const { return !stored() && problem_->d >= worth_keeping; }
+    /// Whether costs of points are kept, (n, m) numbers of this type.
+    template <class E>
+    bool kept() const {
+        return !stored() && problem_->d >= worth_keeping && n_ * m_ * sizeof(E) <= most_kept;
+    }
 
     /// Where those in single precision go from now on. Those that were there are lost.
     void keep_at(float* room) {
@@ -65,7 +69,7 @@ public:
         if (!stored() && !form.ready) {
             form.points.pack(problem_->ground, x_, n_, y_, m_, problem_->d);
             form.ready = true;
-            if (kept()) fill(form.points.costs(), workers, room_of(&form));
+            if (kept<E>()) fill(form.points.costs(), workers, room_of(&form));
         }
         Costs<E> costs{};
         costs.stride = m_;
@@ -73,7 +77,7 @@ public:
             costs.floats = floats_, costs.doubles = doubles_;
             return costs;
         }
-        if (!kept()) return form.points.costs();
+        if (!kept<E>()) return form.points.costs();
         point_to(form.at, &costs);
         return costs;
     }
@@ -94,18 +98,21 @@ public:
 
     const float* floats() const { return floats_; }
 
-    /// The costs (n,) of a column.
-    void column(std::size_t j, double* out) {
-        if (floats_ != nullptr || doubles_ != nullptr) {
-            for (std::size_t i = 0; i < n_; ++i) out[i] = doubles_ != nullptr ? doubles_[i * m_ + j] : floats_[i * m_ + j];
-            return;
-        }
-        const std::size_t d = problem_->d;
-        if (across_.empty()) {
-            across_.resize(d * n_);
-            lay_across(x_, n_, d, n_, across_.data());
-        }
-        ground_row(problem_->ground, y_ + j * d, across_.data(), d, n_, n_, out);
+    /// To be called before `columns`, which several threads may call then.
+    void prepare_columns() {
+        if (stored() || !across_.empty()) return;
+        across_.resize(problem_->d * n_);
+        lay_across(x_, n_, problem_->d, n_, across_.data());
+    }
+
+    /// The costs of some columns, each into `stride` numbers.
+    void columns(const std::size_t* some, std::size_t count, double* out, std::size_t stride) const {
+        for (std::size_t k = 0; k < count && !stored(); ++k)
+            ground_row(problem_->ground, y_ + some[k] * problem_->d, across_.data(), problem_->d, n_, n_,
+                       out + k * stride);
+        for (std::size_t i = 0; i < n_ && stored(); ++i)
+            for (std::size_t k = 0; k < count; ++k)
+                out[k * stride + i] = doubles_ != nullptr ? doubles_[i * m_ + some[k]] : floats_[i * m_ + some[k]];
     }
 
     /// Of rows at even steps.

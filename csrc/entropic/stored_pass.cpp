@@ -18,8 +18,8 @@ template <class T>
 constexpr double least_sum = 1e-290;
 template <>
 constexpr double least_sum<float> = 1e-30;
-/// Exponents from which entries are taken for zero: these count for nothing, but would make products with them too small
-/// for normal numbers, which processors take long for. And the largest exponent that either type holds.
+/// Exponents from which entries are taken for zero: these count for nothing, but would make products with them too
+/// small for normal numbers, which processors take long for. And the largest exponent that either type holds.
 template <class T>
 constexpr double low_exponent = -900.0;
 template <>
@@ -195,7 +195,8 @@ struct Fresh {
     void operator()(Group<T>& group) const {
         E guess[stored_rows];
         double* const shift = in.rows.shift + group.begin;
-        for (size_t k = 0; k < stored_rows; ++k) guess[k] = static_cast<E>(shift[k < group.count ? k : group.count - 1]);
+        for (size_t k = 0; k < stored_rows; ++k)
+            guess[k] = static_cast<E>(shift[k < group.count ? k : group.count - 1]);
         exponentiate(group, guess);
         bool safe = true;
         for (double each : group.total) safe &= each > safe_low && each < safe_high;

@@ -27,6 +27,8 @@ constexpr double log2_e = 1.0 / ln2;
 constexpr std::size_t most_errors = 10000;
 // Pairs from which a pass is cut into chunks, and the most of them: each has column sums of its own.
 constexpr std::size_t pairs_of_chunk = std::size_t{1} << 16, most_chunks = 32;
+// Columns whose softmins are found anew at a time: some of their costs may be next to each other.
+constexpr std::size_t columns_at_once = 8;
 // Work, in products and sums, after which the caller is asked whether to go on.
 constexpr std::size_t work_between_polls = std::size_t{1} << 26;
 
@@ -77,8 +79,7 @@ public:
         stride = stored_stride(m);
         const std::size_t rows = filled(n) + stored_rows;
         for (auto* row : {&a, &alpha, &softmin_a, &shift, &w, &r}) row->assign(rows, 0.0);
-        for (auto* row : {&b, &beta, &beta0, &v, &column, &softmin, &wanted, &scratch_})
-            row->assign(stride, 0.0);
+        for (auto* row : {&b, &beta, &beta0, &v, &column, &softmin, &wanted, &scratch_}) row->assign(stride, 0.0);
         std::copy_n(turned ? p.b : p.a, n, a.begin());
         std::copy_n(turned ? p.a : p.b, m, b.begin());
         const int side = turned ? 1 : 0;
@@ -170,18 +171,23 @@ public:
         if (poll != nullptr && poll->poll(poll->context, outcome->passes, unit / ln2, error)) stop = true;
     }
 
-    /// -log2 sum_i 2^(log_a_i + alpha_i - C_ij / unit), whatever the numbers.
-    double column_softmin(std::size_t j) {
-        exponents_.resize(n);
-        costs.column(j, exponents_.data());
-        double top = -infinity, total = 0.0;
-        for (std::size_t i = 0; i < n; ++i) {
-            exponents_[i] = std::log2(a[i]) + alpha[i] - exponents_[i] / unit;
-            top = std::max(top, exponents_[i]);
-        }
-        if (!(top > -infinity)) return infinity;
-        for (std::size_t i = 0; i < n; ++i) total += std::exp2(exponents_[i] - top);
-        return -top - std::log2(total);
+    /// softmin_j = -log2 sum_i 2^(log_a_i + alpha_i - C_ij / unit) of some columns, whatever the numbers; infinite for
+    /// an empty sum.
+    void find_softmins(const std::vector<std::size_t>& columns) {
+        if (columns.empty()) return;
+        weights_.resize(filled(n), -infinity);
+        for (std::size_t i = 0; i < n; ++i) weights_[i] = std::log2(a[i]) + alpha[i];
+        const std::size_t rows = filled(n), blocks = (columns.size() + columns_at_once - 1) / columns_at_once;
+        exponents_.resize(static_cast<std::size_t>(workers.count()) * columns_at_once * rows);
+        costs.prepare_columns();
+        workers.run(blocks, [&](std::size_t block, int worker) {
+            const std::size_t first = block * columns_at_once;
+            const std::size_t count = std::min(columns_at_once, columns.size() - first);
+            double* const room = &exponents_[static_cast<std::size_t>(worker) * columns_at_once * rows];
+            costs.columns(&columns[first], count, room, rows);
+            for (std::size_t k = 0; k < count; ++k) softmin[columns[first + k]] = softmin_of(room + k * rows);
+        });
+        worked(8 * n * columns.size());
     }
 
     /// The column sums that beta calls for, the marginal error, and the dual value.
@@ -241,8 +247,8 @@ private:
         if (least_digits == Digits::full) return;
         double largest = size_of_costs.largest;
         if (!costs.stored()) {
-            const double power =
-                with_ground(p.ground.base, [](auto base) { return double(decltype(base)::degree); }) * p.ground.exponent;
+            const double power = with_ground(p.ground.base, [](auto base) { return double(decltype(base)::degree); }) *
+                                 p.ground.exponent;
             if (power < 1.0) least_digits = Digits::mixed;  // distances that are zero in single precision count
             const double widest = costs.factor<float>();
             if (widest > outlying_cost * largest) size_of_costs.largest = largest = widest;
@@ -316,7 +322,7 @@ private:
     /// The matrix in this precision; there is but one at a time. In single precision it shares its room with costs: an
     /// allocator is more likely to have kept one large piece of memory from the solve before than two.
     float* matrix(float) {
-        const std::size_t kept = costs.kept() ? n * m : 0;
+        const std::size_t kept = costs.kept<float>() ? n * m : 0;
         if (single_.size() != n * stride + kept) {
             K.release();
             single_.resize(n * stride + kept);
@@ -343,6 +349,7 @@ private:
         for (std::size_t j = 0; j < stride; ++j)
             scratch_[j] = column[j] > range.lost && column[j] < range.largest ? column[j] : 1.0;
         kernels.log2(scratch_.data(), stride, softmin.data());
+        lost_.clear();
         for (std::size_t j = 0; j < m; ++j) {
             if (!(b[j] > 0.0)) {
                 softmin[j] = beta[j];
@@ -351,10 +358,28 @@ private:
                 softmin[j] = beta0[j] - softmin[j];
                 column[j] *= v[j];
             } else {
-                softmin[j] = column_softmin(j);
-                column[j] = std::min(b[j] * std::exp2(std::min(beta[j] - softmin[j], 1000.0)), 1e250);
+                lost_.push_back(j);
             }
         }
+        find_softmins(lost_);
+        for (std::size_t j : lost_)
+            column[j] = std::min(b[j] * std::exp2(std::min(beta[j] - softmin[j], 1000.0)), 1e250);
+    }
+
+    /// From the costs (n,) of a column, in whose place the powers come.
+    double softmin_of(double* exponents) const {
+        const std::size_t rows = filled(n);
+        double top = -infinity, total = 0.0;
+        for (std::size_t i = 0; i < n; ++i) {
+            exponents[i] = weights_[i] - exponents[i] / unit;
+            top = std::max(top, exponents[i]);
+        }
+        if (!(top > -infinity)) return infinity;
+        for (std::size_t i = 0; i < n; ++i) exponents[i] -= top;
+        std::fill(exponents + n, exponents + rows, -infinity);
+        kernels.exp2(exponents, rows, exponents);
+        for (std::size_t i = 0; i < rows; ++i) total += exponents[i];
+        return -top - std::log2(total);
     }
 
     std::vector<float>& room_of(float) { return shifted32_; }
@@ -367,7 +392,8 @@ private:
     std::size_t rows_of_chunk_ = 0, chunks_ = 0;
     Pages<float> single_;
     std::vector<float> v32_, shifted32_, partial32_;
-    std::vector<double> shifted_, partial_, sums_, scratch_, exponents_;
+    std::vector<double> shifted_, partial_, sums_, scratch_, weights_, exponents_;
+    std::vector<std::size_t> lost_;
 };
 
 }  // namespace monge

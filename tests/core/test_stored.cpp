@@ -1,6 +1,6 @@
-// Small entropic problems and their kernels, for the sanitizers and without Python: the kernels against plain loops,
+// Entropic problems with a stored kernel matrix, for the sanitizers and without Python: the loops against plain ones,
 // and the conditions of optimality on random problems of all sizes and demands. Once per instruction set.
-#include "entropic/small.hpp"
+#include "entropic/stored.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -10,7 +10,9 @@
 #include <random>
 #include <vector>
 
-#include "entropic/small_kernels.hpp"
+#include "entropic/packed_points.hpp"
+#include "entropic/stored_pass.hpp"
+#include "entropic/vector_kernels.hpp"
 
 namespace {
 
@@ -29,7 +31,7 @@ bool near(double x, double y, double tolerance) { return std::fabs(x - y) <= tol
 void check_kernels(int seed) {
     std::mt19937 random(seed);
     std::uniform_real_distribution<double> uniform(0.0, 1.0);
-    const monge::ScalingKernels& k = monge::scaling_kernels();
+    const monge::VectorKernels& k = monge::vector_kernels();
     const std::size_t size = 8 * (1 + seed % 5), rows = 1 + seed % 7, odd = size - seed % 8;
     std::vector<double> K(rows * size), v(size), w(rows), out(size), powers(size), H(size * size);
     for (auto* numbers : {&K, &v, &w})
@@ -55,20 +57,9 @@ void check_kernels(int seed) {
     powers[1] = powers[2] = 1.0;
     k.log2(powers.data(), size, out.data());
     for (std::size_t j = 0; j < size; ++j) expect(near(out[j], std::log2(powers[j]), 1e-15), "log2", seed);
-    for (std::size_t j = 0; j < size; ++j) v[j] = j < odd ? 300.0 * uniform(random) : -inf;
-    const double log_sum = k.softmax(K.data(), 5.0, v.data(), size, out.data());
-    double total = 0.0, top = -inf;
-    for (std::size_t j = 0; j < size; ++j) top = std::max(top, v[j] - 5.0 * K[j]);
-    for (std::size_t j = 0; j < size; ++j) total += std::exp2(v[j] - 5.0 * K[j] - top);
-    expect(near(log_sum, top + std::log2(total), 1e-14), "softmax", seed);
-    for (std::size_t j = 0; j < size; ++j)
-        expect(near(out[j], std::exp2(v[j] - 5.0 * K[j] - log_sum), 1e-12), "softmax's powers", seed);
-    std::fill(v.begin(), v.end(), -inf);
-    expect(k.softmax(K.data(), 5.0, v.data(), size, out.data()) == -inf, "softmax of nothing", seed);
-    expect(*std::max_element(out.begin(), out.end()) == 0.0, "softmax of nothing", seed);
     // (K' q K + 1) x = r.
     std::vector<double> right(size), x(size);
-    k.gram(K.data(), rows, size, w.data(), H.data());
+    k.gram(K.data(), rows, size, size, w.data(), 0, size, H.data());
     for (std::size_t j = 0; j < size; ++j) {
         H[j * size + j] += 1.0;
         x[j] = right[j] = uniform(random);
@@ -80,6 +71,111 @@ void check_kernels(int seed) {
         double left = 0.0;
         for (std::size_t l = 0; l < odd; ++l) left += H[std::min(j, l) * size + std::max(j, l)] * x[l];
         expect(near(left, right[j], 1e-12), "Cholesky", seed);
+    }
+}
+
+monge::Costs<float> matrix(const float* C, std::size_t m) {
+    monge::Costs<float> costs{};
+    costs.floats = C, costs.stride = m;
+    return costs;
+}
+
+monge::Costs<double> matrix(const double* C, std::size_t m) {
+    monge::Costs<double> costs{};
+    costs.doubles = C, costs.stride = m;
+    return costs;
+}
+
+void make(const monge::FreshRows<float, float>& rows) { monge::stored_kernels().float_fresh(rows); }
+void make(const monge::FreshRows<double, float>& rows) { monge::stored_kernels().mixed_fresh(rows); }
+void make(const monge::FreshRows<double, double>& rows) { monge::stored_kernels().double_fresh(rows); }
+void again(const monge::StoredRows<float>& rows) { monge::stored_kernels().float_again(rows); }
+void again(const monge::StoredRows<double>& rows) { monge::stored_kernels().double_again(rows); }
+
+/// A fresh pass with guesses that are good, or far off, and one that reads its matrix with other potentials.
+template <class E, class T>
+void check_passes(std::size_t n, std::size_t m, bool far, bool damped, double tolerance, int seed) {
+    std::mt19937 random(seed);
+    std::uniform_real_distribution<double> uniform(0.0, 1.0);
+    const std::size_t stride = monge::stored_stride(m), room = n + 2 * monge::stored_rows;
+    std::vector<E> C(n * m), beta(stride, -std::numeric_limits<E>::infinity());
+    for (E& c : C) c = static_cast<E>(uniform(random));
+    C[(n - 1) * m] = std::numeric_limits<E>::infinity();
+    std::vector<T> K(n * stride, T(NAN)), v(stride), scratch(stride, T(NAN));
+    std::vector<double> a(room), shift(room), softmin(room), alpha(room), r(room), w(room), columns(stride);
+    for (std::size_t i = 0; i < n; ++i) a[i] = uniform(random);
+    for (std::size_t j = 0; j < m; ++j) {
+        v[j] = static_cast<T>(uniform(random));
+        beta[j] = static_cast<E>(10.0 * uniform(random));
+    }
+    if (m > 1) v[1] = T(0), beta[1] = -std::numeric_limits<E>::infinity();  // no weight
+    for (std::size_t i = 0; i < n; ++i) shift[i] = far ? 300.0 * uniform(random) - 150.0 : 0.0;
+    const double inverse = 12.0, damp = damped ? 0.7 : 1.0, cap = damped ? 3.0 : inf;
+    monge::FreshRows<E, T> rows{};
+    rows.rows = {K.data(),       stride,       m,        0,        n,
+                 v.data(),       a.data(),     damp,     cap,      shift.data(),
+                 softmin.data(), alpha.data(), r.data(), w.data(), columns.data(),
+                 scratch.data()};
+    rows.costs = matrix(C.data(), m);
+    rows.inverse = inverse;
+    rows.beta = beta.data();
+    for (int pass = 0; pass < 2; ++pass) {
+        pass == 0 ? make(rows) : again(rows.rows);
+        std::vector<double> sums(m);
+        for (std::size_t i = 0; i < n; ++i) {
+            double total = 0.0;
+            for (std::size_t j = 0; j < m; ++j)
+                total += double(v[j]) * std::exp2(double(beta[j]) + shift[i] - inverse * double(C[i * m + j]));
+            if (!(total > 0.0)) {
+                expect(alpha[i] == 0.0 && w[i] == 0.0, "a row out of reach", seed);
+                continue;
+            }
+            const double s = shift[i] - std::log2(total), best = std::min(std::max(damp * s, -cap), cap);
+            expect(near(softmin[i], s, tolerance) && near(alpha[i], best, tolerance), "potentials of rows", seed);
+            expect(near(w[i], a[i] * std::exp2(best - shift[i]), 30.0 * tolerance), "scalings of rows", seed);
+            for (std::size_t j = 0; j < m; ++j)
+                sums[j] += w[i] * std::exp2(double(beta[j]) + shift[i] - inverse * double(C[i * m + j]));
+        }
+        for (std::size_t j = 0; j < m; ++j) expect(near(columns[j], sums[j], 30.0 * tolerance), "columns", seed);
+        for (std::size_t j = 0; j < m; ++j)
+            if (v[j] > T(0)) v[j] *= static_cast<T>(0.5 + uniform(random));
+    }
+}
+
+/// Points on both sides of the number of coordinates from which they are lifted, some far away from the others.
+template <class T>
+void check_packing(std::size_t d, double outlier, double unit, double tolerance, int seed) {
+    std::mt19937 random(seed);
+    std::normal_distribution<double> normal;
+    const std::size_t n = 9, m = 50;
+    std::vector<double> x(n * d), y(m * d);
+    for (auto* points : {&x, &y})
+        for (double& each : *points) each = unit * (5.0 + normal(random));
+    y[0] *= outlier;
+    for (monge::Ground base : monge::grounds) {
+        monge::PackedPoints<T> packed;
+        packed.pack({base, 1.0, 3.0}, x.data(), n, y.data(), m, d);
+        expect(packed.lifted == (base == monge::Ground::squares && d >= 8 && outlier == 1.0), "lifting", seed);
+        std::vector<T> out(n * m);
+        const monge::CostRows<T> rows = {packed.costs(), m, 0, n, out.data()};
+        if constexpr (sizeof(T) == sizeof(float))
+            monge::sinkhorn_kernels().float_costs(rows);
+        else
+            monge::sinkhorn_kernels().double_costs(rows);
+        monge::with_ground(base, [&](auto ground) {
+            typedef decltype(ground) Base;
+            double largest = 0.0;
+            std::vector<double> right(n * m);
+            for (std::size_t i = 0; i < n; ++i)
+                for (std::size_t j = 0; j < m; ++j) {
+                    double all = 0.0;
+                    for (std::size_t k = 0; k < d; ++k) all = Base::join(all, Base::term(x[i * d + k] - y[j * d + k]));
+                    right[i * m + j] = 3.0 * all;
+                    largest = std::max(largest, 3.0 * all);
+                }
+            for (std::size_t k = 0; k < n * m; ++k)
+                expect(std::fabs(packed.factor * double(out[k]) - right[k]) <= tolerance * largest, "packed", seed);
+        });
     }
 }
 
@@ -102,12 +198,12 @@ void check_solve(std::size_t n, std::size_t m, Side rows, Side columns, double e
         b[0] += b[2];
         b[2] = 0.0;
     }
-    monge::SmallProblem p = {};
-    p.n = n, p.m = m, p.costs = C.data(), p.a = a.data(), p.b = b.data();
+    monge::StoredProblem p = {};
+    p.n = n, p.m = m, p.doubles = C.data(), p.a = a.data(), p.b = b.data();
     p.kl[0] = rows.kl, p.cap[0] = rows.cap, p.kl[1] = columns.kl, p.cap[1] = columns.cap;
     p.eps = eps, p.tol = 1e-9, p.max_iter = 10000, p.f = f.data(), p.g = g.data();
-    monge::SmallOutcome outcome;
-    expect(monge::solve_small(&p, &outcome, 1, {}), "memory", seed);
+    monge::StoredOutcome outcome;
+    expect(monge::solve_stored(&p, &outcome, 1, {}), "memory", seed);
     expect(outcome.converged && outcome.error <= 1e-9, "convergence", seed);
     double error = 0.0;
     const auto add = [&](double sum, double w, double potential, Side side) {
@@ -136,6 +232,20 @@ bool stop(void*, std::int64_t, double, double) { return true; }
 int main() {
     int seed = 0;
     for (; seed < 40; ++seed) check_kernels(seed);
+    for (bool far : {false, true})
+        for (bool damped : {false, true})
+            for (std::size_t n : {1, 7, 8, 21, 300})
+                for (std::size_t m : {1, 5, 24, 49, 97}) {
+                    check_passes<float, float>(n, m, far, damped, 1e-5, ++seed);
+                    check_passes<double, float>(n, m, far, damped, 1e-6, ++seed);
+                    check_passes<double, double>(n, m, far, damped, 1e-13, ++seed);
+                }
+    for (std::size_t d : {1, 3, 7, 8, 20})
+        for (double outlier : {1.0, 1e4})
+            for (double unit : {1.0, 1e-20, 1e30}) {
+                check_packing<float>(d, outlier, unit, 2e-6, ++seed);
+                check_packing<double>(d, outlier, unit, 4e-15, ++seed);
+            }
     const Side sides[] = {{inf, inf}, {0.3, inf}, {inf, 0.1}};
     const std::size_t sizes[][2] = {{1, 1}, {1, 9}, {17, 5}, {12, 40}, {33, 33}, {70, 50}};
     for (const auto& size : sizes)
@@ -146,19 +256,19 @@ int main() {
     std::vector<double> C(200 * 200), w(200, 1.0 / 200), f(64 * 200), g(64 * 200);
     std::mt19937 random(1);
     for (double& c : C) c = static_cast<double>(random());
-    std::vector<monge::SmallProblem> problems(64);
-    std::vector<monge::SmallOutcome> outcomes(64);
+    std::vector<monge::StoredProblem> problems(64);
+    std::vector<monge::StoredOutcome> outcomes(64);
     for (std::size_t k = 0; k < problems.size(); ++k) {
-        monge::SmallProblem& p = problems[k];
+        monge::StoredProblem& p = problems[k];
         p = {};
-        p.n = p.m = 200, p.costs = C.data(), p.a = p.b = w.data(), p.f = &f[k * 200], p.g = &g[k * 200];
+        p.n = p.m = 200, p.doubles = C.data(), p.a = p.b = w.data(), p.f = &f[k * 200], p.g = &g[k * 200];
         p.kl[0] = p.kl[1] = p.cap[0] = p.cap[1] = inf;
         p.eps = 1e-4 * 4294967296.0, p.first = p.eps, p.tol = 1e-300, p.max_iter = std::int64_t{1} << 60;
     }
-    monge::SmallOptions options;
+    monge::StoredOptions options;
     options.threads = 3, options.poll = stop;
-    expect(monge::solve_small(problems.data(), outcomes.data(), problems.size(), options), "memory", seed);
+    expect(monge::solve_stored(problems.data(), outcomes.data(), problems.size(), options), "memory", seed);
     for (const auto& outcome : outcomes) expect(!outcome.converged, "interrupt", seed);
-    if (failures == 0) std::puts("small sinkhorn: all well");
+    if (failures == 0) std::puts("stored kernels: all well");
     return failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -12,7 +12,6 @@ import pytest
 from numpy.typing import NDArray
 
 import monge
-from monge.entropic.kernels import layout
 from monge.entropic.kernels.native import NativePairs
 from monge.entropic.kernels.reference import ReferencePairs
 from monge.entropic.kernels.threads import Threads
@@ -82,24 +81,6 @@ def test_powers_of_any_size(distance, d, power, single):
         error = (2e-7 if single else 1e-15) * (4 * (size + eps) + power * size)
         np.testing.assert_allclose(found.f, right.f, atol=error, rtol=0)
         np.testing.assert_allclose(found.s, right.s, atol=2 * error, rtol=0)
-
-
-@pytest.mark.parametrize("kind", ["sqeuclidean", "euclidean", "cityblock"])
-@pytest.mark.parametrize("single", [True, False])
-def test_costs_that_are_kept_are_those_that_are_computed(kind, single, monkeypatch):
-    rng = np.random.default_rng(0)
-    cost = monge.PointCloud(rng.normal(size=(150, 17)), rng.normal(size=(131, 17)), kind)
-    a, b, found = np.full(150, 1 / 150), np.full(131, 1 / 131), []
-    for kept in (0, 2**27):
-        monkeypatch.setattr(layout, "_KEPT", kept)
-        pairs, steps = native(cost, a, b), start(150, 131)
-        for _ in range(10):
-            steps.g[:] = 0.1 * steps.s
-            pairs.run(steps, 0.3 * pairs.size, single, True)
-        assert len(pairs._packed[1]) == (1 if kept else 5)
-        found.append((steps.f, steps.s))
-    for one, other in zip(*found, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-5 if single else 1e-13, atol=1e-5 if single else 1e-13)
 
 
 def test_lost_columns_are_repaired():

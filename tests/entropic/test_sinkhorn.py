@@ -268,7 +268,7 @@ class TestStops:
         assert t.stats["seconds_total"] > 0.0
         assert "Transport(300 x 300" in repr(t)
 
-    def test_progress(self, monkeypatch):
+    def test_progress(self, monkeypatch, in_loop):
         seen = []
 
         class Bar:
@@ -292,6 +292,8 @@ class TestStops:
         monkeypatch.setattr("monge.problem.progress.progress_bar", Bar)
         for size in (30, 520):  # solved whole in the core, and pass by pass
             p = sample("gaussians_plane", size)
+            if size > 30:
+                in_loop()
             seen.clear()
             shown, t = (
                 monge.sinkhorn(p.cost, eps=0.05 * p.cost.mean(), progress=progress) for progress in (True, False)

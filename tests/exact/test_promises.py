@@ -32,7 +32,7 @@ import monge.entropic.multiscale as cloud_levels
 import monge.entropic.sinkhorn
 import monge.exact.dense as dense_costs
 import monge.maps.color
-from monge.entropic import _small
+from monge.entropic import _stored
 from monge.entropic.kernels import all_pairs, grid, grid_sums, native, near_passes, threads
 from monge.exact import _core, _univariate
 from monge.exact.dense import dense
@@ -397,7 +397,8 @@ STEPS: dict[str, tuple[Any, str, Callable[[], Any]]] = {
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_ctrl_c_between_two_steps(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_between_two_steps(name: str, in_loop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_loop()
     module, step, solve = STEPS[name]
     original, calls = getattr(module, step), 0
 
@@ -445,7 +446,7 @@ def test_ctrl_c_in_a_batch_in_the_core() -> None:
         if k == 1:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt) as caught, ticking(_small, "solve", arrived):
+    with pytest.raises(KeyboardInterrupt) as caught, ticking(_stored, "solve", arrived):
         monge.sinkhorn([C[:200, :200]] * 3, eps=0.1, tol=1e-300, max_iter=10**6, threads=2)
     assert from_core(caught.value)
 
@@ -561,7 +562,7 @@ WORK = [
     (cloud_levels, "kd_order"),
     *((_univariate, name) for name in ("transport", "mean_cost", "mean_costs", "order")),
     *((all_pairs, name) for name in ("plan_sums", "plan_product", "plan_entries", "plan_entropy")),
-    (_small, "solve"),
+    (_stored, "solve"),
     (native.NativePairs, "run"),
     (near_passes.NearPasses, "run"),
     (grid.GridPairs, "run"),

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from monge.entropic import _near, _pairs, _small
+from monge.entropic import _near, _pairs, _stored
 
 pytestmark = pytest.mark.skipif(
     platform.machine().lower() not in ("x86_64", "amd64") or shutil.which("objdump") is None,
@@ -22,7 +22,7 @@ SINGLE, DOUBLE = r"vpslld\s+\$0x17,.*%{}", r"vpsllq\s+\$0x34,.*%{}"
 POWERS = {
     "matrices": (_pairs, [SINGLE.format("ymm"), SINGLE.format("zmm"), DOUBLE.format("ymm"), DOUBLE.format("zmm")]),
     "near points": (_near, [SINGLE.format("ymm"), r"vscalefps\s.*%zmm", DOUBLE.format("ymm"), r"vscalefpd\s.*%zmm"]),
-    "small problems": (_small, [DOUBLE.format("ymm"), DOUBLE.format("zmm")]),
+    "small problems": (_stored, [DOUBLE.format("ymm"), DOUBLE.format("zmm")]),
 }
 
 

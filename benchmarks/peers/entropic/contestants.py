@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.spatial.distance import cdist
 
 import monge
 
@@ -35,10 +34,6 @@ class Problem:
     y: Array | None = None
     C: Array | None = None
     rho: float = float("inf")  # of the KL penalty on both marginals
-
-    def costs(self) -> Array:
-        """The cost matrix."""
-        return cdist(self.x, self.y, "sqeuclidean") if self.C is None else self.C
 
 
 class Potentials(NamedTuple):
@@ -71,11 +66,11 @@ class Contestant(NamedTuple):
 
 
 def _monge_ready(problems: list[Problem], goal: float, most: int) -> Run:
-    costs = [monge.PointCloud(p.x, p.y) if p.C is None else p.C for p in problems]
     demand = None if problems[0].rho == float("inf") else monge.KL(problems[0].rho)
     options = {"eps": problems[0].eps, "marginals": demand, "tol": goal, "max_iter": most}
 
     def run() -> list[monge.Transport]:
+        costs = [monge.PointCloud(p.x, p.y) if p.C is None else p.C for p in problems]
         if len(problems) == 1:
             return [monge.sinkhorn(costs[0], problems[0].a, problems[0].b, **options)]
         return monge.sinkhorn(costs, [p.a for p in problems], [p.b for p in problems], **options)
@@ -90,9 +85,8 @@ def _pot_ready(log_domain: bool) -> Callable[[list[Problem], float, int], Run]:
     import ot
 
     def ready(problems: list[Problem], threshold: float, most: int) -> Run:
-        costs = [p.costs() for p in problems]
-
-        def solve(p: Problem, C: Array) -> Potentials:
+        def solve(p: Problem) -> Potentials:
+            C = ot.dist(p.x, p.y) if p.C is None else p.C
             options = {"numItermax": most, "stopThr": threshold, "log": True}
             if p.rho < float("inf"):
                 method = "sinkhorn_stabilized" if log_domain else "sinkhorn"
@@ -109,7 +103,7 @@ def _pot_ready(log_domain: bool) -> Callable[[list[Problem], float, int], Run]:
         def run() -> list[Potentials]:
             with warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("ignore")  # of overflow, which the measured error shows
-                return [solve(p, C) for p, C in zip(problems, costs, strict=True)]
+                return [solve(p) for p in problems]
 
         return run
 

@@ -69,9 +69,10 @@ def markdown(results: dict[str, Any]) -> str:
         table.append(f"| {row['name']} | {row['goal']:.0e} | {ours} | {pairs} | {_peers(row)} |")
     threads = "one thread" if results["threads"] == 1 else f"{results['threads']} threads"
     note = (
-        f"Times of `monge.sinkhorn` on {threads} ({results['machine']}) to a marginal error of at most the one that is "
-        "stated, as measured, and how many times as long each peer took to it in the same run, the fastest first: "
-        f"{', '.join(_versions(rows))}. eps is relative to the mean cost. Pairs: billions per second and core"
+        f"Times of `monge.sinkhorn` to a marginal error of at most the one that is stated, as measured, and how many "
+        "times as long each peer took to it in the same run, costs of points included, the fastest first: "
+        f"{', '.join(_versions(rows))}. Everyone had {threads} ({results['machine']}). eps is relative to the mean "
+        "cost. Pairs: billions per second and core"
     )
     if ceiling is not None:
         note += f"; in brackets, of the {ceiling / 1e9:.2g} billion exponentials of a core that does nothing else"

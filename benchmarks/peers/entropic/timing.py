@@ -3,7 +3,7 @@
 The plan of every answer, a_i b_j exp((f_i + g_j - C_ij) / eps), is summed in double precision, and its error is
 |P 1 - a|_1 + |P' 1 - b|_1 over the mass; with KL penalties a exp(-f / rho) and b exp(-g / rho) take the place of a and
 b. A peer's own test of convergence is loosened or tightened by factors of two until the error is just below the goal;
-only the run that reaches it counts. Compilation and, for the peers, the cost matrix come before the clock is started.
+only the run that reaches it counts. From points, everyone's costs are part of the time; compilation is not.
 """
 
 from __future__ import annotations
@@ -20,13 +20,10 @@ import numpy as np
 from scipy.spatial.distance import cdist
 from tqdm import tqdm
 
-import monge
 from benchmarks.peers.entropic import exponential, report
 from benchmarks.peers.entropic.contestants import Contestant, Potentials, Problem, Run, contestants
 from benchmarks.problems import weights
-from monge.entropic.kernels.select import Route, route
 from monge.problem.arrays import available_memory
-from monge.problem.costs import as_cost
 
 Array = np.typing.NDArray[np.float64]
 
@@ -101,6 +98,20 @@ def cases(options: argparse.Namespace) -> Iterator[Case]:
     def call(n: int) -> Case:
         return cloud("one call: uniform3d", _uniform(3), n, 0.01, options.tol)._replace(single=True)
 
+    def stored(n: int) -> Case:
+        return Case(f"stored iid {n}, eps 1.00%", _stored(n, 0.01, options.tol, seed))
+
+    def middle() -> Iterator[Case]:
+        """The sizes that most people have."""
+        for n, d, shares in (
+            (500, 64, EPS[:2]), (1000, 3, EPS), (1000, 8, EPS[:2]), (1000, 64, EPS[:2]), (2000, 3, EPS[:2]),
+            (2000, 64, EPS[:2]), (3000, 64, EPS[:2]), (4000, 64, EPS[:2]),
+        ):  # fmt: skip
+            yield from (cloud(f"uniform{d}d", _uniform(d), n, e, options.tol) for e in shares)
+        for d in (3, 64):
+            yield from (cloud(f"to 1e-6: uniform{d}d", _uniform(d), 1000, e, 1e-6) for e in EPS[:2])
+        yield from map(stored, (512, 513, 1000, 2000, 4000))
+
     families: dict[str, Callable[[], Iterator[Case]]] = {
         "uniform3d": lambda: (
             cloud("uniform3d", _uniform(3), n, e, options.tol) for n, _ in options.sizes for e in EPS
@@ -109,7 +120,8 @@ def cases(options: argparse.Namespace) -> Iterator[Case]:
         "uniform64d": lambda: (
             cloud("uniform64d", _uniform(64), n, e, options.tol) for n in (largest,) for e in (0.05, 0.01)
         ),
-        "stored": lambda: iter([Case(f"stored iid {largest}, eps 1.00%", _stored(largest, 0.01, options.tol, seed))]),
+        "stored": lambda: iter([stored(largest)]),
+        "middle": middle,
         "batch": lambda: (
             cloud(f"batch of {options.batch}: uniform3d", _uniform(3), n, 0.01, options.tol, count=options.batch)
             for n in (64, 256)
@@ -127,7 +139,9 @@ def cases(options: argparse.Namespace) -> Iterator[Case]:
         ),
     }
     asked = (
-        [name for name in families if name != "large"] if options.families == "main" else options.families.split(",")
+        [name for name in families if name not in ("large", "middle")]
+        if options.families == "main"
+        else options.families.split(",")
     )
     unknown = sorted(set(asked) - set(families))
     if unknown:
@@ -221,12 +235,8 @@ def least(racing: dict[str, Reached]) -> dict[str, float]:
 
 
 def cores(problems: list[Problem], threads: int) -> int:
-    """How many monge works on: one for a problem that is solved whole in the core, one for each problem of a batch."""
-    if len(problems) > 1:
-        return min(threads, len(problems))
-    p = problems[0]
-    cost = monge.PointCloud(p.x, p.y) if p.C is None else as_cost(p.C)
-    return 1 if route(cost, p.goal) is Route.STORED else threads
+    """How many monge works on: one for each problem of a batch."""
+    return min(threads, len(problems)) if len(problems) > 1 else threads
 
 
 def measure(case: Case, everyone: dict[str, Contestant], options: argparse.Namespace) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, embedsignature=False
 """The binding of csrc/entropic/pairs.hpp and plan_pairs.hpp: convert, allocate, drop the GIL. Nothing else."""
 
+from libcpp.vector cimport vector
+
 import numpy as np
 
 ctypedef fused real:
@@ -50,6 +52,19 @@ cdef extern from "entropic/pairs.hpp" namespace "monge" nogil:
 
     const SinkhornKernels& sinkhorn_kernels() noexcept
     const size_t most_rows_at_once
+
+
+cdef extern from "entropic/packed_points.hpp" namespace "monge" nogil:
+    cdef struct GroundCost:
+        Ground base
+        double exponent, factor
+
+    cdef cppclass PackedPoints[T]:
+        vector[T] x, y
+        size_t d
+        bint lifted
+        double factor
+        void pack(const GroundCost&, const double* x, size_t n, const double* y, size_t m, size_t d) except +
 
 
 cdef extern from "entropic/plan_pairs.hpp" namespace "monge" nogil:
@@ -124,6 +139,31 @@ cdef size_t _PANEL_BYTES = 192, _DOUBLES = 24
 def panel_size(dtype):
     """Columns in a panel of numbers of this type."""
     return _PANEL_BYTES // dtype.itemsize
+
+
+cdef object _array(const vector[real]& numbers):
+    out = np.empty(numbers.size(), np.float32 if real is float else np.float64)
+    cdef real[::1] at = out
+    cdef size_t k
+    for k in range(numbers.size()):
+        at[k] = numbers[k]
+    return out
+
+
+cdef tuple _pack(const double[:, ::1] x, const double[:, ::1] y, int base, double exponent, double factor, real like):
+    cdef PackedPoints[real] points
+    cdef GroundCost ground
+    ground.base, ground.exponent, ground.factor = <Ground> base, exponent, factor
+    points.pack(ground, &x[0, 0], x.shape[0], &y[0, 0], y.shape[0], x.shape[1])
+    rows = _array[real](points.x).reshape(x.shape[0], -1)
+    return (rows, _array[real](points.y), base, bool(points.lifted), exponent), points.factor
+
+
+def packed(x, y, base, exponent, factor, single):
+    """Points as `Costs` holds them, in single or double precision, and the factor from their costs to cost units."""
+    if single:
+        return _pack[float](x, y, base, exponent, factor, 0.0)
+    return _pack[double](x, y, base, exponent, factor, 0.0)
 
 
 cdef void _convert(tuple costs, Costs[real]* out, real like) except *:

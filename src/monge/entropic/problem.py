@@ -82,7 +82,7 @@ class Problem:
     ) -> None:  # fmt: skip
         self.began = time.perf_counter()
         self.cost, self.marginals, self.tol, self.max_iter = cost, marginals, tol, max_iter
-        self.way = route(cost, tol, device)
+        self.way = route(cost, eps, device)
         n, m = cost.shape
         self.balanced = marginals[0].fixed and marginals[1].fixed
         # P / M has weights a / M and b / M, and potentials that add up to eps log M more.

@@ -147,7 +147,7 @@ def sinkhorn(
         answers = _solve_all(each, a, b, both, eps, tol, max_iter, device, workers, progress)
     else:
         one = as_cost(cost)
-        require_room([one], tol)
+        require_room([one], eps, tol, 1)
         problem = Problem(one, a, b, both, eps, tol, max_iter, init, device)
         answers = [_solve(problem, workers, progress)]
     changed = [t.eps for t in answers if t.eps != eps]
@@ -178,7 +178,7 @@ def _solve_all(
     with naming("problem", 0) as at:
         for at.index, item in enumerate(cost):
             costs.append(as_cost(item))
-    require_room(costs, tol)
+    require_room(costs, eps, tol, workers)
     with naming("problem", 0) as at:
         for at.index, one in enumerate(costs):
             weights = weights_a[at.index], weights_b[at.index]

@@ -1,4 +1,4 @@
-"""The route of problems whose kernel matrix is stored: they are solved whole in the C++ core, where passes are short."""
+"""The route of problems whose kernel matrix is stored: they are solved whole in the core, since passes are short."""
 
 from __future__ import annotations
 

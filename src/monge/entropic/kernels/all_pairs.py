@@ -186,7 +186,7 @@ class AllPairs:
         """sum_j P_ij dC_ij / dx_i (n, d) and sum_i P_ij dC_ij / dy_j (m, d), for points."""
         (n, m), (points, factor) = self.shape, self._differences
         d = self.cost.x.shape[1]
-        plan = points, *self._plan(self.a, self.b, f, g, eps)
+        plan = points, factor / (eps * _LN2), *self._plan(self.a, self.b, f, g, eps)[1:]
         sent, grad_x = np.empty(n), np.empty((n, d))
 
         def work(chunk: slice) -> Array:

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.entropic._pairs import cost_rows, sinkhorn_rows
+from monge.entropic._pairs import sinkhorn_rows
 from monge.entropic.kernels.all_pairs import AllPairs
-from monge.entropic.kernels.layout import in_panels, packed_cost, worth_keeping
+from monge.entropic.kernels.layout import in_panels, packed_cost
 from monge.entropic.kernels.scale import NOISE, Scale, cost_scale
 from monge.entropic.kernels.threads import CHUNKS
 from monge.problem.costs import PointCloud
@@ -30,8 +30,6 @@ __all__ = ["NativePairs"]
 
 Array = NDArray[np.float64]
 
-# Passes that compute the costs of points anew before these are kept: by then they have cost what keeping them does.
-_RENT = 6
 # Column sums, relative to the largest weight, below which too much may have been cut off.
 _LOST = 1e-22
 # The ratio of the largest possible cost of a cloud to that of a sample from which there must be outliers, beside which
@@ -46,9 +44,8 @@ class NativePairs(AllPairs):
 
     skipped, patience = 0.0, 30
 
-    # The costs in use: in which precision, as the core takes them, the factor to cost units. And for how many passes.
+    # The costs in use: in which precision, as the core takes them, and the factor to cost units.
     _packed: tuple[bool, Any, float] | None = None
-    _uses = 0
 
     @cached_property
     def _logs(self) -> tuple[Array, Array]:
@@ -133,17 +130,6 @@ class NativePairs(AllPairs):
     def _costs(self, single: bool, dtype: Any) -> tuple[Any, float]:
         """The costs as the core takes them, in this precision alone: they may be large."""
         if self._packed is None or self._packed[0] is not single:
-            self._packed, self._uses = None, 0
+            self._packed = None
             self._packed = single, *packed_cost(self.cost, dtype)
-        _, costs, per_unit = self._packed
-        if self._uses == _RENT and worth_keeping(self.cost, dtype):
-            matrix = np.empty(self.cost.shape, dtype=dtype)
-
-            def work(k: int) -> None:
-                first, last = self._rows(k)
-                cost_rows(costs, first, last, matrix[first:last])
-
-            self.threads.share(self._chunks, work, matrix.size)
-            self._packed = single, (matrix,), per_unit
-        self._uses += 1
         return self._packed[1:]

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from monge.entropic.kernels.select import Route, route
 from monge.entropic.kernels.threads import CHUNKS
 from monge.problem.arrays import require_memory
-from monge.problem.costs import Cost, CostMatrix, Grid
+from monge.problem.costs import Cost, CostMatrix, Grid, PointCloud
 
 __all__ = ["bytes_beside", "require_room"]
 
@@ -24,35 +22,54 @@ _KEPT, _KEPT_LONG, _PRECISE = 19, 43, 1e-5
 _FEW_PAIRS, _FEW_PLACES = 2**20, 2**14
 # Problems that take fewer bytes are not worth a look at the free memory.
 _LARGE = 2**27
+# Of a stored kernel matrix: bytes per pair in single and in double precision, and the tolerance that calls for the
+# latter; for points of so many dimensions, the same of their costs, up to so many bytes in all. And columns, of the
+# shorter side, up to which Newton's method has two matrices between them.
+_SINGLE, _DOUBLE, _FINE = 4, 8, 1e-6
+_COSTLY, _KEPT_COSTS = 16, 2**27
+_NEWTON = 4096
 
 
-def require_room(costs: Sequence[Cost], tol: float) -> None:
-    """MemoryError, with the remedy, if what is allocated to solve these problems would not fit."""
+def require_room(costs: Sequence[Cost], eps: float, tol: float, threads: int) -> None:
+    """MemoryError, with the remedy, if what is allocated to solve these problems would not fit. So many of a batch are
+    solved at a time."""
     if not costs:
         return
     n, m = costs[0].shape
     if len(costs) == 1 and n * m <= _FEW_PAIRS and n + m <= _FEW_PLACES:
         return
-    wanted = sum(bytes_beside(cost, tol) for cost in costs)
+    kept, working = zip(*(bytes_beside(cost, eps, tol) for cost in costs), strict=True)
+    wanted = sum(kept) + sum(sorted(working)[-threads:])
     if wanted > _LARGE:
         what = f"entropic transport for {n} x {m} places" if len(costs) == 1 else f"{len(costs)} entropic problems"
         require_memory(wanted, f"{what}, beside the cost that was given,", _remedy(costs))
 
 
-def bytes_beside(cost: Cost, tol: float) -> int:
-    """What a solve allocates, beside the arrays that it was given."""
+def bytes_beside(cost: Cost, eps: float, tol: float) -> tuple[int, int]:
+    """What a solve allocates, beside the arrays that it was given: all along, and only while it works."""
     n, m = cost.shape
-    way = route(cost, tol)
+    way = route(cost, eps)
     vectors = (_VECTORS_LOW if way is Route.MULTISCALE else _VECTORS) * (n + m) // 2
     vectors += (_KEPT_LONG if tol < _PRECISE else _KEPT) * m
     if isinstance(cost, Grid):
-        return 8 * (vectors + _ALONG * sum(cost.sides))
+        return 8 * (vectors + _ALONG * sum(cost.sides)), 0
     copied = 0
     if isinstance(cost, CostMatrix):
-        small = way is Route.STORED
-        as_it_is = cost.C.flags.c_contiguous and (cost.C.dtype == np.float64 or not small)
-        copied = 0 if as_it_is else n * m * (8 if small else cost.C.itemsize)
-    return 8 * (vectors + CHUNKS * m) + copied
+        copied = 0 if cost.C.flags.c_contiguous else n * m * cost.C.itemsize
+    return 8 * (vectors + CHUNKS * m) + copied, _matrices(cost, tol) if way is Route.STORED else 0
+
+
+def _matrices(cost: CostMatrix | PointCloud, tol: float) -> int:
+    """Bytes of a stored kernel matrix and of what goes with it."""
+    n, m = cost.shape
+    kept = isinstance(cost, PointCloud) and cost.x.shape[1] >= _COSTLY
+
+    def of(size: int) -> int:
+        return n * m * size * (2 if kept and n * m * size <= _KEPT_COSTS else 1)
+
+    fewest = min(n, m)
+    newton = 2 * _DOUBLE * fewest * fewest if tol < _PRECISE and fewest <= _NEWTON else 0
+    return max(of(_SINGLE), of(_DOUBLE) if tol < _FINE else 0) + newton
 
 
 def _remedy(costs: Sequence[Cost]) -> str:

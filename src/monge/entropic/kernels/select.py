@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from enum import Enum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from monge.entropic.kernels.scale import cost_scale
 from monge.entropic.kernels.threads import Threads
 from monge.entropic.marginals import Marginal
 from monge.problem.costs import Cost, Grid, PointCloud
@@ -16,10 +18,12 @@ __all__ = ["Route", "check_device", "pairs_of", "route"]
 
 Array = NDArray[np.float64]
 
-# Pairs up to which products with a stored kernel matrix, on one thread, are sooner done than exponentials on several;
-# the same for points in few dimensions, of which another route leaves most pairs out; and for tolerances below
-# `_PRECISE`, which only Newton's method reaches at a small eps.
-_SMALL, _SMALL_LOW, _SMALL_PRECISE, _PRECISE = 2**18, 2**17, 2**20, 1e-5
+# Pairs up to which a kernel matrix is stored, 128 MiB in single precision: products with it are sooner done than
+# exponentials, from memory by a half for points and at last by nothing for a matrix that is itself read instead.
+_STORED = 2**25
+# The same for points in few dimensions, of which another route leaves most pairs out; and the share of the size of the
+# costs from which eps lets it leave out so few that this is four times as many, and below which it is so many.
+_STORED_LOW, _FEW_LEFT_OUT, _MANY_LEFT_OUT = 2**20, 0.02, 0.005
 # Dimensions in which points that are far apart are worth leaving out.
 _LOW = 3
 # Powers for which coordinates can be scaled so that distances become costs over eps.
@@ -40,15 +44,25 @@ def check_device(device: Any) -> None:
         raise ValueError(f"device should be None or 'cpu'; got {device!r}.")
 
 
-def route(cost: Cost, tol: float, device: str | None = None) -> Route:
-    """The one that suits the cost."""
+def route(cost: Cost, eps: float, device: str | None = None) -> Route:
+    """The one that suits the cost and eps."""
     check_device(device)
-    low = isinstance(cost, PointCloud) and cost.x.shape[1] <= _LOW and cost.power >= _LEAST_POWER
     n, m = cost.shape
-    most = _SMALL_PRECISE if tol < _PRECISE else _SMALL_LOW if low else _SMALL
-    if n * m <= most and not isinstance(cost, Grid):
-        return Route.STORED
-    return Route.MULTISCALE if low else Route.PASSES
+    if isinstance(cost, Grid):
+        return Route.PASSES
+    if isinstance(cost, PointCloud) and cost.x.shape[1] <= _LOW and cost.power >= _LEAST_POWER:
+        return Route.STORED if n * m <= _stored_low(cost, eps) else Route.MULTISCALE
+    return Route.STORED if n * m <= _STORED else Route.PASSES
+
+
+def _stored_low(cost: PointCloud, eps: float) -> float:
+    """Pairs up to which a kernel matrix is stored, for points in few dimensions."""
+    n, m = cost.shape
+    most = _STORED_LOW * _FEW_LEFT_OUT / _MANY_LEFT_OUT
+    if not _STORED_LOW < n * m <= most:  # then it depends on the size of the costs
+        return _STORED_LOW
+    size = max(cost_scale(cost).size, sys.float_info.min)
+    return min(max(_STORED_LOW, _STORED_LOW * eps / (_MANY_LEFT_OUT * size)), most)
 
 
 def pairs_of(way: Route, cost: Cost, a: Array, b: Array, marginals: tuple[Marginal, Marginal], threads: Threads) -> Any:
