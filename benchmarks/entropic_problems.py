@@ -66,7 +66,8 @@ def _grid(sides: tuple[int, ...], power: float, relative: float, tol: float) -> 
     return Entropic(monge.Grid(sides, power), a, b, {"eps": relative * max(sides) ** power, "tol": tol})
 
 
-# By what solves them: the core as a whole, over all pairs, over the pairs that matter, or axis by axis.
+# By what solves them: the core as a whole, where the kernel matrix is small or large; passes over all pairs, or over
+# those that matter; or axis by axis.
 GROUPS: dict[str, dict[str, Callable[[], Entropic]]] = {
     "small": {
         "matrix-16": lambda: _matrix("weighted2d", 16, 0.02, 1e-4),
@@ -77,17 +78,21 @@ GROUPS: dict[str, dict[str, Callable[[], Entropic]]] = {
         "batch-of-matrices": lambda: _batch(64, 32),
         "batch-of-clouds": lambda: _batch_of_clouds(16, 64),
     },
-    "pairs": {
-        "stored": lambda: _matrix("iid", 900, 0.02, 1e-3),
-        "stored-float32": lambda: _matrix("weighted2d", 900, 0.01, 1e-3, np.float32),
+    "stored": {
+        "matrix": lambda: _matrix("iid", 900, 0.02, 1e-3),
+        "float32": lambda: _matrix("weighted2d", 900, 0.01, 1e-3, np.float32),
         "precise": lambda: _cloud(6, 1100, 0.05, 1e-7),
         "high": lambda: _cloud(64, 900, 0.02, 1e-3),
+        "many": lambda: _cloud(8, 2500, 0.01, 1e-3),
         "cityblock": lambda: _cloud(8, 900, 0.02, 1e-3, "cityblock"),
         "unbalanced": lambda: _cloud(8, 900, 0.02, 1e-3, penalty=monge.TV),
     },
+    "pairs": {
+        "large": lambda: _cloud(6, 6000, 0.05, 1e-2),
+    },
     "near": {
         "plane": lambda: _cloud(2, 3000, 0.01, 1e-3),
-        "space-precise": lambda: _cloud(3, 1200, 0.01, 1e-6),
+        "space-precise": lambda: _cloud(3, 2100, 0.01, 1e-6),
         "distance": lambda: _cloud(2, 2000, 0.02, 1e-3, "euclidean"),
         "unbalanced": lambda: _cloud(2, 2000, 0.01, 1e-3, penalty=monge.KL),
     },

@@ -6,7 +6,7 @@
     python -m benchmarks.peers small
     python -m benchmarks.peers draws --draws 200 --seed 0
     python -m benchmarks.peers warm --sizes 500,1000,2000,4000
-    python -m benchmarks.peers entropic --sizes 1000,4000 --threads 2 --readme README.md
+    python -m benchmarks.peers entropic --families middle --threads 2 --readme README.md
 
 `exact` prints, for every instance, the median seconds of each solver, the ratio to monge's, the accuracy that was
 reached (monge's certified gap, and how far the peer's value is off, both relative to the value), and monge's counters.

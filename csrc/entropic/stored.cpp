@@ -1,7 +1,7 @@
-// See stored.hpp. The loop resembles that of iteration.py, but is one of its own. These mean the same in both:
-// `anneal`, the share of the costs' size where eps starts, `depth`, although iteration.py looks further back for a
-// small tolerance, and `keep_digits`. These do not: an eps has done its work at another error, and a step that lowers
-// the dual is taken back at once, not shortened first.
+// See stored.hpp. The loop resembles that of iteration.py, but is one of its own. These mean the same in both: the share
+// of the costs' size where eps starts, `depth`, although iteration.py looks further back for a small tolerance, and
+// `keep_digits`. These do not: the factor between values of eps, the error at which one has done its work, and that a
+// step that lowers the dual is taken back at once, not shortened first.
 #include "entropic/stored.hpp"
 
 #include <algorithm>
@@ -27,8 +27,9 @@ namespace {
 using std::int64_t;
 using std::size_t;
 
-// Factor between values of eps.
-constexpr double anneal = 4.0;
+// The share of the cost scale where eps starts, above which the plan is all but the product of the weights, where
+// potentials start; and the factor between values of eps. With four in its place passes are as many, and matrices more.
+constexpr double start_share = 0.25, anneal = 8.0;
 // Marginal error at which an eps that is not the last has done its work: at a share of the cost scale above `coarse`
 // little depends on it; below, a plan that leaves the mass of a whole column where it does not belong makes the next
 // eps start from nowhere.
@@ -48,6 +49,9 @@ constexpr double exact_below = 5e-5;
 // the columns: with fewer, Newton's method is sooner done.
 constexpr double exact_rescue = 0.005, rescue_error = 1e-3;
 constexpr size_t rescue_columns = 300;
+// Matrices of one eps after which potentials are too far from where they should be, as those of outliers may be: exact
+// ones take their place whatever eps is.
+constexpr int64_t most_kernels = 8;
 // Passes without progress after which single precision is given up: that of exponents unless the error is still above
 // this, that of the matrix where it is no more than so many times what single precision adds.
 constexpr int64_t patience_single = 15;
@@ -110,8 +114,7 @@ private:
         const double first = p.first > 0.0 ? p.first : s_.size_of_costs.mean;
         wait_ = s_.m <= tiny ? 0 : few_passes + static_cast<int64_t>(s_.m) / columns_per_pass;
         double eps = p.eps;
-        // From a share of the scale: above it the plan is all but the product of the weights, where potentials start.
-        while (eps * anneal * anneal <= first) eps *= anneal;
+        while (eps * anneal <= start_share * first) eps *= anneal;
         const double* start = s_.turned ? p.f : p.g;
         for (size_t j = 0; j < s_.m; ++j) s_.beta[j] = start[j];
         small_ = exact_rescue * first;
@@ -157,6 +160,7 @@ private:
         bool accelerated = false;
         double safe_dual = -infinity, safe_error = infinity, best = infinity;
         int64_t patience = wait_, waiting = 0;
+        const int64_t made = s_.outcome->kernels;
         s_.use(suitable(Digits::single, goal, true));
         for (int64_t k = 0;; ++k) {
             s_.pass();
@@ -180,8 +184,9 @@ private:
                 if (!enough) noise = infinity;
             }
             const auto done = [&] { return s_.error + noise <= goal; };
-            const bool rescued = eps < small_ && s_.error > rescue_error && s_.m > rescue_columns;
-            if (!done() && k >= patience && rescued && exact_start()) return End::by_exact_potentials;
+            const bool late = k >= patience && eps < small_ && s_.error > rescue_error && s_.m > rescue_columns;
+            const bool wild = s_.outcome->kernels - made > most_kernels;
+            if (!done() && (late || wild) && exact_start()) return End::by_exact_potentials;
             if (!done() && k >= patience && s_.m <= most_columns) {
                 newton_.run(goal);
                 noise = 0.0;

@@ -85,7 +85,12 @@ def test_the_kernel_matrix_of_points_in_few_dimensions_is_stored_where_eps_leave
         size = float(np.mean(cost.sample()))
         for share in (1e-6, 0.004, 0.0085, 0.015, 0.03, 10.0):
             assert route(cost, share * size) is (Route.STORED if share >= least else Route.MULTISCALE), (n, share)
-    same = monge.PointCloud(np.ones((1500, 2)), np.ones((1500, 2)))
+    for n, least in ((1024, 0.0), (1200, 0.0138), (1448, 0.02), (1449, np.inf)):
+        cost = monge.PointCloud(rng.random((n, 2)), rng.random((n, 2)))
+        size = float(np.mean(cost.sample()))
+        for share in (1e-6, 0.013, 0.015, 0.021, 10.0):
+            assert route(cost, share * size) is (Route.STORED if share >= least else Route.MULTISCALE), (n, share)
+    same = monge.PointCloud(np.ones((1400, 2)), np.ones((1400, 2)))
     assert route(same, 1e-9) is Route.STORED
 
 

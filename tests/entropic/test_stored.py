@@ -1,4 +1,4 @@
-"""Small entropic problems, which the C++ core solves: any tolerance at any eps, in batches, on any instruction set."""
+"""Problems with a stored kernel matrix, which the core solves: any tolerance at any eps, in batches, on any machine."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -141,3 +142,129 @@ def test_the_value_of_a_solve_that_stops_early(marginals, total, passes):
     assert t.value == pytest.approx(dual, rel=1e-12, abs=1e-12 * total)
     best = monge.sinkhorn(monge.PointCloud(x, y), total * a, total * b, eps=eps, marginals=marginals, tol=1e-9).value
     assert t.value <= best + 1e-9
+
+
+def sizes_people_use(kind: str) -> tuple[Any, Any, Any]:
+    """A cost and weights: large enough for single precision, for chunks, and for costs that are kept."""
+    rng = np.random.default_rng(7)
+    n, m = 420, 333
+    a, b = rng.dirichlet(np.ones(n)), rng.dirichlet(np.ones(m))
+    if kind == "points":
+        return monge.PointCloud(rng.normal(size=(n, 3)), rng.normal(size=(m, 3)) + 1.0), a, b
+    if kind == "many dimensions":
+        return monge.PointCloud(rng.normal(size=(n, 20)), rng.normal(size=(m, 20)), "euclidean"), a, b
+    C = rng.random((n, m))
+    if kind == "single":
+        return C.astype(np.float32), a, b
+    if kind == "forbidden":
+        C[rng.random((n, m)) < 0.5] = np.inf
+    if kind == "wide":
+        return C.T, b, a
+    a[::3] = b[::4] = 0.0
+    return C, a / a.sum(), b / b.sum()
+
+
+KINDS = ["points", "many dimensions", "single", "wide", "without weight", "forbidden"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("tol", [1e-2, 1e-4, 3e-6, 1e-6, 7e-7, 5e-7, 1e-9])
+def test_no_precision_promises_more_than_it_keeps(kind, tol):
+    # Exponents and matrix in single precision, then the matrix alone, then neither: the plan is measured in double.
+    cost, a, b = sizes_people_use(kind)
+    for eps in (10.0, 0.3, 0.03):
+        t = monge.sinkhorn(cost, a, b, eps=eps, tol=tol)
+        assert t.converged
+        assert t.marginal_error <= tol
+        assert t.stats["error"] <= tol
+        assert 1 <= t.stats["kernels"] <= t.iterations
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("marginals", [None, "KL", "TV"])
+def test_any_number_of_threads_gives_the_same_bits(kind, marginals):
+    cost, a, b = sizes_people_use(kind)
+    demands = {None: None, "KL": monge.KL(0.5), "TV": (None, monge.TV(2.0))}[marginals]
+    one, *others = (
+        monge.sinkhorn(cost, a, b, eps=0.05, marginals=demands, tol=1e-7, threads=threads) for threads in (1, 2, 3, 7)
+    )
+    for t in others:
+        assert t.f.tobytes() == one.f.tobytes()
+        assert t.g.tobytes() == one.g.tobytes()
+        assert (t.value, t.stats["error"], t.iterations) == (one.value, one.stats["error"], one.iterations)
+
+
+@pytest.mark.parametrize("precise", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_other_way_round(kind, precise):
+    cost, a, b = sizes_people_use(kind)
+    turned = monge.PointCloud(cost.y, cost.x, cost.cost) if isinstance(cost, monge.PointCloud) else cost.T
+    tol = 1e-9 if precise else 1e-4
+    one, other = (monge.sinkhorn(*problem, eps=0.1, tol=tol) for problem in ((cost, a, b), (turned, b, a)))
+    assert one.value == pytest.approx(other.value, rel=1e-8 if precise else 1e-4)
+
+
+@pytest.mark.parametrize("least", [1e-12, 1e-25, 1e-200, 1e-310])
+def test_weights_that_single_precision_does_not_hold(least):
+    rng = np.random.default_rng(0)
+    C, a, b = rng.random((90, 80)), rng.random(90), rng.random(80)
+    a[::2] *= least
+    b[1::3] *= least
+    t = monge.sinkhorn(C, a / a.sum(), b / b.sum(), eps=0.02)
+    assert_solved(t, 1e-3, C)
+
+
+@pytest.mark.parametrize("total", [1e-20, 1e-3, 1e12, 1e30])
+def test_totals_that_single_precision_does_not_hold(total):
+    rng = np.random.default_rng(0)
+    C, a, b = rng.random((90, 80)), total * rng.dirichlet(np.ones(90)), total * rng.dirichlet(np.ones(80))
+    for marginals in (None, monge.KL(0.3), monge.TV(2.0)):
+        t = monge.sinkhorn(C, a, b, eps=0.02, marginals=marginals)
+        assert t.converged
+        assert t.marginal_error <= 1e-3
+
+
+@pytest.mark.parametrize("unit", [1e-150, 1e-30, 1e30, 1e200])
+@pytest.mark.parametrize("kind", ["points", "many dimensions", "wide"])
+def test_any_unit_of_the_costs(kind, unit):
+    cost, a, b = sizes_people_use(kind)
+    if isinstance(cost, monge.PointCloud):
+        per_length = unit if cost.cost == "euclidean" else unit**0.5
+        scaled = monge.PointCloud(cost.x * per_length, cost.y * per_length, cost.cost)
+    else:
+        scaled = cost * unit
+    t, right = monge.sinkhorn(scaled, a, b, eps=0.1 * unit), monge.sinkhorn(cost, a, b, eps=0.1)
+    assert t.marginal_error <= 1e-3
+    assert t.value / unit == pytest.approx(right.value, rel=1e-3)
+
+
+@pytest.mark.parametrize("never", [1e6, 1e12, 1e30, 1e60])
+def test_large_numbers_for_never(never):
+    rng = np.random.default_rng(0)
+    C = rng.random((150, 140))
+    C[rng.random(C.shape) < 0.3] = never
+    C[0] = never + 1.0  # and a place that cannot avoid them
+    t = monge.sinkhorn(C, eps=1.0 if never < 1e10 else never * 1e-9)
+    assert np.isfinite(t.f).all()
+    assert np.isfinite(t.g).all()
+    assert t.marginal_error <= 1e-3
+
+
+def test_columns_that_lose_their_mass_on_the_way():
+    # Outliers under potentials that were not made for them: their sums are beyond what single precision holds.
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(300, 2)), rng.normal(size=(280, 2))
+    y[:5] += 300.0
+    start = np.zeros(300), np.where(np.arange(280) < 5, -1e7, 0.0)
+    for init in (None, start):
+        t = monge.sinkhorn(monge.PointCloud(x, y), eps=0.05, init=init)
+        assert_solved(t, 1e-3)
+
+
+def test_what_does_not_get_on_is_rescued():
+    # Distances at a small eps: passes alone would take thousands.
+    rng = np.random.default_rng(400)
+    cost = monge.PointCloud(rng.random((400, 3)), rng.random((400, 3)), "euclidean")
+    t = monge.sinkhorn(cost, eps=3e-5)
+    assert_solved(t, 1e-3)
+    assert t.iterations < 600

@@ -35,6 +35,8 @@ MOST_PAIRS = 5 * 10**8
 BUDGET = 6.0
 # Calls of each solver, at most, of which the least counts; in so many turns.
 CALLS, TURNS = 2000, 20
+# Seconds between two solvers, in which the threads that the one before has left looking for work come to rest.
+REST = 0.1
 # Iterations by which the seconds of one are found.
 TRIAL = 20
 # For those whose iterations need no bound.
@@ -219,6 +221,7 @@ def race(racing: dict[str, Reached], repeat: int) -> dict[str, float]:
         for name, times in all_times.items():
             loops = max(1, min(200, int(0.01 / min(times))))
             if sum(times) * loops < BUDGET:
+                time.sleep(REST)
                 total = sum(seconds_of(racing[name].run)[0] for _ in range(loops))
                 times.append(total / loops)
     return {name: statistics.median(times[1:] or times) for name, times in all_times.items()}

@@ -1,4 +1,4 @@
-"""The route of problems that are neither small nor clouds in few dimensions: passes over all pairs."""
+"""The route of problems too large for a kernel matrix that are no clouds in few dimensions: passes over all pairs."""
 
 from __future__ import annotations
 

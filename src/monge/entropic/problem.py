@@ -113,7 +113,7 @@ class Problem:
 
     def _far(self, potential: Array) -> bool:
         """Whether potentials may be so large that their rounding counts."""
-        squares = np.vdot(potential, potential)  # what is quickest to have, and overflows without a warning
+        squares = np.einsum("i,i", potential, potential)  # quick to have, and overflows without a warning
         return float(squares) > self.digits * self.digits
 
     @property
@@ -133,7 +133,7 @@ class Problem:
             _leave_out(f, self.inner_a, a, self.marginals[0])
             _leave_out(g, self.inner_b, b, self.marginals[1])
         if self.balanced:  # eps (M^2 - M - M log M), of which little is left for M near one
-            value = M * dual + eps * M * ((M - 1.0) - math.log1p(M - 1.0))
+            value = M * dual + eps * M * ((M - 1.0) - (math.log1p(M - 1.0) if M > 0.5 else math.log(M)))
         else:
             value = dual + eps * (float(a.sum()) * float(b.sum()) - 1.0)
         if M != 1.0:

@@ -2,9 +2,9 @@
 
 minimise  <P, C> + eps KL(P | a x b)  subject to  P 1 = a,  P' 1 = b          (Cuturi 2013)
 
-or with penalties in place of the constraints. `kernels.select` chooses between three routes: `small` problems are
-solved whole in the C++ core, clouds in few dimensions by `multiscale`, others by `passes` over all pairs. `problem` has
-the checks, the scales, and the way from potentials to a `Transport`.
+or with penalties in place of the constraints. `kernels.select` chooses between three routes: problems whose kernel matrix
+is `stored` are solved whole in the C++ core, larger clouds in few dimensions by `multiscale`, others by `passes` over all
+pairs. `problem` has the checks, the scales, and the way from potentials to a `Transport`.
 """
 
 from __future__ import annotations
@@ -61,10 +61,11 @@ def sinkhorn(
     Parameters
     ----------
     cost : array_like (n, m), CostMatrix, PointCloud or Grid
-        Cost per unit of mass from i to j; +inf forbids it. The costs of a Grid are never stored, those of a PointCloud
-        only where they are few, or have 16 dimensions or more and fit into 128 MiB; up to that size also while exact
-        potentials are looked for, where eps is small or the error stays. A float32 or float64 matrix is not
-        copied: what is lazy in the result is computed from it as it is then, so do not change it before.
+        Cost per unit of mass from i to j; +inf forbids it. The costs of a Grid are never stored. Up to 2^25 pairs the
+        solver keeps a kernel matrix, of four bytes per pair, or eight for a tol below 1e-6; and for points in 16
+        dimensions or more the costs, of up to 128 MiB. Costs of points are kept also while exact potentials are looked
+        for, where eps is very small or the error stays. A float32 or float64 matrix is not copied: what is lazy in the
+        result is computed from it as it is then, so do not change it before.
         An array (B, n, m), or a list of (n, m) arrays and cost objects of any sizes, is a batch of problems; an empty
         one has no answers, [].
     a : array_like (n,), optional
@@ -115,10 +116,11 @@ def sinkhorn(
 
     Notes
     -----
-    Cuturi 2013, "Sinkhorn distances"; Chizat, Peyre, Schmitzer and Vialard 2018 for penalties. Problems of up to 512 x
-    512 places (360 x 360 for points in up to three dimensions), or 1024 x 1024 for a tol below 1e-5, are solved whole
-    in the C++ core. Larger clouds in up to three dimensions are solved from coarse to fine, over those pairs that
-    matter at the eps. The first call with a Grid compiles, for some seconds; what is compiled is kept on disk.
+    Cuturi 2013, "Sinkhorn distances"; Chizat, Peyre, Schmitzer and Vialard 2018 for penalties. Problems of up to 2^25
+    pairs, 5792 x 5792 places, are solved whole in the C++ core, with a stored kernel matrix (Schmitzer 2019, "Stabilized
+    sparse scaling algorithms for entropy regularized transport problems", section 3.1). Clouds in up to three dimensions
+    of more than 2^20 pairs, or up to four times as many if eps is large, are solved from coarse to fine, over those pairs
+    that matter at the eps. The first call with a Grid compiles, for some seconds; what is compiled is kept on disk.
 
     Examples
     --------
@@ -193,7 +195,8 @@ def _solve_all(
 
 
 def _solve_some(problems: list[Problem], first: int, eps: float, workers: int) -> list[EntropicTransport]:
-    """Problems of a batch, from number `first` on: small ones in one call, the others side by side."""
+    """Problems of a batch, from number `first` on: those with a kernel matrix in one call, others side by
+    side."""
     # Those whose costs have too few digits for this eps have one of their own.
     together = [k for k, problem in enumerate(problems) if problem.way is Route.STORED and problem.eps == eps]
     outcomes = dict(zip(together, stored.solve_all([problems[k] for k in together], workers), strict=True))

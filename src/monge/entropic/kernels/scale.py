@@ -75,4 +75,4 @@ def _mean_square(cost: PointCloud) -> float:
 def _moments(points: NDArray[Any]) -> tuple[NDArray[np.float64], float]:
     """The mean of points (n, d), and that of their squared lengths."""
     points = points.astype(np.float64, copy=False)
-    return points.mean(axis=0), float(np.vdot(points, points)) / len(points)
+    return points.mean(axis=0), float(np.einsum("ij,ij", points, points)) / len(points)  # no threads of a library

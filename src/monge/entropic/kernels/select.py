@@ -22,8 +22,8 @@ Array = NDArray[np.float64]
 # exponentials, from memory by a half for points and at last by nothing for a matrix that is itself read instead.
 _STORED = 2**25
 # The same for points in few dimensions, of which another route leaves most pairs out; and the share of the size of the
-# costs from which eps lets it leave out so few that this is four times as many, and below which it is so many.
-_STORED_LOW, _FEW_LEFT_OUT, _MANY_LEFT_OUT = 2**20, 0.02, 0.005
+# costs from which eps lets it leave out so few that this is twice as many in two dimensions, four times in three.
+_STORED_LOW, _FEW_LEFT_OUT = 2**20, 0.02
 # Dimensions in which points that are far apart are worth leaving out.
 _LOW = 3
 # Powers for which coordinates can be scaled so that distances become costs over eps.
@@ -58,11 +58,11 @@ def route(cost: Cost, eps: float, device: str | None = None) -> Route:
 def _stored_low(cost: PointCloud, eps: float) -> float:
     """Pairs up to which a kernel matrix is stored, for points in few dimensions."""
     n, m = cost.shape
-    most = _STORED_LOW * _FEW_LEFT_OUT / _MANY_LEFT_OUT
-    if not _STORED_LOW < n * m <= most:  # then it depends on the size of the costs
+    more = 2.0 ** (cost.x.shape[1] - 1)
+    if not _STORED_LOW < n * m <= more * _STORED_LOW:  # then it depends on the size of the costs
         return _STORED_LOW
     size = max(cost_scale(cost).size, sys.float_info.min)
-    return min(max(_STORED_LOW, _STORED_LOW * eps / (_MANY_LEFT_OUT * size)), most)
+    return _STORED_LOW * max(1.0, more * min(1.0, eps / (_FEW_LEFT_OUT * size)))
 
 
 def pairs_of(way: Route, cost: Cost, a: Array, b: Array, marginals: tuple[Marginal, Marginal], threads: Threads) -> Any:
