@@ -1,7 +1,7 @@
-// See stored.hpp. The loop resembles that of iteration.py, but is one of its own. These mean the same in both: the share
-// of the costs' size where eps starts, `depth`, although iteration.py looks further back for a small tolerance, and
-// `keep_digits`. These do not: the factor between values of eps, the error at which one has done its work, and that a
-// step that lowers the dual is taken back at once, not shortened first.
+// See stored.hpp. The loop resembles that of iteration.py, but is one of its own. These mean the same in both: the
+// share of the costs' size where eps starts, how far back acceleration looks, and `keep_digits`. These do not: the
+// factor between values of eps, the error at which one has done its work, and that a step that lowers the dual is taken
+// back at once, not shortened first.
 #include "entropic/stored.hpp"
 
 #include <algorithm>
@@ -34,8 +34,10 @@ constexpr double start_share = 0.25, anneal = 8.0;
 // little depends on it; below, a plan that leaves the mass of a whole column where it does not belong makes the next
 // eps start from nowhere.
 constexpr double coarse = 0.03, stage_error = 0.1, least_stage_error = 0.003;
-// Steps that acceleration looks back on.
-constexpr size_t depth = 8;
+// Steps that acceleration looks back on; and those for a tolerance below `precise`, for which more than eight help,
+// where a pass takes far longer than to look back.
+constexpr size_t short_depth = 8, long_depth = 20, long_columns = 256;
+constexpr double precise = 1e-5;
 // Columns up to which a step of Newton's method costs no more than a few passes, and up to which it is used at all: it
 // takes two matrices between the columns.
 constexpr size_t tiny = 32, most_columns = 4096;
@@ -67,9 +69,10 @@ public:
     void solve(const StoredProblem& problem, StoredOutcome* outcome, const StoredOptions* poll) {
         const auto began = std::chrono::steady_clock::now();
         s_.read(problem, outcome, poll);
+        depth_ = problem.tol < precise && s_.m > long_columns ? long_depth : short_depth;
         safe_.assign(s_.stride, 0.0);
         exactly_ = false;
-        memory_.resize((2 * depth + 3) * s_.stride);
+        memory_.resize((2 * depth_ + 3) * s_.stride);
         iterate();
         finish();
         outcome->seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
@@ -206,7 +209,7 @@ private:
             s_.plain_step(safe_);
             safe_dual = s_.dual, safe_error = s_.error;
             accelerated = extrapolate(s_.b.data(), s_.stride, s_.sides.cap_b, log2_e, taken_++, safe_.data(),
-                                      s_.beta.data(), memory_.data(), s_.stride, gram_, depth);
+                                      s_.beta.data(), memory_.data(), s_.stride, gram_, depth_);
         }
     }
 
@@ -251,7 +254,8 @@ private:
     double small_ = 0.0;    // an eps at which exact potentials may do better
     bool exactly_ = false;  // whether they were asked for
     size_t taken_ = 0;      // steps in the memory of acceleration
-    double gram_[depth * depth];
+    size_t depth_ = short_depth;
+    double gram_[long_depth * long_depth];
     std::vector<double> memory_, safe_;
 };
 

@@ -241,8 +241,7 @@ private:
     void find_digits() {
         const StoredProblem& p = *problem;
         const bool few = n * m <= few_pairs;
-        if (!few) matrix(float());
-        size_of_costs = few ? costs.sample<double>(workers) : costs.sample<float>(workers);
+        size_of_costs = few ? costs.sample<double>() : costs.sample<float>();
         least_digits = few || !weights_held() ? Digits::full : Digits::single;
         if (least_digits == Digits::full) return;
         double largest = size_of_costs.largest;
@@ -285,6 +284,7 @@ private:
         const T* factors = converted(v, room);
         FreshRows<E, T> all{};
         StoredRows<T>& rows = all.rows;
+        if (fresh) make_room(T(), costs.template costly<E>() && sizeof(E) == sizeof(float));
         rows.K = matrix(T()), rows.stride = stride, rows.m = m;
         rows.v = factors;
         rows.a = a.data();
@@ -319,25 +319,24 @@ private:
     static void read_again(const StoredRows<float>& rows) { stored_kernels().float_again(rows); }
     static void read_again(const StoredRows<double>& rows) { stored_kernels().double_again(rows); }
 
-    /// The matrix in this precision; there is but one at a time. In single precision it shares its room with costs: an
-    /// allocator is more likely to have kept one large piece of memory from the solve before than two.
-    float* matrix(float) {
-        const std::size_t kept = costs.kept<float>() ? n * m : 0;
-        if (single_.size() != n * stride + kept) {
+    /// For a matrix in this precision; there is but one at a time. In single precision it shares its room with costs
+    /// that are kept: an allocator is more likely to have one large piece of memory from the solve before than two.
+    void make_room(float, bool with_costs) {
+        const std::size_t wanted = n * stride + (with_costs ? n * m : 0);
+        if (single_.size() < wanted) {
             K.release();
-            single_.resize(n * stride + kept);
+            single_.resize(wanted);
         }
-        costs.keep_at(single_.data() + n * stride);
-        return single_.data();
+        if (with_costs) costs.keep_at(single_.data() + n * stride);
     }
-    double* matrix(double) {
-        if (K.size() != n * stride) {
-            single_.release();
-            costs.keep_at(nullptr);
-            K.resize(n * stride);
-        }
-        return K.data();
+    void make_room(double, bool) {
+        if (K.size() == n * stride) return;
+        single_.release();
+        costs.keep_at(nullptr);
+        K.resize(n * stride);
     }
+    float* matrix(float) { return single_.data(); }
+    double* matrix(double) { return K.data(); }
 
     void finish_columns() {
         const Range& range = ranges[static_cast<int>(digits)];
