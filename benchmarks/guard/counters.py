@@ -1,4 +1,4 @@
-"""What solves count: pivots, arcs priced and sweeps; passes, pairs and steps of Newton's method.
+"""What solves count: pivots, arcs priced and sweeps; passes, pairs, steps of Newton's method and kernel matrices.
 
 Those of the exact solver depend on the problem alone: not on the machine, the instruction set or the threads. Entropic
 sums are rounded differently by each instruction set, so that a pass more or less is possible on another machine.
@@ -16,7 +16,7 @@ import monge
 from benchmarks import entropic_problems, motion, problems
 
 EXACT = ("pivots", "arcs_priced", "sweeps")
-ENTROPIC = ("passes", "pairs", "newton_steps")
+ENTROPIC = ("passes", "pairs", "newton_steps", "kernels")
 
 # Families of all kinds, tall, wide and tiny. Counts are sums over a few seeds, since those of one instance jump with
 # any change.

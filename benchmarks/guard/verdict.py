@@ -20,6 +20,7 @@ LIMITS = {
     "passes": Limits(0.05, 0.10, 2),
     "pairs": Limits(0.05, 0.10, 5000),
     "newton_steps": Limits(0.10, 0.25, 2),
+    "kernels": Limits(0.10, 0.25, 2),
     "instructions: core": Limits(0.03, 0.08, 10_000),
     "instructions: all": Limits(0.03, 0.08, 100_000),
 }

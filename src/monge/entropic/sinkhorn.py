@@ -2,9 +2,9 @@
 
 minimise  <P, C> + eps KL(P | a x b)  subject to  P 1 = a,  P' 1 = b          (Cuturi 2013)
 
-or with penalties in place of the constraints. `kernels.select` chooses between three routes: problems whose kernel matrix
-is `stored` are solved whole in the C++ core, larger clouds in few dimensions by `multiscale`, others by `passes` over all
-pairs. `problem` has the checks, the scales, and the way from potentials to a `Transport`.
+or with penalties in place of the constraints. `kernels.select` chooses between three routes: problems whose kernel
+matrix is `stored` are solved whole in the C++ core, larger clouds in few dimensions by `multiscale`, others by `passes`
+over all pairs. `problem` has the checks, the scales, and the way from potentials to a `Transport`.
 """
 
 from __future__ import annotations
@@ -117,10 +117,11 @@ def sinkhorn(
     Notes
     -----
     Cuturi 2013, "Sinkhorn distances"; Chizat, Peyre, Schmitzer and Vialard 2018 for penalties. Problems of up to 2^25
-    pairs, 5792 x 5792 places, are solved whole in the C++ core, with a stored kernel matrix (Schmitzer 2019, "Stabilized
-    sparse scaling algorithms for entropy regularized transport problems", section 3.1). Clouds in up to three dimensions
-    of more than 2^20 pairs, or up to four times as many if eps is large, are solved from coarse to fine, over those pairs
-    that matter at the eps. The first call with a Grid compiles, for some seconds; what is compiled is kept on disk.
+    pairs, 5792 x 5792 places, are solved whole in the C++ core, with a stored kernel matrix (Schmitzer 2019,
+    "Stabilized sparse scaling algorithms for entropy regularized transport problems", section 3.1). Clouds in up to
+    three dimensions of more than 2^20 pairs, or up to four times as many if eps is large, are solved from coarse to
+    fine, over those pairs that matter at the eps. The first call with a Grid compiles, for some seconds; what is
+    compiled is kept on disk.
 
     Examples
     --------

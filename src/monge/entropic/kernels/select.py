@@ -58,7 +58,7 @@ def route(cost: Cost, eps: float, device: str | None = None) -> Route:
 def _stored_low(cost: PointCloud, eps: float) -> float:
     """Pairs up to which a kernel matrix is stored, for points in few dimensions."""
     n, m = cost.shape
-    more = 2.0 ** (cost.x.shape[1] - 1)
+    more = float(2 ** (cost.x.shape[1] - 1))
     if not _STORED_LOW < n * m <= more * _STORED_LOW:  # then it depends on the size of the costs
         return _STORED_LOW
     size = max(cost_scale(cost).size, sys.float_info.min)
