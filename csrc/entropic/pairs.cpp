@@ -151,23 +151,7 @@ void sinkhorn_rows(const SinkhornRows<T>& in) {
     });
 }
 
-/// Columns by columns, so that a panel of points stays in the first cache for all rows.
-template <class T>
-void cost_rows(const CostRows<T>& in) {
-    with_source(in.costs, in.m, [&](const auto& source) {
-        typedef typename std::remove_const_t<std::remove_reference_t<decltype(source)>>::Row Row;
-        for (size_t j = 0; j < in.m; j += block<T>)
-            for (size_t i = in.first; i < in.last; i += tall) {
-                Row rows[tall];
-                find_rows(source, i, in.last, tall, rows);
-                const Block<T> c = source.read(rows, j);
-                for (size_t r = 0; r < tall && i + r < in.last; ++r)
-                    store_some(in.out + (i - in.first + r) * in.m + j, c.at[r], in.m - j);
-            }
-    });
-}
-
-constexpr SinkhornKernels kernels = {sinkhorn_rows<float>, sinkhorn_rows<double>, cost_rows<float>, cost_rows<double>};
+constexpr SinkhornKernels kernels = {sinkhorn_rows<float>, sinkhorn_rows<double>};
 
 }  // namespace
 

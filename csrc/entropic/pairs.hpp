@@ -1,4 +1,4 @@
-// The inner loops of the entropic solver for large problems: rows of costs, from a matrix or from points, through the
+// The inner loops of the entropic solver over all pairs: rows of costs, from a matrix or from points, through the
 // exponential, to sums.
 //
 // They are written once, in pairs.cpp, and built once per instruction set, like row_kernels.hpp; other than
@@ -66,12 +66,20 @@ struct CostRows {
 struct SinkhornKernels {
     void (*float_pass)(const SinkhornRows<float>&);
     void (*double_pass)(const SinkhornRows<double>&);
-    void (*float_costs)(const CostRows<float>&);
-    void (*double_costs)(const CostRows<double>&);
 
     static const SinkhornKernels baseline, avx2, avx512;  // see common/dispatch.hpp
 };
 
 inline const SinkhornKernels& sinkhorn_kernels() { return chosen<SinkhornKernels>(); }
+
+/// In a file of their own, cost_rows.cpp, since they are wanted without the passes too.
+struct CostKernels {
+    void (*float_costs)(const CostRows<float>&);
+    void (*double_costs)(const CostRows<double>&);
+
+    static const CostKernels baseline, avx2, avx512;
+};
+
+inline const CostKernels& cost_kernels() { return chosen<CostKernels>(); }
 
 }  // namespace monge

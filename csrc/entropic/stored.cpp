@@ -38,9 +38,8 @@ constexpr double coarse = 0.03, stage_error = 0.1, least_stage_error = 0.003;
 // where a pass takes far longer than to look back.
 constexpr size_t short_depth = 8, long_depth = 20, long_columns = 256;
 constexpr double precise = 1e-5;
-// Columns up to which a step of Newton's method costs no more than a few passes, and up to which it is used at all: it
-// takes two matrices between the columns.
-constexpr size_t tiny = 32, most_columns = 4096;
+// Columns up to which a step of Newton's method costs no more than a few passes.
+constexpr size_t tiny = 32;
 // Passes before that, and their growth with the number of columns: so does the ratio of a step's price to a pass's.
 constexpr int64_t few_passes = 20, columns_per_pass = 4;
 // The share of the cost scale below which eps is not annealed: exact potentials are a better start. Of 30 to 2000
@@ -87,7 +86,11 @@ private:
         Problem exact;
         Pages<double> room;
         exact.single = s_.costs.floats() != nullptr;
-        exact.cost = exact.single ? static_cast<const void*>(s_.costs.floats()) : s_.costs.whole(workers_, room);
+        const auto busy = [&](size_t work) {
+            s_.worked(work);
+            return s_.stop.load();
+        };
+        exact.cost = exact.single ? static_cast<const void*>(s_.costs.floats()) : s_.costs.whole(workers_, room, busy);
         const double factor = exact.single ? 1.0 : s_.costs.factor<double>();
         exact.n = s_.n, exact.m = s_.m;
         exact.row_step = static_cast<std::ptrdiff_t>(s_.m), exact.col_step = 1;
@@ -120,7 +123,7 @@ private:
         while (eps * anneal <= start_share * first) eps *= anneal;
         const double* start = s_.turned ? p.f : p.g;
         for (size_t j = 0; j < s_.m; ++j) s_.beta[j] = start[j];
-        small_ = exact_rescue * first;
+        small_ = exact_rescue * s_.size_of_costs.mean;
         if (p.first <= 0.0 && p.eps < exact_below * first && exact_start()) eps = p.eps;
         for (;;) {
             // The last pass that is allowed is made at the eps that was asked for.
@@ -129,13 +132,11 @@ private:
             const double enough = eps > coarse * first ? stage_error : std::max(1.0 / s_.m, least_stage_error);
             const double goal = last ? p.tol : std::max(std::min(enough, stage_error), p.tol);
             if (s_.balanced) keep_digits(s_.b.data(), s_.m, eps, s_.beta.data());
+            s_.more = !last;
             s_.enter(eps);
             for (size_t j = 0; j < s_.m; ++j) s_.beta[j] /= s_.unit;
             const End end = stage(eps, goal, last);
-            if (end == End::of_all) {
-                s_.outcome->converged = last && s_.error <= goal;
-                return;
-            }
+            if (end == End::of_all) return;
             if (end == End::by_exact_potentials) {
                 eps = p.eps;
                 continue;
@@ -181,7 +182,7 @@ private:
                     s_.use(suitable(static_cast<Digits>(int(s_.digits) + 1), goal, false));
                     forget(&accelerated, &safe_dual, &safe_error);
                     best = infinity, waiting = 0;
-                    if (s_.over()) return End::of_all;
+                    if (s_.over()) return End::of_all;  // not yet known to be done
                     continue;
                 }
                 if (!enough) noise = infinity;
@@ -189,14 +190,16 @@ private:
             const auto done = [&] { return s_.error + noise <= goal; };
             const bool late = k >= patience && eps < small_ && s_.error > rescue_error && s_.m > rescue_columns;
             const bool wild = s_.outcome->kernels - made > most_kernels;
-            if (!done() && (late || wild) && exact_start()) return End::by_exact_potentials;
-            if (!done() && k >= patience && s_.m <= most_columns) {
+            const bool stalled = !done() && !s_.over();
+            if (stalled && (late || wild) && exact_start()) return End::by_exact_potentials;
+            if (stalled && k >= patience && s_.m <= most_newton_columns && !s_.over()) {
                 newton_.run(goal);
                 noise = 0.0;
                 patience = 2 * k + wait_ + few_passes;
                 forget(&accelerated, &safe_dual, &safe_error);
             }
-            if ((last && done()) || s_.over()) return End::of_all;
+            s_.outcome->converged = last && done() && !s_.stop;
+            if (s_.outcome->converged || s_.over()) return End::of_all;
             if (done() || (!last && s_.outcome->passes + 1 >= s_.problem->max_iter)) return End::of_stage;
             // A step that lowers the dual without halving the error is taken back.
             const double slack = s_.digits == Digits::full ? 1e-12 * s_.size : s_.unit * s_.mass * (noise + 1e-6);

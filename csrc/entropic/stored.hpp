@@ -21,6 +21,17 @@
 
 namespace monge {
 
+// Coordinates from which the costs of points are kept beside the matrix if there is to be another one, up to so many
+// bytes.
+constexpr std::size_t costly_coordinates = 128, most_kept = std::size_t{1} << 27;
+// Columns up to which Newton's method is used: it takes two matrices between them, and their factors a while.
+constexpr std::size_t most_newton_columns = 2048;
+
+/// Whether a matrix that is wider than high is worth a copy, so that Newton's method works on the shorter side.
+inline bool worth_turning(std::size_t n, std::size_t m) {
+    return n * m <= std::size_t{1} << 20 || (n <= most_newton_columns && m >= 2 * n);
+}
+
 /// A problem, and where its answer goes. Where both sides must be met exactly, their weights add up to one.
 struct StoredProblem {
     std::size_t n, m;

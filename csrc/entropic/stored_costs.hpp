@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstddef>
 #include <limits>
@@ -17,9 +18,6 @@
 
 namespace monge {
 
-// Coordinates from which the costs of points are kept, not computed for each matrix anew.
-constexpr std::size_t worth_keeping = 16;
-constexpr std::size_t most_kept = std::size_t{1} << 27;  // bytes
 // Rows that are looked at for the size of the costs.
 constexpr std::size_t sampled_rows = 32;
 // The ratio of the largest possible cost of points to that of a sample from which there must be outliers, beside which
@@ -36,7 +34,7 @@ struct CostSample {
 class StoredCosts {
 public:
     void read(const StoredProblem& problem, bool turned) {
-        problem_ = &problem, turned_ = turned;
+        problem_ = &problem;
         n_ = turned ? problem.m : problem.n;
         m_ = turned ? problem.n : problem.m;
         x_ = turned ? problem.y : problem.x;
@@ -50,10 +48,13 @@ public:
 
     bool stored() const { return floats_ != nullptr || doubles_ != nullptr; }
 
-    /// Whether costs of points of this type are worth keeping, (n, m) numbers.
+    /// Whether it takes long to compute them.
+    bool costly() const { return !stored() && problem_->d >= costly_coordinates; }
+
+    /// Whether those of this type may be kept, (n, m) numbers.
     template <class E>
-    bool costly() const {
-        return !stored() && problem_->d >= worth_keeping && n_ * m_ * sizeof(E) <= most_kept;
+    bool can_be_kept() const {
+        return costly() && n_ * m_ * sizeof(E) <= most_kept;
     }
 
     /// Where those in single precision are kept from now on. Those that were there are lost.
@@ -62,19 +63,24 @@ public:
         single_.at = room;
     }
 
-    /// The costs over factor<E>(), for exponents of this type. Those of points that are costly are computed once, by
-    /// columns, which takes half the time that it takes on the way to exponentials.
-    template <class E>
-    Costs<E> as(Workers& workers) {
+    /// The costs over factor<E>(), for exponents of this type: of points as a matrix, if they are kept from now on or
+    /// were before. busy(work) is called on the calling thread; true leaves the rest undone.
+    template <class E, class Busy>
+    Costs<E> as(bool keep, Workers& workers, Busy&& busy) {
         Form<E>& form = this->form(E());
         const Costs<E> computed = packed<E>();
-        if (!costly<E>()) return computed;
-        if (!form.filled) fill(computed, workers, room_of(&form));
+        if (!keep && !form.filled) return computed;
+        if (!form.filled) fill(computed, workers, room_of(&form), busy);
         form.filled = true;
-        Costs<E> costs{};
-        costs.stride = m_;
-        point_to(form.at, &costs);
-        return costs;
+        return matrix_of(form.at);
+    }
+
+    /// Rows of costs of points, into `out` (last - first, m): by columns, which takes half the time that it takes on
+    /// the way to exponentials.
+    template <class E>
+    Costs<E> compute(const Costs<E>& points, std::size_t first, std::size_t last, E* out) const {
+        costs_of(CostRows<E>{points, m_, first, last, out});
+        return matrix_of(out);
     }
 
     template <class E>
@@ -83,11 +89,12 @@ public:
     }
 
     /// All costs over factor<double>(), in rows of m; `room` is filled where there is no such matrix.
-    const double* whole(Workers& workers, Pages<double>& room) {
-        const Costs<double> costs = as<double>(workers);
+    template <class Busy>
+    const double* whole(Workers& workers, Pages<double>& room, Busy&& busy) {
+        const Costs<double> costs = as<double>(false, workers, busy);
         if (costs.doubles != nullptr) return costs.doubles;
         room.resize(n_ * m_);
-        fill(costs, workers, room.data());
+        fill(costs, workers, room.data(), busy);
         return room.data();
     }
 
@@ -178,17 +185,29 @@ private:
         return form->at = form->matrix.data();
     }
 
-    static void point_to(const float* matrix, Costs<float>* costs) { costs->floats = matrix; }
-    static void point_to(const double* matrix, Costs<double>* costs) { costs->doubles = matrix; }
-    static void costs_of(const CostRows<float>& rows) { sinkhorn_kernels().float_costs(rows); }
-    static void costs_of(const CostRows<double>& rows) { sinkhorn_kernels().double_costs(rows); }
+    Costs<float> matrix_of(const float* matrix) const {
+        Costs<float> costs{};
+        costs.stride = m_, costs.floats = matrix;
+        return costs;
+    }
+    Costs<double> matrix_of(const double* matrix) const {
+        Costs<double> costs{};
+        costs.stride = m_, costs.doubles = matrix;
+        return costs;
+    }
 
-    template <class E>
-    void fill(const Costs<E>& costs, Workers& workers, E* out) const {
+    static void costs_of(const CostRows<float>& rows) { cost_kernels().float_costs(rows); }
+    static void costs_of(const CostRows<double>& rows) { cost_kernels().double_costs(rows); }
+
+    template <class E, class Busy>
+    void fill(const Costs<E>& costs, Workers& workers, E* out, Busy&& busy) const {
         constexpr std::size_t block = 64;
-        workers.run((n_ + block - 1) / block, [&](std::size_t chunk, int) {
+        std::atomic<bool> stopped{false};
+        workers.run((n_ + block - 1) / block, [&](std::size_t chunk, int worker) {
+            if (stopped) return;
             const std::size_t first = chunk * block, last = std::min(n_, first + block);
             costs_of(CostRows<E>{costs, m_, first, last, out + first * m_});
+            if (worker == 0 && busy((last - first) * m_ * (1 + problem_->d / 4))) stopped = true;
         });
     }
 
@@ -203,7 +222,6 @@ private:
     }
 
     const StoredProblem* problem_ = nullptr;
-    bool turned_ = false;
     std::size_t n_ = 0, m_ = 0;
     const float* floats_ = nullptr;
     const double* doubles_ = nullptr;

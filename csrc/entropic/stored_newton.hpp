@@ -25,7 +25,7 @@ public:
 
     /// Newton's method for the dual as a function of beta alone, from potentials that a pass was made with, until the
     /// error is below `goal`; the damping is that of Levenberg and Marquardt. All is in full precision from here on. At
-    /// the end, the last pass was made with beta, which is no worse than at the start.
+    /// the end, the last pass was made with beta, which is no worse than at the start unless the solve is over.
     void run(double goal) {
         double damping = first_damping;
         size_ = filled(s_.m);
@@ -36,6 +36,7 @@ public:
         if (s_.digits != Digits::full) {
             s_.use(Digits::full);
             again();
+            if (s_.over()) return;
         }
         for (bool plain = false; s_.error > goal;) {
             // A column that gets next to nothing has no curvature to go by; the plain step knows what it lacks.
@@ -93,11 +94,12 @@ private:
             q_[i] = sum > 0.0 && !fixed ? s_.w[i] * (s_.w[i] / sum) : 0.0;
         }
         constexpr std::size_t some = 32;
-        s_.workers.run((size_ + some - 1) / some, [&](std::size_t chunk, int) {
+        s_.workers.run((size_ + some - 1) / some, [&](std::size_t chunk, int worker) {
+            if (s_.stop) return;
             const std::size_t first = chunk * some, last = std::min(size_, first + some);
             s_.kernels.gram(s_.K.data(), s_.n, s_.stride, size_, q_.data(), first, last, H_.data());
+            if (worker == 0) s_.worked(s_.n * (last - first) * (size_ - first));
         });
-        s_.worked(s_.n * size_ / 2 * s_.m);
         for (std::size_t j = 0; j < s_.m; ++j) {
             const double diagonal = s_.column[j] + s_.wanted[j] * (log2_e / s_.sides.kl_b);
             const bool free =

@@ -9,10 +9,16 @@
 namespace monge {
 namespace {
 
-/// Columns whose products are added up in the precision of the matrix, and rows whose columns are.
-constexpr size_t tile = 1920, flush = 256;
+/// Columns whose products are added up in the precision of the matrix, and rows whose columns are: in single precision
+/// so few for each of the sums that work side by side that what all of them round in one direction, where costs are
+/// alike, stays below what a matrix in single precision is said to add to the error.
+template <class T>
+constexpr size_t tile = 1920;
+template <>
+constexpr size_t tile<float> = (32 * width<float> + panel_size<float> - 1) / panel_size<float> * panel_size<float>;
+constexpr size_t flush = 64;
 /// Row sums for which a guess was good: entries then keep clear of the ends of single precision's range.
-constexpr double safe_low = 0x1p-24, safe_high = 0x1p24;
+constexpr double safe_low = 0x1p-12, safe_high = 0x1p12;
 /// Row sums of which nothing is in reach.
 template <class T>
 constexpr double least_sum = 1e-290;
@@ -44,9 +50,9 @@ struct Group {
     void multiply() {
         for (double& each : total) each = 0.0;
         const size_t size = (in.m + width<T> - 1) / width<T> * width<T>;
-        for (size_t start = 0; start < size; start += tile) {
+        for (size_t start = 0; start < size; start += tile<T>) {
             Vector<T> sums[stored_rows] = {};
-            const size_t end = start + tile < size ? start + tile : size;
+            const size_t end = start + tile<T> < size ? start + tile<T> : size;
             for (size_t j = start; j < end; j += width<T>) {
                 const Vector<T> factor = load<T>(in.v + j);
 #pragma GCC unroll 8
@@ -103,7 +109,8 @@ struct Group {
 /// Calls use(group) for all groups of rows, after which it is added to the columns.
 template <class T, class Use>
 void for_groups(const StoredRows<T>& in, Use use) {
-    for (size_t j = 0; j < in.stride; ++j) in.columns[j] = 0.0, in.scratch[j] = T(0);
+    for (size_t j = 0; j < in.stride; ++j) in.scratch[j] = T(0);
+    for (size_t j = 0; j < in.stride && !in.goes_on; ++j) in.columns[j] = 0.0;
     for (size_t begin = in.first; begin < in.last; begin += stored_rows) {
         Group<T> group(in, begin);
         use(group);
@@ -144,9 +151,9 @@ struct Fresh {
         find_rows(costs, group.begin, in.rows.last, stored_rows, rows);
         for (double& each : group.total) each = 0.0;
         const size_t padded = whole_panels<E>(in.rows.m);
-        for (size_t start = 0; start < padded; start += tile) {
+        for (size_t start = 0; start < padded; start += tile<E>) {
             Vector<E> sums[stored_rows] = {};
-            const size_t end = start + tile < padded ? start + tile : padded;
+            const size_t end = start + tile<E> < padded ? start + tile<E> : padded;
             for (size_t j = start; j < end; j += block<E>)
                 for (size_t k = 0; k < stored_rows; k += tall) {
                     const Block<E> c = costs.read(rows + k, j);
@@ -203,6 +210,13 @@ struct Fresh {
         if (!safe) {
             find_peaks(group, guess);
             exponentiate(group, guess);
+            bool low = false;  // where weights in reach are small
+            for (size_t k = 0; k < stored_rows; ++k)
+                if (group.total[k] > least_sum<T> && group.total[k] < safe_low) {
+                    low = true;
+                    guess[k] -= static_cast<E>(log2(group.total[k]));
+                }
+            if (low) exponentiate(group, guess);
             for (size_t k = 0; k < group.count; ++k) {
                 if (group.total[k] > least_sum<T>) continue;
                 for (size_t j = 0; j < in.rows.stride; ++j) group.at[k][j] = T(0);
@@ -214,12 +228,15 @@ struct Fresh {
     }
 };
 
+template <class E, class T, class S>
+void fresh_from(const FreshRows<E, T>& in, const S* costs) {
+    const Matrix<E, S> source = {costs, in.stride, in.rows.m};
+    for_groups(in.rows, Fresh<E, T, Matrix<E, S>>{in, source});
+}
+
 template <class E, class T>
 void fresh(const FreshRows<E, T>& in) {
-    with_source(in.costs, in.rows.m, [&](const auto& source) {
-        typedef std::remove_const_t<std::remove_reference_t<decltype(source)>> Source;
-        for_groups(in.rows, Fresh<E, T, Source>{in, source});
-    });
+    in.floats != nullptr ? fresh_from(in, in.floats) : fresh_from(in, in.doubles);
 }
 
 constexpr StoredKernels kernels = {again<float>, again<double>, fresh<float, float>, fresh<double, float>,

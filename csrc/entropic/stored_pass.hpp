@@ -43,6 +43,7 @@ struct StoredRows {
     double* r;
     double* w;
     double* columns;  // (stride)
+    bool goes_on;     // whether they are added to what is there
     T* scratch;       // (stride)
 };
 
@@ -50,7 +51,9 @@ struct StoredRows {
 template <class E, class T>
 struct FreshRows {
     StoredRows<T> rows;
-    Costs<E> costs;
+    const float* floats;  // the costs, rows of `stride` numbers in one of these
+    const double* doubles;
+    std::size_t stride;
     double inverse;
     const E* beta;  // (stride): -inf where there is no weight, and where columns are filled up
 };

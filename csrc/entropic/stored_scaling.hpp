@@ -27,8 +27,10 @@ constexpr double log2_e = 1.0 / ln2;
 constexpr std::size_t most_errors = 10000;
 // Pairs from which a pass is cut into chunks, and the most of them: each has column sums of its own.
 constexpr std::size_t pairs_of_chunk = std::size_t{1} << 16, most_chunks = 32;
+// Costs of points that are computed at a time, to stay in cache until they are exponentiated.
+constexpr std::size_t block_room = std::size_t{1} << 15;
 // Columns whose softmins are found anew at a time: some of their costs may be next to each other.
-constexpr std::size_t columns_at_once = 8;
+constexpr std::size_t columns_at_once = 8, column_room = std::size_t{1} << 18;
 // Work, in products and sums, after which the caller is asked whether to go on.
 constexpr std::size_t work_between_polls = std::size_t{1} << 26;
 
@@ -45,8 +47,8 @@ struct Range {
     // What it adds to the marginal error: by sums and powers; and per exponent, by what it knows of them.
     double floor, per_exponent;
 };
-constexpr Range ranges[] = {{40.0, 0x1p-60, 0x1p100, 3e-7, 0x1p-24},
-                            {40.0, 0x1p-60, 0x1p100, 3e-7, 0x1p-53},
+constexpr Range ranges[] = {{30.0, 0x1p-60, 0x1p100, 3e-7, 0x1p-24},
+                            {30.0, 0x1p-60, 0x1p100, 3e-7, 0x1p-53},
                             {200.0, 1e-150, 1e250, 0.0, 0x1p-53}};
 // Weights that single precision can hold beside what they are multiplied by: their totals, and a share of these.
 constexpr double largest_held_total = 0x1p30, least_held_share = 0x1p-60;
@@ -60,7 +62,7 @@ constexpr double cost_noise = 5e-8;
 inline std::size_t filled(std::size_t size) { return (size + 7) / 8 * 8; }
 
 /// Rows are the longer side of the problem, since Newton's method works on the shorter one: `turned` if they are the
-/// caller's columns.
+/// caller's columns. But a large matrix is turned only if it is much wider than it is high: that takes a copy.
 class StoredScaling {
 public:
     StoredScaling(std::atomic<bool>& stop, Workers& workers)
@@ -71,9 +73,8 @@ public:
         problem = &given, outcome = out, poll = watch;
         *outcome = StoredOutcome{};
         const StoredProblem& p = given;
-        // A large matrix is not worth a copy.
-        const bool in_place = (p.floats != nullptr || p.doubles != nullptr) && p.n * p.m > most_turned;
-        turned = p.m > p.n && !in_place;
+        const bool given_matrix = p.floats != nullptr || p.doubles != nullptr;
+        turned = p.m > p.n && (!given_matrix || worth_turning(p.n, p.m));
         n = turned ? p.m : p.n;
         m = turned ? p.n : p.m;
         stride = stored_stride(m);
@@ -86,6 +87,7 @@ public:
         const bool balanced_rows = p.kl[side] == infinity && p.cap[side] == infinity;
         balanced = balanced_rows && p.kl[1 - side] == infinity && p.cap[1 - side] == infinity;
         costs.read(p, turned);
+        made_ = false;
         const std::size_t groups = filled(n) / stored_rows;
         const std::size_t chunks = std::min(std::max<std::size_t>(1, n * m / pairs_of_chunk), most_chunks);
         rows_of_chunk_ = (groups + chunks - 1) / chunks * stored_rows;
@@ -160,10 +162,10 @@ public:
         absorbed_ = true;
         finish_columns();
         ++outcome->passes;
-        worked(n * stride);
     }
 
-    /// Polls from time to time, by the number of products and sums.
+    /// Polls from time to time, by the number of products and sums; only on the thread that called. What is under way
+    /// when that stops the solve may be left half done.
     void worked(std::size_t more) {
         work_ += more;
         if (work_ < work_between_polls) return;
@@ -177,17 +179,18 @@ public:
         if (columns.empty()) return;
         weights_.resize(filled(n), -infinity);
         for (std::size_t i = 0; i < n; ++i) weights_[i] = std::log2(a[i]) + alpha[i];
-        const std::size_t rows = filled(n), blocks = (columns.size() + columns_at_once - 1) / columns_at_once;
-        exponents_.resize(static_cast<std::size_t>(workers.count()) * columns_at_once * rows);
+        const std::size_t rows = filled(n), room = std::max<std::size_t>(1, column_room / rows);
+        const std::size_t some = std::min({columns_at_once, columns.size(), room});
+        exponents_.resize(static_cast<std::size_t>(workers.count()) * some * rows);
         costs.prepare_columns();
-        workers.run(blocks, [&](std::size_t block, int worker) {
-            const std::size_t first = block * columns_at_once;
-            const std::size_t count = std::min(columns_at_once, columns.size() - first);
-            double* const room = &exponents_[static_cast<std::size_t>(worker) * columns_at_once * rows];
-            costs.columns(&columns[first], count, room, rows);
-            for (std::size_t k = 0; k < count; ++k) softmin[columns[first + k]] = softmin_of(room + k * rows);
+        workers.run((columns.size() + some - 1) / some, [&](std::size_t block, int worker) {
+            if (stop) return;
+            const std::size_t first = block * some, count = std::min(some, columns.size() - first);
+            double* const at = &exponents_[static_cast<std::size_t>(worker) * some * rows];
+            costs.columns(&columns[first], count, at, rows);
+            for (std::size_t k = 0; k < count; ++k) softmin[columns[first + k]] = softmin_of(at + k * rows);
+            if (worker == 0) worked(8 * n * count);
         });
-        worked(8 * n * columns.size());
     }
 
     /// The column sums that beta calls for, the marginal error, and the dual value.
@@ -221,6 +224,7 @@ public:
     std::size_t n = 0, m = 0, stride = 0;
     bool turned = false, translate = false;
     bool balanced = true;  // both sides are to get their weights
+    bool more = false;     // whether there are values of eps to come
     Digits digits = Digits::full, least_digits = Digits::full;
     Sides sides{};
     double unit = 0.0;                           // cost units per log2 unit
@@ -234,8 +238,8 @@ public:
     std::vector<double> b, beta, beta0, v, column, softmin, wanted;
 
 private:
-    // Pairs of a matrix up to which it is turned, and those up to which single precision saves less than it takes.
-    static constexpr std::size_t most_turned = std::size_t{1} << 20, few_pairs = std::size_t{1} << 12;
+    // Pairs up to which single precision saves less than it takes.
+    static constexpr std::size_t few_pairs = std::size_t{1} << 12;
 
     /// The size of the costs, and the least precision that holds all numbers.
     void find_digits() {
@@ -284,7 +288,9 @@ private:
         const T* factors = converted(v, room);
         FreshRows<E, T> all{};
         StoredRows<T>& rows = all.rows;
-        if (fresh) make_room(T(), costs.template costly<E>() && sizeof(E) == sizeof(float));
+        // Costs that take long are kept for the next matrix, if there is to be one.
+        const bool keep = fresh && costs.template can_be_kept<E>() && (more || (made_ && made_in_ == digits));
+        if (fresh) make_room(T(), keep && sizeof(E) == sizeof(float));
         rows.K = matrix(T()), rows.stride = stride, rows.m = m;
         rows.v = factors;
         rows.a = a.data();
@@ -292,8 +298,14 @@ private:
         rows.shift = shift.data(), rows.softmin = softmin_a.data(), rows.alpha = alpha.data();
         rows.r = r.data(), rows.w = w.data();
         std::vector<E>& shifted = room_of(E());
+        Costs<E> given{};
         if (fresh) {
-            all.costs = costs.template as<E>(workers);
+            made_ = true, made_in_ = digits;
+            given = costs.template as<E>(keep, workers, [&](std::size_t more_work) {
+                worked(more_work);
+                return stop.load();
+            });
+            all.floats = given.floats, all.doubles = given.doubles, all.stride = given.stride;
             all.inverse = costs.template factor<E>() / unit;
             shifted.assign(stride, -std::numeric_limits<E>::infinity());
             for (std::size_t j = 0; j < m; ++j)
@@ -303,14 +315,44 @@ private:
         sums_.resize(chunks_ * stride);
         std::vector<T>& partial = partial_of(T());
         partial.resize(static_cast<std::size_t>(workers.count()) * stride);
+        // Costs of points are computed for some rows, which stay in cache until they are exponentiated.
+        const std::size_t some_rows =
+            given.x != nullptr ? std::max(stored_rows, block_room / m / stored_rows * stored_rows) : 0;
+        std::vector<E>& block = block_of(E());
+        block.resize(static_cast<std::size_t>(workers.count()) * some_rows * m);
         workers.run(chunks_, [&](std::size_t chunk, int worker) {
+            if (stop) return;
             FreshRows<E, T> some = all;
             some.rows.first = chunk * rows_of_chunk_;
             some.rows.last = std::min(n, some.rows.first + rows_of_chunk_);
             some.rows.columns = &sums_[chunk * stride];
             some.rows.scratch = &partial[static_cast<std::size_t>(worker) * stride];
-            fresh ? make(some) : read_again(some.rows);
+            if (some_rows > 0)
+                make_by_blocks(given, some, some_rows, &block[static_cast<std::size_t>(worker) * some_rows * m]);
+            else
+                fresh ? make(some) : read_again(some.rows);
+            const std::size_t per_pair = fresh && !costs.stored() ? 1 + problem->d / 4 : 1;
+            if (worker == 0) worked((some.rows.last - some.rows.first) * stride * per_pair);
         });
+    }
+
+    template <class E, class T>
+    void make_by_blocks(const Costs<E>& points, const FreshRows<E, T>& all, std::size_t some, E* room) const {
+        const StoredRows<T>& rows = all.rows;
+        for (std::size_t first = rows.first; first < rows.last; first += some) {
+            const std::size_t last = std::min(rows.last, first + some);
+            FreshRows<E, T> block = all;
+            const Costs<E> computed = costs.compute(points, first, last, room);
+            block.floats = computed.floats, block.doubles = computed.doubles, block.stride = computed.stride;
+            block.rows.first = 0, block.rows.last = last - first;
+            block.rows.K += first * stride;
+            block.rows.a += first;
+            for (double** row :
+                 {&block.rows.shift, &block.rows.softmin, &block.rows.alpha, &block.rows.r, &block.rows.w})
+                *row += first;
+            block.rows.goes_on = first > rows.first;
+            make(block);
+        }
     }
 
     static void make(const FreshRows<float, float>& rows) { stored_kernels().float_fresh(rows); }
@@ -383,15 +425,19 @@ private:
 
     std::vector<float>& room_of(float) { return shifted32_; }
     std::vector<double>& room_of(double) { return shifted_; }
+    std::vector<float>& block_of(float) { return block32_; }
+    std::vector<double>& block_of(double) { return block_; }
     std::vector<float>& partial_of(float) { return partial32_; }
     std::vector<double>& partial_of(double) { return partial_; }
 
     std::size_t work_ = 0;  // products and sums since the last poll
     bool absorbed_ = false;
+    bool made_ = false;  // whether there was a matrix before, and in which precision
+    Digits made_in_ = Digits::full;
     std::size_t rows_of_chunk_ = 0, chunks_ = 0;
     Pages<float> single_;
-    std::vector<float> v32_, shifted32_, partial32_;
-    std::vector<double> shifted_, partial_, sums_, scratch_, weights_, exponents_;
+    std::vector<float> v32_, shifted32_, partial32_, block32_;
+    std::vector<double> shifted_, partial_, block_, sums_, scratch_, weights_, exponents_;
     std::vector<std::size_t> lost_;
 };
 

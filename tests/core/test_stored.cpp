@@ -74,16 +74,13 @@ void check_kernels(int seed) {
     }
 }
 
-monge::Costs<float> matrix(const float* C, std::size_t m) {
-    monge::Costs<float> costs{};
-    costs.floats = C, costs.stride = m;
-    return costs;
+template <class Rows>
+void give(const float* C, Rows* rows) {
+    rows->floats = C;
 }
-
-monge::Costs<double> matrix(const double* C, std::size_t m) {
-    monge::Costs<double> costs{};
-    costs.doubles = C, costs.stride = m;
-    return costs;
+template <class Rows>
+void give(const double* C, Rows* rows) {
+    rows->doubles = C;
 }
 
 void make(const monge::FreshRows<float, float>& rows) { monge::stored_kernels().float_fresh(rows); }
@@ -112,11 +109,12 @@ void check_passes(std::size_t n, std::size_t m, bool far, bool damped, double to
     for (std::size_t i = 0; i < n; ++i) shift[i] = far ? 300.0 * uniform(random) - 150.0 : 0.0;
     const double inverse = 12.0, damp = damped ? 0.7 : 1.0, cap = damped ? 3.0 : inf;
     monge::FreshRows<E, T> rows{};
-    rows.rows = {K.data(),       stride,       m,        0,        n,
-                 v.data(),       a.data(),     damp,     cap,      shift.data(),
-                 softmin.data(), alpha.data(), r.data(), w.data(), columns.data(),
-                 scratch.data()};
-    rows.costs = matrix(C.data(), m);
+    rows.rows = {K.data(),       stride,        m,        0,        n,
+                 v.data(),       a.data(),      damp,     cap,      shift.data(),
+                 softmin.data(), alpha.data(),  r.data(), w.data(), columns.data(),
+                 false,          scratch.data()};
+    give(C.data(), &rows);
+    rows.stride = m;
     rows.inverse = inverse;
     rows.beta = beta.data();
     for (int pass = 0; pass < 2; ++pass) {
@@ -159,9 +157,9 @@ void check_packing(std::size_t d, double outlier, double unit, double tolerance,
         std::vector<T> out(n * m);
         const monge::CostRows<T> rows = {packed.costs(), m, 0, n, out.data()};
         if constexpr (sizeof(T) == sizeof(float))
-            monge::sinkhorn_kernels().float_costs(rows);
+            monge::cost_kernels().float_costs(rows);
         else
-            monge::sinkhorn_kernels().double_costs(rows);
+            monge::cost_kernels().double_costs(rows);
         monge::with_ground(base, [&](auto ground) {
             typedef decltype(ground) Base;
             double largest = 0.0;

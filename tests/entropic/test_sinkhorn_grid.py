@@ -194,12 +194,15 @@ def most():
 
 rng, kind, tol = np.random.default_rng(0), sys.argv[1], float(sys.argv[2])
 # The latter takes Newton's method.
-n, eps = (2000, 1.0) if tol > 1e-5 else (1000, 1e-5 if "matrix" in kind else 2e-4)
+if tol > 1e-5:
+    n, eps = 2000, 0.2 if kind == "many dimensions" else 0.05
+else:
+    n, eps = 1000, 1e-5 if "matrix" in kind else 2e-4
 if "matrix" in kind:
     C = rng.random((n - 50, n), dtype=np.float32)
     cost = as_cost(C.T if kind == "turned matrix" else C)
 else:
-    d = 5 if kind == "points" else 16
+    d = 5 if kind == "points" else 130
     cost = monge.PointCloud(rng.random((n, d)), rng.random((n - 50, d)))
 monge.sinkhorn(np.ones((80, 80)), eps=1.0, threads=1)
 before = most()

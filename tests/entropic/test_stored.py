@@ -153,6 +153,8 @@ def sizes_people_use(kind: str) -> tuple[Any, Any, Any]:
         return monge.PointCloud(rng.normal(size=(n, 3)), rng.normal(size=(m, 3)) + 1.0), a, b
     if kind == "many dimensions":
         return monge.PointCloud(rng.normal(size=(n, 20)), rng.normal(size=(m, 20)), "euclidean"), a, b
+    if kind == "kept costs":
+        return monge.PointCloud(rng.random((n, 130)) / 20, rng.random((m, 130)) / 20), a, b
     C = rng.random((n, m))
     if kind == "single":
         return C.astype(np.float32), a, b
@@ -164,7 +166,18 @@ def sizes_people_use(kind: str) -> tuple[Any, Any, Any]:
     return C, a / a.sum(), b / b.sum()
 
 
-KINDS = ["points", "many dimensions", "single", "wide", "without weight", "forbidden"]
+def flat_rows() -> None:
+    """Costs that are alike within a row: what one of the sums that work side by side rounds, all of them do."""
+    for n, m in ((700, 1900), (150, 190)):
+        C = np.linspace(0, 1, n, dtype=np.float32)[:, None] + np.zeros((1, m), np.float32)
+        for eps in (0.5, 3.0, 14.0):
+            for tol in (2e-6, 1e-6, 7e-7):
+                t = monge.sinkhorn(C, eps=eps, tol=tol)
+                assert t.converged
+                assert t.marginal_error <= tol, (n, eps, tol, t.marginal_error)
+
+
+KINDS = ["points", "many dimensions", "kept costs", "single", "wide", "without weight", "forbidden"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -178,6 +191,32 @@ def test_no_precision_promises_more_than_it_keeps(kind, tol):
         assert t.marginal_error <= tol
         assert t.stats["error"] <= tol
         assert 1 <= t.stats["kernels"] <= t.iterations
+
+
+@pytest.mark.parametrize("isa", ["baseline", "avx2", "avx512"])
+def test_flat_rows(isa):
+    code = "from test_stored import flat_rows; flat_rows()"
+    environment = {**os.environ, "MONGE_SIMD": isa, "PYTHONPATH": os.pathsep.join(map(str, Path(__file__).parents[:2]))}
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, env=environment)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.filterwarnings("ignore::monge.ConvergenceWarning")
+def test_no_more_passes_than_are_allowed():
+    C = np.random.default_rng(0).random((200, 40))
+    cost = monge.PointCloud(*np.random.default_rng(400).random((2, 400, 3)), "euclidean")
+    for passes in (1, 2, 30, 31, 32):
+        t = monge.sinkhorn(C, eps=1e-3, init=(np.zeros(200), np.zeros(40)), max_iter=passes)
+        assert t.iterations <= passes
+        assert monge.sinkhorn(cost, eps=3e-4, max_iter=6 * passes).iterations <= 6 * passes
+
+
+def test_a_wide_matrix_takes_as_long_as_a_high_one():
+    C = np.random.default_rng(0).random((300, 4000))
+    one, other = (monge.sinkhorn(costs, eps=1e-3, tol=1e-7) for costs in (C, C.T))
+    assert one.converged
+    assert one.stats["newton_steps"] == other.stats["newton_steps"]
+    assert one.value == pytest.approx(other.value, rel=1e-7)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -268,3 +307,17 @@ def test_what_does_not_get_on_is_rescued():
     t = monge.sinkhorn(cost, eps=3e-5)
     assert_solved(t, 1e-3)
     assert t.iterations < 600
+
+
+@pytest.mark.filterwarnings("ignore::monge.ConvergenceWarning")
+@pytest.mark.parametrize("tol", [1e-3, 2e-6, 6e-7, 1e-7])
+def test_a_solve_that_stops_claims_no_more_than_it_knows(tol):
+    # Whatever the precision of the last pass that is allowed.
+    cost, a, b = sizes_people_use("points")
+    reached = set()
+    for passes in range(1, 60, 2):
+        t = monge.sinkhorn(cost, a, b, eps=0.1, tol=tol, max_iter=passes)
+        assert t.iterations <= passes
+        assert t.converged <= (t.marginal_error <= tol)
+        reached.add(t.converged)
+    assert reached == {False, True}

@@ -47,10 +47,13 @@ cdef extern from "entropic/pairs.hpp" namespace "monge" nogil:
     cdef struct SinkhornKernels:
         void (*float_pass)(const SinkhornRows[float]&) noexcept nogil
         void (*double_pass)(const SinkhornRows[double]&) noexcept nogil
+
+    cdef struct CostKernels:
         void (*float_costs)(const CostRows[float]&) noexcept nogil
         void (*double_costs)(const CostRows[double]&) noexcept nogil
 
     const SinkhornKernels& sinkhorn_kernels() noexcept
+    const CostKernels& cost_kernels() noexcept
     const size_t most_rows_at_once
 
 
@@ -211,9 +214,9 @@ def cost_rows(tuple costs, size_t first, size_t last, real[:, ::1] out):
     rows.m, rows.first, rows.last, rows.out = out.shape[1], first, last, &out[0, 0]
     with nogil:
         if real is float:
-            sinkhorn_kernels().float_costs(rows)
+            cost_kernels().float_costs(rows)
         else:
-            sinkhorn_kernels().double_costs(rows)
+            cost_kernels().double_costs(rows)
 
 
 cdef void _plan(tuple plan, size_t m, size_t first, size_t last, PlanRows* out) except *:

@@ -3,6 +3,13 @@ from collections.abc import Callable
 from numpy import float32, float64
 from numpy.typing import NDArray
 
+# Of the memory that a solve takes: see csrc/entropic/stored.hpp.
+COSTLY_COORDINATES: int
+MOST_KEPT: int
+MOST_NEWTON_COLUMNS: int
+
+def worth_turning(n: int, m: int) -> bool: ...
+
 # The costs, as a matrix (n, m) or as points (n, d) and (m, d), their base, exponent and factor; a, b, and f and g: they
 # hold the start, and get the answer.
 Problem = tuple[

@@ -46,7 +46,18 @@ cdef extern from "entropic/stored.hpp" namespace "monge" nogil:
         cbool (*poll)(void*, int64_t, double, double) noexcept nogil
         void* context
 
+    const size_t costly_coordinates, most_kept, most_newton_columns
+    cbool turning "monge::worth_turning"(size_t n, size_t m) noexcept
+
     cbool solve_stored(const StoredProblem*, StoredOutcome*, size_t, const StoredOptions&)
+
+
+COSTLY_COORDINATES, MOST_KEPT, MOST_NEWTON_COLUMNS = costly_coordinates, most_kept, most_newton_columns
+
+
+def worth_turning(size_t n, size_t m):
+    """Whether a matrix that is wider than high is copied, so that its rows are the longer side."""
+    return turning(n, m)
 
 
 cdef class _Watch:
@@ -121,5 +132,5 @@ def solve(list problems, tuple demands, double eps, double first, double tol, in
     if watch.error is not None:
         raise watch.error
     if not enough:
-        raise MemoryError("no memory for the kernel matrices of these problems; solve fewer at once, on fewer threads.")
+        raise MemoryError("no memory for the kernel matrix; aggregate places, or solve fewer problems at once, on fewer threads.")
     return [_answer(outcomes[k]) for k in range(count)]

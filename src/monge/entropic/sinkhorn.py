@@ -62,10 +62,11 @@ def sinkhorn(
     ----------
     cost : array_like (n, m), CostMatrix, PointCloud or Grid
         Cost per unit of mass from i to j; +inf forbids it. The costs of a Grid are never stored. Up to 2^25 pairs the
-        solver keeps a kernel matrix, of four bytes per pair, or eight for a tol below 1e-6; and for points in 16
-        dimensions or more the costs, of up to 128 MiB. Costs of points are kept also while exact potentials are looked
-        for, where eps is very small or the error stays. A float32 or float64 matrix is not copied: what is lazy in the
-        result is computed from it as it is then, so do not change it before.
+        solver keeps a kernel matrix, of four bytes per pair, or eight where tol, weights or costs call for it; and for
+        points in 128 dimensions or more the costs, of up to 128 MiB. Costs of points are kept also while exact
+        potentials are looked for, where eps is very small or the error stays. A float32 or float64 matrix is not
+        copied, unless it is far wider than high: what is lazy in the result is computed from it as it is then, so do
+        not change it before.
         An array (B, n, m), or a list of (n, m) arrays and cost objects of any sizes, is a batch of problems; an empty
         one has no answers, [].
     a : array_like (n,), optional
@@ -175,7 +176,7 @@ def _solve_all(
     cost: Any, a: Any, b: Any, marginals: tuple[Marginal, Marginal], eps: float, tol: float, max_iter: int,
     device: str | None, workers: int, progress: bool,
 ) -> list[EntropicTransport]:  # fmt: skip
-    """Every problem on one thread, `workers` of them at a time."""
+    """Every problem on one thread, `workers` of them at a time; a single one that the core solves whole on all."""
     weights_a, weights_b = one_each(a, "a", len(cost)), one_each(b, "b", len(cost))
     costs, problems = [], []
     with naming("problem", 0) as at:

@@ -44,18 +44,18 @@ def solve_all(
         min(one.max_iter, _MOST_PASSES), threads, report,
     )  # fmt: skip
     return [
-        _settled(problem, Outcome(*out[:-1], {"kernels": out[-1]}))
+        _settled(problem, Outcome(*out[:-1], {"kernels": out[-1]}), threads)
         for problem, out in zip(problems, outcomes, strict=True)
     ]
 
 
-def _settled(problem: Problem, outcome: Outcome) -> Outcome:
+def _settled(problem: Problem, outcome: Outcome, threads: int) -> Outcome:
     """If the core was stopped, perhaps on its way, f is made to be that of g, and both are measured."""
     if outcome.converged:
         return outcome
     began, eps = time.perf_counter(), problem.eps
     steps = Steps(problem.inner_a, problem.inner_b, problem.marginals, problem.f, problem.g, 1)
-    problem.pairs(Threads(1)).run(steps, eps, False, True)
+    problem.pairs(Threads(threads)).run(steps, eps, False, True)
     error, mass, value_a, value_b = steps.measure(eps)
     dual, seconds = value_a + value_b + eps * (1.0 - mass), outcome.seconds + time.perf_counter() - began
     return outcome._replace(error=error, dual=dual, seconds=seconds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from monge.entropic._stored import COSTLY_COORDINATES, MOST_KEPT, MOST_NEWTON_COLUMNS, worth_turning
 from monge.entropic.kernels.select import Route, route
 from monge.entropic.kernels.threads import CHUNKS
 from monge.problem.arrays import require_memory
@@ -23,11 +24,8 @@ _FEW_PAIRS, _FEW_PLACES = 2**20, 2**14
 # Problems that take fewer bytes are not worth a look at the free memory.
 _LARGE = 2**27
 # Of a stored kernel matrix: bytes per pair in single and in double precision, and the tolerance that calls for the
-# latter; for points of so many dimensions, the same of their costs, up to so many bytes in all. And columns, of the
-# shorter side, up to which Newton's method has two matrices between them.
+# latter.
 _SINGLE, _DOUBLE, _FINE = 4, 8, 1e-6
-_COSTLY, _KEPT_COSTS = 16, 2**27
-_NEWTON = 4096
 
 
 def require_room(costs: Sequence[Cost], eps: float, tol: float, threads: int) -> None:
@@ -55,20 +53,21 @@ def bytes_beside(cost: Cost, eps: float, tol: float) -> tuple[int, int]:
         return 8 * (vectors + _ALONG * sum(cost.sides)), 0
     copied = 0
     if isinstance(cost, CostMatrix):
-        copied = 0 if cost.C.flags.c_contiguous else n * m * cost.C.itemsize
-    return 8 * (vectors + CHUNKS * m) + copied, _matrices(cost, tol) if way is Route.STORED else 0
+        turned = way is Route.STORED and n < m and worth_turning(n, m)
+        copied = n * m * cost.C.itemsize * (int(not cost.C.flags.c_contiguous) + int(turned))
+    return 8 * (vectors + 2 * CHUNKS * m) + copied, _matrices(cost, tol) if way is Route.STORED else 0
 
 
 def _matrices(cost: CostMatrix | PointCloud, tol: float) -> int:
     """Bytes of a stored kernel matrix and of what goes with it."""
     n, m = cost.shape
-    kept = isinstance(cost, PointCloud) and cost.x.shape[1] >= _COSTLY
+    kept = isinstance(cost, PointCloud) and cost.x.shape[1] >= COSTLY_COORDINATES
 
     def of(size: int) -> int:
-        return n * m * size * (2 if kept and n * m * size <= _KEPT_COSTS else 1)
+        return n * m * size * (2 if kept and n * m * size <= MOST_KEPT else 1)
 
     fewest = min(n, m)
-    newton = 2 * _DOUBLE * fewest * fewest if tol < _PRECISE and fewest <= _NEWTON else 0
+    newton = 2 * _DOUBLE * fewest * fewest if tol < _PRECISE and fewest <= MOST_NEWTON_COLUMNS else 0
     return max(of(_SINGLE), of(_DOUBLE) if tol < _FINE else 0) + newton
 
 
