@@ -28,6 +28,15 @@ struct Block {
     Vector<T> at[tall][wide];
 };
 
+/// Columns whose powers or products are added up in the precision of T, and rows whose columns are: in single precision
+/// so few for each of the sums that work side by side that what all of them round in one direction, where costs are
+/// alike, stays below what single precision is said to add to the error.
+template <class T>
+constexpr size_t tile = 1920;
+template <>
+constexpr size_t tile<float> = (32 * width<float> + panel_size<float> - 1) / panel_size<float> * panel_size<float>;
+constexpr size_t flush = 64;
+
 /// Bytes by which a matrix is read before it is needed.
 constexpr size_t ahead = 2048;
 
@@ -160,6 +169,27 @@ struct Points {
 template <class Source>
 inline void find_rows(const Source& costs, size_t first, size_t last, size_t count, typename Source::Row* rows) {
     for (size_t k = 0; k < count; ++k) rows[k] = costs.row(first + k < last ? first + k : last - 1);
+}
+
+/// guess_k = -max_j beta_j - inverse C_kj for `height` rows; zero where no column is in reach.
+template <class T, class Source>
+inline void find_peaks(const Source& costs, const typename Source::Row* rows, size_t height, size_t padded,
+                       const T* beta, T inverse, T* guess) {
+    const T none = static_cast<T>(-HUGE_VAL);
+    for (size_t k = 0; k < height; k += tall) {
+        Vector<T> high[tall];
+        for (auto& each : high) each = broadcast<T>(none);
+        for (size_t j = 0; j < padded; j += block<T>) {
+            const Block<T> c = costs.read(rows + k, j);
+            for (size_t r = 0; r < tall; ++r)
+                for (size_t v = 0; v < wide; ++v)
+                    high[r] = larger(load<T>(beta + j + v * width<T>) - inverse * c.at[r][v], high[r]);
+        }
+        for (size_t r = 0; r < tall; ++r) {
+            const T top = static_cast<T>(highest<T>(high[r]));
+            guess[k + r] = top > none ? -top : T(0);
+        }
+    }
 }
 
 /// Calls `use` with the source of the costs.

@@ -9,15 +9,11 @@
 namespace monge {
 namespace {
 
-/// Columns whose powers are added up in the precision of T.
-constexpr size_t tile = 1920;
-/// Rows whose column sums are.
-constexpr size_t flush = 256;
 /// Sums of a row, with the shift of the pass before, that need no better shift.
 constexpr double safe_low = 1e-5, safe_high = 1e30;
 /// The logarithm of a row's factor beyond which the lift has not done its work.
 constexpr double largest_scale = 20.0;
-static_assert(tile % panel_size<float> == 0, "");
+static_assert(tile<float> % panel_size<float> == 0 && tile<double> % panel_size<double> == 0, "");
 
 template <class T>
 struct Pass {
@@ -38,9 +34,9 @@ struct Pass {
         typename Source::Row rows[height];
         find_rows(costs, begin, in.last, height, rows);
         for (double& each : total) each = 0.0;
-        for (size_t start = 0; start < padded; start += tile) {
+        for (size_t start = 0; start < padded; start += tile<T>) {
             Vector<T> sums[height] = {};
-            const size_t end = start + tile < padded ? start + tile : padded;
+            const size_t end = start + tile<T> < padded ? start + tile<T> : padded;
             for (size_t j = start; j < end; j += block<T>)
                 for (size_t k = 0; k < height; k += tall) {
                     const Block<T> c = costs.read(rows + k, j);
@@ -69,30 +65,6 @@ struct Pass {
                   (scale[k + 2] * load<T>(powers + 2 * padded) + scale[k + 3] * load<T>(powers + 3 * padded)));
     }
 
-    /// guess_k = -max_j beta_j - inverse C_kj; zero where no column is in reach.
-    template <class Source>
-    void find_peaks(const Source& costs, size_t begin) {
-        constexpr size_t height = Source::rows_at_once;
-        const T inverse = static_cast<T>(in.inverse), none = static_cast<T>(-HUGE_VAL);
-        typename Source::Row rows[height];
-        find_rows(costs, begin, in.last, height, rows);
-        for (size_t k = 0; k < height; k += tall) {
-            Vector<T> high[tall];
-            for (auto& each : high) each = broadcast<T>(none);
-            for (size_t j = 0; j < padded; j += block<T>) {
-                const Block<T> c = costs.read(rows + k, j);
-                for (size_t r = 0; r < tall; ++r)
-                    for (size_t v = 0; v < wide; ++v)
-                        high[r] = larger(load<T>(in.beta + j + v * width<T>) - inverse * c.at[r][v], high[r]);
-            }
-            for (size_t r = 0; r < tall; ++r) {
-                T top = none;
-                for (size_t l = 0; l < width<T>; ++l) top = high[r][l] > top ? high[r][l] : top;
-                guess[k + r] = top > none ? -top : T(0);
-            }
-        }
-    }
-
     template <class Source>
     void run(const Source& costs) {
         constexpr size_t height = Source::rows_at_once;
@@ -107,7 +79,9 @@ struct Pass {
             bool safe = true;
             for (size_t k = 0; k < height; ++k) safe &= total[k] > safe_low && total[k] < safe_high;
             if (!safe) {
-                find_peaks(costs, begin);
+                typename Source::Row peaks[height];
+                find_rows(costs, begin, in.last, height, peaks);
+                find_peaks(costs, peaks, height, padded, in.beta, static_cast<T>(in.inverse), guess);
                 exponentiate<false>(costs, begin);
             }
             for (size_t k = 0; k < height; ++k) scale[k] = k < rows ? settle(begin + k, k) : T(0);

@@ -28,8 +28,9 @@ using std::int64_t;
 using std::size_t;
 
 // The share of the cost scale where eps starts, above which the plan is all but the product of the weights, where
-// potentials start; and the factor between values of eps. With four in its place passes are as many, and matrices more.
-constexpr double start_share = 0.25, anneal = 8.0;
+// potentials start; and the factor between values of eps. With four in its place passes are as many, and matrices more;
+// but where Newton's method takes over at once, it has fewer steps to do.
+constexpr double start_share = 0.25, anneal = 8.0, anneal_tiny = 4.0;
 // Marginal error at which an eps that is not the last has done its work: at a share of the cost scale above `coarse`
 // little depends on it; below, a plan that leaves the mass of a whole column where it does not belong makes the next
 // eps start from nowhere.
@@ -119,8 +120,9 @@ private:
         const StoredProblem& p = *s_.problem;
         const double first = p.first > 0.0 ? p.first : s_.size_of_costs.mean;
         wait_ = s_.m <= tiny ? 0 : few_passes + static_cast<int64_t>(s_.m) / columns_per_pass;
+        const double factor = s_.m <= tiny ? anneal_tiny : anneal;
         double eps = p.eps;
-        while (eps * anneal <= start_share * first) eps *= anneal;
+        while (eps * factor <= start_share * first) eps *= factor;
         const double* start = s_.turned ? p.f : p.g;
         for (size_t j = 0; j < s_.m; ++j) s_.beta[j] = start[j];
         small_ = exact_rescue * s_.size_of_costs.mean;
@@ -143,7 +145,7 @@ private:
             }
             s_.plain_step(s_.beta);
             for (size_t j = 0; j < s_.m; ++j) s_.beta[j] *= s_.unit;
-            eps = std::max(eps / anneal, p.eps);
+            eps = std::max(eps / factor, p.eps);
         }
     }
 

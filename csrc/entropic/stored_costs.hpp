@@ -18,6 +18,8 @@
 
 namespace monge {
 
+// Pairs of a problem so small that single precision saves less than it takes, and costs of points are kept.
+constexpr std::size_t few_pairs = std::size_t{1} << 12;
 // Rows that are looked at for the size of the costs.
 constexpr std::size_t sampled_rows = 32;
 // The ratio of the largest possible cost of points to that of a sample from which there must be outliers, beside which
@@ -54,7 +56,7 @@ public:
     /// Whether those of this type may be kept, (n, m) numbers.
     template <class E>
     bool can_be_kept() const {
-        return costly() && n_ * m_ * sizeof(E) <= most_kept;
+        return !stored() && (costly() || n_ * m_ <= few_pairs) && n_ * m_ * sizeof(E) <= most_kept;
     }
 
     /// Where those in single precision are kept from now on. Those that were there are lost.

@@ -9,16 +9,12 @@
 namespace monge {
 namespace {
 
-/// Columns whose products are added up in the precision of the matrix, and rows whose columns are: in single precision
-/// so few for each of the sums that work side by side that what all of them round in one direction, where costs are
-/// alike, stays below what a matrix in single precision is said to add to the error.
+/// Row sums, up to this and down to its inverse, for which a guess was good: entries then keep clear of the ends of the
+/// type's range.
 template <class T>
-constexpr size_t tile = 1920;
+constexpr double safe_sum = 0x1p100;
 template <>
-constexpr size_t tile<float> = (32 * width<float> + panel_size<float> - 1) / panel_size<float> * panel_size<float>;
-constexpr size_t flush = 64;
-/// Row sums for which a guess was good: entries then keep clear of the ends of single precision's range.
-constexpr double safe_low = 0x1p-12, safe_high = 0x1p12;
+constexpr double safe_sum<float> = 0x1p12;
 /// Row sums of which nothing is in reach.
 template <class T>
 constexpr double least_sum = 1e-290;
@@ -144,11 +140,9 @@ struct Fresh {
     const Source& costs;
 
     /// K_kj = 2^(beta_j + guess_k - inverse C_kj), and the sums of the rows.
-    void exponentiate(Group<T>& group, const E* guess) const {
+    void exponentiate(Group<T>& group, const typename Source::Row* rows, const E* guess) const {
         const E inverse = static_cast<E>(in.inverse);
         const Vector<E> low = broadcast<E>(E(low_exponent<T>)), high = broadcast<E>(E(high_exponent)), none = {};
-        typename Source::Row rows[stored_rows];
-        find_rows(costs, group.begin, in.rows.last, stored_rows, rows);
         for (double& each : group.total) each = 0.0;
         const size_t padded = whole_panels<E>(in.rows.m);
         for (size_t start = 0; start < padded; start += tile<E>) {
@@ -177,46 +171,27 @@ struct Fresh {
             for (size_t j = padded; j < in.rows.stride; ++j) row[j] = T(0);
     }
 
-    /// guess_k = -max_j beta_j - inverse C_kj; zero where no column is in reach.
-    void find_peaks(const Group<T>& group, E* guess) const {
-        const E inverse = static_cast<E>(in.inverse), none = static_cast<E>(-HUGE_VAL);
-        typename Source::Row rows[stored_rows];
-        find_rows(costs, group.begin, in.rows.last, stored_rows, rows);
-        const size_t padded = whole_panels<E>(in.rows.m);
-        for (size_t k = 0; k < stored_rows; k += tall) {
-            Vector<E> high[tall];
-            for (auto& each : high) each = broadcast<E>(none);
-            for (size_t j = 0; j < padded; j += block<E>) {
-                const Block<E> c = costs.read(rows + k, j);
-                for (size_t r = 0; r < tall; ++r)
-                    for (size_t v = 0; v < wide; ++v)
-                        high[r] = larger(load<E>(in.beta + j + v * width<E>) - inverse * c.at[r][v], high[r]);
-            }
-            for (size_t r = 0; r < tall; ++r) {
-                const E top = static_cast<E>(highest<E>(high[r]));
-                guess[k + r] = top > none ? -top : E(0);
-            }
-        }
-    }
-
     void operator()(Group<T>& group) const {
         E guess[stored_rows];
         double* const shift = in.rows.shift + group.begin;
         for (size_t k = 0; k < stored_rows; ++k)
             guess[k] = static_cast<E>(shift[k < group.count ? k : group.count - 1]);
-        exponentiate(group, guess);
+        typename Source::Row rows[stored_rows];
+        find_rows(costs, group.begin, in.rows.last, stored_rows, rows);
+        exponentiate(group, rows, guess);
         bool safe = true;
-        for (double each : group.total) safe &= each > safe_low && each < safe_high;
+        for (double each : group.total) safe &= each > 1.0 / safe_sum<T> && each < safe_sum<T>;
         if (!safe) {
-            find_peaks(group, guess);
-            exponentiate(group, guess);
+            find_peaks(costs, rows, stored_rows, whole_panels<E>(in.rows.m), in.beta, static_cast<E>(in.inverse),
+                       guess);
+            exponentiate(group, rows, guess);
             bool low = false;  // where weights in reach are small
             for (size_t k = 0; k < stored_rows; ++k)
-                if (group.total[k] > least_sum<T> && group.total[k] < safe_low) {
+                if (group.total[k] > least_sum<T> && group.total[k] < 1.0 / safe_sum<T>) {
                     low = true;
                     guess[k] -= static_cast<E>(log2(group.total[k]));
                 }
-            if (low) exponentiate(group, guess);
+            if (low) exponentiate(group, rows, guess);
             for (size_t k = 0; k < group.count; ++k) {
                 if (group.total[k] > least_sum<T>) continue;
                 for (size_t j = 0; j < in.rows.stride; ++j) group.at[k][j] = T(0);

@@ -238,9 +238,6 @@ public:
     std::vector<double> b, beta, beta0, v, column, softmin, wanted;
 
 private:
-    // Pairs up to which single precision saves less than it takes.
-    static constexpr std::size_t few_pairs = std::size_t{1} << 12;
-
     /// The size of the costs, and the least precision that holds all numbers.
     void find_digits() {
         const StoredProblem& p = *problem;
