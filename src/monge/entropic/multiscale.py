@@ -2,9 +2,8 @@
 
 At a large eps the plan does not see details: groups of points near each other, each as one point of their weight, give
 nearly the same potentials for a fraction of the pairs (Schmitzer 2019, "Stabilized sparse scaling algorithms for
-entropy regularized transport problems", section 3.4). So eps is annealed on coarse clouds, each as far as its groups
-are small against the blur of that eps, and potentials go down to the next finer one by a softmin. The groups are the
-boxes of a k-d tree.
+entropy regularized transport problems", section 3.4). So eps is annealed on coarse clouds (`levels`), each as far as its
+groups are small against the blur of that eps, and potentials go down to the next finer one by a softmin.
 """
 
 from __future__ import annotations
@@ -12,8 +11,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from functools import cached_property, partial
-from typing import Any, NamedTuple
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,75 +19,25 @@ from numpy.typing import NDArray
 from monge.entropic._steps import Steps
 from monge.entropic.iteration import ANNEAL, Found, Schedule, iterate, memory_depth
 from monge.entropic.kernels.near_passes import NearPasses
-from monge.entropic.kernels.scale import Scale, cost_scale
 from monge.entropic.kernels.threads import Threads
+from monge.entropic.levels import Level, last_of, sorted_side
 from monge.entropic.marginals import Balanced, Marginal
 from monge.entropic.problem import Outcome, Problem, fill_in
 from monge.exact.emd import emd
-from monge.problem._ground import kd_order
 from monge.problem.costs import PointCloud
 
 __all__ = ["solve"]
 
 Array = NDArray[np.float64]
 
-# Points of a group, and how few points are not grouped.
-_GROUP, _FEW = 4, 350
-# Mean square radius of the groups, in units that make it a cost, over the smallest eps they serve for.
-_BLUR = 1.0
+# How few points are not grouped.
+_FEW = 350
 # The marginal error to which a coarse problem is solved.
 _ROUGH = 0.005
 # Points of a problem that is solved exactly; coarser ones know less well how far potentials are apart.
 _EXACT = 4000
 # What passes may skip: of the weights at a coarse level, and of the tolerance at the last.
 _SKIPPED, _SKIPPED_OF_TOL = 1e-5, 0.01
-
-
-class _Side(NamedTuple):
-    """Points of one side, in the order of a k-d tree, with positive weights."""
-
-    points: Array  # (n, d)
-    weights: Array  # (n,)
-
-    def grouped(self) -> _Side:
-        """Neighbours as one point."""
-        starts = np.arange(0, len(self.points), _GROUP)
-        weights = np.add.reduceat(self.weights, starts)
-        moments = np.add.reduceat(self.points * self.weights[:, np.newaxis], starts)
-        return _Side(moments / weights[:, np.newaxis], weights)
-
-    def of_groups(self, values: NDArray[Any]) -> NDArray[Any]:
-        """What is known of groups, for each of their points."""
-        return np.repeat(values, _GROUP, axis=0)[: len(self.points)]
-
-    def spread(self, fine: _Side, power: float) -> float:
-        """The mean cost from a point to its group's."""
-        square = ((fine.points - fine.of_groups(self.points)) ** 2).sum(axis=1)
-        return float(fine.weights @ square ** (0.5 * power) / fine.weights.sum())
-
-
-class _Level:
-    """Both clouds, as fine or coarse."""
-
-    def __init__(self, x: _Side, y: _Side, ground: Any) -> None:
-        self.x, self.y = x, y
-        self.cost = PointCloud(x.points, y.points, ground)
-        self.fewest, self.most = sorted(self.cost.shape)
-
-    @cached_property
-    def scale(self) -> Scale:
-        return cost_scale(self.cost)
-
-    def grouped(self) -> _Level:
-        return _Level(self.x.grouped(), self.y.grouped(), self.cost.cost)
-
-
-def _sorted(points: NDArray[Any], weights: Array) -> tuple[_Side, NDArray[np.int64]]:
-    """Points with weight in their order, and which they are."""
-    kept = np.flatnonzero(weights > 0.0)
-    inside = np.ascontiguousarray(points[kept], dtype=np.float64)
-    order = kd_order(inside)
-    return _Side(inside[order], weights[kept[order]]), kept[order]
 
 
 def solve(problem: Problem, threads: int, report: Callable[[int, float, float], None] | None = None) -> Outcome:
@@ -114,8 +62,8 @@ def _solve(
     """
     assert problem.cost.cloud is not None
     cost, marginals, eps, tol = problem.cost.cloud.straight, problem.marginals, problem.eps, problem.tol
-    (x, of_rows), (y, of_columns) = _sorted(cost.x, problem.inner_a), _sorted(cost.y, problem.inner_b)
-    levels = [_Level(x, y, cost.cost)]
+    (x, of_rows), (y, of_columns) = sorted_side(cost.x, problem.inner_a), sorted_side(cost.y, problem.inner_b)
+    levels = [Level(x, y, cost.cost)]
     first = eps if (exact := _starts_exactly(problem, levels[0])) else problem.first
     while first == 0.0 and levels[-1].fewest > _FEW:
         levels.append(levels[-1].grouped())
@@ -133,7 +81,7 @@ def _solve(
         passes = NearPasses(level.cost, a, b, marginals, threads, skipped, f, level.scale)
         steps = Steps(a, b, marginals, f, g, memory_depth(goal))
         first = first or passes.size  # all the way: coarse passes cost next to nothing
-        last = eps if depth == 0 else _last(level, levels[depth - 1], eps, first)
+        last = eps if depth == 0 else last_of(level, levels[depth - 1], eps, first)
         restart = partial(_restart, level, threads, passes, f, g) if problem.balanced else None
         if exact:
             _restart(level, threads, passes, f, g, eps)
@@ -150,16 +98,7 @@ def _solve(
     return found, pairs, coarse_passes
 
 
-def _last(coarse: _Level, fine: _Level, eps: float, first: float) -> float:
-    """The last eps for which the groups are small enough: eps times a power of the factor between stages."""
-    blur = max(large.spread(small, coarse.cost.power) for large, small in ((coarse.x, fine.x), (coarse.y, fine.y)))
-    last = eps
-    while last * _BLUR < blur and last * ANNEAL <= first:
-        last *= ANNEAL
-    return last
-
-
-def _starts_exactly(problem: Problem, whole: _Level) -> bool:
+def _starts_exactly(problem: Problem, whole: Level) -> bool:
     """Whether to start from exact potentials in place of coarse clouds: where tails are heavy, groups of neighbours are
     wide. If eps is small for most pairs, annealing takes passes by the hundred."""
     if not problem.balanced or problem.first > 0.0 or whole.most > _EXACT:
@@ -167,12 +106,12 @@ def _starts_exactly(problem: Problem, whole: _Level) -> bool:
     return problem.eps < whole.scale.middle
 
 
-def _restart(level: _Level, threads: Threads, passes: NearPasses, f: Array, g: Array, eps: float) -> None:
+def _restart(level: Level, threads: Threads, passes: NearPasses, f: Array, g: Array, eps: float) -> None:
     f[:], g[:] = _exact(level, eps, threads)
     passes.restart(f)
 
 
-def _exact(level: _Level, eps: float, threads: Threads) -> tuple[Array, Array]:
+def _exact(level: Level, eps: float, threads: Threads) -> tuple[Array, Array]:
     """Potentials from the exact solution of a coarse problem.
 
     Parts of the clouds that are far from each other, on the scale of eps, exchange so little mass that passes take long
@@ -190,7 +129,7 @@ def _exact(level: _Level, eps: float, threads: Threads) -> tuple[Array, Array]:
 
 
 def _lift(
-    coarse: _Level, fine: _Level, f: Array, g: Array, columns: Marginal, eps: float, threads: Threads
+    coarse: Level, fine: Level, f: Array, g: Array, columns: Marginal, eps: float, threads: Threads
 ) -> tuple[Array, Array]:
     """Potentials of the finer level: those of the groups for f, softmins over the coarse rows for g."""
     guess = fine.y.of_groups(g)

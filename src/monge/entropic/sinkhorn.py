@@ -202,6 +202,11 @@ def _solve_some(problems: list[Problem], first: int, eps: float, workers: int) -
     # Those whose costs have too few digits for this eps have one of their own.
     together = [k for k, problem in enumerate(problems) if problem.way is Route.STORED and problem.eps == eps]
     outcomes = dict(zip(together, stored.solve_all([problems[k] for k in together], workers), strict=True))
+    if problems[0].way is Route.DEVICE:
+        from monge.entropic import gpu  # which imports the compiler
+
+        together = list(range(len(problems)))
+        outcomes = dict(enumerate(gpu.solve_all(problems, workers)))
     stopped = Event()
 
     def look(*_: Any) -> None:
@@ -229,7 +234,18 @@ def _solve(problem: Problem, workers: int, progress: bool) -> EntropicTransport:
     return problem.answer(outcome, workers)
 
 
-_SOLVERS = {Route.STORED: stored.solve, Route.MULTISCALE: multiscale.solve, Route.PASSES: passes.solve}
+def _on_device(problem: Problem, workers: int, report: Any) -> Any:
+    from monge.entropic import gpu  # which imports the compiler
+
+    return gpu.solve(problem, workers, report)
+
+
+_SOLVERS = {
+    Route.STORED: stored.solve,
+    Route.MULTISCALE: multiscale.solve,
+    Route.PASSES: passes.solve,
+    Route.DEVICE: _on_device,
+}
 
 
 def _positive(value: Any, name: str) -> float:

@@ -36,18 +36,26 @@ class Route(Enum):
     STORED = "whole, in the C++ core, with a stored kernel matrix"
     MULTISCALE = "from coarse to fine clouds, over the pairs that matter"
     PASSES = "by passes over all pairs"
+    DEVICE = "by passes over all pairs on a GPU"
 
 
 def check_device(device: Any) -> None:
-    """ValueError for a device without kernels."""
-    if device not in (None, "cpu"):
-        raise ValueError(f"device should be None or 'cpu'; got {device!r}.")
+    """ValueError for a device that is not known, RuntimeError for one that is not there."""
+    if device not in (None, "cpu", "cuda"):
+        raise ValueError(f"device should be None, 'cpu' or 'cuda'; got {device!r}.")
+    if device == "cuda":
+        from monge.entropic.kernels.available import require_cuda
+
+        require_cuda()
 
 
 def route(cost: Cost, eps: float, device: str | None = None) -> Route:
     """The one that suits the cost and eps."""
-    check_device(device)
     n, m = cost.shape
+    if device == "cuda":
+        if isinstance(cost, Grid):
+            raise ValueError("a Grid is solved on the CPU, where its costs are separable; got device='cuda'.")
+        return Route.DEVICE
     if isinstance(cost, Grid):
         return Route.PASSES
     if isinstance(cost, PointCloud) and cost.x.shape[1] <= _LOW and cost.power >= _LEAST_POWER:
@@ -70,6 +78,8 @@ def pairs_of(way: Route, cost: Cost, a: Array, b: Array, marginals: tuple[Margin
     kind: Any
     if isinstance(cost, Grid):
         from monge.entropic.kernels.grid import GridPairs as kind
+    elif way is Route.DEVICE:
+        from monge.entropic.kernels.cuda.plan import CudaPairs as kind
     elif way is Route.MULTISCALE:
         from monge.entropic.kernels.near import NearPairs as kind
     else:

@@ -1,0 +1,217 @@
+"""The route of problems on a GPU: passes over all pairs there.
+
+Large clouds in few dimensions go from coarse to fine, as in `multiscale`: at a large eps groups of neighbours do for the
+points. Batches of small problems are solved at once, a block of threads each.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monge.entropic.exact_start import exact_columns
+from monge.entropic.iteration import ANNEAL, START, Found, Schedule
+from monge.entropic.kernels.cuda import layout
+from monge.entropic.kernels.cuda.batch import MOST_PLACES, solve_batch
+from monge.entropic.kernels.cuda.loop import Side, Solver
+from monge.entropic.kernels.cuda.points import on_device, taken
+from monge.entropic.kernels.cuda.sums import CloudSums, MatrixSums
+from monge.entropic.kernels.threads import Threads
+from monge.entropic.levels import Level, last_of, sorted_side
+from monge.entropic.marginals import Balanced
+from monge.entropic.problem import Outcome, Problem, fill_in
+
+__all__ = ["solve", "solve_all"]
+
+Array = NDArray[np.float64]
+Report = Callable[[int, float, float], None]
+
+# Pairs of a cloud in few dimensions from which it is solved from coarse to fine, and how few points are not grouped.
+_COARSE_FROM, _FEW, _LOW = 2**29, 1000, 3
+# The marginal error to which a coarse problem is solved.
+_ROUGH = 0.005
+# Solvers that are kept for the next problem of the same shape, and points up to which they are.
+_KEPT, _KEPT_POINTS = 8, 2**17
+
+
+def solve(problem: Problem, threads: int, report: Report | None = None) -> Outcome:
+    """Leaves potentials in the problem."""
+    began = time.perf_counter()
+    with Threads(threads) as workers:
+        pairs = problem.pairs(workers)
+        cloud, (n, m) = problem.cost.cloud, problem.cost.shape
+        low = cloud is not None and cloud.x.shape[1] <= _LOW and n * m >= _COARSE_FROM
+        if low and problem.first == 0.0 and hasattr(problem.cost.ground, "base"):
+            found, evaluated, coarse_passes = _from_coarse(problem, workers, report)
+        else:
+            found, evaluated, coarse_passes = _at_once(problem, pairs, report), 0, 0
+        fill_in(pairs, problem.f, problem.g, problem.eps)
+        if coarse_passes:
+            fill_in(pairs.T, problem.g, problem.f, problem.eps)
+    counters = {"pairs": evaluated or found.passes * n * m, "coarse_passes": coarse_passes}
+    return Outcome.of(found, time.perf_counter() - began, counters)
+
+
+def _at_once(problem: Problem, pairs: Any, report: Report | None) -> Found:
+    """All pairs, from a large eps on, or from exact potentials where eps is very small."""
+    cost, f, g, eps = problem.cost, problem.f, problem.g, problem.eps
+    first = problem.first if problem.first > 0.0 else START * pairs.size
+    if problem.balanced and problem.first == 0.0 and eps < pairs.exact_below:
+        exact = exact_columns(pairs)
+        if exact is not None:
+            g[:], first = exact, eps
+            f[:] = pairs.transforms(g)[0]
+    if cost.cloud is None:
+        (n, m), factor = cost.shape, 1.0
+        x, y = np.zeros((n, 0)), np.zeros((m, 0))
+        solver: Solver = Solver(MatrixSums(on_device(cost.C), n, m))
+    else:
+        x, y, factor = taken(cost)
+        solver = _solvers.take(cost.ground, *cost.shape, x.shape[1])
+    solver.load(x, y, Side(problem.inner_a, f, f), Side(problem.inner_b, g, g))
+    schedule = Schedule(first, eps, problem.tol, problem.max_iter)
+    found = solver.solve(factor, problem.marginals, schedule, pairs.noise, report)
+    f[:], _, g[:], _ = solver.potentials()
+    _solvers.give_back(solver)
+    return found
+
+
+def _from_coarse(problem: Problem, threads: Threads, report: Report | None) -> tuple[Found, int, int]:
+    """What is found at the finest level, the pairs of all passes, and the number of passes at the others."""
+    assert problem.cost.cloud is not None
+    cost, marginals, eps, tol = problem.cost.cloud.straight, problem.marginals, problem.eps, problem.tol
+    (x, of_rows), (y, of_columns) = sorted_side(cost.x, problem.inner_a), sorted_side(cost.y, problem.inner_b)
+    levels = [Level(x, y, cost.cost)]
+    while levels[-1].fewest > _FEW:
+        levels.append(levels[-1].grouped())
+    first = START * levels[0].scale.size
+    f, g = np.zeros(len(levels[-1].x.weights)), np.zeros(len(levels[-1].y.weights))
+    found, pairs, coarse_passes = Found(), 0, 0
+    for depth in range(len(levels) - 1, -1, -1):
+        level = levels[depth]
+        n, m = level.cost.shape
+        goal = max(_ROUGH, tol) if depth > 0 else tol
+        last = eps if depth == 0 else last_of(level, levels[depth - 1], eps, first)
+        here, there, factor = taken(level.cost)
+        solver = _solvers.take(level.cost.ground, n, m, here.shape[1])
+        solver.load(here, there, Side(level.x.weights, f, f), Side(level.y.weights, g, g))
+        schedule = Schedule(first, last, goal, problem.max_iter)
+        found = solver.solve(factor, marginals, schedule, level.scale.noise, report)
+        f, _, g, _ = solver.potentials()
+        _solvers.give_back(solver)
+        pairs += found.passes * n * m
+        if depth > 0:
+            coarse_passes += found.passes
+            f, g = _lift(level, levels[depth - 1], f, g, marginals, last)
+            first = max(last / ANNEAL, eps)
+    for potential, of_sorted, order in ((problem.f, f, of_rows), (problem.g, g, of_columns)):
+        potential[:] = 0.0
+        potential[order] = of_sorted
+    return found, pairs, coarse_passes
+
+
+def _lift(coarse: Level, fine: Level, f: Array, g: Array, marginals: Any, eps: float) -> tuple[Array, Array]:
+    """Potentials of the finer level: those of the groups for f, softmins over the coarse rows for g."""
+    guess = fine.y.of_groups(g)
+    across = type(fine.cost)(fine.y.points, coarse.x.points, coarse.cost.cost)
+    here, there, factor = taken(across)
+    solver = Solver(CloudSums(across.ground, *across.shape, here.shape[1]))
+    solver.load(here, there, Side(fine.y.weights, guess, guess), Side(coarse.x.weights, f, f))
+    return fine.x.of_groups(f), solver.best_rows(factor, (marginals[1], Balanced()), eps, coarse.scale.noise)
+
+
+class _Solvers:
+    """Solvers of small problems, which are lent to one problem at a time."""
+
+    def __init__(self) -> None:
+        self.kept: OrderedDict[Any, Solver] = OrderedDict()
+        self.lock = Lock()
+
+    def take(self, ground: Any, n: int, m: int, d: int) -> Solver:
+        """One for a cost between n points and m points of d coordinates."""
+        with self.lock:
+            solver = self.kept.pop((ground, n, m, d), None)
+        return solver if solver is not None else Solver(CloudSums(ground, n, m, d))
+
+    def give_back(self, solver: Solver) -> None:
+        """Keeps it, unless it takes much room."""
+        sums = solver.sums
+        if isinstance(sums, CloudSums) and sum(sums.sizes) <= _KEPT_POINTS:
+            with self.lock:
+                self.kept[sums.ground, *sums.sizes, sums.d] = solver
+                while len(self.kept) > _KEPT:
+                    self.kept.popitem(last=False)
+
+
+_solvers = _Solvers()
+
+
+def solve_all(problems: Sequence[Problem], threads: int, report: Report | None = None) -> list[Outcome]:
+    """Problems of a batch, which differ in costs and weights alone. Small ones of one kind are solved together."""
+    kinds: dict[Any, list[int]] = {}
+    for k, problem in enumerate(problems):
+        kinds.setdefault(_kind(problem), []).append(k)
+    outcomes: dict[int, Outcome] = {}
+    for kind, members in kinds.items():
+        some = [problems[k] for k in members]
+        found = [solve(problem, threads, report) for problem in some] if kind is None else _together(some)
+        outcomes.update(zip(members, found, strict=True))
+    return [outcomes[k] for k in range(len(problems))]
+
+
+def _kind(problem: Problem) -> Any:
+    """What problems have in common that are solved together; None for one that is not."""
+    n, m = problem.cost.shape
+    if max(n, m) > MOST_PLACES or problem.first > 0.0:
+        return None
+    size = 2 ** max(3, (max(n, m) - 1).bit_length())  # others would have to be filled up too far
+    if problem.cost.cloud is None:
+        return None if problem.forbidden is not None else ("matrix", size, problem.eps)
+    return problem.cost.ground, problem.cost.x.shape[1], size, problem.eps
+
+
+def _together(problems: list[Problem]) -> list[Outcome]:
+    began = time.perf_counter()
+    one = problems[0]
+    n, m = (max(problem.cost.shape[side] for problem in problems) for side in (0, 1))
+    cloud, count = one.cost.cloud, len(problems)
+    d = 0 if cloud is None else cloud.x.shape[1]
+    x, y, a, b = np.zeros((count, n, d)), np.zeros((count, m, d)), np.zeros((count, n)), np.zeros((count, m))
+    C = np.zeros((count, n, m)) if cloud is None else None
+    factors = np.ones(count)
+    for k, problem in enumerate(problems):
+        rows, columns = problem.cost.shape
+        a[k, :rows], b[k, :columns] = problem.inner_a, problem.inner_b
+        if C is None:
+            x[k, :rows], y[k, :columns], factors[k] = taken(problem.cost)
+            x[k, rows:], y[k, columns:] = x[k, 0], y[k, 0]
+        else:
+            C[k, :rows, :columns] = problem.cost.C
+    noisy = cloud is not None and getattr(one.cost, "power", 1.0) < 1.0
+    answer = solve_batch(
+        None if cloud is None else one.cost.ground, x, y, a, b, C, factors, one.marginals, one.eps, one.tol,
+        one.max_iter, noisy,
+    )  # fmt: skip
+    seconds = (time.perf_counter() - began) / count
+    outcomes = []
+    for k, problem in enumerate(problems):
+        rows, columns = problem.cost.shape
+        problem.f[:], problem.g[:] = answer.f[k, :rows], answer.g[k, :columns]
+        empty = problem.inner_b == 0.0
+        if empty.any():
+            problem.g[empty] = problem.marginals[1].potential(answer.s[k, :columns][empty], problem.eps)
+        known = answer.known[k]
+        passes = int(known[layout.PASSES])
+        found = Found(
+            known[layout.CONVERGED] != 0.0, passes, float(known[layout.ERROR]), float(known[layout.DUAL]),
+            answer.errors[k, :passes].tolist(),
+        )  # fmt: skip
+        outcomes.append(Outcome.of(found, seconds, {"pairs": passes * rows * columns, "coarse_passes": 0}))
+    return outcomes

@@ -1,0 +1,237 @@
+"""One problem on the device, from its start to its potentials.
+
+A round is a number of passes, each of three kernels: rows, columns, and the step between passes. The host sends a round
+after the other and looks, while one of them runs, at what the one before has come to; so it never waits within one, and
+the device never waits for the host. Kernels that find the problem solved return at once.
+
+Rounds are replayed as graphs, which are recorded once for a workspace. Workspaces of small problems are kept for the
+next one of the same shape.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import threading
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monge.entropic.iteration import ANNEAL, Found, Schedule
+from monge.entropic.kernels.cuda import layout
+from monge.entropic.kernels.cuda.device import SIMULATED, cuda
+from monge.entropic.kernels.cuda.step import DEPTH, THREADS, memory_rows, step_kernel
+from monge.entropic.marginals import Marginal
+
+__all__ = ["Side", "Solver"]
+
+Array = NDArray[np.float64]
+
+# Errors of so many passes are kept.
+_KEPT = 10_000
+# Passes of a round, and pairs from which it has fewer: a round should not take much more than a tenth of a second.
+_ROUND, _LONG = 2 if SIMULATED else 8, 2**33
+
+
+class Side(NamedTuple):
+    """What a side starts from; all (n,)."""
+
+    weights: Array
+    potential: Array
+    softmin: Array
+
+
+def packed(points: Array, real: Any) -> NDArray[Any]:
+    """Points (n, d) with room for what belongs to each in the exponent, one after the other."""
+    n, d = points.shape
+    out = np.zeros((n, layout.width(d)), dtype=real)
+    out[:, :d] = points
+    return out.ravel()
+
+
+def vectors(side: Side, points: Array) -> Array:
+    """The rows of `layout` for one side."""
+    out = np.zeros((layout.ROWS, len(side.weights)))
+    with np.errstate(divide="ignore"):
+        out[layout.LOG] = np.maximum(np.log2(side.weights), layout.FAR)
+    out[layout.SOFTMIN], out[layout.POTENTIAL] = side.softmin, side.potential
+    out[layout.WEIGHT] = side.weights
+    out[layout.SQUARE] = np.square(points.astype(np.float32).astype(np.float64)).sum(axis=1)
+    out[layout.SQUARE64] = np.square(points).sum(axis=1)
+    return out
+
+
+class Solver:
+    """The arrays and the kernels for problems of one shape and one kind of cost.
+
+    Parameters
+    ----------
+    sums : CloudSums or MatrixSums
+        Their half steps.
+    """
+
+    def __init__(self, sums: Any) -> None:
+        self.sums, self.stream = sums, cuda.stream()
+        n, m = sums.sizes
+        D1, f64, f32 = layout.width(sums.d), np.float64, np.float32
+        self.ctl = cuda.device_array(layout.CTL, f64)
+        self.A, self.B = cuda.device_array((layout.ROWS, n), f64), cuda.device_array((layout.ROWS, m), f64)
+        self.X = {real: cuda.device_array(n * D1, real) for real in (f32, f64)}
+        self.Y = {real: cuda.device_array(m * D1, real) for real in (f32, f64)}
+        self.memory = cuda.to_device(np.zeros((memory_rows, m), f32), stream=self.stream)
+        self.gram = cuda.device_array(DEPTH * DEPTH, f64)
+        self.errors = cuda.device_array(_KEPT, f64)
+        grids = [(size, sums.grid(real, side)) for real in (f32, f64) for side, size in ((0, n), (1, m))]
+        most = max(parts * size for size, (_, parts, _) in grids)
+        blocks = max(blocks for _, (blocks, _, _) in grids)
+        self.part = {real: cuda.device_array(most, real) for real in (f32, f64)}
+        self.arrived = cuda.to_device(np.zeros(blocks, dtype=np.int32), stream=self.stream)
+        self.after, self.first = step_kernel(sums.d, sums.lifted)
+        self.known = [_pinned(layout.CTL) for _ in range(2)]
+        self.passes = _ROUND if n * m < _LONG else 1
+        self.rounds: dict[Any, Callable[[], None]] = {}
+
+    def load(self, x: Array, y: Array, rows: Side, columns: Side) -> None:
+        """Puts points (n, d), (m, d) and what the sides start from on the device."""
+        stream = self.stream
+        for packs, vecs, cloud, side in (
+            (self.X, self.A, x, rows),
+            (self.Y, self.B, y, columns),
+        ):
+            for real, pack in packs.items():
+                pack.copy_to_device(packed(cloud, real), stream=stream)
+            vecs.copy_to_device(vectors(side, cloud), stream=stream)
+
+    def solve(
+        self, factor: float, marginals: tuple[Marginal, Marginal], schedule: Schedule, noise: float,
+        report: Callable[[int, float, float], None] | None = None,
+    ) -> Found:  # fmt: skip
+        """Runs the loop for what was loaded."""
+        self._begin(factor, marginals, schedule, noise)
+        f32, f64 = np.float32, np.float64
+        known = self._look(0)
+        known()
+        single, turn, waiting = bool(self.known[0][layout.SINGLE]), 1, None
+        while True:
+            self._round(f32 if single else f64)
+            look = self._look(turn)
+            if waiting is not None:
+                state = waiting()
+                if report is not None:
+                    report(int(state[layout.PASSES]), float(state[layout.EPS]), float(state[layout.ERROR]))
+                if state[layout.DONE] != 0.0:
+                    break
+                single = bool(state[layout.SINGLE])
+            waiting, turn = look, 1 - turn
+        found = Found(
+            bool(state[layout.CONVERGED]), int(state[layout.PASSES]), float(state[layout.ERROR]),
+            float(state[layout.DUAL]),
+        )  # fmt: skip
+        found.errors = self.errors[: min(found.passes, _KEPT)].copy_to_host(stream=self.stream).tolist()
+        self.stream.synchronize()
+        return found
+
+    def _begin(
+        self, factor: float, marginals: tuple[Marginal, Marginal], schedule: Schedule, noise: float
+    ) -> None:
+        """Sends what the loop is to know, and packs the columns."""
+        first, last, tol, max_iter = schedule
+        eps = last
+        while eps * ANNEAL <= first:
+            eps *= ANNEAL
+        ctl = np.zeros(layout.CTL)
+        rows, columns = marginals
+        ctl[[layout.LAST, layout.TOL, layout.MAX_ITER, layout.NOISE]] = last, tol, max_iter, noise
+        ctl[[layout.FACTOR, layout.KL_A, layout.CAP_A, layout.KL_B, layout.CAP_B]] = (
+            factor, rows.kl, rows.cap, columns.kl, columns.cap
+        )  # fmt: skip
+        ctl[[layout.KEPT, layout.EPS]] = _KEPT, eps
+        self.ctl.copy_to_device(ctl, stream=self.stream)
+        m = np.int64(self.sums.sizes[1])
+        self.first[1, THREADS, self.stream](self.ctl, self.B, self.Y[np.float32], self.Y[np.float64], m)
+
+    def best_rows(self, factor: float, marginals: tuple[Marginal, Marginal], eps: float, noise: float) -> Array:
+        """The best potentials (n,) of the rows for those of the columns that were loaded."""
+        self._begin(factor, marginals, Schedule(eps, eps, 1e-3, 2), noise)
+        for real in (np.float32, np.float64):  # of which one finds that it is the other's turn
+            self.half(real, 0)
+        return self.potentials()[0]
+
+    def potentials(self) -> tuple[Array, Array, Array, Array]:
+        """The vectors f and r of the rows, g and s of the columns: potentials and softmins."""
+        A, B = self.A.copy_to_host(stream=self.stream), self.B.copy_to_host(stream=self.stream)
+        self.stream.synchronize()
+        return A[layout.POTENTIAL], A[layout.SOFTMIN], B[layout.POTENTIAL], B[layout.SOFTMIN]
+
+    def _look(self, turn: int) -> Callable[[], Array]:
+        """Asks for what the loop knows when the device gets there; the answer waits for that."""
+        self.ctl.copy_to_host(self.known[turn], stream=self.stream)
+        event = cuda.event() if SIMULATED else cuda.event(timing=False)
+        event.record(self.stream)
+
+        def known() -> Array:
+            event.synchronize()
+            return self.known[turn]
+
+        return known
+
+    def _round(self, real: Any) -> None:
+        if real not in self.rounds:
+            passes = functools.partial(self._passes, real)
+            passes(1)  # compiles, loads, and is the first one
+            self.rounds[real] = _recorded(self.stream, functools.partial(passes, self.passes))
+            return
+        self.rounds[real]()
+
+    def _passes(self, real: Any, passes: int) -> None:
+        for _ in range(passes):
+            self.half(real, 0)
+            self.half(real, 1)
+            single = np.float64(1.0 if real is np.float32 else 0.0)
+            self.after[1, THREADS, self.stream](
+                self.ctl, self.A, self.B, self.Y[np.float32], self.Y[np.float64], self.memory, self.gram, self.errors,
+                *map(np.int64, self.sums.sizes), single,
+            )  # fmt: skip
+
+    def half(self, real: Any, side: int) -> None:
+        """One half step: of the rows, or of the columns."""
+        V, X, Y = self.A, self.X[real], self.Y[real]
+        if side == 1:
+            V, X, Y = self.B, Y, X
+        self.sums.launch(real, side, self.stream, self.ctl, V, X, Y, self.part[real], self.arrived)
+
+
+def _pinned(size: int) -> Array:
+    return np.zeros(size) if SIMULATED else cuda.pinned_array(size, np.float64)
+
+
+def _recorded(stream: Any, launch: Callable[[], None]) -> Callable[[], None]:
+    """What `launch` sends to the stream, to be sent again at once."""
+    if SIMULATED:
+        return launch
+    from cuda.bindings import driver
+
+    def done(answer: Any) -> Any:
+        status, *rest = answer
+        if int(status) != 0:
+            raise RuntimeError(f"CUDA: {status}")
+        return rest[0] if rest else None
+
+    handle = int(stream.handle) if not hasattr(stream.handle, "value") else stream.handle.value
+    mode = driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
+    done(driver.cuStreamBeginCapture(handle, mode))
+    try:
+        launch()
+    finally:
+        graph = done(driver.cuStreamEndCapture(handle))
+    ready = done(driver.cuGraphInstantiate(graph, 0))
+    done(driver.cuGraphDestroy(graph))
+    return functools.partial(_replay, driver, ready, handle)
+
+
+def _replay(driver: Any, graph: Any, stream: int) -> None:
+    status = driver.cuGraphLaunch(graph, stream)[0]
+    if int(status) != 0:
+        raise RuntimeError(f"CUDA: {status}")

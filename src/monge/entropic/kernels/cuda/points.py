@@ -1,0 +1,28 @@
+"""Points as the device takes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monge.entropic.kernels.cuda.device import cuda
+
+__all__ = ["on_device", "taken"]
+
+Array = NDArray[np.float64]
+
+
+def taken(cost: Any) -> tuple[Array, Array, float]:
+    """Points x (n, d) and y (m, d) of a cloud, and the factor from the cost between them to cost units.
+
+    Those of a built-in cost are taken about their middle, over a power of two: their differences suit single precision.
+    """
+    x, y, _, _, factor = cost.centred()
+    return x, y, factor
+
+
+def on_device(values: NDArray[Any], stream: Any = 0) -> Any:
+    """An array, as a vector."""
+    return cuda.to_device(np.ascontiguousarray(values).ravel(), stream=stream)
