@@ -19,15 +19,17 @@ from monge.problem.arrays import sampled, shown
 from monge.problem.narrow import frozen
 
 if TYPE_CHECKING:
-    from monge.problem.compiled import Loops
+    from monge.problem.compiled import Costs, Loops
 
 __all__ = ["MOST_TUPLE", "GroundCost"]
 
-# Points of up to so many coordinates are given to a function as tuples, which a compiler dissolves into registers;
-# longer ones as arrays.
+# Points of up to so many coordinates are given to a function as tuples, which a compiler dissolves into registers, and
+# of more as arrays: there it gives up on tuples.
 MOST_TUPLE = 8
 # Pairs of points at which the function is tried, by Python, when a cloud is made: along x and along y.
 _TRIED = 4
+# Every point is looked at in so many pairs before costs are computed pass after pass.
+_LOOKED_AT = 16
 # How far c(x, y) and c(y, x) may be apart, beside the larger one, if c is symmetric but for rounding.
 _SAME = 1e-9
 
@@ -101,9 +103,6 @@ class GroundCost:
     array([[-0.6, -0.8]])
     """
 
-    directions = False  # points are taken as they are
-    squared = False  # for all that is known
-
     def __init__(self, cost: Callable[..., Any], gradient: Any = None, name: str | None = None) -> None:
         self._given = cost, gradient
         self.function = frozen(_plain(cost, "cost", "a function c(x, y) of two points", 2))
@@ -172,7 +171,7 @@ class GroundCost:
         if not isinstance(value, int | float | np.bool_ | np.integer | np.floating):
             raise TypeError(f"the cost should return a real number; got {shown(value)} {where}. {_REMEDY}")
         if not value > -math.inf:
-            raise ValueError(f"the cost should return numbers, not NaN or -inf; got {shown(value)} {where}.")
+            raise _unusable(float(value), where)
         return float(value)
 
     def _written(self, gradient: Any, x: Any, y: Any) -> None:
@@ -186,31 +185,57 @@ class GroundCost:
 
     # --- Numbers; the first call imports the compiler -------------------------------------------------------------
 
+    def between(self, x: NDArray[Any], y: NDArray[Any], dtype: Any) -> Costs:
+        """The costs between points x (n, d) and y (m, d) in float32 or float64, to be had a few rows at a time."""
+        return self._loops_over(x).between(x, y, dtype)
+
     def matrix(self, x: NDArray[Any], y: NDArray[Any], dtype: Any = np.float64, threads: int = 1) -> NDArray[Any]:
-        """The costs (n, m) between points, computed in double precision and stored as `dtype`."""
-        return self.loops(x.shape[1]).matrix(x, y, dtype, threads)
+        """All of them (n, m), computed in double precision and stored as `dtype`."""
+        return self._loops_over(x).matrix(x, y, dtype, threads)
 
     def pairs(self, x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
         """The costs (k,) between points x_k and y_k (k, d)."""
-        return self.loops(x.shape[1]).pairs(x, y)
+        return self._loops_over(x).pairs(x, y)
 
     def derivatives(self, x: NDArray[Any], y: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """dc/dx and dc/dy (k, d) at the same pairs; zero where there is none."""
-        self.require_gradient()
-        return self.loops(x.shape[1]).derivatives(x, y)
+        return self._loops_over(x).derivatives(x, y)
+
+    def largest(self, x: NDArray[Any], y: NDArray[Any]) -> float:
+        """The largest |cost| of all points with some of the others. ValueError for one that is no number."""
+        some_x, some_y = sampled(len(x), _LOOKED_AT), sampled(len(y), _LOOKED_AT)
+        largest = 0.0
+        for rows, columns in ((np.arange(len(x)), some_y), (some_x, np.arange(len(y)))):
+            some = self.matrix(x[rows], y[columns])
+            largest = max(largest, float(np.abs(some).max()))
+            if not largest < math.inf:  # NaN included
+                k, q = (int(at) for at in np.argwhere(~np.isfinite(some))[0])
+                raise _unusable(some[k, q], f"({self.name} at x[{rows[k]}], y[{columns[q]}])")
+        return largest
+
+    def error_in_single(self, x: NDArray[Any], y: NDArray[Any]) -> float:
+        """How far the same costs are off in single precision; infinite where only that one is no number."""
+        error = 0.0
+        for here, there in ((x, y[sampled(len(y), _LOOKED_AT)]), (x[sampled(len(x), _LOOKED_AT)], y)):
+            single = np.empty((len(here), len(there)), np.float32)
+            self.between(here, there, np.float32).fill(0, single)
+            with np.errstate(invalid="ignore"):
+                off = float(np.abs(single - self.matrix(here, there)).max())
+            error = max(error, off) if off >= 0.0 else math.inf
+        return error
 
     def require_gradient(self) -> None:
         """TypeError if there is none."""
         if self.gradients is None:
             raise TypeError(
-                f"grad_x and grad_y need the derivative of the cost {self.name}. Pass "
-                "monge.GroundCost(cost, gradient=dc), where dc(x, y, out) writes dc/dx into out."
+                f"grad_x and grad_y need the derivative of the cost {self.name}. Pass GroundCost(c, gradient=dc), "
+                "where dc(x, y, out) writes dc/dx into out."
             )
 
-    def loops(self, d: int) -> Loops:
-        """The compiled loops over points of d coordinates."""
+    def _loops_over(self, points: NDArray[Any]) -> Loops:
         from monge.problem.compiled import Loops
 
+        d = points.shape[1]
         if d not in self._loops:
             self._loops[d] = Loops(self, d)
         return self._loops[d]
@@ -238,6 +263,15 @@ def _swapped(function: Any, out: bool) -> Any:
     if out:
         return frozen(lambda x, y, out: function(y, x, out))
     return frozen(lambda x, y: function(y, x))
+
+
+def _unusable(cost: float, where: str) -> ValueError:
+    if cost == math.inf:
+        return ValueError(
+            f"arcs can be forbidden, by a cost of +inf, only for so few points that their costs are stored {where}. "
+            "Return a large number, or pass a matrix of costs."
+        )
+    return ValueError(f"the cost should return numbers, not NaN or -inf; got {shown(cost)} {where}.")
 
 
 def _transposed(cost: GroundCost) -> GroundCost:
