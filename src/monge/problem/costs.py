@@ -218,7 +218,7 @@ class PointCloud:
     @property
     def _built_in(self) -> Ground:
         if not isinstance(self.ground, Ground):
-            raise TypeError(f"{self!r} has the cost of a function, of which no distance and no bounds are known.")
+            raise AttributeError(f"{self!r} has a function for its cost, of which no distance and no bounds are known.")
         return self.ground
 
     @property

@@ -38,7 +38,7 @@ _LOST = 1e-22
 # the coordinates of the others have few digits: boxes around hundreds of dimensions have up to thirty.
 _OUTLYING = 1e3
 # Pairs of a user's cost that are computed at a time: they stay in cache until they are used.
-_STRIPE = 2**18
+_STRIPE = 2**19
 
 _LN2 = math.log(2.0)
 
