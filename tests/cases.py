@@ -5,6 +5,7 @@ All are drawn from fixed seeds. A `Problem` with points can also be posed as a `
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +36,124 @@ DISTANCES: dict[str, Callable[[Array], Array]] = {
 }
 NAMED = ["sqeuclidean", *DISTANCES, "cosine"]
 GROUNDS: list[Any] = [*NAMED, *((distance, power) for distance in DISTANCES for power in (0.5, 1.5, 3.0))]
+
+
+# --- Ground costs that a user might write, each with the same in NumPy ------------------------------------------------
+
+
+def distance(x, y):
+    total = 0.0
+    for s, t in zip(x, y):  # noqa: B905 - strict= is beyond the compiler
+        total += (s - t) ** 2
+    return math.sqrt(total)
+
+
+def user_squared(x, y):
+    total = 0.0
+    for k in range(len(x)):
+        total += (x[k] - y[k]) ** 2
+    return total
+
+
+def user_squared_slopes(x, y, out):
+    for k in range(len(x)):
+        out[k] = 2.0 * (x[k] - y[k])
+
+
+def huber(x, y):
+    r = distance(x, y)
+    return 0.5 * r * r if r < 1.0 else r - 0.5
+
+
+def huber_slopes(x, y, out):
+    r = max(distance(x, y), 1.0)
+    for k in range(len(x)):
+        out[k] = (x[k] - y[k]) / r
+
+
+def power_17(x, y):
+    return math.pow(distance(x, y), 1.7)
+
+
+def great_circle(x, y):
+    u, v = math.sin(0.5 * (x[0] - y[0])), math.sin(0.5 * (x[1] - y[1]))
+    return 2.0 * math.asin(min(1.0, math.sqrt(u * u + math.cos(x[0]) * math.cos(y[0]) * v * v)))
+
+
+def great_circle_costs(x: Array, y: Array) -> Array:
+    u, v = (np.sin(0.5 * (x[:, np.newaxis, k] - y[:, k])) for k in range(2))
+    return 2.0 * np.arcsin(np.sqrt(u * u + np.multiply.outer(np.cos(x[:, 0]), np.cos(y[:, 0])) * v * v))
+
+
+PRECISION = np.array([[2.0, 0.5, 0.0], [0.5, 1.0, -0.2], [0.0, -0.2, 3.0]])
+
+
+def mahalanobis(x, y):
+    total = 0.0
+    for k in range(3):
+        for q in range(3):
+            total += PRECISION[k, q] * (x[k] - y[k]) * (x[q] - y[q])
+    return total
+
+
+def mahalanobis_costs(x: Array, y: Array) -> Array:
+    z = x[:, np.newaxis] - y
+    return np.einsum("ijk,kq,ijq->ij", z, PRECISION, z)
+
+
+BETWEEN_KINDS = np.array([[0.0, 1.0, 2.5], [1.0, 0.0, 0.7], [2.5, 0.7, 0.0]])
+
+
+def mixed(x, y):
+    """Of points with a number and a kind."""
+    return abs(x[0] - y[0]) + BETWEEN_KINDS[int(abs(x[1])) % 3, int(abs(y[1])) % 3]
+
+
+def mixed_costs(x: Array, y: Array) -> Array:
+    kinds = (np.abs(points[:, 1]).astype(int) % 3 for points in (x, y))
+    return np.abs(x[:, np.newaxis, 0] - y[:, 0]) + BETWEEN_KINDS[np.ix_(*kinds)]
+
+
+def uphill(x, y):
+    """More for going up than for coming down."""
+    climb = y[0] - x[0]
+    return distance(x, y) + (0.5 * climb if climb > 0.0 else -0.1 * climb)
+
+
+def uphill_slopes(x, y, out):
+    r, climb = distance(x, y), y[0] - x[0]
+    for k in range(len(x)):
+        out[k] = (x[k] - y[k]) / r if r > 0.0 else 0.0
+    out[0] += -0.5 if climb > 0.0 else 0.1 if climb < 0.0 else 0.0
+
+
+def uphill_slopes_back(x, y, out):
+    uphill_slopes(x, y, out)
+    for k in range(len(x)):
+        out[k] = -out[k]
+
+
+def _uphill_costs(x: Array, y: Array) -> Array:
+    climb = y[:, 0] - x[:, np.newaxis, 0]
+    return np.sqrt(squared(x, y)) + np.where(climb > 0.0, 0.5, -0.1) * climb
+
+
+def _huber_costs(x: Array, y: Array) -> Array:
+    r = np.sqrt(squared(x, y))
+    return np.where(r < 1.0, 0.5 * r * r, r - 0.5)
+
+
+# Name -> the cost, its gradient, the costs of all pairs, and a number of dimensions.
+USER_COSTS: dict[str, tuple[Any, Any, Callable[[Array, Array], Array], int]] = {
+    "squared": (user_squared, user_squared_slopes, lambda x, y: squared(x, y), 3),
+    "squared in 9": (user_squared, user_squared_slopes, lambda x, y: squared(x, y), 9),
+    "Huber": (huber, huber_slopes, _huber_costs, 2),
+    "power": (power_17, None, lambda x, y: squared(x, y) ** 0.85, 3),
+    "great circle": (great_circle, None, great_circle_costs, 2),
+    "Mahalanobis": (mahalanobis, None, mahalanobis_costs, 3),
+    "mixed": (mixed, None, mixed_costs, 2),
+    "uphill": (uphill, (uphill_slopes, uphill_slopes_back), _uphill_costs, 2),
+}
 
 
 def squared(x: Array, y: Array) -> Array:

@@ -68,7 +68,8 @@ struct Pass {
     template <class Source>
     void run(const Source& costs) {
         constexpr size_t height = Source::rows_at_once;
-        for (size_t j = 0; j < (most_rows_at_once + 1) * padded; ++j) in.scratch[j] = T(0);
+        for (size_t j = 0; j < height * padded; ++j) in.scratch[j] = T(0);
+        for (size_t j = 0; j < padded; ++j) partial()[j] = T(0);
         for (size_t j = 0; j < in.m; ++j) in.sums[j] = 0.0;
         for (size_t begin = in.first; begin < in.last; begin += height) {
             const size_t rows = in.last - begin < height ? in.last - begin : height;

@@ -20,6 +20,7 @@ from monge.exact.univariate import emd_1d
 from monge.maps.color import color_transfer
 from monge.problem.costs import CostMatrix, Grid, PointCloud
 from monge.problem.transport import ConvergenceWarning, InfeasibleError, Status, Transport
+from monge.problem.user_cost import GroundCost
 
 __version__ = _version("monge")
 
@@ -27,6 +28,7 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "ConvergenceWarning",
     "CostMatrix",
     "Grid",
+    "GroundCost",
     "InfeasibleError",
     "KL",
     "PointCloud",

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monge.entropic.iteration import Found
-from monge.entropic.kernels.select import pairs_of, route
+from monge.entropic.kernels.select import Route, pairs_of, route
 from monge.entropic.kernels.threads import Threads
 from monge.entropic.marginals import Marginal
 from monge.entropic.result import EntropicTransport
@@ -64,6 +64,8 @@ class Problem:
     ----------
     way : Route
         How it is solved.
+    inner_cost : Cost
+        The cost for the solver: that of a user's function is a matrix where a kernel matrix is stored.
     inner_a, inner_b : ndarray (n,), (m,)
         Weights for the solver: without those that no arc leads away from, of total one if both sides are fixed.
     f, g : ndarray (n,), (m,)
@@ -78,7 +80,7 @@ class Problem:
 
     def __init__(
         self, cost: Cost, a: Any, b: Any, marginals: tuple[Marginal, Marginal], eps: float, tol: float, max_iter: int,
-        init: Any = None, device: str | None = None,
+        init: Any = None, device: str | None = None, threads: int = 1,
     ) -> None:  # fmt: skip
         self.began = time.perf_counter()
         self.cost, self.marginals, self.tol, self.max_iter = cost, marginals, tol, max_iter
@@ -90,7 +92,9 @@ class Problem:
         self.given = a, b
         total = self.M * self.M if self.balanced else float(self.a.sum()) * float(self.b.sum())
         check_value(eps * total, self.a, self.b)
-        self.forbidden = _check_costs(cost, eps)
+        if cost.cloud is not None and cost.formed is None and self.way is Route.STORED:
+            cost = CostMatrix(cost.cloud.filled(threads))
+        self.inner_cost, self.forbidden = cost, _check_costs(cost, eps)
         fine = _WORTH_MEASURING * tol / _ROUNDING  # costs and potentials over eps, up to which rounding does not count
         largest = cost.largest(eps * min(fine, _DIGITS))
         self.asked = self.eps = max(eps, _finest_eps(cost)) if largest > eps * _DIGITS else eps
@@ -109,7 +113,7 @@ class Problem:
 
     def pairs(self, threads: Threads) -> Any:
         """The pairs that the solver works on."""
-        return pairs_of(self.way, self.cost, self.inner_a, self.inner_b, self.marginals, threads)
+        return pairs_of(self.way, self.inner_cost, self.inner_a, self.inner_b, self.marginals, threads)
 
     def _far(self, potential: Array) -> bool:
         """Whether potentials may be so large that their rounding counts."""

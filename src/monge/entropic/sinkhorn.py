@@ -152,7 +152,7 @@ def sinkhorn(
     else:
         one = as_cost(cost)
         require_room([one], eps, tol, 1)
-        problem = Problem(one, a, b, both, eps, tol, max_iter, init, device)
+        problem = Problem(one, a, b, both, eps, tol, max_iter, init, device, workers)
         answers = [_solve(problem, workers, progress)]
     changed = [t.eps for t in answers if t.eps != eps]
     if changed:
@@ -186,7 +186,7 @@ def _solve_all(
     with naming("problem", 0) as at:
         for at.index, one in enumerate(costs):
             weights = weights_a[at.index], weights_b[at.index]
-            problems.append(Problem(one, *weights, marginals, eps, tol, max_iter, None, device))
+            problems.append(Problem(one, *weights, marginals, eps, tol, max_iter, None, device, workers))
     answers: list[EntropicTransport] = []
     with count_bar(progress, len(problems), "sinkhorn", "problems") as show:
         for first in range(0, len(problems), _CHUNK):

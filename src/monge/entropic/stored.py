@@ -62,6 +62,6 @@ def _settled(problem: Problem, outcome: Outcome, threads: int) -> Outcome:
 
 
 def _converted(problem: Problem) -> CoreProblem:
-    cost: Any = problem.cost
-    costs = cost.form(np.float64) if cost.cloud is not None else np.ascontiguousarray(cost.C)
+    cost: Any = problem.inner_cost
+    costs = cost.form(np.float64) if cost.formed is not None else np.ascontiguousarray(cost.C)
     return costs, problem.inner_a, problem.inner_b, problem.f, problem.g

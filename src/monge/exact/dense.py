@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from monge.problem._ground import cost_matrix
 from monge.problem.arrays import require_memory
 from monge.problem.costs import Cost, CostMatrix, Grid
+from monge.problem.user_cost import GroundCost
 
 __all__ = ["check_places", "dense"]
 
@@ -38,6 +39,8 @@ def dense(cost: Cost, threads: int) -> NDArray[Any]:
     require_memory(n * m * dtype.itemsize, f"the {n} x {m} cost matrix of this {what}", remedy)
     if isinstance(cost, Grid):
         return _grid_costs(cost)
+    if isinstance(cost.ground, GroundCost):
+        return cost.ground.matrix(cost.x, cost.y, dtype, threads)
     return cost_matrix(*cost.form(dtype), threads)
 
 

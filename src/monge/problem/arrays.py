@@ -167,11 +167,11 @@ def require_memory(wanted: int, what: str, remedy: str) -> None:
         )
 
 
-def stride(size: int) -> int:
+def stride(size: int, most: int = _SAMPLE) -> int:
     """From one place of a sample of `size` to the next."""
-    return -(-size // _SAMPLE)
+    return -(-size // most)
 
 
-def sampled(size: int) -> NDArray[np.intp]:
+def sampled(size: int, most: int = _SAMPLE) -> NDArray[np.intp]:
     """Some places of `size`, evenly spread."""
-    return np.arange(0, size, stride(size))
+    return np.arange(0, size, stride(size, most))

@@ -7,8 +7,9 @@ stored: `CostMatrix` holds all n * m numbers, `PointCloud` the points they come 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,12 @@ from numpy.typing import NDArray
 from monge.problem._ground import LARGEST_COST, cost_matrix
 from monge.problem.arrays import real_array, sampled, shown, stride
 from monge.problem.grid import Grid
-from monge.problem.ground import Form, as_ground, explained, scale_of
+from monge.problem.ground import Form, Ground, as_ground, explained, scale_of
 from monge.problem.sparse import SparseCost, is_sparse
+from monge.problem.user_cost import GroundCost
+
+if TYPE_CHECKING:
+    from monge.problem.compiled import Costs
 
 __all__ = ["Cost", "CostMatrix", "Grid", "PointCloud", "SparseCost", "as_cost", "as_points", "is_sparse"]
 
@@ -63,6 +68,7 @@ class CostMatrix:
 
     stored = True  # whether all n * m costs are
     cloud = None  # of which points the costs are
+    formed = None  # the same, if the core can compute the costs from them: what `form` tells it
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -99,6 +105,10 @@ class CostMatrix:
         """The costs (k, m) of some rows."""
         return self.C[rows].astype(np.float64)
 
+    def stripe(self, rows: slice) -> NDArray[Any]:
+        """The costs (k, m) of some rows, one row after the other, in the type they are stored in."""
+        return np.ascontiguousarray(self.C[rows])
+
     def between(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float64]:
         """The costs (k, l) between some rows and some columns."""
         return self.C[np.ix_(rows, columns)].astype(np.float64)
@@ -106,6 +116,11 @@ class CostMatrix:
     def at(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float64]:
         """The costs (k,) of some pairs."""
         return self.C[rows, columns].astype(np.float64)
+
+    @property
+    def error_in_single(self) -> float:
+        """How far costs are off where single precision is asked for, beside the rounding of each."""
+        return 0.0
 
     def checked(self) -> tuple[NDArray[np.bool_] | None, float]:
         """Which arcs are forbidden, None for none of them, and how large others are. ValueError for NaN and -inf."""
@@ -138,16 +153,16 @@ class PointCloud:
         Source points, which are copied. A vector of length n stands for n points on the line.
     y : array_like (m, d)
         Target points, which are copied.
-    cost : str or (str, float)
+    cost : str, (str, float), callable or GroundCost
         One of the ground costs of `monge.problem.ground`.
 
     Raises
     ------
     TypeError
-        If the points are not numeric.
+        If the points are not numeric, or a function is no cost.
     ValueError
-        For an unknown cost, no points, dimensions that differ, coordinates that are not finite, or a point at the
-        origin with the cosine cost.
+        For an unknown cost, no points, dimensions that differ, coordinates that are not finite, a point at the origin
+        with the cosine cost, or a function that fails, or returns NaN or -inf, where it is tried.
 
     Examples
     --------
@@ -157,17 +172,27 @@ class PointCloud:
     (3, 5)
     >>> monge.emd(cost).value
     2.0
+    >>> cost = monge.PointCloud([0.0, 1.0], [0.0, 4.0], lambda x, y: min(abs(x[0] - y[0]), 2.0))
+    >>> monge.emd(cost).value
+    1.0
     """
 
-    def __init__(self, x: Any, y: Any, cost: str | tuple[str, float] = "sqeuclidean") -> None:
+    def __init__(
+        self, x: Any, y: Any, cost: str | tuple[str, float] | GroundCost | Callable[..., Any] = "sqeuclidean"
+    ) -> None:
         # Copies: what is lazy in a result is computed from them, whatever becomes of the caller's arrays.
         self.x, self.y = as_points(x, "x").copy(), as_points(y, "y").copy()
         if self.x.shape[1] != self.y.shape[1]:
             raise ValueError(
                 f"x and y should have points of the same dimension; got shapes {self.x.shape} and {self.y.shape}."
             )
+        if callable(cost):
+            cost = GroundCost(cost)
         self.cost = cost
-        self.ground = as_ground(cost)
+        self.ground = cost if isinstance(cost, GroundCost) else as_ground(cost)
+        if isinstance(self.ground, GroundCost):
+            self.ground.check(self.x, self.y)
+            return
         if self.ground.directions:
             for points, name in ((self.x, "x"), (self.y, "y")):
                 zero = ~points.any(axis=1)
@@ -186,6 +211,17 @@ class PointCloud:
         return self
 
     @property
+    def formed(self) -> PointCloud | None:
+        """The same, if the core can compute the costs from them, as `form` tells it; None for a user's function."""
+        return self if isinstance(self.ground, Ground) else None
+
+    @property
+    def _built_in(self) -> Ground:
+        if not isinstance(self.ground, Ground):
+            raise AttributeError(f"{self!r} has a function for its cost, of which no distance and no bounds are known.")
+        return self.ground
+
+    @property
     def shape(self) -> tuple[int, int]:
         """(n, m)."""
         return len(self.x), len(self.y)
@@ -193,27 +229,27 @@ class PointCloud:
     @property
     def distance(self) -> str:
         """The name of the distance."""
-        return self.ground.name
+        return self._built_in.name
 
     @property
     def power(self) -> float:
         """The power to which it is raised."""
-        return self.ground.power
+        return self._built_in.power
 
     @property
     def squared(self) -> bool:
         """Whether the cost is |x - y|^2."""
-        return self.ground.squared
+        return self.formed is not None and self._built_in.squared
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """In which the costs are computed: float32 if both sets of points are, else float64."""
+        """In which the costs are computed, or a user's are stored: float32 if both sets of points are, else float64."""
         return np.result_type(self.x, self.y)
 
     @cached_property
     def placed(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """The points whose differences make up the cost: x and y, or for the cosine cost their directions."""
-        return self.ground.placed(self.x), self.ground.placed(self.y)
+        return self._built_in.placed(self.x), self._built_in.placed(self.y)
 
     @cached_property
     def reach(self) -> float:
@@ -222,12 +258,12 @@ class PointCloud:
         with np.errstate(over="ignore"):
             sides = np.maximum(x.max(axis=0), y.max(axis=0)).astype(np.float64)
             sides -= np.minimum(x.min(axis=0), y.min(axis=0))
-        return self.ground.length(sides)
+        return self._built_in.length(sides)
 
     def form(self, dtype: Any) -> Form:
         """The cost as the core takes it, from points of this type."""
         x, y = (np.ascontiguousarray(points, dtype=dtype) for points in self.placed)
-        return self.ground.form(x, y, self._scale(dtype))
+        return self._built_in.form(x, y, self._scale(dtype))
 
     def _scale(self, dtype: Any) -> int:
         """The power of two over which points are taken, zero where their squares are in range as they are."""
@@ -240,12 +276,12 @@ class PointCloud:
         """The same from points about their middle, in double precision; their differences suit single precision."""
         x, y = (points.astype(np.float64) for points in self.placed)
         middle = x.mean(axis=0)
-        return self.ground.form(x - middle, y - middle, scale_of(self.reach))
+        return self._built_in.form(x - middle, y - middle, scale_of(self.reach))
 
     @property
     def straight(self) -> PointCloud:
         """The same costs, as those of points whose differences make them up: groups of these have a middle."""
-        if not self.ground.directions:
+        if not self._built_in.directions:
             return self
         x, y = (_HALF * points for points in self.placed)
         return PointCloud(x, y, "sqeuclidean")
@@ -254,31 +290,34 @@ class PointCloud:
         self, grad_x: NDArray[np.float64], grad_y: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Derivatives with respect to x (n, d) and y (m, d), from those with respect to the points of `straight`."""
-        if not self.ground.directions:
+        ground = self._built_in
+        if not ground.directions:
             return grad_x, grad_y
-        return self.ground.turned(self.x, _HALF * grad_x), self.ground.turned(self.y, _HALF * grad_y)
+        return ground.turned(self.x, _HALF * grad_x), ground.turned(self.y, _HALF * grad_y)
 
     def from_centred(
         self, grad_x: NDArray[np.float64], grad_y: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Derivatives with respect to x (n, d) and y (m, d), from those with respect to the points of `centred`."""
-        unit = 2.0 ** -scale_of(self.reach)
-        return self.ground.turned(self.x, grad_x * unit), self.ground.turned(self.y, grad_y * unit)
+        ground, unit = self._built_in, 2.0 ** -scale_of(self.reach)
+        return ground.turned(self.x, grad_x * unit), ground.turned(self.y, grad_y * unit)
 
     @property
     def T(self) -> PointCloud:
         """The cost from the columns to the rows."""
-        return PointCloud(self.y, self.x, self.cost)
+        return PointCloud(self.y, self.x, self.ground.T if isinstance(self.ground, GroundCost) else self.cost)
 
     @property
     def bound(self) -> float:
         """What no cost exceeds; found at once."""
-        return self.ground.of_distance(self._farthest)
+        return self.ground.of_distance(self._farthest) if isinstance(self.ground, Ground) else math.inf
 
     def largest(self, negligible: float) -> float:
         """About the largest cost, or a quick bound on it where that is below what is negligible."""
+        if self.formed is None:
+            return self._seen
         quick = self.bound
-        return quick if quick < negligible else min(quick, self.ground.of_distance(self.reach))
+        return quick if quick < negligible else min(quick, self._built_in.of_distance(self.reach))
 
     def sample(self) -> NDArray[np.float64]:
         """Costs between some of the rows and some of the columns, evenly spread."""
@@ -291,6 +330,8 @@ class PointCloud:
 
     def between(self, rows: slice | NDArray[np.intp], columns: slice | NDArray[np.intp]) -> NDArray[np.float64]:
         """The costs (k, l) between some rows and some columns."""
+        if isinstance(self.ground, GroundCost):
+            return self.ground.matrix(self.x[rows], self.y[columns])
         x, y = self.placed
         x, y = (np.ascontiguousarray(points, dtype=np.float64) for points in (x[rows], y[columns]))
         return np.asarray(cost_matrix(*self.ground.form(x, y, self._scale(np.float64)), 1))
@@ -299,10 +340,50 @@ class PointCloud:
         """The costs (k,) of some pairs."""
         return self.ground.pairs(self.x[rows], self.y[columns])
 
+    # --- Those of a user's function -------------------------------------------------------------------------------
+
+    @cached_property
+    def in_double(self) -> Costs:
+        """The costs in double precision, a few rows at a time."""
+        return self._written.between(self.x, self.y, np.float64)
+
+    @cached_property
+    def in_single(self) -> Costs:
+        """The same in single precision."""
+        return self._written.between(self.x, self.y, np.float32)
+
+    @property
+    def _written(self) -> GroundCost:
+        assert isinstance(self.ground, GroundCost)
+        return self.ground
+
+    def filled(self, threads: int) -> NDArray[np.float64]:
+        """All of them (n, m)."""
+        return self._written.matrix(self.x, self.y, np.float64, threads)
+
+    def stripe(self, rows: slice) -> NDArray[np.float64]:
+        """The costs (k, m) of some rows, one row after the other."""
+        out = np.empty((rows.stop - rows.start, len(self.y)))
+        self.in_double.fill(rows.start, out)
+        return out
+
+    @cached_property
+    def _seen(self) -> float:
+        """The largest |cost| of all points with some of the others."""
+        return self._written.largest(self.x, self.y)
+
+    @cached_property
+    def error_in_single(self) -> float:
+        """How far costs are off where single precision is asked for, beside the rounding of each."""
+        return 0.0 if self.formed is not None else self._written.error_in_single(self.x, self.y)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name not in ("in_double", "in_single")}
+
     def _check_overflow(self) -> None:
         # No two points are further apart than this. Most callers' are nowhere near overflow, and the box takes longer.
         self._farthest = 2.0
-        if self.ground.directions:
+        if self._built_in.directions:
             return
         farthest = 2.0 * self.x.shape[1] * float(max(np.abs(self.x).max(), np.abs(self.y).max()))
         self._farthest = farthest
@@ -316,15 +397,20 @@ class PointCloud:
             )
 
     def checked(self) -> tuple[None, float]:
-        """That no arc is forbidden, and that its costs were checked when it was made."""
-        return None, 0.0
+        """That no arc is forbidden, and that its costs were checked when it was made; how large a user's are."""
+        return None, 0.0 if self.formed is not None else self._seen
 
     def __repr__(self) -> str:
         return f"PointCloud(shape={self.shape}, d={self.x.shape[1]}, cost={shown(self.cost)})"
 
 
+_FUNCTIONS = """
+        Or a function c(x, y) of your own of two points, which Numba compiles: see `monge.GroundCost`."""
+
 if PointCloud.__doc__ is not None:  # which it is where Python was told to leave texts out
-    PointCloud.__doc__ = PointCloud.__doc__.replace("One of the ground costs of `monge.problem.ground`.", explained())
+    PointCloud.__doc__ = PointCloud.__doc__.replace(
+        "One of the ground costs of `monge.problem.ground`.", explained() + _FUNCTIONS
+    )
 
 Cost: TypeAlias = CostMatrix | PointCloud | Grid
 

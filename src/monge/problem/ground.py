@@ -142,6 +142,10 @@ class Ground:
         slopes = _ground.pair_slopes(self._float64(x), self._float64(y), self.code, self.exponent, self.factor)
         return self.turned(x, slopes)
 
+    def derivatives(self, x: NDArray[Any], y: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """dc/dx and dc/dy (k, d) at the same pairs."""
+        return self.slopes(x, y), self.slopes(y, x)
+
     def turned(self, x: NDArray[Any], slopes: NDArray[np.float64]) -> NDArray[np.float64]:
         """Derivatives with respect to points x (k, d), from those with respect to placed ones."""
         if not self.directions:
@@ -173,7 +177,10 @@ def _of(cost: Any) -> Ground:
     name = cost[0] if powered else cost
     if not isinstance(name, str) or name not in GROUND_COSTS:
         known = ", ".join(map(repr, GROUND_COSTS))
-        raise ValueError(f"cost should be one of {known}, or ('euclidean', p); got {shown(cost)}.")
+        raise ValueError(
+            f"cost should be one of {known}, or ('euclidean', p), or a function c(x, y) of two points; "
+            f"got {shown(cost)}."
+        )
     if powered and name not in DISTANCES:
         raise ValueError(f"only {' and '.join(map(repr, DISTANCES))} take a power; got {shown(cost)}.")
     if name == _COSINE:

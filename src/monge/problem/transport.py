@@ -206,8 +206,9 @@ class Transport:
         rows, cols, mass = self._entries
         x, y = cloud.x[rows], cloud.y[cols]
         found: list[Any] = []
-        for places, here, there, points in ((rows, x, y, cloud.x), (cols, y, x, cloud.y)):
-            parts = mass[:, np.newaxis] * cloud.ground.slopes(here, there)  # (entries, d)
+        each = zip((rows, cols), cloud.ground.derivatives(x, y), (cloud.x, cloud.y), strict=True)
+        for places, slopes, points in each:
+            parts = mass[:, np.newaxis] * slopes  # (entries, d)
             sums = [np.bincount(places, part, len(points)) for part in parts.T]
             found.append(np.stack(sums, axis=1))
         return found[0], found[1]

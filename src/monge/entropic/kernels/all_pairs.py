@@ -25,7 +25,6 @@ from monge.entropic._pairs import (
 from monge.entropic.kernels.layout import in_panels, packed_points
 from monge.entropic.kernels.threads import CHUNKS, Threads
 from monge.entropic.marginals import Marginal
-from monge.problem.costs import PointCloud
 
 __all__ = ["BLOCK", "AllPairs", "Mixture", "cut", "log_weights"]
 
@@ -184,8 +183,9 @@ class AllPairs:
 
     def gradient(self, f: Array, g: Array, eps: float) -> tuple[Array, Array]:
         """sum_j P_ij dC_ij / dx_i (n, d) and sum_i P_ij dC_ij / dy_j (m, d), for points."""
-        (n, m), (points, factor) = self.shape, self._differences
-        d = self.cost.x.shape[1]
+        (n, m), (points, factor), d = self.shape, self._differences, self.cost.x.shape[1]
+        if points is None:
+            return self._gradient_of_function(f, g, eps)
         plan = points, factor / (eps * _LN2), *self._plan(self.a, self.b, f, g, eps)[1:]
         sent, grad_x = np.empty(n), np.empty((n, d))
 
@@ -197,6 +197,22 @@ class AllPairs:
         grad_y = np.sum(self._over_chunks(work), axis=0)
         at_points: tuple[Array, Array] = self.cost.from_centred(grad_x * factor, grad_y * factor)
         return at_points
+
+    def _gradient_of_function(self, f: Array, g: Array, eps: float) -> tuple[Array, Array]:
+        """The same for a user's cost, whose derivatives are a user's too."""
+        (n, m), d, costs = self.shape, self.cost.x.shape[1], self.cost.in_double
+        plan, grad_x = self._plan(self.a, self.b, f, g, eps), np.zeros((n, d))
+
+        def work(chunk: slice) -> Array:
+            grad_y = np.zeros((m, d))
+            for rows, first, last, at in self._parts(plan, chunk):
+                entries = np.empty((last - first, m))
+                plan_entries(rows, first, last, entries)
+                some = np.flatnonzero(entries)
+                costs.pull(at.start + some // m, some % m, entries.ravel()[some], grad_x, grad_y)
+            return grad_y
+
+        return grad_x, np.sum(self._over_chunks(work), axis=0)
 
     def transforms(self, g: Array) -> tuple[Array, Array]:
         """f_i = min_j C_ij - g_j, and then g_j = min_i C_ij - f_i; -inf in g stands for a column that is left out.
@@ -212,8 +228,8 @@ class AllPairs:
                 transform(points, scaled, chunk.start, chunk.stop, f, low)
                 return low
             lowest = np.full(m, np.inf)
-            for rows in cut(chunk, max(1, BLOCK // m)):  # a matrix in any order
-                block = np.ascontiguousarray(self.cost.C[rows])
+            for rows in cut(chunk, max(1, BLOCK // m)):
+                block = self.cost.stripe(rows)
                 transform((block,), scaled, 0, len(block), f[rows], low)
                 np.minimum(lowest, low, out=lowest)
             return lowest
@@ -226,20 +242,20 @@ class AllPairs:
 
     @cached_property
     def _differences(self) -> tuple[Any, float]:
-        """Points whose costs come from differences of coordinates alone, or None for a matrix, and the factor from the
-        core's costs to cost units."""
-        if not isinstance(self.cost, PointCloud):
+        """Points whose costs come from differences of coordinates alone, or None for costs that are stored or a user's,
+        and the factor from the core's costs to cost units."""
+        if self.cost.formed is None:
             return None, 1.0
         x, y, base, exponent, factor = self.cost.centred()
         return (x, in_panels(y).ravel(), base, False, exponent), factor
 
     @cached_property
     def _form(self) -> tuple[Any, float]:
-        return packed_points(self.cost, np.float64) if isinstance(self.cost, PointCloud) else (None, 1.0)
+        return packed_points(self.cost, np.float64) if self.cost.formed is not None else (None, 1.0)
 
     @property
     def _points(self) -> Any:
-        """The points as the core takes them; None for a matrix."""
+        """The points as the core takes them; None for costs that are stored or a user's."""
         return self._form[0]
 
     @property
@@ -255,11 +271,11 @@ class AllPairs:
     def _parts(self, plan: tuple[float, Array, Array], chunk: slice) -> Iterator[tuple[Any, int, int, slice]]:
         """A chunk of rows as the core takes it: a plan, the first and last of its rows, and where all of them are."""
         inverse, log_rows, log_columns = plan
-        if isinstance(self.cost, PointCloud):
+        if self._points is not None:
             yield (self._points, inverse, log_rows, log_columns), chunk.start, chunk.stop, slice(None)
             return
-        for rows in cut(chunk, max(1, BLOCK // self.shape[1])):  # a matrix in any order
-            block = np.ascontiguousarray(self.cost.C[rows])
+        for rows in cut(chunk, max(1, BLOCK // self.shape[1])):
+            block = self.cost.stripe(rows)
             yield ((block,), inverse, log_rows[rows], log_columns), 0, len(block), rows
 
     def _over_chunks(self, work: Callable[[slice], Result]) -> list[Result]:

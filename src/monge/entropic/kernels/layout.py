@@ -14,9 +14,11 @@ __all__ = ["in_panels", "packed_cost", "packed_points"]
 
 
 def packed_cost(cost: CostMatrix | PointCloud, dtype: Any) -> tuple[Any, float]:
-    """The cost as a matrix or as points, and the factor from its numbers to cost units."""
+    """The cost as a matrix or as points, or a user's to be computed, and the factor from its numbers to cost units."""
     if isinstance(cost, CostMatrix):
         return (np.ascontiguousarray(cost.C),), 1.0
+    if cost.formed is None:
+        return cost.in_single if dtype == np.float32 else cost.in_double, 1.0
     return packed_points(cost, dtype)
 
 

@@ -6,6 +6,8 @@ added to the column sums (Gauss-Seidel by rows). All is in the log2 domain, in s
 Where the old shift is so far off that a sum is not safe, or a column gets less than single precision can hold, the
 softmin is computed again with its own maximum. So no potentials lead to NaN.
 
+The costs of a function that a user wrote are computed for some rows at a time, which are passed on as a matrix.
+
 Rows are cut into chunks by their number alone, and column sums added up in the order of the chunks: any number of
 threads gives the same bits.
 """
@@ -13,6 +15,7 @@ threads gives the same bits.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
@@ -20,11 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monge.entropic._pairs import sinkhorn_rows
-from monge.entropic.kernels.all_pairs import AllPairs
+from monge.entropic.kernels.all_pairs import AllPairs, cut
 from monge.entropic.kernels.layout import in_panels, packed_cost
 from monge.entropic.kernels.scale import NOISE, Scale, cost_scale
 from monge.entropic.kernels.threads import CHUNKS
-from monge.problem.costs import PointCloud
 
 __all__ = ["NativePairs"]
 
@@ -35,6 +37,8 @@ _LOST = 1e-22
 # The ratio of the largest possible cost of a cloud to that of a sample from which there must be outliers, beside which
 # the coordinates of the others have few digits: boxes around hundreds of dimensions have up to thirty.
 _OUTLYING = 1e3
+# Pairs of a user's cost that are computed at a time: they stay in cache until they are used.
+_STRIPE = 2**19
 
 _LN2 = math.log(2.0)
 
@@ -79,8 +83,9 @@ class NativePairs(AllPairs):
     @cached_property
     def noise(self) -> float:
         """What single precision adds to the marginal error, times eps."""
-        if isinstance(self.cost, PointCloud) and self.cost.distance != "cosine":
-            widest = self.cost.reach**self.cost.power
+        points = self.cost.formed
+        if points is not None and points.distance != "cosine":
+            widest = points.reach**points.power
             if NOISE * widest > _OUTLYING * self._scale.noise:
                 return float(NOISE * widest)
         return self._scale.noise
@@ -101,10 +106,13 @@ class NativePairs(AllPairs):
         damp, cap = 1.0 / (1.0 + eps / marginal.kl), marginal.cap / unit
 
         def work(k: int) -> None:
-            sinkhorn_rows(
-                costs, beta, per_unit / unit, reference, log_a, damp, cap, lift, *self._rows(k), shift, rows,
-                self._sums[k],
-            )  # fmt: skip
+            part, self._sums[k] = np.empty(len(g)), 0.0
+            for some, first, last, at in self._parts_of_pass(costs, self._rows(k)):
+                sinkhorn_rows(
+                    some, beta, per_unit / unit, reference, log_a[at], damp, cap, lift, first, last, shift[at],
+                    rows[at], part,
+                )  # fmt: skip
+                self._sums[k] += part
 
         self.threads.share(self._chunks, work, len(f) * len(g))
         total = self._sums.sum(axis=0)
@@ -123,9 +131,30 @@ class NativePairs(AllPairs):
     def _sums(self) -> Array:
         return np.empty((self._chunks, self.shape[1]))
 
-    def _rows(self, chunk: int) -> tuple[int, int]:
+    def _rows(self, chunk: int) -> slice:
         n = self.shape[0]
-        return chunk * n // self._chunks, (chunk + 1) * n // self._chunks
+        return slice(chunk * n // self._chunks, (chunk + 1) * n // self._chunks)
+
+    def _parts_of_pass(self, costs: Any, chunk: slice) -> Iterator[tuple[Any, int, int, slice]]:
+        """A chunk of rows as the core takes it: costs, the first and last of its rows, and where all of them are."""
+        if isinstance(costs, tuple):
+            yield costs, chunk.start, chunk.stop, slice(None)
+            return
+        m = self.shape[1]
+        tall = max(1, _STRIPE // m)
+        room = self._rooms.pop() if self._rooms else np.empty(0, costs.dtype)
+        if room.dtype != costs.dtype or not room.size:
+            room = np.empty((tall, m), costs.dtype)
+        for rows in cut(chunk, tall):
+            stripe = room[: rows.stop - rows.start]
+            costs.fill(rows.start, stripe)
+            yield (stripe,), 0, len(stripe), rows
+        self._rooms.append(room)
+
+    @cached_property
+    def _rooms(self) -> list[NDArray[Any]]:
+        """For stripes of costs, to be used again: memory that is new takes longer to get than costs take to compute."""
+        return []
 
     def _costs(self, single: bool, dtype: Any) -> tuple[Any, float]:
         """The costs as the core takes them, in this precision alone: they may be large."""

@@ -134,8 +134,9 @@ class ReferencePairs:
         grad_x, grad_y = np.zeros(x.shape), np.zeros(y.shape)
         for i in range(len(x)):
             here = np.broadcast_to(x[i], y.shape)
-            grad_x[i] = P[i] @ self.cost.ground.slopes(here, y)
-            grad_y += P[i][:, np.newaxis] * self.cost.ground.slopes(y, here)
+            slopes_x, slopes_y = self.cost.ground.derivatives(here, y)
+            grad_x[i] = P[i] @ slopes_x
+            grad_y += P[i][:, np.newaxis] * slopes_y
         return grad_x, grad_y
 
     def entries(self, f: Array, g: Array, eps: float, rows: Any) -> Array:

@@ -55,13 +55,15 @@ def bytes_beside(cost: Cost, eps: float, tol: float) -> tuple[int, int]:
     if isinstance(cost, CostMatrix):
         turned = way is Route.STORED and n < m and worth_turning(n, m)
         copied = n * m * cost.C.itemsize * (int(not cost.C.flags.c_contiguous) + int(turned))
+    elif cost.formed is None and way is Route.STORED:
+        copied = n * m * _DOUBLE
     return 8 * (vectors + 2 * CHUNKS * m) + copied, _matrices(cost, tol) if way is Route.STORED else 0
 
 
 def _matrices(cost: CostMatrix | PointCloud, tol: float) -> int:
     """Bytes of a stored kernel matrix and of what goes with it."""
     n, m = cost.shape
-    kept = isinstance(cost, PointCloud) and cost.x.shape[1] >= COSTLY_COORDINATES
+    kept = cost.formed is not None and cost.formed.x.shape[1] >= COSTLY_COORDINATES
 
     def of(size: int) -> int:
         return n * m * size * (2 if kept and n * m * size <= MOST_KEPT else 1)

@@ -59,10 +59,12 @@ def cost_scale(cost: CostMatrix | PointCloud) -> Scale:
     low, mean = float(finite.min()), float(finite.mean())
     nearest = max(float(least[least < np.inf].mean()) for least in (some.min(axis=0), some.min(axis=1)))
     size = float(np.abs(finite).max())
-    held = cost.power >= _FLAT if isinstance(cost, PointCloud) else _HELD < size < 1.0 / _HELD
+    points = cost.formed
+    held = points.power >= _FLAT if points is not None else _HELD < size < 1.0 / _HELD
     median = float(np.median(finite[::4]))  # of a part, since it takes longer than the rest
-    whole = _mean_square(cost) if isinstance(cost, PointCloud) and cost.squared else mean
-    return Scale(low, mean, median, whole - low, nearest, NOISE * size if held else np.inf)
+    whole = _mean_square(points) if points is not None and points.squared else mean
+    noise = NOISE * size + cost.error_in_single if held else np.inf
+    return Scale(low, mean, median, whole - low, nearest, noise)
 
 
 def _mean_square(cost: PointCloud) -> float:

@@ -58,8 +58,9 @@ def route(cost: Cost, eps: float, device: str | None = None) -> Route:
         return Route.DEVICE
     if isinstance(cost, Grid):
         return Route.PASSES
-    if isinstance(cost, PointCloud) and cost.x.shape[1] <= _LOW and cost.power >= _LEAST_POWER:
-        return Route.STORED if n * m <= _stored_low(cost, eps) else Route.MULTISCALE
+    points = cost.formed
+    if points is not None and points.x.shape[1] <= _LOW and points.power >= _LEAST_POWER:
+        return Route.STORED if n * m <= _stored_low(points, eps) else Route.MULTISCALE
     return Route.STORED if n * m <= _STORED else Route.PASSES
 
 
