@@ -6,7 +6,6 @@ points. Batches of small problems are solved at once, a block of threads each.
 
 from __future__ import annotations
 
-import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -46,9 +45,9 @@ def solve(problem: Problem, threads: int, report: Report | None = None) -> Outco
     began = time.perf_counter()
     with Threads(threads) as workers:
         pairs = problem.pairs(workers)
-        cloud, (n, m) = problem.cost.cloud, problem.cost.shape
-        low = cloud is not None and cloud.x.shape[1] <= _LOW and n * m >= _COARSE_FROM
-        if low and problem.first == 0.0 and hasattr(problem.cost.ground, "base"):
+        points, (n, m) = problem.cost.formed, problem.cost.shape
+        low = points is not None and points.x.shape[1] <= _LOW and n * m >= _COARSE_FROM
+        if low and problem.first == 0.0:
             found, evaluated, coarse_passes = _from_coarse(problem, workers, report)
         else:
             found, evaluated, coarse_passes = _at_once(problem, pairs, report), 0, 0
@@ -85,8 +84,8 @@ def _at_once(problem: Problem, pairs: Any, report: Report | None) -> Found:
 
 def _from_coarse(problem: Problem, threads: Threads, report: Report | None) -> tuple[Found, int, int]:
     """What is found at the finest level, the pairs of all passes, and the number of passes at the others."""
-    assert problem.cost.cloud is not None
-    cost, marginals, eps, tol = problem.cost.cloud.straight, problem.marginals, problem.eps, problem.tol
+    assert problem.cost.formed is not None
+    cost, marginals, eps, tol = problem.cost.formed.straight, problem.marginals, problem.eps, problem.tol
     (x, of_rows), (y, of_columns) = sorted_side(cost.x, problem.inner_a), sorted_side(cost.y, problem.inner_b)
     levels = [Level(x, y, cost.cost)]
     while levels[-1].fewest > _FEW:
@@ -178,7 +177,6 @@ def _kind(problem: Problem) -> Any:
 
 
 def _together(problems: list[Problem]) -> list[Outcome]:
-    began = time.perf_counter()
     one = problems[0]
     n, m = (max(problem.cost.shape[side] for problem in problems) for side in (0, 1))
     cloud, count = one.cost.cloud, len(problems)
@@ -199,7 +197,7 @@ def _together(problems: list[Problem]) -> list[Outcome]:
         None if cloud is None else one.cost.ground, x, y, a, b, C, factors, one.marginals, one.eps, one.tol,
         one.max_iter, noisy,
     )  # fmt: skip
-    seconds = (time.perf_counter() - began) / count
+    seconds = answer.seconds / count
     outcomes = []
     for k, problem in enumerate(problems):
         rows, columns = problem.cost.shape

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+import time
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from monge.entropic.iteration import ANNEAL, START
 from monge.entropic.kernels.cuda import layout
 from monge.entropic.kernels.cuda.device import SIMULATED, cuda, device_function, exp2, kernel, log2
-from monge.entropic.kernels.cuda.grounds import REGISTERS, rule_of
+from monge.entropic.kernels.cuda.grounds import REGISTERS, built_in, rule_of
 from monge.entropic.kernels.cuda.half_step import SAFE_HIGH, SAFE_LOW, exponents, finisher
 from monge.entropic.kernels.cuda.step import DEPTH, SMALL, SUMS, memory_rows, step_function
 from monge.entropic.kernels.scale import NOISE
@@ -33,6 +33,9 @@ MOST_PLACES = 1024
 # Errors of so many passes are kept; threads that add up one sum of a step; pairs a thread looks at for the scale.
 _KEPT, _LANES, _SAMPLE = 256, 2 if SIMULATED else 8, 16
 
+# Registers of a thread, so that a multiprocessor has two blocks at a time: the passes need fewer than the steps.
+REGISTERS_EACH = 128
+
 L = layout
 
 
@@ -44,6 +47,7 @@ class BatchAnswer(NamedTuple):
     s: Array  # (problems, m): softmins of the columns
     known: Array  # (problems, layout.CTL)
     errors: Array  # (problems, _KEPT)
+    seconds: float  # of the kernels
 
 
 def _threads(n: int, m: int) -> int:
@@ -154,6 +158,7 @@ def batch_kernel(ground: Any, d: int, real: Any, T: int) -> Any:
     are in x and y (problems, n, d). All else is room, for a problem each; `begin` is 1 in the first call."""
     single = real is np.float32
     lifted, half = _sides(ground, d, real, T)
+    across = half if ground is None or built_in(ground) else _sides(ground.T, d, real, T)[1]
     step, first = step_function(T, _LANES, d, lifted)
     if ground is None:
         of_pair = device_function(lambda x, i, y, j, C, n: float64(C[0, j * n + i]), fast=False)
@@ -227,10 +232,10 @@ def batch_kernel(ground: Any, d: int, real: Any, T: int) -> Any:
         while k[L.DONE] == 0.0 and k[L.SINGLE] == mine:
             if single:
                 half(k, A[p], X[p], Y[p], C[p, 0], n, m, 0, tile, t)
-                half(k, B[p], Y[p], X[p], C[p, 1], m, n, 1, tile, t)
+                across(k, B[p], Y[p], X[p], C[p, 1], m, n, 1, tile, t)
             else:
                 half(k, A[p], X64[p], Y64[p], C[p, 0], n, m, 0, tile, t)
-                half(k, B[p], Y64[p], X64[p], C[p, 1], m, n, 1, tile, t)
+                across(k, B[p], Y64[p], X64[p], C[p, 1], m, n, 1, tile, t)
             step(k, A[p], B[p], Y[p], Y64[p], memory[p], gram[p], errors[p], n, m, red, small, t)
             cuda.syncthreads()
         for i in range(t, n, T):
@@ -238,7 +243,7 @@ def batch_kernel(ground: Any, d: int, real: Any, T: int) -> Any:
         for j in range(t, m, T):
             g[p, j], s[p, j] = B[p, L.POTENTIAL, j], B[p, L.SOFTMIN, j]
 
-    return kernel(solve, fast=single)
+    return kernel(solve, fast=single, registers=REGISTERS_EACH)
 
 
 def solve_batch(
@@ -262,7 +267,8 @@ def solve_batch(
     both = np.zeros((count, 2, 1), dtype=f32)
     if C is not None:
         both = np.stack([C.transpose(0, 2, 1).reshape(count, -1), C.reshape(count, -1)], axis=1)
-    sent = [cuda.to_device(np.ascontiguousarray(part), stream=stream) for part in (x.reshape(count, -1), y.reshape(count, -1), a, b, both, ctl)]
+    given = x.reshape(count, -1), y.reshape(count, -1), a, b, both, ctl
+    sent = [cuda.to_device(np.ascontiguousarray(part), stream=stream) for part in given]
 
     def room(*shape: int, kind: Any = f64) -> Any:
         return cuda.device_array((count, *shape), kind)
@@ -273,14 +279,18 @@ def solve_batch(
         room(memory_rows, m, kind=f32), room(DEPTH * DEPTH), room(_KEPT),
     ]  # fmt: skip
     begin = 1
+    stream.synchronize()
+    began = time.perf_counter()
     while True:
         for real in (f32, f64):
-            batch_kernel(ground, d, real, T)[count, T, stream](*sent, *rest, f, g, s, np.int64(n), np.int64(m), np.int64(begin))
+            go = batch_kernel(ground, d, real, T)
+            go[count, T, stream](*sent, *rest, f, g, s, np.int64(n), np.int64(m), np.int64(begin))
             begin = 0
             found = known.copy_to_host(stream=stream)
             stream.synchronize()
             if (found[:, L.DONE] != 0.0).all():
+                seconds = time.perf_counter() - began
                 out = [part.copy_to_host(stream=stream) for part in (f, g, s)]
                 errors = rest[-1].copy_to_host(stream=stream)
                 stream.synchronize()
-                return BatchAnswer(*out, found, errors)
+                return BatchAnswer(*out, found, errors, seconds)

@@ -11,7 +11,7 @@ import numpy as np
 
 _shimmed = not hasattr(np, "row_stack")
 if _shimmed:  # which numba-cuda overloads when it first compiles, and NumPy 2.5 no longer has
-    np.row_stack = np.vstack  # type: ignore[attr-defined]
+    np.vstack = np.vstack  # type: ignore[attr-defined]
 try:
     from numba import config, cuda
 
@@ -20,7 +20,7 @@ try:
         import numba.cuda.np.arrayobj  # noqa: F401
 finally:
     if _shimmed:
-        del np.row_stack  # type: ignore[attr-defined]
+        del np.vstack  # type: ignore[attr-defined]
 
 __all__ = ["SIMULATED", "cuda", "device_function", "exp2", "kernel", "multiprocessors", "power", "root"]
 
@@ -37,9 +37,11 @@ def device_function(function: Callable[..., Any], fast: bool = True) -> Any:
     return cuda.jit(device=True, fastmath=fast, **options)(function)
 
 
-def kernel(function: Callable[..., Any], fast: bool) -> Any:
-    """A kernel. `fast` allows approximate functions and sums in any order of writing, but in the same one each time."""
-    return cuda.jit(fastmath=fast)(function)
+def kernel(function: Callable[..., Any], fast: bool, registers: int | None = None) -> Any:
+    """A kernel. `fast` allows approximate functions and sums in any order of writing, but in the same one each time;
+    `registers` is the most that a thread may have."""
+    options: dict[str, Any] = {} if SIMULATED or registers is None else {"max_registers": registers}
+    return cuda.jit(fastmath=fast, **options)(function)
 
 
 if SIMULATED:

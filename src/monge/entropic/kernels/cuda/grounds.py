@@ -9,14 +9,18 @@ A row's point is in `X`, coordinate k at `r + k * R`, a column's in `Y`, at `q +
 
 from __future__ import annotations
 
+import functools
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import uint32
+from numba import int64, uint32
 
-from monge.entropic.kernels.cuda.device import device_function, power, root
+from monge.entropic.kernels.cuda.device import SIMULATED, cuda, device_function, power, root
+from monge.problem.narrow import Functions, narrow
+from monge.problem.user_cost import MOST_TUPLE, GroundCost
 
-__all__ = ["REGISTERS", "Rule", "combination_of", "rule_of"]
+__all__ = ["REGISTERS", "Rule", "built_in", "combination_of", "from_other_side", "rule_of"]
 
 # Coordinates up to which a row's point is kept in registers.
 REGISTERS = 8
@@ -30,9 +34,19 @@ class Rule(NamedTuple):
     slope: Any  # slope(X, r, Y, q, k): its derivative in x_k
 
 
+def built_in(ground: Any) -> bool:
+    """Whether a cost is one of the house, and no function of its user."""
+    return not isinstance(ground, GroundCost)
+
+
+def from_other_side(ground: Any) -> Any:
+    """The cost of the same pairs, called with the points of the columns first; built-in ones are symmetric."""
+    return ground if built_in(ground) else ground.T
+
+
 def rule_of(ground: Any, d: int, real: Any, stride: int) -> Rule:
     """That of a ground cost between points of d coordinates, in this precision; `stride` is the R of the rows' points."""
-    if not hasattr(ground, "base"):
+    if not built_in(ground):
         return _users(ground, d, real, stride)
     base, exponent = _BASES[ground.base](d, real, stride), _raised(float(ground.exponent), real)
     cost = device_function(lambda X, r, Y, q: exponent(base(X, r, Y, q)))
@@ -151,6 +165,59 @@ def _slope(base: str, exponent: float, d: int, real: Any, stride: int, total: An
     return slope
 
 
-def _users(ground: Any, d: int, real: Any, stride: int) -> Rule:
+def _users(ground: GroundCost, d: int, real: Any, stride: int) -> Rule:
     """A function of two points, which are tuples of few coordinates or arrays of many."""
-    raise NotImplementedError
+    slope = None
+    if SIMULATED:  # which knows no precision
+        function = ground.function
+        gradient = None if ground.gradients is None else ground.gradients[0]
+    else:
+        functions = _Functions(real)
+        inlined = functools.partial(device_function, fast=real is np.float32)
+        function = inlined(narrow(ground.function, functions, inlined))
+        gradient = None
+        if ground.gradients is not None:
+            gradient = inlined(narrow(ground.gradients[0], functions, inlined))
+    def slopes(call: Any) -> Any:
+        """slope, from what writes all of the derivatives."""
+
+        @device_function
+        def slope(X: Any, r: Any, Y: Any, q: Any, k: Any) -> Any:
+            out = cuda.local.array(d, real)
+            call(X, r, Y, q, out)
+            return out[k] if out[k] == out[k] else real(0.0)
+
+        return slope
+
+    if d <= MOST_TUPLE:
+        here, there = _coordinates(d, stride, False), _coordinates(d, 1, True)
+        cost = device_function(lambda X, r, Y, q: real(function(here(X, r), there(Y, q))))
+        if gradient is not None:
+            slope = slopes(device_function(lambda X, r, Y, q, out: gradient(here(X, r), there(Y, q), out)))
+    else:  # rows of arrays, which no function can return
+        cost = device_function(lambda X, r, Y, q: real(function(X[r : r + d], Y[int64(q) : int64(q) + d])))
+        if gradient is not None:
+            slope = slopes(
+                device_function(lambda X, r, Y, q, out: gradient(X[r : r + d], Y[int64(q) : int64(q) + d], out))
+            )
+    return Rule(False, cost, slope)
+
+
+def _coordinates(d: int, stride: int, unsigned: bool) -> Any:
+    """coordinates(X, r): those of a point as a tuple."""
+    offset = uint32((d - 1) * stride) if unsigned else (d - 1) * stride
+    if d == 1:
+        return device_function(lambda X, r: (X[r],))
+    before = _coordinates(d - 1, stride, unsigned)
+    return device_function(lambda X, r: before(X, r) + (X[r + offset],))
+
+
+class _Functions(Functions):
+    """What a cost finds in place of `math` and `numpy`: the device has `math`'s functions, and `numpy`'s by that name."""
+
+    def __init__(self, real: Any) -> None:
+        super().__init__(
+            real, power=math.pow, abs=abs, absolute=abs, maximum=max, minimum=min, fmax=max, fmin=min,
+            arcsin=math.asin, arccos=math.acos, arctan=math.atan, arctan2=math.atan2,
+            square=device_function(lambda x: x * x),
+        )  # fmt: skip

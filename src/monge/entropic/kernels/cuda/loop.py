@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import functools
 import math
-import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -111,9 +110,7 @@ class Solver:
         """Runs the loop for what was loaded."""
         self._begin(factor, marginals, schedule, noise)
         f32, f64 = np.float32, np.float64
-        known = self._look(0)
-        known()
-        single, turn, waiting = bool(self.known[0][layout.SINGLE]), 1, None
+        single, turn, waiting = noise < math.inf, 0, None  # a round of the wrong precision is soon over
         while True:
             self._round(f32 if single else f64)
             look = self._look(turn)
@@ -220,7 +217,7 @@ def _recorded(stream: Any, launch: Callable[[], None]) -> Callable[[], None]:
         return rest[0] if rest else None
 
     handle = int(stream.handle) if not hasattr(stream.handle, "value") else stream.handle.value
-    mode = driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
+    mode = driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_RELAXED
     done(driver.cuStreamBeginCapture(handle, mode))
     try:
         launch()

@@ -9,7 +9,6 @@ What only some rows or columns are asked of, and all that is asked of a matrix, 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from monge.entropic.kernels.all_pairs import Mixture, log_weights
 from monge.entropic.kernels.cuda import layout
 from monge.entropic.kernels.cuda.device import SIMULATED, cuda, device_function, exp2, kernel, log2
-from monge.entropic.kernels.cuda.grounds import REGISTERS, rule_of
+from monge.entropic.kernels.cuda.grounds import REGISTERS, from_other_side, rule_of
 from monge.entropic.kernels.cuda.points import on_device, taken
 from monge.entropic.kernels.cuda.sums import cut
 from monge.entropic.kernels.native import NativePairs
@@ -142,7 +141,7 @@ class CudaPairs(NativePairs):
         if turned:
             x, y = y, x
         n, m, values = len(rows), len(columns), v.shape[1]
-        go, outputs = plan_kernel(_turned(ground) if turned else ground, self.cost.x.shape[1], use, values)
+        go, outputs = plan_kernel(from_other_side(ground) if turned else ground, self.cost.x.shape[1], use, values)
         blocks = -(-n // _THREADS)
         parts, per = cut(m, blocks, 64)
         out = cuda.device_array(parts * outputs * n, np.float64)
@@ -204,6 +203,8 @@ class CudaPairs(NativePairs):
         for here, there, turned in ((rows, columns, False), (columns, rows, True)):
             none = np.zeros(len(here))
             grads.append(factor * self._rows("gradient", here, there, eps, none, _column(np.zeros(len(there))), turned).T)
+        if self.cost.formed is None:
+            return grads[0], grads[1]
         at_points: tuple[Array, Array] = self.cost.from_centred(*grads)
         return at_points
 
@@ -222,9 +223,3 @@ class CudaPairs(NativePairs):
 
 def _column(values: Array) -> Array:
     return np.ascontiguousarray(values, dtype=np.float64)[:, np.newaxis]
-
-
-def _turned(ground: Any) -> Any:
-    """The cost of the same pairs from the other side; built-in ones do not care which."""
-    turned: Callable[[], Any] | None = getattr(ground, "turned_round", None)
-    return ground if turned is None else turned()

@@ -19,6 +19,8 @@ def taken(cost: Any) -> tuple[Array, Array, float]:
 
     Those of a built-in cost are taken about their middle, over a power of two: their differences suit single precision.
     """
+    if cost.formed is None:
+        return cost.x.astype(np.float64), cost.y.astype(np.float64), 1.0
     x, y, _, _, factor = cost.centred()
     return x, y, factor
 

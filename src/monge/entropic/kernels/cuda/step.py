@@ -11,7 +11,6 @@ import functools
 import math
 from typing import Any
 
-import numpy as np
 from numba import float32, float64
 
 from monge.entropic.iteration import ANNEAL

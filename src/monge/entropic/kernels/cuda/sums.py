@@ -8,7 +8,7 @@ import numpy as np
 
 from monge.entropic.kernels.cuda import matrix
 from monge.entropic.kernels.cuda.device import multiprocessors
-from monge.entropic.kernels.cuda.grounds import REGISTERS, rule_of
+from monge.entropic.kernels.cuda.grounds import REGISTERS, built_in, from_other_side, rule_of
 from monge.entropic.kernels.cuda.half_step import half_step, shape_of
 from monge.entropic.kernels.cuda.tiled import square_of, tiled_half_step
 
@@ -39,7 +39,7 @@ class CloudSums:
     def __init__(self, ground: Any, n: int, m: int, d: int) -> None:
         self.ground, self.sizes, self.d = ground, (n, m), d
         self.lifted = rule_of(ground, d, np.float32, 1).lifted
-        self.tiled = d > REGISTERS and hasattr(ground, "base")
+        self.tiled = d > REGISTERS and built_in(ground)
 
     def _block(self, real: Any) -> tuple[int, int, int]:
         """Threads of a block, its rows, and columns of a tile."""
@@ -56,11 +56,14 @@ class CloudSums:
         blocks = -(-n // rows)
         return blocks, *cut(m, blocks, columns)
 
-    def launch(self, real: Any, side: int, stream: Any, ctl: Any, V: Any, X: Any, Y: Any, part: Any, arrived: Any) -> None:
+    def launch(
+        self, real: Any, side: int, stream: Any, ctl: Any, V: Any, X: Any, Y: Any, part: Any, arrived: Any
+    ) -> None:
         """The rows of X, which have the vectors V, against the columns of Y."""
         n, m = self.sizes if side == 0 else self.sizes[::-1]
         blocks, parts, per = self.grid(real, side)
-        kernel = (tiled_half_step if self.tiled else half_step)(self.ground, self.d, real)
+        ground = self.ground if side == 0 else from_other_side(self.ground)
+        kernel = (tiled_half_step if self.tiled else half_step)(ground, self.d, real)
         kernel[(blocks, parts), self._block(real)[0], stream](
             ctl, V, X, Y, part, arrived, np.int64(n), np.int64(m), np.int64(per), np.int64(side)
         )
@@ -83,7 +86,9 @@ class MatrixSums:
         blocks = -(-m // matrix.THREADS)
         return blocks, *cut(n, blocks, 16)
 
-    def launch(self, real: Any, side: int, stream: Any, ctl: Any, V: Any, X: Any, Y: Any, part: Any, arrived: Any) -> None:
+    def launch(
+        self, real: Any, side: int, stream: Any, ctl: Any, V: Any, X: Any, Y: Any, part: Any, arrived: Any
+    ) -> None:
         """The rows of X, which have the vectors V, against the columns of Y."""
         n, m = self.sizes if side == 0 else self.sizes[::-1]
         blocks, parts, per = self.grid(real, side)
