@@ -229,7 +229,8 @@ def _explained(error: Exception, name: str) -> Exception:
     if not type(error).__module__.startswith("numba"):
         return ValueError(f"the cost {name} failed: {type(error).__name__}: {error}")
     lines = [line.strip() for line in str(error).splitlines()]
-    reason = next(line for line in [*lines, ""] if not line.startswith("Failed in nopython mode"))
+    lines = [line for line in lines if line and not line.startswith("Failed in nopython mode")]
+    reason = re.sub(r"Raised from \S* \((\d+)\)", r"Line \1", " ".join(lines[: 2 if lines[0].endswith(":") else 1]))
     where = _WHERE.search(str(error))
     quoted = ""
     if where is not None and not where["file"].endswith("compiled.py"):
