@@ -192,6 +192,15 @@ def test_partial_transport_and_histograms():
     np.testing.assert_allclose(found, right, rtol=1e-12)
 
 
+@pytest.mark.parametrize("p", [1, 2, 40])
+def test_wasserstein_of_a_function(p):
+    x, y, a, b = problem(2)
+    found, right = (monge.wasserstein(x, y, a, b, p=p, ground=ground) for ground in (cases.distance, "euclidean"))
+    assert found == pytest.approx(right, rel=1e-9)
+    with pytest.raises(ValueError, match="finite and not negative; GroundCost"):
+        monge.wasserstein(x, y, p=p, ground=lambda x, y: x[0] - y[0] + 2.0)
+
+
 def test_results_can_be_pickled(in_loop):
     x, y, a, b = problem(2, 40, 30)
     cloud = monge.PointCloud(x, y, MADE["uphill"])
