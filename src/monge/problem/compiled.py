@@ -93,10 +93,10 @@ class Loops:
         """Points (n, d) as the loops take them."""
         return np.ascontiguousarray(points.T if self.d <= MOST_TUPLE else points, dtype=dtype)
 
-    def call(self, loop: Any, *arguments: Any) -> None:
-        """Calls a loop. TypeError where the user's function cannot be compiled, ValueError where it fails."""
+    def call(self, loop: Any, *arguments: Any) -> Any:
+        """What a loop returns. TypeError where the user's function cannot be compiled, ValueError where it fails."""
         try:
-            loop(*arguments)
+            return loop(*arguments)
         except MemoryError:
             raise
         except Exception as error:

@@ -1,8 +1,9 @@
 """Rows of a pass for the ground cost that a user wrote: what csrc/entropic/pairs.hpp says of `SinkhornRows`.
 
-In double precision costs are filled in for some rows at a time, and handed to the core as a matrix. In single
-precision, in which most passes are made, the whole pass is compiled around the cost, which saves a third of the time
-where the cost is a cheap one: it goes from registers into its exponential.
+Costs are filled in for some rows at a time, and handed to the core as a matrix. In single precision, in which most
+passes are made, the pass itself is compiled around the cost, which saves a third of the time where the cost is a cheap
+one: it goes from registers into its exponential. What is rare there is left to the core, since all that is compiled
+makes the first call longer.
 
 Importing this imports the compiler.
 """
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from monge.entropic._pairs import sinkhorn_rows
 from monge.entropic.kernels.all_pairs import cut
 from monge.problem.compiled import Costs, blocks_of, loop
-from monge.problem.single import exp2, fast
+from monge.problem.single import exp2
 
 __all__ = ["stripes", "vectorised"]
 
@@ -35,20 +36,19 @@ _TILE, _FLUSH = 1024, 64
 # beyond which the lift has not done its work.
 _SAFE_LOW, _SAFE_HIGH, _LARGEST_SCALE = 1e-5, 1e30, 20.0
 _ZERO: Any = np.float32(0.0)
-_NONE: Any = np.float32(-np.inf)
 
 
 def stripes(costs: Costs) -> Callable[..., None]:
-    """`sinkhorn_rows` of costs in double precision."""
-    rooms: list[Array] = []  # to be used again: memory that is new takes longer to get than costs take to compute
+    """`sinkhorn_rows` of costs, in their precision."""
+    rooms: list[NDArray[Any]] = []  # to be used again: memory that is new takes longer to get than costs to compute
 
     def some_rows(
-        beta: Array, inverse: float, reference: float, log_a: Array, damp: float, cap: float, lift: float,
+        beta: NDArray[Any], inverse: float, reference: float, log_a: Array, damp: float, cap: float, lift: float,
         first: int, last: int, shift: Array, f: Array, sums: Array,
     ) -> None:  # fmt: skip
         m = len(sums)
         tall = max(1, _STRIPE // m)
-        room, part = rooms.pop() if rooms else np.empty((tall, m)), np.empty(m)
+        room, part = rooms.pop() if rooms else np.empty((tall, m), costs.dtype), np.empty(m)
         sums[:] = 0.0
         for rows in cut(slice(first, last), tall):
             stripe = room[: rows.stop - rows.start]
@@ -64,72 +64,61 @@ def stripes(costs: Costs) -> Callable[..., None]:
 
 
 def vectorised(costs: Costs) -> Callable[..., None]:
-    """`sinkhorn_rows` of costs in single precision."""
-    loops = costs.loops
-    compiled = loops.kept(
-        "pass", lambda: _pass(loops.copy(loops.cost.function, True), loops.d), loops.cost.function, __file__
-    )
+    """The same in single precision. From the first row on whose shift is no good any more, rows are left to stripes."""
+    loops, others = costs.loops, stripes(costs)
+    function = loops.cost.function
+    safe_rows = loops.kept("pass", lambda: _safe_rows(loops.copy(function, True), loops.d), function, __file__)
 
     def some_rows(
         beta: NDArray[np.float32], inverse: float, reference: float, log_a: Array, damp: float, cap: float,
         lift: float, first: int, last: int, shift: Array, f: Array, sums: Array,
     ) -> None:  # fmt: skip
         settings = np.array([inverse, reference, damp, cap, lift])
-        loops.call(compiled, costs.x, costs.y, beta[: len(sums)], log_a, settings, first, last, shift, f, sums)
+        done = loops.call(safe_rows, costs.x, costs.y, beta[: len(sums)], log_a, settings, first, last, shift, f, sums)
+        if done < last:
+            rest = np.empty_like(sums)
+            others(beta, inverse, reference, log_a, damp, cap, lift, done, last, shift, f, rest)
+            sums += rest
 
     return some_rows
 
 
-def _pass(c: Any, d: int) -> Any:
+def _safe_rows(c: Any, d: int) -> Any:
     block, point, at = blocks_of(d)
 
-    @fast
-    def exponentiate(x, y, beta, inverse, guess, row, powers):  # type: ignore[no-untyped-def]
-        """powers_j = 2^(beta_j + guess - inverse c(x_row, y_j)), and their sum."""
-        here, total = point(x, row), 0.0
-        for begin in range(0, len(beta), _TILE):
-            end = min(begin + _TILE, len(beta))
-            there, beta_there, powers_there, part = block(y, begin, end), beta[begin:end], powers[begin:end], _ZERO
-            for j in range(len(beta_there)):
-                power = exp2((beta_there[j] + guess) - inverse * c(here, at(there, j)))
-                powers_there[j] = power
-                part += power
-            total += part
-        return total
-
-    @fast
-    def peak(x, y, beta, inverse, row):  # type: ignore[no-untyped-def]
-        """-max_j beta_j - inverse c(x_row, y_j); zero where no column is in reach."""
-        here, there, top = point(x, row), block(y, 0, len(beta)), _NONE
-        for j in range(len(beta)):
-            top = max(top, beta[j] - inverse * c(here, at(there, j)))
-        return -top if top > _NONE else _ZERO
-
     def rows(x, y, beta, log_a, settings, first, last, shift, f, sums):  # type: ignore[no-untyped-def]
+        """Returns the row where it stopped, because with its shift the sum is not safe, or `last`."""
         inverse, reference, damp, cap, lift = settings
-        k, m = np.float32(inverse), len(beta)
+        k, m, done = np.float32(inverse), len(beta), first
         powers, columns = np.empty(m, np.float32), np.zeros(m, np.float32)
         sums[:] = 0.0
-        for row in range(first, last):
-            guess = np.float32(shift[row] - reference)
-            total = exponentiate(x, y, beta, k, guess, row, powers)
+        while done < last:
+            here, guess, total = point(x, done), np.float32(shift[done] - reference), 0.0
+            for begin in range(0, m, _TILE):
+                end = min(begin + _TILE, m)
+                there, beta_there, powers_there, part = block(y, begin, end), beta[begin:end], powers[begin:end], _ZERO
+                for j in range(len(beta_there)):
+                    power = exp2((beta_there[j] + guess) - k * c(here, at(there, j)))
+                    powers_there[j] = power
+                    part += power
+                total += part
             if not (total > _SAFE_LOW and total < _SAFE_HIGH):
-                guess = peak(x, y, beta, k, row)
-                total = exponentiate(x, y, beta, k, guess, row, powers)
-            if total > _SAFE_LOW:
-                log_total = math.log2(total)
-                shift[row] = guess - log_total + reference
-                f[row] = min(max(damp * shift[row], -cap), cap)
-                # With a lift that is far too low, what was cut off would count: then columns are computed again.
-                scale = log_a[row] + (f[row] - shift[row]) - log_total - lift
-                factor = np.float32(2.0**scale if scale < _LARGEST_SCALE else np.inf)
-                for j in range(m):
-                    columns[j] += factor * powers[j]
-            else:  # no column in reach
-                f[row] = shift[row] = 0.0
-            if (row - first) % _FLUSH == _FLUSH - 1 or row == last - 1:
+                break
+            log_total = math.log2(total)
+            shift[done] = guess - log_total + reference
+            f[done] = min(max(damp * shift[done], -cap), cap)
+            # With a lift that is far too low, what was cut off would count: then columns are computed again.
+            scale = log_a[done] + (f[done] - shift[done]) - log_total - lift
+            factor = np.float32(2.0**scale if scale < _LARGEST_SCALE else np.inf)
+            for j in range(m):
+                columns[j] += factor * powers[j]
+            done += 1
+            if (done - first) % _FLUSH == 0:
                 for j in range(m):
                     sums[j] += columns[j]
                     columns[j] = _ZERO
+        for j in range(m):
+            sums[j] += columns[j]
+        return done
 
     return loop(rows, True)
