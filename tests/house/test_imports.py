@@ -179,7 +179,7 @@ for cost in ([[0.0, 1.0]] * 9, x @ x.T, monge.PointCloud(x, x), monge.PointCloud
         t = monge.sinkhorn(cost, eps=1.0, marginals=marginals)
         t.gap, t.cost
 """,
-        LAZY,  # only grids need the compiler
+        LAZY,  # only grids and users' costs need the compiler
     ),
     "command line": ("import monge.__main__", LAZY),
     "plot": ("try: import monge.plot\nexcept ImportError: pass", ("matplotlib.pyplot",)),

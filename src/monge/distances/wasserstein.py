@@ -6,6 +6,7 @@ W_p(mu, nu) = ( min_P  sum_ij P_ij |x_i - y_j|^p )^(1/p)           (Villani 2009
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from monge.problem.arrays import available_threads, require_memory
 from monge.problem.costs import CostMatrix, PointCloud, as_points
 from monge.problem.ground import power_of, scale_of, scaled
 from monge.problem.measures import Weights, check_weights, total_mass
+from monge.problem.user_cost import GroundCost
 
 __all__ = ["smallest_mean", "wasserstein", "wasserstein_1d"]
 
@@ -38,7 +40,7 @@ def wasserstein(
     b: Any = None,
     *,
     p: float = 2,
-    ground: str = "euclidean",
+    ground: str | GroundCost | Callable[..., Any] = "euclidean",
     threads: int | None = None,
 ) -> float:
     """The exact Wasserstein distance W_p between two weighted point clouds.
@@ -53,8 +55,9 @@ def wasserstein(
         Weights, of equal totals; None for uniform ones. They are normalised to probabilities.
     p : float
         Exponent, >= 1.
-    ground : str
-        The distance between points that is raised to p: one that `PointCloud` takes powers of.
+    ground : str, callable or GroundCost
+        The distance between points that is raised to p: one that `PointCloud` takes powers of, or a function d(x, y) of
+        your own that is not negative.
     threads : int, optional
         As in `emd`.
 
@@ -66,7 +69,7 @@ def wasserstein(
     Raises
     ------
     ValueError, TypeError, MemoryError
-        As `PointCloud` and `emd` do; for p < 1, and for a ground that is no distance.
+        As `PointCloud` and `emd` do; for p < 1, and for a ground that is no distance or is negative somewhere.
 
     Notes
     -----
@@ -80,8 +83,13 @@ def wasserstein(
     5.0
     >>> monge.wasserstein([[0.0, 0.0]], [[3.0, 4.0]], ground="cityblock")
     7.0
+    >>> monge.wasserstein([[0.0, 0.0]], [[3.0, 4.0]], ground=lambda x, y: min(abs(x[0] - y[0]), 2.0))
+    2.0
     """
     power = check_power(p)
+    if callable(ground) or isinstance(ground, GroundCost):
+        written = PointCloud(x, y, ground)
+        return _high_power(written, *check_weights(a, b, *written.shape), power, available_threads(threads))
     power_of(ground, power)  # of points on the line, too, where all distances are the same
     x, y = as_points(x, "x"), as_points(y, "y")
     if x.shape[1] == y.shape[1] == 1:
@@ -121,6 +129,8 @@ def _high_power(cloud: PointCloud, a: Weights | None, b: Weights | None, p: floa
     n, m = len(x), len(y)
     require_memory(17 * n * m, f"distances between {n} and {m} points and their powers", "Subsample the points.")
     distance = dense(PointCloud(x, y, cloud.cost), threads)  # (n, m)
+    if cloud.formed is None and not (distance.min() >= 0.0 and distance.max() < math.inf):
+        raise ValueError(f"a distance should be finite and not negative; {cloud.ground!r} is not, between some points.")
     unit, power, p = float(distance.max()), min(p, _RISE), min(p, _LARGEST_POWER)
     while unit > 0.0:
         with np.errstate(over="ignore", under="ignore"):

@@ -1,4 +1,7 @@
-"""Compiling ahead what is compiled when it is first called: sums and minima over grids. All else is in the C++ core."""
+"""Compiling ahead what is compiled when it is first called: sums and minima over grids.
+
+All else is in the C++ core, but for the costs that users write.
+"""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ from monge.problem.user_cost import MOST_TUPLE
 if TYPE_CHECKING:
     from monge.problem.user_cost import GroundCost
 
-__all__ = ["Costs", "Loops"]
+__all__ = ["Costs", "Loops", "blocks_of", "inlined", "loop"]
 
 Array = NDArray[np.float64]
 Function = Callable[..., Any]
@@ -93,10 +93,10 @@ class Loops:
         """Points (n, d) as the loops take them."""
         return np.ascontiguousarray(points.T if self.d <= MOST_TUPLE else points, dtype=dtype)
 
-    def call(self, loop: Any, *arguments: Any) -> None:
-        """Calls a loop. TypeError where the user's function cannot be compiled, ValueError where it fails."""
+    def call(self, loop: Any, *arguments: Any) -> Any:
+        """What a loop returns. TypeError where the user's function cannot be compiled, ValueError where it fails."""
         try:
-            loop(*arguments)
+            return loop(*arguments)
         except MemoryError:
             raise
         except Exception as error:
@@ -106,7 +106,7 @@ class Loops:
         """fill(x, y, first, out) writes the costs of the rows from `first` on into `out` (k, m) of this type."""
 
         def make() -> Any:
-            c, point = self._copy(self.cost.function, narrowed), _point(self.d)
+            c, point = self.copy(self.cost.function, narrowed), point_of(self.d)
 
             def fill(x, y, first, out):  # type: ignore[no-untyped-def]
                 for i in range(out.shape[0]):
@@ -114,25 +114,25 @@ class Loops:
                     for j in range(len(row)):
                         row[j] = c(here, point(y, j))
 
-            return _loop(fill, narrowed)
+            return loop(fill, narrowed)
 
         name = f"fill_{'single' if narrowed else 'double'}_{np.dtype(dtype).itemsize}"
-        return self._kept(name, make, self.cost.function)
+        return self.kept(name, make, self.cost.function)
 
     @cached_property
     def _pairs(self) -> Any:
         """pairs(x, y, out) writes the costs of pairs into `out` (k,)."""
 
         def make() -> Any:
-            c, point = self._copy(self.cost.function, False), _point(self.d)
+            c, point = self.copy(self.cost.function, False), point_of(self.d)
 
             def pairs(x, y, out):  # type: ignore[no-untyped-def]
                 for k in range(len(out)):
                     out[k] = c(point(x, k), point(y, k))
 
-            return _loop(pairs, False)
+            return loop(pairs, False)
 
-        return self._kept("pairs", make, self.cost.function)
+        return self.kept("pairs", make, self.cost.function)
 
     @cached_property
     def pull(self) -> Any:
@@ -142,7 +142,7 @@ class Loops:
         gradients = self.cost.gradients
 
         def make() -> Any:
-            (dcx, dcy), point = (self._copy(one, False) for one in gradients), _point(self.d)
+            (dcx, dcy), point = (self.copy(one, False) for one in gradients), point_of(self.d)
 
             def pull(x, y, rows, columns, masses, grad_x, grad_y):  # type: ignore[no-untyped-def]
                 out = np.zeros(grad_x.shape[1])
@@ -154,16 +154,17 @@ class Loops:
                     dcy(here, there, out)
                     _add(masses[k], out, grad_y[j])
 
-            return _loop(pull, False)
+            return loop(pull, False)
 
-        return self._kept("pull", make, gradients)
+        return self.kept("pull", make, gradients)
 
-    def _copy(self, function: Any, narrowed: bool) -> Any:
-        return single.fast(narrow(function, single.SINGLE, single.fast)) if narrowed else _exact(function)
+    def copy(self, function: Any, narrowed: bool) -> Any:
+        """A compiled copy of a user's function, to be called by a loop."""
+        return single.fast(narrow(function, single.SINGLE, single.fast)) if narrowed else exact(function)
 
-    def _kept(self, name: str, make: Callable[[], Any], depends: Any) -> Any:
-        """The loop of this name, whose code depends on some functions."""
-        key = f"{digest(depends, *_SOURCES)}_{min(self.d, MOST_TUPLE + 1)}"
+    def kept(self, name: str, make: Callable[[], Any], depends: Any, *sources: str) -> Any:
+        """The loop of this name, whose code depends on some of a user's functions and some files."""
+        key = f"{digest(depends, *_SOURCES, *sources)}_{min(self.d, MOST_TUPLE + 1)}"
         if (name, key) not in _made:
             _made[name, key] = keep(make(), key)
         return _made[name, key]
@@ -191,27 +192,41 @@ class Costs:
         self.loops.call(self.loops.pull, self.x, self.y, rows, columns, masses, grad_x, grad_y)
 
 
-def _exact(function: Any) -> Any:
+def exact(function: Any) -> Any:
     """A function in double precision, compiled into those that call it."""
-    return _inlined(narrow(function, _DOUBLE, _inlined))
+    return inlined(narrow(function, _DOUBLE, inlined))
 
 
-def _inlined(function: Any) -> Any:
+def inlined(function: Any) -> Any:
+    """A function that goes into those that call it."""
     return njit(fastmath=_EXACT, error_model="numpy", forceinline=True)(function)
 
 
-def _loop(function: Any, narrowed: bool) -> Any:
+def loop(function: Any, narrowed: bool) -> Any:
+    """A function that lets go of the interpreter, around copies in single or in double precision."""
     return njit(fastmath=single.FLAGS if narrowed else _EXACT, error_model="numpy", nogil=True)(function)
 
 
-def _point(d: int) -> Any:
+def point_of(d: int) -> Any:
     """A compiled function of points, as loops take them, and a number: one of them, as users' functions take it."""
     if d > MOST_TUPLE:
-        return _inlined(lambda points, k: points[k])
-    return _inlined(eval("lambda points, k: (" + "".join(f"points[{q}, k], " for q in range(d)) + ")"))
+        return inlined(lambda points, k: points[k])
+    return inlined(eval("lambda points, k: (" + "".join(f"points[{q}, k], " for q in range(d)) + ")"))
 
 
-@_inlined
+def blocks_of(d: int) -> tuple[Any, Any, Any]:
+    """Three functions of that kind: of points and two numbers, those in between; of points and a number, that one; and
+    the same for points in between. A loop over these begins at zero, which a compiler has to see."""
+    if d > MOST_TUPLE:
+        return inlined(lambda points, begin, end: points[begin:end]), point_of(d), point_of(d)
+    block, at = (
+        f"lambda points, {some}: (" + "".join(f"points[{q}][{of}], " for q in range(d)) + ")"
+        for some, of in (("begin, end", "begin:end"), ("k", "k"))
+    )
+    return inlined(eval(block)), point_of(d), inlined(eval(at))
+
+
+@inlined
 def _add(mass, slopes, gradient):  # type: ignore[no-untyped-def]
     """Adds those slopes that exist, and sets all to zero."""
     for q in range(len(slopes)):
@@ -229,7 +244,8 @@ def _explained(error: Exception, name: str) -> Exception:
     if not type(error).__module__.startswith("numba"):
         return ValueError(f"the cost {name} failed: {type(error).__name__}: {error}")
     lines = [line.strip() for line in str(error).splitlines()]
-    reason = next(line for line in [*lines, ""] if not line.startswith("Failed in nopython mode"))
+    lines = [line for line in lines if line and not line.startswith("Failed in nopython mode")]
+    reason = re.sub(r"Raised from \S* \((\d+)\)", r"Line \1", " ".join(lines[: 2 if lines[0].endswith(":") else 1]))
     where = _WHERE.search(str(error))
     quoted = ""
     if where is not None and not where["file"].endswith("compiled.py"):

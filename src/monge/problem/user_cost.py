@@ -207,10 +207,11 @@ class GroundCost:
         largest = 0.0
         for rows, columns in ((np.arange(len(x)), some_y), (some_x, np.arange(len(y)))):
             some = self.matrix(x[rows], y[columns])
+            bad = np.argwhere(~np.isfinite(some))
+            if bad.size:
+                k, q = bad[0]
+                raise _unusable(float(some[k, q]), f"({self.name} at x[{rows[k]}], y[{columns[q]}])")
             largest = max(largest, float(np.abs(some).max()))
-            if not largest < math.inf:  # NaN included
-                k, q = (int(at) for at in np.argwhere(~np.isfinite(some))[0])
-                raise _unusable(some[k, q], f"({self.name} at x[{rows[k]}], y[{columns[q]}])")
         return largest
 
     def error_in_single(self, x: NDArray[Any], y: NDArray[Any]) -> float:

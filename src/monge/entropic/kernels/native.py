@@ -6,8 +6,6 @@ added to the column sums (Gauss-Seidel by rows). All is in the log2 domain, in s
 Where the old shift is so far off that a sum is not safe, or a column gets less than single precision can hold, the
 softmin is computed again with its own maximum. So no potentials lead to NaN.
 
-The costs of a function that a user wrote are computed for some rows at a time, which are passed on as a matrix.
-
 Rows are cut into chunks by their number alone, and column sums added up in the order of the chunks: any number of
 threads gives the same bits.
 """
@@ -15,16 +13,14 @@ threads gives the same bits.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.entropic._pairs import sinkhorn_rows
-from monge.entropic.kernels.all_pairs import AllPairs, cut
-from monge.entropic.kernels.layout import in_panels, packed_cost
+from monge.entropic.kernels.all_pairs import AllPairs
+from monge.entropic.kernels.layout import in_panels, rows_of
 from monge.entropic.kernels.scale import NOISE, Scale, cost_scale
 from monge.entropic.kernels.threads import CHUNKS
 
@@ -37,8 +33,6 @@ _LOST = 1e-22
 # The ratio of the largest possible cost of a cloud to that of a sample from which there must be outliers, beside which
 # the coordinates of the others have few digits: boxes around hundreds of dimensions have up to thirty.
 _OUTLYING = 1e3
-# Pairs of a user's cost that are computed at a time: they stay in cache until they are used.
-_STRIPE = 2**19
 
 _LN2 = math.log(2.0)
 
@@ -48,7 +42,7 @@ class NativePairs(AllPairs):
 
     skipped, patience = 0.0, 30
 
-    # The costs in use: in which precision, as the core takes them, and the factor to cost units.
+    # The costs in use: in which precision, how to pass over some of their rows, and the factor to cost units.
     _packed: tuple[bool, Any, float] | None = None
 
     @cached_property
@@ -94,7 +88,7 @@ class NativePairs(AllPairs):
         """One pass."""
         f, g, s = steps.f, steps.g, steps.s
         dtype: Any = np.float32 if single else np.float64
-        costs, per_unit = self._costs(single, dtype)
+        some_rows, per_unit = self._costs(single, dtype)
         unit = eps * _LN2
         log_a, log_b = self._logs
         rows, shift = f / unit, self._shift / unit  # in the core's units
@@ -106,13 +100,9 @@ class NativePairs(AllPairs):
         damp, cap = 1.0 / (1.0 + eps / marginal.kl), marginal.cap / unit
 
         def work(k: int) -> None:
-            part, self._sums[k] = np.empty(len(g)), 0.0
-            for some, first, last, at in self._parts_of_pass(costs, self._rows(k)):
-                sinkhorn_rows(
-                    some, beta, per_unit / unit, reference, log_a[at], damp, cap, lift, first, last, shift[at],
-                    rows[at], part,
-                )  # fmt: skip
-                self._sums[k] += part
+            some_rows(
+                beta, per_unit / unit, reference, log_a, damp, cap, lift, *self._rows(k), shift, rows, self._sums[k]
+            )
 
         self.threads.share(self._chunks, work, len(f) * len(g))
         total = self._sums.sum(axis=0)
@@ -131,34 +121,13 @@ class NativePairs(AllPairs):
     def _sums(self) -> Array:
         return np.empty((self._chunks, self.shape[1]))
 
-    def _rows(self, chunk: int) -> slice:
+    def _rows(self, chunk: int) -> tuple[int, int]:
         n = self.shape[0]
-        return slice(chunk * n // self._chunks, (chunk + 1) * n // self._chunks)
-
-    def _parts_of_pass(self, costs: Any, chunk: slice) -> Iterator[tuple[Any, int, int, slice]]:
-        """A chunk of rows as the core takes it: costs, the first and last of its rows, and where all of them are."""
-        if isinstance(costs, tuple):
-            yield costs, chunk.start, chunk.stop, slice(None)
-            return
-        m = self.shape[1]
-        tall = max(1, _STRIPE // m)
-        room = self._rooms.pop() if self._rooms else np.empty(0, costs.dtype)
-        if room.dtype != costs.dtype or not room.size:
-            room = np.empty((tall, m), costs.dtype)
-        for rows in cut(chunk, tall):
-            stripe = room[: rows.stop - rows.start]
-            costs.fill(rows.start, stripe)
-            yield (stripe,), 0, len(stripe), rows
-        self._rooms.append(room)
-
-    @cached_property
-    def _rooms(self) -> list[NDArray[Any]]:
-        """For stripes of costs, to be used again: memory that is new takes longer to get than costs take to compute."""
-        return []
+        return chunk * n // self._chunks, (chunk + 1) * n // self._chunks
 
     def _costs(self, single: bool, dtype: Any) -> tuple[Any, float]:
-        """The costs as the core takes them, in this precision alone: they may be large."""
+        """A pass over some rows with the costs in this precision alone, since they may be large."""
         if self._packed is None or self._packed[0] is not single:
             self._packed = None
-            self._packed = single, *packed_cost(self.cost, dtype)
+            self._packed = single, *rows_of(self.cost, dtype)
         return self._packed[1:]
