@@ -29,9 +29,9 @@ CASES: list[tuple[int, int, Any]] = [
     (30_000, 0, None),
 ]
 SMALL: list[tuple[int, int, Any]] = [(9, 3, "sqeuclidean"), (9, 0, None)]
-# Rows that are compared with double precision, eps over the mean cost, and what log2 of a sum may be off by: what single
+# Launches that are timed together. Rows that are compared with double precision, eps over the mean cost, and what log2 of a sum may be off by: what single
 # precision makes of costs some two hundred times eps.
-CHECKED, EPS, RIGHT = 32, 0.02, 2e-4
+SEVERAL, CHECKED, EPS, RIGHT = 8, 32, 0.02, 2e-4
 
 
 def huber(x: Any, y: Any) -> float:
@@ -49,22 +49,27 @@ def squared(x: Any, y: Any) -> float:
 def half_steps(run: Run, out: dict[str, Any]) -> None:
     """Milliseconds, pairs a second, and their share of the exponentials that the card makes."""
     from monge.entropic.kernels.cuda.device import cuda
+    from monge.entropic.kernels.cuda.loop import recorded
 
     def milliseconds(stream: Any, launch: Callable[[], object], repeat: int) -> float:
         if SIMULATED:
             start = time.perf_counter()
             launch()
             return 1e3 * (time.perf_counter() - start)
-        for _ in range(3):
-            launch()
+        def several() -> None:
+            for _ in range(SEVERAL):
+                launch()
+
+        several()
+        replay = recorded(stream, several)  # else short ones would wait for the host
         times = []
         for _ in range(repeat):
             begin, end = cuda.event(), cuda.event()
             begin.record(stream)
-            launch()
+            replay()
             end.record(stream)
             end.synchronize()
-            times.append(cuda.event_elapsed_time(begin, end))
+            times.append(cuda.event_elapsed_time(begin, end) / SEVERAL)
         return float(np.median(times))
 
     ceiling = run.results.get("ceilings", {}).get("exponentials", {}).get("per_second", math.nan)
@@ -72,7 +77,7 @@ def half_steps(run: Run, out: dict[str, Any]) -> None:
     cases = SMALL if run.smoke or SIMULATED else [*CASES, (100_000, 3, huber), (100_000, 3, squared)]
     for n, d, cost in cases:
         name = "matrix" if cost is None else getattr(cost, "__name__", str(cost))
-        if not run.room(out, f"{name}, {n} x {d}", 5.0):
+        if not run.room(out, f"{name}, {n} x {d}", 3.0):
             continue
         try:
             rows.append({"cost": name, "n": n, "d": d, **_measure(n, d, cost, milliseconds, ceiling)})
@@ -98,11 +103,14 @@ def _measure(n: int, d: int, cost: Any, milliseconds: Any, ceiling: float) -> di
         solver = Solver(CloudSums(costs.ground, n, n, d))
     eps = EPS * float(costs.sample().mean())
     weights, g = np.full(n, 1.0 / n), eps * rng.normal(size=n)
-    solver.load(x, y, Side(weights, np.zeros(n), np.zeros(n)), Side(weights, g, g))
-    schedule, balanced = Schedule(eps, eps, 1e-3, 10), (Balanced(), Balanced())
+    sides, balanced = (Side(weights, np.zeros(n), np.zeros(n)), Side(weights, g, g)), (Balanced(), Balanced())
+
+    def load(noise: float) -> None:
+        solver.load(x, y, *sides, factor, balanced, Schedule(eps, eps, 1e-30, 10**9), noise)
+
     out: dict[str, Any] = {}
     for real in (np.float32, np.float64):
-        solver._begin(factor, balanced, schedule, 1e-9 if real is np.float32 else math.inf)
+        load(1e-9 if real is np.float32 else math.inf)
         if real is np.float64 and n > 20_000:
             break
         start = time.perf_counter()
@@ -123,15 +131,6 @@ def _measure(n: int, d: int, cost: Any, milliseconds: Any, ceiling: float) -> di
             "ms": ms, "columns_ms": turned, "pairs_per_second": n * n / ms * 1e3,
             "of_exponentials": n * n / ms * 1e3 / ceiling, "log2_off": off, "right": off < RIGHT,
         }  # fmt: skip
-    solver._begin(factor, balanced, Schedule(eps, eps, 1e-30, 10**9), 1e-9)
-    out["step_ms"] = milliseconds(solver.stream, lambda: _step(solver), 10)
+    load(1e-9)
+    out["step_ms"] = milliseconds(solver.stream, lambda: solver.step(np.float32), 10)
     return out
-
-
-def _step(solver: Any) -> None:
-    from monge.entropic.kernels.cuda.step import THREADS
-
-    solver.after[1, THREADS, solver.stream](
-        solver.ctl, solver.A, solver.B, solver.Y[np.float32], solver.Y[np.float64], solver.memory, solver.gram,
-        solver.errors, *map(np.int64, solver.sums.sizes), np.float64(1.0),
-    )  # fmt: skip

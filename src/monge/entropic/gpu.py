@@ -37,7 +37,7 @@ _COARSE_FROM, _FEW, _LOW = 2**29, 1000, 3
 # The marginal error to which a coarse problem is solved.
 _ROUGH = 0.005
 # Solvers that are kept for the next problem of the same shape, and points up to which they are.
-_KEPT, _KEPT_POINTS = 8, 2**17
+_KEPT, _KEPT_POINTS = 32, 2**18
 
 
 def solve(problem: Problem, threads: int, report: Report | None = None) -> Outcome:
@@ -74,9 +74,10 @@ def _at_once(problem: Problem, pairs: Any, report: Report | None) -> Found:
     else:
         x, y, factor = taken(cost)
         solver = _solvers.take(cost.ground, *cost.shape, x.shape[1])
-    solver.load(x, y, Side(problem.inner_a, f, f), Side(problem.inner_b, g, g))
+    sides = Side(problem.inner_a, f, f), Side(problem.inner_b, g, g)
     schedule = Schedule(first, eps, problem.tol, problem.max_iter)
-    found = solver.solve(factor, problem.marginals, schedule, pairs.noise, report)
+    solver.load(x, y, *sides, factor, problem.marginals, schedule, pairs.noise)
+    found = solver.solve(report)
     f[:], _, g[:], _ = solver.potentials()
     _solvers.give_back(solver)
     return found
@@ -100,9 +101,10 @@ def _from_coarse(problem: Problem, threads: Threads, report: Report | None) -> t
         last = eps if depth == 0 else last_of(level, levels[depth - 1], eps, first)
         here, there, factor = taken(level.cost)
         solver = _solvers.take(level.cost.ground, n, m, here.shape[1])
-        solver.load(here, there, Side(level.x.weights, f, f), Side(level.y.weights, g, g))
+        sides = Side(level.x.weights, f, f), Side(level.y.weights, g, g)
         schedule = Schedule(first, last, goal, problem.max_iter)
-        found = solver.solve(factor, marginals, schedule, level.scale.noise, report)
+        solver.load(here, there, *sides, factor, marginals, schedule, level.scale.noise)
+        found = solver.solve(report)
         f, _, g, _ = solver.potentials()
         _solvers.give_back(solver)
         pairs += found.passes * n * m
@@ -121,9 +123,13 @@ def _lift(coarse: Level, fine: Level, f: Array, g: Array, marginals: Any, eps: f
     guess = fine.y.of_groups(g)
     across = type(fine.cost)(fine.y.points, coarse.x.points, coarse.cost.cost)
     here, there, factor = taken(across)
-    solver = Solver(CloudSums(across.ground, *across.shape, here.shape[1]))
-    solver.load(here, there, Side(fine.y.weights, guess, guess), Side(coarse.x.weights, f, f))
-    return fine.x.of_groups(f), solver.best_rows(factor, (marginals[1], Balanced()), eps, coarse.scale.noise)
+    solver = _solvers.take(across.ground, *across.shape, here.shape[1])
+    sides = Side(fine.y.weights, guess, guess), Side(coarse.x.weights, f, f)
+    schedule = Schedule(eps, eps, _ROUGH, 2)
+    solver.load(here, there, *sides, factor, (marginals[1], Balanced()), schedule, coarse.scale.noise)
+    lifted = fine.x.of_groups(f), solver.best_rows()
+    _solvers.give_back(solver)
+    return lifted
 
 
 class _Solvers:

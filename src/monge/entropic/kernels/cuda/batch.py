@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from monge.entropic.iteration import ANNEAL, START
 from monge.entropic.kernels.cuda import layout
-from monge.entropic.kernels.cuda.device import SIMULATED, cuda, device_function, exp2, kernel, log2
+from monge.entropic.kernels.cuda.device import SIMULATED, cuda, device_function, exp2, kernel, launch, log2
 from monge.entropic.kernels.cuda.grounds import REGISTERS, built_in, rule_of
 from monge.entropic.kernels.cuda.half_step import SAFE_HIGH, SAFE_LOW, exponents, finisher
-from monge.entropic.kernels.cuda.step import DEPTH, SMALL, SUMS, memory_rows, step_function
+from monge.entropic.kernels.cuda.load import placed
+from monge.entropic.kernels.cuda.step import DEPTH, SMALL, memory_rows, room_for_sums, step_function
 from monge.entropic.kernels.scale import NOISE
 from monge.entropic.marginals import Marginal
 
@@ -30,8 +31,8 @@ Array = NDArray[np.float64]
 
 # Places of a problem up to which one block is enough for it.
 MOST_PLACES = 1024
-# Errors of so many passes are kept; threads that add up one sum of a step; pairs a thread looks at for the scale.
-_KEPT, _LANES, _SAMPLE = 256, 2 if SIMULATED else 8, 16
+# Errors of so many passes are kept; pairs a thread looks at for the scale.
+_KEPT, _SAMPLE = 256, 16
 
 # Registers of a thread, so that a multiprocessor has two blocks at a time: the passes need fewer than the steps.
 REGISTERS_EACH = 128
@@ -159,16 +160,16 @@ def batch_kernel(ground: Any, d: int, real: Any, T: int) -> Any:
     single = real is np.float32
     lifted, half = _sides(ground, d, real, T)
     across = half if ground is None or built_in(ground) else _sides(ground.T, d, real, T)[1]
-    step, first = step_function(T, _LANES, d, lifted)
+    step, first = step_function(T, d, lifted)
     if ground is None:
         of_pair = device_function(lambda x, i, y, j, C, n: float64(C[0, j * n + i]), fast=False)
     else:
         cost = rule_of(ground, d, np.float64, 1).cost
         of_pair = device_function(lambda x, i, y, j, C, n: cost(x, i * d, y, uint32(j * d)), fast=False)
     mine = 1.0 if single else 0.0
-    D1, RED, SHARED = L.width(d), SUMS * T, SMALL
+    D1, RED, SHARED, KNOWN = L.width(d), max(room_for_sums(T), 4 * T), SMALL, L.CTL
     TILE = _tile(d) * L.width(d) if ground is not None else 1
-    huge, FIRST = math.inf, START
+    huge, FIRST, place = math.inf, START, placed(d)
 
     @functools.partial(device_function, fast=False)
     def look(x: Any, y: Any, C: Any, n: Any, m: Any, red: Any, t: Any) -> None:
@@ -191,31 +192,22 @@ def batch_kernel(ground: Any, d: int, real: Any, T: int) -> Any:
             red[1], red[2] = (low if low < huge else 0.0), high
         cuda.syncthreads()
 
-    @functools.partial(device_function, fast=False)
-    def side(points: Any, weights: Any, V: Any, pack: Any, pack64: Any, n: Any, t: Any) -> None:
-        for i in range(t, n, T):
-            square, square64 = 0.0, 0.0
-            for c in range(d):
-                z = points[i * d + c]
-                near = float64(float32(z))
-                square, square64 = square + near * near, square64 + z * z
-                pack[i * D1 + c], pack64[i * D1 + c] = float32(z), z
-            w = weights[i]
-            V[L.LOG, i] = math.log2(w) if w > 0.0 else L.FAR
-            V[L.WEIGHT, i], V[L.SQUARE, i], V[L.SQUARE64, i] = w, square, square64
-            V[L.SOFTMIN, i], V[L.POTENTIAL, i] = 0.0, 0.0
-
     def solve(  # type: ignore[no-untyped-def]
         x, y, a, b, C, ctl, A, B, X, X64, Y, Y64, memory, gram, errors, f, g, s, n, m, begin
     ):
         red = cuda.shared.array(RED, float64)
         small = cuda.shared.array(SHARED, float64)
         tile = cuda.shared.array(TILE, real)
+        k = cuda.shared.array(KNOWN, float64)
         t, p = cuda.threadIdx.x, cuda.blockIdx.x
-        k = ctl[p]
+        for q in range(t, KNOWN, T):
+            k[q] = ctl[p, q]
+        cuda.syncthreads()
         if begin != 0:
-            side(x[p], a[p], A[p], X[p], X64[p], n, t)
-            side(y[p], b[p], B[p], Y[p], Y64[p], m, t)
+            for i in range(t, n, T):
+                place(x[p], a[p, i], 0.0, 0.0, i, A[p], X[p], X64[p])
+            for j in range(t, m, T):
+                place(y[p], b[p, j], 0.0, 0.0, j, B[p], Y[p], Y64[p])
             for q in range(t, memory_rows * m, T):
                 memory[p, q // m, q % m] = float32(0.0)
             look(x[p], y[p], C[p], n, m, red, t)
@@ -238,12 +230,14 @@ def batch_kernel(ground: Any, d: int, real: Any, T: int) -> Any:
                 across(k, B[p], Y64[p], X64[p], C[p, 1], m, n, 1, tile, t)
             step(k, A[p], B[p], Y[p], Y64[p], memory[p], gram[p], errors[p], n, m, red, small, t)
             cuda.syncthreads()
+        for q in range(t, KNOWN, T):
+            ctl[p, q] = k[q]
         for i in range(t, n, T):
             f[p, i] = A[p, L.POTENTIAL, i]
         for j in range(t, m, T):
             g[p, j], s[p, j] = B[p, L.POTENTIAL, j], B[p, L.SOFTMIN, j]
 
-    return kernel(solve, fast=single, registers=REGISTERS_EACH)
+    return kernel(solve, single, ground, d, real, T, registers=REGISTERS_EACH)
 
 
 def solve_batch(
@@ -284,7 +278,7 @@ def solve_batch(
     while True:
         for real in (f32, f64):
             go = batch_kernel(ground, d, real, T)
-            go[count, T, stream](*sent, *rest, f, g, s, np.int64(n), np.int64(m), np.int64(begin))
+            launch(go, count, T, stream, *sent, *rest, f, g, s, n, m, begin)
             begin = 0
             found = known.copy_to_host(stream=stream)
             stream.synchronize()

@@ -5,24 +5,28 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
+from threading import Lock
 from typing import Any
 
 import numpy as np
 
 _shimmed = not hasattr(np, "row_stack")
 if _shimmed:  # which numba-cuda overloads when it first compiles, and NumPy 2.5 no longer has
-    np.vstack = np.vstack  # type: ignore[attr-defined]
+    np.row_stack = np.vstack  # type: ignore[attr-defined] # noqa: NPY201
 try:
-    from numba import config, cuda
+    from numba import cuda
+    from numba.cuda.core import config
 
     SIMULATED = bool(config.ENABLE_CUDASIM)
     if not SIMULATED:
         import numba.cuda.np.arrayobj  # noqa: F401
 finally:
     if _shimmed:
-        del np.vstack  # type: ignore[attr-defined]
+        del np.row_stack  # type: ignore[attr-defined] # noqa: NPY201
 
-__all__ = ["SIMULATED", "cuda", "device_function", "exp2", "kernel", "multiprocessors", "power", "root"]
+__all__ = ["SIMULATED", "cuda", "device_function", "exp2", "kernel", "launch", "log2", "multiprocessors", "power", "root"]
+
+_WARNED = "CUDA_LOW_OCCUPANCY_WARNINGS"
 
 
 @functools.cache
@@ -31,17 +35,36 @@ def multiprocessors() -> int:
     return 2 if SIMULATED else int(cuda.get_current_device().MULTIPROCESSOR_COUNT)
 
 
+_configuring = Lock()
+
+
+def launch(function: Any, grid: Any, threads: int, stream: Any, *arguments: Any) -> None:
+    """Sends a kernel to a stream. That a grid is small is no news: Numba would warn of it."""
+    with _configuring:
+        warned = getattr(config, _WARNED, None)
+        setattr(config, _WARNED, 0)
+        try:
+            ready = function[grid, threads, stream]
+        finally:
+            setattr(config, _WARNED, warned)
+    ready(*arguments)
+
+
 def device_function(function: Callable[..., Any], fast: bool = True) -> Any:
     """A function that kernels call, taken into them."""
     options: dict[str, Any] = {} if SIMULATED else {"forceinline": True}
     return cuda.jit(device=True, fastmath=fast, **options)(function)
 
 
-def kernel(function: Callable[..., Any], fast: bool, registers: int | None = None) -> Any:
+def kernel(function: Callable[..., Any], fast: bool, *made_with: Any, registers: int | None = None) -> Any:
     """A kernel. `fast` allows approximate functions and sums in any order of writing, but in the same one each time;
-    `registers` is the most that a thread may have."""
-    options: dict[str, Any] = {} if SIMULATED or registers is None else {"max_registers": registers}
-    return cuda.jit(fastmath=fast, **options)(function)
+    `made_with` tells it from others of its name, on disk; `registers` is the most that a thread may have."""
+    if SIMULATED:
+        return cuda.jit(fastmath=fast)(function)
+    from monge.entropic.kernels.cuda.kept import keep  # which needs the compiler itself
+
+    options = {} if registers is None else {"max_registers": registers}
+    return keep(cuda.jit(fastmath=fast, **options)(function), fast, registers, *made_with)
 
 
 if SIMULATED:

@@ -16,7 +16,7 @@ a pair takes d products, one sum and one exponential.
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import int32, uint32
@@ -30,19 +30,30 @@ __all__ = ["SAFE_HIGH", "SAFE_LOW", "exponents", "finisher", "half_step", "shape
 # Sums outside this range may have lost what counts.
 SAFE_LOW, SAFE_HIGH = 2.0**-60, 2.0**100
 
-# Bytes of a tile of columns.
-_TILE = 8192
+# Bytes of a tile of columns, and the pairs up to which blocks are small.
+_TILE, _FEW, _SOME = 8192, 2**22, 2**26
 
 
-def shape_of(d: int, real: Any) -> tuple[int, int, int]:
-    """Threads of a block, rows of a thread, columns of a tile."""
+class Shape(NamedTuple):
+    """How a half step is cut up."""
+
+    threads: int  # of a block
+    rows: int  # of a thread
+    columns: int  # of a tile
+
+
+def shape_of(d: int, real: Any, pairs: int) -> Shape:
+    """For so many pairs. Few rows a thread make more blocks, many need fewer loads a pair."""
     if SIMULATED:
-        return 4, 2 if d <= REGISTERS else 1, 8
-    rows = (8 if d <= 3 else 4) if real is np.float32 else 2
-    columns = 256
+        return Shape(4, 2 if d <= REGISTERS else 1, 8)
+    threads, rows, columns = (64, 2, 64) if pairs <= _FEW else (128, 4, 128) if pairs <= _SOME else (128, 8, 256)
+    if real is np.float64:
+        rows = 2
+    elif d > 3:
+        rows = min(rows, 4)
     while columns > 2 and columns * layout.width(d) * np.dtype(real).itemsize > _TILE:
         columns //= 2
-    return 128, rows if d <= REGISTERS else 1, columns
+    return Shape(threads, rows if d <= REGISTERS else 1, columns)
 
 
 def finisher(real: Any, lifted: bool, d: int) -> Any:
@@ -120,7 +131,7 @@ def exponents(ground: Any, d: int, real: Any, stride: int) -> tuple[bool, Any, A
 
 
 @functools.lru_cache(maxsize=64)
-def half_step(ground: Any, d: int, real: Any) -> Any:
+def half_step(ground: Any, d: int, real: Any, shape: Shape) -> Any:
     """The kernel, for a ground cost between points of d coordinates, in single or double precision.
 
     kernel(ctl, V, X, Y, part, arrived, n, m, per, side): rows of X (n points) against the columns of Y (m points), of
@@ -128,7 +139,7 @@ def half_step(ground: Any, d: int, real: Any) -> Any:
     numbers of each split, `arrived` (blocks,) is zero and will be again. `side` is 0 where X are the problem's rows,
     whose potentials are found as well.
     """
-    T, R, TJ = shape_of(d, real)
+    T, R, TJ = shape
     in_registers = d <= REGISTERS
     stride = R if in_registers else 1
     lifted, exponent, again = exponents(ground, d, real, stride)
@@ -219,4 +230,4 @@ def half_step(ground: Any, d: int, real: Any) -> Any:
         if t == 0:
             arrived[cuda.blockIdx.x] = 0
 
-    return kernel(rows, fast=real is np.float32)
+    return kernel(rows, real is np.float32, ground, d, real, shape)

@@ -19,12 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monge.entropic.iteration import ANNEAL, Found, Schedule
-from monge.entropic.kernels.cuda import layout
-from monge.entropic.kernels.cuda.device import SIMULATED, cuda
+from monge.entropic.kernels.cuda import layout, load
+from monge.entropic.kernels.cuda.device import SIMULATED, cuda, launch
+from monge.entropic.kernels.cuda.load import load_kernel, size_of
 from monge.entropic.kernels.cuda.step import DEPTH, THREADS, memory_rows, step_kernel
 from monge.entropic.marginals import Marginal
 
-__all__ = ["Side", "Solver"]
+__all__ = ["Side", "Solver", "recorded"]
 
 Array = NDArray[np.float64]
 
@@ -40,26 +41,6 @@ class Side(NamedTuple):
     weights: Array
     potential: Array
     softmin: Array
-
-
-def packed(points: Array, real: Any) -> NDArray[Any]:
-    """Points (n, d) with room for what belongs to each in the exponent, one after the other."""
-    n, d = points.shape
-    out = np.zeros((n, layout.width(d)), dtype=real)
-    out[:, :d] = points
-    return out.ravel()
-
-
-def vectors(side: Side, points: Array) -> Array:
-    """The rows of `layout` for one side."""
-    out = np.zeros((layout.ROWS, len(side.weights)))
-    with np.errstate(divide="ignore"):
-        out[layout.LOG] = np.maximum(np.log2(side.weights), layout.FAR)
-    out[layout.SOFTMIN], out[layout.POTENTIAL] = side.softmin, side.potential
-    out[layout.WEIGHT] = side.weights
-    out[layout.SQUARE] = np.square(points.astype(np.float32).astype(np.float64)).sum(axis=1)
-    out[layout.SQUARE64] = np.square(points).sum(axis=1)
-    return out
 
 
 class Solver:
@@ -88,31 +69,43 @@ class Solver:
         self.part = {real: cuda.device_array(most, real) for real in (f32, f64)}
         self.arrived = cuda.to_device(np.zeros(blocks, dtype=np.int32), stream=self.stream)
         self.after, self.first = step_kernel(sums.d, sums.lifted)
+        self.load_points = load_kernel(sums.d)
+        size = size_of(n, m, sums.d)
+        self.to_send, self.sent = _pinned(size), cuda.device_array(size, f64)
         self.known = [_pinned(layout.CTL) for _ in range(2)]
+        # The rows of softmins and potentials, which come back.
+        self.back = [(V[layout.SOFTMIN : layout.POTENTIAL + 1], _pinned((2, len_))) for V, len_ in ((self.A, n), (self.B, m))]
         self.passes = _ROUND if n * m < _LONG else 1
         self.rounds: dict[Any, Callable[[], None]] = {}
 
-    def load(self, x: Array, y: Array, rows: Side, columns: Side) -> None:
-        """Puts points (n, d), (m, d) and what the sides start from on the device."""
-        stream = self.stream
-        for packs, vecs, cloud, side in (
-            (self.X, self.A, x, rows),
-            (self.Y, self.B, y, columns),
-        ):
-            for real, pack in packs.items():
-                pack.copy_to_device(packed(cloud, real), stream=stream)
-            vecs.copy_to_device(vectors(side, cloud), stream=stream)
-
-    def solve(
-        self, factor: float, marginals: tuple[Marginal, Marginal], schedule: Schedule, noise: float,
-        report: Callable[[int, float, float], None] | None = None,
-    ) -> Found:  # fmt: skip
-        """Runs the loop for what was loaded."""
-        self._begin(factor, marginals, schedule, noise)
+    def load(
+        self, x: Array, y: Array, rows: Side, columns: Side, factor: float, marginals: tuple[Marginal, Marginal],
+        schedule: Schedule, noise: float,
+    ) -> None:  # fmt: skip
+        """Puts points (n, d), (m, d), what the sides start from and what the loop is to know on the device."""
+        (n, m), d, at = self.sums.sizes, self.sums.d, layout.CTL
+        self.to_send[:at] = _to_know(factor, marginals, schedule, noise)
+        for points, side in ((x, rows), (y, columns)):
+            size = len(points)
+            self.to_send[at : at + size * d] = points.ravel()
+            vectors = self.to_send[at + size * d : at + size * (d + 3)].reshape(size, 3)
+            vectors[:, 0], vectors[:, 1], vectors[:, 2] = side
+            at += size * (d + 3)
+        self.sent.copy_to_device(self.to_send, stream=self.stream)
         f32, f64 = np.float32, np.float64
-        single, turn, waiting = noise < math.inf, 0, None  # a round of the wrong precision is soon over
+        blocks = -(-(max(n + m, layout.CTL)) // load.THREADS)
+        launch(
+            self.load_points, blocks, load.THREADS, self.stream,
+            self.sent, self.ctl, self.A, self.B, self.X[f32], self.X[f64], self.Y[f32], self.Y[f64], n, m,
+        )  # fmt: skip
+        launch(self.first, 1, THREADS, self.stream, self.ctl, self.B, self.Y[f32], self.Y[f64], m)
+        self.single = noise < math.inf  # a round of the wrong precision is soon over
+
+    def solve(self, report: Callable[[int, float, float], None] | None = None) -> Found:
+        """Runs the loop for what was loaded."""
+        single, turn, waiting = self.single, 0, None
         while True:
-            self._round(f32 if single else f64)
+            self._round(np.float32 if single else np.float64)
             look = self._look(turn)
             if waiting is not None:
                 state = waiting()
@@ -130,37 +123,19 @@ class Solver:
         self.stream.synchronize()
         return found
 
-    def _begin(
-        self, factor: float, marginals: tuple[Marginal, Marginal], schedule: Schedule, noise: float
-    ) -> None:
-        """Sends what the loop is to know, and packs the columns."""
-        first, last, tol, max_iter = schedule
-        eps = last
-        while eps * ANNEAL <= first:
-            eps *= ANNEAL
-        ctl = np.zeros(layout.CTL)
-        rows, columns = marginals
-        ctl[[layout.LAST, layout.TOL, layout.MAX_ITER, layout.NOISE]] = last, tol, max_iter, noise
-        ctl[[layout.FACTOR, layout.KL_A, layout.CAP_A, layout.KL_B, layout.CAP_B]] = (
-            factor, rows.kl, rows.cap, columns.kl, columns.cap
-        )  # fmt: skip
-        ctl[[layout.KEPT, layout.EPS]] = _KEPT, eps
-        self.ctl.copy_to_device(ctl, stream=self.stream)
-        m = np.int64(self.sums.sizes[1])
-        self.first[1, THREADS, self.stream](self.ctl, self.B, self.Y[np.float32], self.Y[np.float64], m)
-
-    def best_rows(self, factor: float, marginals: tuple[Marginal, Marginal], eps: float, noise: float) -> Array:
+    def best_rows(self) -> Array:
         """The best potentials (n,) of the rows for those of the columns that were loaded."""
-        self._begin(factor, marginals, Schedule(eps, eps, 1e-3, 2), noise)
         for real in (np.float32, np.float64):  # of which one finds that it is the other's turn
             self.half(real, 0)
         return self.potentials()[0]
 
     def potentials(self) -> tuple[Array, Array, Array, Array]:
         """The vectors f and r of the rows, g and s of the columns: potentials and softmins."""
-        A, B = self.A.copy_to_host(stream=self.stream), self.B.copy_to_host(stream=self.stream)
+        for rows, host in self.back:
+            rows.copy_to_host(host, stream=self.stream)
         self.stream.synchronize()
-        return A[layout.POTENTIAL], A[layout.SOFTMIN], B[layout.POTENTIAL], B[layout.SOFTMIN]
+        (r, f), (s, g) = (host.copy() for _, host in self.back)
+        return f, r, g, s
 
     def _look(self, turn: int) -> Callable[[], Array]:
         """Asks for what the loop knows when the device gets there; the answer waits for that."""
@@ -176,21 +151,25 @@ class Solver:
 
     def _round(self, real: Any) -> None:
         if real not in self.rounds:
-            passes = functools.partial(self._passes, real)
-            passes(1)  # compiles, loads, and is the first one
-            self.rounds[real] = _recorded(self.stream, functools.partial(passes, self.passes))
+            self._pass(real)  # compiles, loads, and is the first one
+            self.rounds[real] = recorded(self.stream, functools.partial(self._pass, real))
             return
-        self.rounds[real]()
+        for _ in range(self.passes):
+            self.rounds[real]()
 
-    def _passes(self, real: Any, passes: int) -> None:
-        for _ in range(passes):
-            self.half(real, 0)
-            self.half(real, 1)
-            single = np.float64(1.0 if real is np.float32 else 0.0)
-            self.after[1, THREADS, self.stream](
-                self.ctl, self.A, self.B, self.Y[np.float32], self.Y[np.float64], self.memory, self.gram, self.errors,
-                *map(np.int64, self.sums.sizes), single,
-            )  # fmt: skip
+    def _pass(self, real: Any) -> None:
+        self.half(real, 0)
+        self.half(real, 1)
+        self.step(real)
+
+    def step(self, real: Any) -> None:
+        """What follows a pass in this precision."""
+        (n, m), single = self.sums.sizes, 1.0 if real is np.float32 else 0.0
+        launch(
+            self.after, 1, THREADS, self.stream,
+            self.ctl, self.A, self.B, self.Y[np.float32], self.Y[np.float64], self.memory, self.gram, self.errors, n, m,
+            single,
+        )  # fmt: skip
 
     def half(self, real: Any, side: int) -> None:
         """One half step: of the rows, or of the columns."""
@@ -200,11 +179,25 @@ class Solver:
         self.sums.launch(real, side, self.stream, self.ctl, V, X, Y, self.part[real], self.arrived)
 
 
-def _pinned(size: int) -> Array:
-    return np.zeros(size) if SIMULATED else cuda.pinned_array(size, np.float64)
+def _pinned(shape: Any) -> Array:
+    return np.zeros(shape) if SIMULATED else cuda.pinned_array(shape, np.float64)
 
 
-def _recorded(stream: Any, launch: Callable[[], None]) -> Callable[[], None]:
+def _to_know(factor: float, marginals: tuple[Marginal, Marginal], schedule: Schedule, noise: float) -> Array:
+    first, last, tol, max_iter = schedule
+    eps = last
+    while eps * ANNEAL <= first:
+        eps *= ANNEAL
+    ctl, (rows, columns) = np.zeros(layout.CTL), marginals
+    ctl[[layout.LAST, layout.TOL, layout.MAX_ITER, layout.NOISE]] = last, tol, max_iter, noise
+    ctl[[layout.FACTOR, layout.KL_A, layout.CAP_A, layout.KL_B, layout.CAP_B]] = (
+        factor, rows.kl, rows.cap, columns.kl, columns.cap
+    )  # fmt: skip
+    ctl[[layout.KEPT, layout.EPS]] = _KEPT, eps
+    return ctl
+
+
+def recorded(stream: Any, launch: Callable[[], None]) -> Callable[[], None]:
     """What `launch` sends to the stream, to be sent again at once."""
     if SIMULATED:
         return launch

@@ -104,7 +104,7 @@ def matrix_rows(real: Any) -> Any:
         if t == 0:
             arrived[cuda.blockIdx.x] = 0
 
-    return kernel(rows, fast=real is np.float32)
+    return kernel(rows, real is np.float32, real)
 
 
 @functools.lru_cache(maxsize=8)
@@ -167,4 +167,4 @@ def matrix_columns(real: Any) -> Any:
         if t == 0:
             arrived[cuda.blockIdx.x] = 0
 
-    return kernel(columns, fast=real is np.float32)
+    return kernel(columns, real is np.float32, real)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from monge.entropic.kernels.all_pairs import Mixture, log_weights
 from monge.entropic.kernels.cuda import layout
-from monge.entropic.kernels.cuda.device import SIMULATED, cuda, device_function, exp2, kernel, log2
+from monge.entropic.kernels.cuda.device import SIMULATED, cuda, device_function, exp2, kernel, launch, log2
 from monge.entropic.kernels.cuda.grounds import REGISTERS, from_other_side, rule_of
 from monge.entropic.kernels.cuda.points import on_device, taken
 from monge.entropic.kernels.cuda.sums import cut
@@ -119,7 +119,7 @@ def plan_kernel(ground: Any, d: int, use: str, values: int) -> Any:
             for s in range(outputs):
                 out[(cuda.blockIdx.y * outputs + s) * n + i] = found[s]
 
-    return kernel(go, fast=False), outputs
+    return kernel(go, False, ground, d, use, values), outputs
 
 
 class CudaPairs(NativePairs):
@@ -145,9 +145,10 @@ class CudaPairs(NativePairs):
         blocks = -(-n // _THREADS)
         parts, per = cut(m, blocks, 64)
         out = cuda.device_array(parts * outputs * n, np.float64)
-        go[(blocks, parts), _THREADS](
-            x, y, *(on_device(part) for part in (rows, columns, u, v)), out, np.int64(n), np.int64(m), np.int64(per),
-            np.float64(factor / (eps * _LN2)),
+        launch(
+            go, (blocks, parts), _THREADS, 0,
+            x, y, *(on_device(part) for part in (rows, columns, u, v)), out, n, m, per,
+            factor / (eps * _LN2),
         )  # fmt: skip
         found = out.copy_to_host().reshape(parts, outputs, n)
         return np.asarray(found.min(axis=0) if use == "least" else found.sum(axis=0))

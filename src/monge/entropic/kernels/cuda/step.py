@@ -17,17 +17,23 @@ from monge.entropic.iteration import ANNEAL
 from monge.entropic.kernels.cuda import layout
 from monge.entropic.kernels.cuda.device import SIMULATED, cuda, device_function, kernel
 
-__all__ = ["DEPTH", "SMALL", "SUMS", "THREADS", "memory_rows", "step_function", "step_kernel"]
+__all__ = ["DEPTH", "SMALL", "THREADS", "memory_rows", "room_for_sums", "step_function", "step_kernel"]
 
 # Steps that acceleration looks back on.
 DEPTH = 8
-# Threads of the block, those that add up one sum, and the sums that are made at once.
-THREADS, _LANES = (4, 2) if SIMULATED else (256, 8)
+# Threads of the block.
+THREADS = 4 if SIMULATED else 512
+# Sums that are made at once.
 SUMS = 2 * DEPTH
 # Rows of the memory: changes of the residual, changes of the plain step, the last residual.
 memory_rows = 2 * DEPTH + 1
-# Numbers that the threads share: weights, the Gram matrix, its factor.
-SMALL = DEPTH + 2 * DEPTH * DEPTH + 4
+# What the threads share, in this order: weights of the changes, which are products with the residual first; products
+# with the newest change, and later scales; the Gram matrix; its factor; and what a thread tells the others.
+_SCALE, _GRAM, _FACTOR = DEPTH, 2 * DEPTH, 2 * DEPTH + DEPTH * DEPTH
+_FOUND = 2 * DEPTH + 2 * DEPTH * DEPTH
+_STEP = _FOUND + 1
+SMALL = _FOUND + 2
+_WARP = 32
 
 # As in `iteration` and `reference`.
 _STAGE_ERROR, _NOISY, _SINGLE_MASS, _PATIENCE = 0.03, 0.01, 1.5e-9, 15.0
@@ -129,76 +135,99 @@ def _worth(f: Any, kl: Any, cap: Any) -> Any:
 
 @_exact
 def _solve(gram: Any, small: Any, known: Any, newest: Any) -> Any:
-    """The weights of the changes, in `small`, of which it holds the products with the residual and, after those, with
-    the newest change; False if there is nothing to go by."""
+    """Makes the weights of the changes, by Cholesky's factorisation of the normal equations scaled to a unit diagonal;
+    False if there is nothing to go by."""
     for q in range(known):
-        gram[newest * DEPTH + q] = small[DEPTH + q]
-        gram[q * DEPTH + newest] = small[DEPTH + q]
-    scaling, factor = DEPTH, DEPTH + DEPTH * DEPTH  # where they are in `small`
+        product = small[_SCALE + q]
+        small[_GRAM + newest * DEPTH + q], small[_GRAM + q * DEPTH + newest] = product, product
+        gram[newest * DEPTH + q], gram[q * DEPTH + newest] = product, product
     for q in range(known):
-        if not gram[q * DEPTH + q] > 0.0:
+        if not small[_GRAM + q * DEPTH + q] > 0.0:
             return False
     for q in range(known):
-        small[scaling + q] = 1.0 / math.sqrt(gram[q * DEPTH + q])
+        small[_SCALE + q] = 1.0 / math.sqrt(small[_GRAM + q * DEPTH + q])
     for q in range(known):
-        weight = small[q] * small[scaling + q]
+        weight = small[q] * small[_SCALE + q]
         for r in range(q + 1):
             entry = 1.0 + _RIDGE
             if r < q:
-                entry = gram[q * DEPTH + r] * small[scaling + q] * small[scaling + r]
+                entry = small[_GRAM + q * DEPTH + r] * small[_SCALE + q] * small[_SCALE + r]
             for k in range(r):
-                entry -= small[factor + q * DEPTH + k] * small[factor + r * DEPTH + k]
+                entry -= small[_FACTOR + q * DEPTH + k] * small[_FACTOR + r * DEPTH + k]
             if r < q:
-                entry *= small[factor + r * DEPTH + r]
+                entry *= small[_FACTOR + r * DEPTH + r]
                 weight -= entry * small[r]
             else:
                 entry = 1.0 / math.sqrt(max(entry, _RIDGE))
                 weight *= entry
-            small[factor + q * DEPTH + r] = entry
+            small[_FACTOR + q * DEPTH + r] = entry
         small[q] = weight
     for back in range(known):
         q = known - 1 - back
         weight = small[q]
         for r in range(q + 1, known):
-            weight -= small[factor + r * DEPTH + q] * small[r]
-        small[q] = weight * small[factor + q * DEPTH + q]
+            weight -= small[_FACTOR + r * DEPTH + q] * small[r]
+        small[q] = weight * small[_FACTOR + q * DEPTH + q]
     for q in range(known):
-        small[q] *= -small[scaling + q]
+        small[q] *= -small[_SCALE + q]
     return True
 
 
-def _folder(T: int, lanes: int, least: bool) -> Any:
-    """fold(red, count, t): red[q T] becomes the sum, or the least, of the T numbers from there on, for each q."""
+def room_for_sums(T: int) -> int:
+    """Numbers that the sums of T threads take."""
+    return SUMS + SUMS * (T if SIMULATED else max(1, T // _WARP))
+
+
+def _folder(T: int, count: int, least: bool) -> Any:
+    """fold(red, mine, t): red[q], q < count, becomes the sum, or the least, of what the T threads have in mine[q]."""
+    both = device_function((lambda u, v: min(u, v)) if least else (lambda u, v: u + v), fast=False)
+    if SIMULATED:  # where warps are not known
+        W = T
+
+        @_exact
+        def gathered(red: Any, mine: Any, t: Any) -> None:
+            for q in range(count):
+                red[SUMS + q * T + t] = mine[q]
+
+    else:
+        W = T // _WARP
+
+        @_exact
+        def gathered(red: Any, mine: Any, t: Any) -> None:
+            for q in range(count):
+                v = mine[q]
+                v = both(v, cuda.shfl_xor_sync(0xFFFFFFFF, v, 16))
+                v = both(v, cuda.shfl_xor_sync(0xFFFFFFFF, v, 8))
+                v = both(v, cuda.shfl_xor_sync(0xFFFFFFFF, v, 4))
+                v = both(v, cuda.shfl_xor_sync(0xFFFFFFFF, v, 2))
+                v = both(v, cuda.shfl_xor_sync(0xFFFFFFFF, v, 1))
+                if t % _WARP == 0:
+                    red[SUMS + q * W + t // _WARP] = v
 
     @_exact
-    def fold(red: Any, count: Any, t: Any) -> None:
-        lane = t % lanes
+    def fold(red: Any, mine: Any, t: Any) -> None:
+        cuda.syncthreads()  # others may still read what was found before
+        gathered(red, mine, t)
         cuda.syncthreads()
-        for q in range(t // lanes, count, T // lanes):
-            found = red[q * T + lane]
-            for i in range(lane + lanes, T, lanes):
-                found = min(found, red[q * T + i]) if least else found + red[q * T + i]
-            red[q * T + lane] = found
-        cuda.syncthreads()
-        if lane == 0:
-            for q in range(t // lanes, count, T // lanes):
-                found = red[q * T]
-                for i in range(1, lanes):
-                    found = min(found, red[q * T + i]) if least else found + red[q * T + i]
-                red[q * T] = found
+        for q in range(t, count, T):
+            v = red[SUMS + q * W]
+            for w in range(1, W):
+                v = both(v, red[SUMS + q * W + w])
+            red[q] = v
         cuda.syncthreads()
 
     return fold
 
 
 @functools.lru_cache(maxsize=32)
-def step_function(T: int, lanes: int, d: int, lifted: bool) -> Any:
+def step_function(T: int, d: int, lifted: bool) -> Any:
     """step(ctl, A, B, Y, Y64, memory, gram, errors, n, m, red, small, t), for a block of T threads.
 
     A and B are the vectors of both sides, Y and Y64 the packed points of the columns, memory (memory_rows, m) and gram
-    (DEPTH^2,) what acceleration looks back on; `red` and `small` are shared, of SUMS T and SMALL numbers.
+    (DEPTH^2,) what acceleration looks back on; `red` and `small` are shared, of room_for_sums(T) and SMALL numbers, and
+    so is ctl, best.
     """
-    total, least = _folder(T, lanes, False), _folder(T, lanes, True)
+    two, four, many, least = _folder(T, 2, False), _folder(T, 4, False), _folder(T, SUMS, False), _folder(T, 2, True)
     D1 = layout.width(d)
     LN2 = math.log(2.0)
 
@@ -213,10 +242,10 @@ def step_function(T: int, lanes: int, d: int, lifted: bool) -> Any:
         for j in range(t, m, T):
             if B[L.WEIGHT, j] > 0.0:
                 low_g = min(low_g, B[g, j])
-        red[t], red[T + t] = low_f, low_g
-        least(red, 2, t)
-        low_f, low_g = red[0], red[T]
-        cuda.syncthreads()
+        mine = cuda.local.array(2, float64)
+        mine[0], mine[1] = low_f, low_g
+        least(red, mine, t)
+        low_f, low_g = red[0], red[1]
         sum_a, sum_b = 0.0, 0.0
         for i in range(t, n, T):
             if A[L.WEIGHT, i] > 0.0:
@@ -224,10 +253,9 @@ def step_function(T: int, lanes: int, d: int, lifted: bool) -> Any:
         for j in range(t, m, T):
             if B[L.WEIGHT, j] > 0.0:
                 sum_b += B[L.WEIGHT, j] * math.exp((low_g - B[g, j]) / kl_b)
-        red[t], red[T + t] = sum_a, sum_b
-        total(red, 2, t)
-        difference = math.log(red[0] / red[T]) - low_f / kl_a + low_g / kl_b
-        cuda.syncthreads()
+        mine[0], mine[1] = sum_a, sum_b
+        two(red, mine, t)
+        difference = math.log(red[0] / red[1]) - low_f / kl_a + low_g / kl_b
         return difference / (1.0 / kl_a + 1.0 / kl_b) if abs(difference) > _SAME_MASS else 0.0
 
     @_exact
@@ -279,14 +307,15 @@ def step_function(T: int, lanes: int, d: int, lifted: bool) -> Any:
             a = A[L.WEIGHT, i]
             if a > 0.0:
                 value_a += a * _worth(A[L.POTENTIAL, i], kl_a, cap_a)
-        red[t], red[T + t], red[2 * T + t], red[3 * T + t] = missed, mass, value_a, value_b
-        total(red, 4, t)
+        measured = cuda.local.array(4, float64)
+        measured[0], measured[1], measured[2], measured[3] = missed, mass, value_a, value_b
+        four(red, measured, t)
         if t == 0:
-            missed, mass = red[0], red[T]
+            missed, mass = red[0], red[1]
             error = missed / mass if mass > 0.0 else (1.0 if missed > 0.0 else 0.0)
-            small[SMALL - 1] = _decide(ctl, errors, error, mass, red[2 * T], red[3 * T])
+            small[_STEP] = _decide(ctl, errors, error, mass, red[2], red[3])
         cuda.syncthreads()
-        what = int(small[SMALL - 1])
+        what = int(small[_STEP])
 
         if what == _SHORTEN_IT:
             for j in range(t, m, T):
@@ -308,10 +337,9 @@ def step_function(T: int, lanes: int, d: int, lifted: bool) -> Any:
             taken = int(ctl[L.TAKEN])
             known = min(taken, DEPTH)
             newest = (taken + DEPTH - 1) % DEPTH
-            against = cuda.local.array(DEPTH, float64)
-            beside = cuda.local.array(DEPTH, float64)
-            for q in range(DEPTH):
-                against[q], beside[q] = 0.0, 0.0
+            products = cuda.local.array(SUMS, float64)  # with the residual, then with the newest change
+            for q in range(SUMS):
+                products[q] = 0.0
             for j in range(t, m, T):
                 g = plain(ctl, B, j, shift, rest)
                 b = B[L.WEIGHT, j]
@@ -329,19 +357,20 @@ def step_function(T: int, lanes: int, d: int, lifted: bool) -> Any:
                 B[L.POTENTIAL, j] = g
                 for q in range(DEPTH):
                     other = float64(memory[q, j])
-                    against[q] += b * residual * other
-                    beside[q] += b * change * other
+                    products[q] += b * residual * other
+                    products[DEPTH + q] += b * change * other
             further = False
             if known > 0:
-                for q in range(DEPTH):
-                    red[q * T + t], red[(DEPTH + q) * T + t] = against[q], beside[q]
-                total(red, 2 * DEPTH, t)
-                if t == 0:
-                    for q in range(DEPTH):
-                        small[q], small[DEPTH + q] = red[q * T], red[(DEPTH + q) * T]
-                    small[SMALL - 2] = 1.0 if _solve(gram, small, known, newest) else 0.0
+                many(red, products, t)
+                for q in range(t, DEPTH * DEPTH, T):
+                    small[_GRAM + q] = gram[q]
+                for q in range(t, SUMS, T):
+                    small[q] = red[q]
                 cuda.syncthreads()
-                further = small[SMALL - 2] != 0.0
+                if t == 0:
+                    small[_FOUND] = 1.0 if _solve(gram, small, known, newest) else 0.0
+                cuda.syncthreads()
+                further = small[_FOUND] != 0.0
             if further:
                 for j in range(t, m, T):
                     away = 0.0
@@ -389,18 +418,25 @@ def step_kernel(d: int, lifted: bool) -> tuple[Any, Any]:
     """The kernels after a pass, and before the first one: after(ctl, A, B, Y, Y64, memory, gram, errors, n, m, single)
     and first(ctl, B, Y, Y64, m), of one block."""
     T = THREADS
-    step, begin = step_function(T, _LANES, d, lifted)
-    size, small_size = SUMS * T, SMALL
+    step, begin = step_function(T, d, lifted)
+    size, small_size, known = room_for_sums(T), SMALL, L.CTL
 
     def after(ctl, A, B, Y, Y64, memory, gram, errors, n, m, single):  # type: ignore[no-untyped-def]
         red = cuda.shared.array(size, float64)
         small = cuda.shared.array(small_size, float64)
+        state = cuda.shared.array(known, float64)  # near at hand: one thread has much to ask of it
         t = cuda.threadIdx.x
         if ctl[L.DONE] != 0.0 or ctl[L.SINGLE] != single:
             return
-        step(ctl, A, B, Y, Y64, memory, gram, errors, n, m, red, small, t)
+        for q in range(t, known, T):
+            state[q] = ctl[q]
+        cuda.syncthreads()
+        step(state, A, B, Y, Y64, memory, gram, errors, n, m, red, small, t)
+        cuda.syncthreads()
+        for q in range(t, known, T):
+            ctl[q] = state[q]
 
     def first(ctl, B, Y, Y64, m):  # type: ignore[no-untyped-def]
         begin(ctl, B, Y, Y64, m, cuda.threadIdx.x)
 
-    return kernel(after, fast=False), kernel(first, fast=False)
+    return kernel(after, False, d, lifted), kernel(first, False, d, lifted)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from monge.entropic.kernels.cuda import matrix
-from monge.entropic.kernels.cuda.device import multiprocessors
+from monge.entropic.kernels.cuda.device import launch, multiprocessors
 from monge.entropic.kernels.cuda.grounds import REGISTERS, built_in, from_other_side, rule_of
 from monge.entropic.kernels.cuda.half_step import half_step, shape_of
 from monge.entropic.kernels.cuda.tiled import square_of, tiled_half_step
@@ -46,8 +46,11 @@ class CloudSums:
         if self.tiled:
             threads, each, _ = square_of(real)
             return threads * threads, threads * each, threads * each
-        threads, rows, columns = shape_of(self.d, real)
+        threads, rows, columns = self._shape(real)
         return threads, threads * rows, columns
+
+    def _shape(self, real: Any) -> Any:
+        return shape_of(self.d, real, self.sizes[0] * self.sizes[1])
 
     def grid(self, real: Any, side: int) -> tuple[int, int, int]:
         """Blocks of rows, parts of the columns, and columns of a part."""
@@ -63,10 +66,12 @@ class CloudSums:
         n, m = self.sizes if side == 0 else self.sizes[::-1]
         blocks, parts, per = self.grid(real, side)
         ground = self.ground if side == 0 else from_other_side(self.ground)
-        kernel = (tiled_half_step if self.tiled else half_step)(ground, self.d, real)
-        kernel[(blocks, parts), self._block(real)[0], stream](
-            ctl, V, X, Y, part, arrived, np.int64(n), np.int64(m), np.int64(per), np.int64(side)
-        )
+        if self.tiled:
+            kernel = tiled_half_step(ground, self.d, real)
+        else:
+            kernel = half_step(ground, self.d, real, self._shape(real))
+        threads = self._block(real)[0]
+        launch(kernel, (blocks, parts), threads, stream, ctl, V, X, Y, part, arrived, n, m, per, side)
 
 
 class MatrixSums:
@@ -93,6 +98,5 @@ class MatrixSums:
         n, m = self.sizes if side == 0 else self.sizes[::-1]
         blocks, parts, per = self.grid(real, side)
         kernel = (matrix.matrix_rows if side == 0 else matrix.matrix_columns)(real)
-        kernel[(blocks, parts), matrix.THREADS, stream](
-            ctl, V, X, Y, self.C, part, arrived, np.int64(n), np.int64(m), np.int64(per), np.int64(side)
-        )
+        given = ctl, V, X, Y, self.C, part, arrived
+        launch(kernel, (blocks, parts), matrix.THREADS, stream, *given, n, m, per, side)

@@ -156,4 +156,4 @@ def tiled_half_step(ground: Any, d: int, real: Any) -> Any:
         if t == 0:
             arrived[cuda.blockIdx.x] = 0
 
-    return kernel(rows, fast=real is np.float32)
+    return kernel(rows, real is np.float32, ground, d, real)

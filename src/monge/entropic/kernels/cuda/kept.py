@@ -1,0 +1,65 @@
+"""Kernels that were compiled, kept on disk.
+
+By itself Numba would look for a kernel by the addresses of what it closes over, and never find it. Here it is kept under
+a digest of what makes it what it is: the files of this folder, the versions of the compiler, and the arguments it was
+made with, a user's function with all it refers to among them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import sys
+from pathlib import Path
+from typing import Any
+
+import numba
+import numba_cuda
+from numba.cuda.dispatcher import CUDACache
+
+from monge.problem.kept import digest
+from monge.problem.user_cost import GroundCost
+
+__all__ = ["keep"]
+
+
+class _Kept(CUDACache):  # type: ignore[misc]
+    """What the digest in the function's name tells apart. A kernel that cannot be kept is compiled again."""
+
+    def _index_key(self, signature: Any, codegen: Any) -> Any:
+        return signature, codegen.magic_tuple()
+
+    def load_overload(self, signature: Any, target: Any) -> Any:
+        with contextlib.suppress(Exception):
+            return super().load_overload(signature, target)
+        return None
+
+    def save_overload(self, signature: Any, kernel: Any) -> None:
+        with contextlib.suppress(Exception):
+            super().save_overload(signature, kernel)
+
+
+def keep(dispatcher: Any, *made_with: Any) -> Any:
+    """A kernel that is going to be compiled, whose machine code is kept."""
+    function = dispatcher.py_func
+    key = hashlib.sha256((_house() + repr([_described(part) for part in made_with])).encode()).hexdigest()[:32]
+    function.__qualname__ = f"{function.__name__}_{key}"
+    with contextlib.suppress(RuntimeError):  # no directory can be written to
+        dispatcher._cache = _Kept(function)
+    return dispatcher
+
+
+@functools.cache
+def _house() -> str:
+    hashed = hashlib.sha256(repr((sys.version_info[:2], numba.__version__, numba_cuda.__version__)).encode())
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        hashed.update(source.read_bytes())
+    return hashed.hexdigest()
+
+
+def _described(part: Any) -> str:
+    if not isinstance(part, GroundCost):
+        return repr(part)
+    functions = [part.function, *(part.gradients or ())]
+    return "-".join(digest(function) for function in functions)
