@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monge.entropic import multiscale, passes, stored
+from monge.entropic.at_home import TransportAtHome
 from monge.entropic.kernels.room import require_room
 from monge.entropic.kernels.select import Route, check_device
 from monge.entropic.marginals import Marginal, as_marginals
@@ -27,6 +28,7 @@ from monge.entropic.result import EntropicTransport
 from monge.problem.arrays import available_threads, items, real_number, shown
 from monge.problem.batch import is_batch, naming, one_each
 from monge.problem.costs import as_cost
+from monge.problem.home import Home, home_of
 from monge.problem.progress import count_bar, pass_bar
 from monge.problem.transport import ConvergenceWarning, Status, Transport
 
@@ -89,7 +91,9 @@ def sinkhorn(
     init : Transport or (f, g), optional
         A start: the result of a similar problem, or potentials (n,) and (m,). Not for a batch.
     device : str, optional
-        "cpu", which is also what None chooses.
+        "cpu" or "cuda", an NVIDIA GPU (needs ``pip install 'monge[cuda]'``). None takes the device that points or costs
+        are on: arrays of torch, CuPy or JAX on a GPU are solved there, and what the result holds and gives are such
+        arrays, too; ``on_host`` of the result is the same for NumPy.
     threads : int, optional
         Threads for the passes, or for the problems of a batch; None for all processors. The answer has the same bits
         for any number.
@@ -149,11 +153,14 @@ def sinkhorn(
         if init is not None:
             raise ValueError("init= is for a single problem; got a batch. Leave it out, or solve them one by one.")
         each = items(cost, "cost", "a batch of (n, m) matrices")
-        answers = _solve_all(each, a, b, both, eps, tol, max_iter, device, workers, progress)
+        home = home_of(cost) or (getattr(each[0], "home", None) or home_of(each[0]) if len(each) else None)
+        answers = _solve_all(each, a, b, both, eps, tol, max_iter, _device(device, home), workers, progress)
     else:
         one = as_cost(cost)
+        home = one.home
         require_room([one], eps, tol, 1)
-        problem = Problem(one, a, b, both, eps, tol, max_iter, init, device, workers)
+        start = init.on_host if isinstance(init, TransportAtHome) else init
+        problem = Problem(one, a, b, both, eps, tol, max_iter, start, _device(device, home), workers)
         answers = [_solve(problem, workers, progress)]
     changed = [t.eps for t in answers if t.eps != eps]
     if changed:
@@ -170,7 +177,16 @@ def sinkhorn(
             which = f"{len(late)} of {len(answers)} problems: " if is_batch(cost) else ""
             text = f"sinkhorn: {which}{status.value} (marginal error {max(late):.3g})."
             warnings.warn(text, ConvergenceWarning, stacklevel=2)
-    return answers if is_batch(cost) else answers[0]
+    found = answers if home is None else [TransportAtHome(t, home) for t in answers]
+    return found if is_batch(cost) else found[0]
+
+
+def _device(device: str | None, home: Home | None) -> str | None:
+    """The device that was asked for, or else the one that the costs are on."""
+    if device is None and home is not None:
+        check_device("cuda")
+        return "cuda"
+    return device
 
 
 def _solve_all(

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from monge.problem.home import on_host
+
 __all__ = [
     "available_memory",
     "available_threads",
@@ -91,7 +93,7 @@ def items(values: Any, name: str, expected: str) -> Any:
 
 def _read(values: Any, name: str, expected: str) -> NDArray[Any]:
     try:
-        return np.asarray(values)
+        return np.asarray(on_host(values))
     except (ValueError, TypeError, RuntimeError) as error:
         raise TypeError(f"{name} should be {expected}; NumPy cannot read {type(values).__name__}: {error}") from error
 

@@ -18,6 +18,7 @@ from monge.problem._ground import LARGEST_COST, cost_matrix
 from monge.problem.arrays import real_array, sampled, shown, stride
 from monge.problem.grid import Grid
 from monge.problem.ground import Form, Ground, as_ground, explained, scale_of
+from monge.problem.home import home_of
 from monge.problem.sparse import SparseCost, is_sparse
 from monge.problem.user_cost import GroundCost
 
@@ -62,6 +63,7 @@ class CostMatrix:
     """
 
     def __init__(self, C: Any) -> None:
+        self.home = home_of(C)
         self.C = real_array(C, "cost", 2, "an (n, m) matrix")
         if 0 in self.C.shape:
             raise ValueError(f"cost should have at least one row and one column; got shape {self.C.shape}.")
@@ -181,6 +183,7 @@ class PointCloud:
         self, x: Any, y: Any, cost: str | tuple[str, float] | GroundCost | Callable[..., Any] = "sqeuclidean"
     ) -> None:
         # Copies: what is lazy in a result is computed from them, whatever becomes of the caller's arrays.
+        self.home = home_of(x)
         self.x, self.y = as_points(x, "x").copy(), as_points(y, "y").copy()
         if self.x.shape[1] != self.y.shape[1]:
             raise ValueError(

@@ -62,7 +62,7 @@ class Grid:
         if self.power * math.log(longest) > math.log(LARGEST_COST / 3.0):
             raise ValueError(f"costs of {self!r} would overflow float64. Choose a smaller spacing or power.")
 
-    stored, cloud, formed = False, None, None
+    stored, cloud, formed, home = False, None, None, None
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from monge.entropic.iteration import ANNEAL, START
 from monge.entropic.kernels.cuda import layout
 from monge.entropic.kernels.cuda.device import SIMULATED, cuda, device_function, exp2, kernel, launch, log2
+from monge.entropic.kernels.cuda.exponents import exponents
+from monge.entropic.kernels.cuda.finish import SAFE_HIGH, SAFE_LOW, finisher
 from monge.entropic.kernels.cuda.grounds import REGISTERS, built_in, rule_of
-from monge.entropic.kernels.cuda.half_step import SAFE_HIGH, SAFE_LOW, exponents, finisher
 from monge.entropic.kernels.cuda.load import placed
 from monge.entropic.kernels.cuda.step import DEPTH, SMALL, memory_rows, room_for_sums, step_function
 from monge.entropic.kernels.scale import NOISE

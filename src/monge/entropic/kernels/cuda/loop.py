@@ -65,9 +65,7 @@ class Solver:
         self.errors = cuda.device_array(_KEPT, f64)
         grids = [(size, sums.grid(real, side)) for real in (f32, f64) for side, size in ((0, n), (1, m))]
         most = max(parts * size for size, (_, parts, _) in grids)
-        blocks = max(blocks for _, (blocks, _, _) in grids)
         self.part = {real: cuda.device_array(most, real) for real in (f32, f64)}
-        self.arrived = cuda.to_device(np.zeros(blocks, dtype=np.int32), stream=self.stream)
         self.after, self.first = step_kernel(sums.d, sums.lifted)
         self.load_points = load_kernel(sums.d)
         size = size_of(n, m, sums.d)
@@ -176,7 +174,7 @@ class Solver:
         V, X, Y = self.A, self.X[real], self.Y[real]
         if side == 1:
             V, X, Y = self.B, Y, X
-        self.sums.launch(real, side, self.stream, self.ctl, V, X, Y, self.part[real], self.arrived)
+        self.sums.launch(real, side, self.stream, self.ctl, V, X, Y, self.part[real])
 
 
 def _pinned(shape: Any) -> Array:

@@ -10,11 +10,10 @@ import functools
 from typing import Any
 
 import numpy as np
-from numba import int32, uint64
+from numba import uint64
 
 from monge.entropic.kernels.cuda import layout
-from monge.entropic.kernels.cuda.device import SIMULATED, cuda, device_function, exp2, kernel, log2
-from monge.entropic.kernels.cuda.half_step import SAFE_HIGH, SAFE_LOW, finisher
+from monge.entropic.kernels.cuda.device import SIMULATED, cuda, exp2, kernel
 
 __all__ = ["ROWS", "THREADS", "matrix_columns", "matrix_rows"]
 
@@ -22,38 +21,18 @@ __all__ = ["ROWS", "THREADS", "matrix_columns", "matrix_rows"]
 THREADS, ROWS, _AT_ONCE = (4, 2, 2) if SIMULATED else (128, 4, 4)
 
 
-def _again(real: Any) -> Any:
-    """again(ctl, other, C, first, step, count, k): a log-sum-exp about its own largest term."""
-    lowest = real(-3e38)
-
-    @device_function
-    def again(ctl: Any, other: Any, C: Any, first: Any, step: Any, count: Any, k: Any) -> Any:
-        cuda.atomic.add(ctl, layout.UNSAFE, 1.0)
-        top = lowest
-        for j in range(count):
-            top = max(top, other[j] - k * real(C[first + j * step]))
-        whole = 0.0
-        for j in range(count):
-            whole += exp2(other[j] - k * real(C[first + j * step]) - top)
-        return log2(whole) + top if whole > 0.0 else 2.0 * layout.FAR
-
-    return again
-
-
 @functools.lru_cache(maxsize=8)
 def matrix_rows(real: Any) -> Any:
-    """kernel(ctl, V, X, Y, C, part, arrived, n, m, per, side), as in `half_step`; X and Y hold exponents alone."""
+    """kernel(ctl, V, X, Y, C, part, n, m, per), as in `half_step`; X and Y hold exponents alone."""
     T, R = THREADS, ROWS
     RT = R * T
     EPS, DONE, SINGLE, FACTOR, SOFTMIN = layout.EPS, layout.DONE, layout.SINGLE, layout.FACTOR, layout.SOFTMIN
     mine = 1.0 if real is np.float32 else 0.0
     zero = real(0.0)
     LN2 = float(np.log(2.0))
-    finish, again = finisher(real, False, 0), _again(real)
 
-    def rows(ctl, V, X, Y, C, part, arrived, n, m, per, side):  # type: ignore[no-untyped-def]
+    def rows(ctl, V, X, Y, C, part, n, m, per):  # type: ignore[no-untyped-def]
         red = cuda.shared.array(RT, real)
-        last = cuda.shared.array(1, int32)
         t = cuda.threadIdx.x
         if ctl[DONE] != 0.0 or ctl[SINGLE] != mine:
             return
@@ -83,43 +62,20 @@ def matrix_rows(real: Any) -> Any:
         cuda.syncthreads()
         if t < R and first + t < n:
             part[cuda.blockIdx.y * n + first + t] = red[t * T]
-        cuda.threadfence()
-        cuda.syncthreads()
-        if t == 0:
-            last[0] = cuda.atomic.add(arrived, cuda.blockIdx.x, 1)
-        cuda.syncthreads()
-        if last[0] != cuda.gridDim.y - 1:
-            return
-        cuda.threadfence()
-        i = first + t
-        if t < R and i < n:
-            whole = 0.0
-            for p in range(cuda.gridDim.y):
-                whole += part[p * n + i]
-            if whole > SAFE_LOW and whole < SAFE_HIGH:
-                lse = log2(whole) - real(V[SOFTMIN, i] / unit)
-            else:
-                lse = again(ctl, Y, C, i * m, 1, m, k)
-            finish(ctl, V, X, i, lse, side)
-        if t == 0:
-            arrived[cuda.blockIdx.x] = 0
 
     return kernel(rows, real is np.float32, real)
 
 
 @functools.lru_cache(maxsize=8)
 def matrix_columns(real: Any) -> Any:
-    """The same for the m columns of C (n, m), which have the vectors V: kernel(ctl, V, Y, X, C, part, arrived, m, n, per,
-    side)."""
+    """The same for the m columns of C (n, m), which have the vectors V: kernel(ctl, V, Y, X, C, part, m, n, per)."""
     T, U = THREADS, _AT_ONCE
     EPS, DONE, SINGLE, FACTOR, SOFTMIN = layout.EPS, layout.DONE, layout.SINGLE, layout.FACTOR, layout.SOFTMIN
     mine = 1.0 if real is np.float32 else 0.0
     zero, ONE = real(0.0), uint64(1)
     LN2 = float(np.log(2.0))
-    finish, again = finisher(real, False, 0), _again(real)
 
-    def columns(ctl, V, Y, X, C, part, arrived, m, n, per, side):  # type: ignore[no-untyped-def]
-        last = cuda.shared.array(1, int32)
+    def columns(ctl, V, Y, X, C, part, m, n, per):  # type: ignore[no-untyped-def]
         t = cuda.threadIdx.x
         if ctl[DONE] != 0.0 or ctl[SINGLE] != mine:
             return
@@ -147,24 +103,5 @@ def matrix_columns(real: Any) -> Any:
             whole += total[u]
         if j < m:
             part[cuda.blockIdx.y * m + j] = real(whole)
-        cuda.threadfence()
-        cuda.syncthreads()
-        if t == 0:
-            last[0] = cuda.atomic.add(arrived, cuda.blockIdx.x, 1)
-        cuda.syncthreads()
-        if last[0] != cuda.gridDim.y - 1:
-            return
-        cuda.threadfence()
-        if j < m:
-            whole = 0.0
-            for p in range(cuda.gridDim.y):
-                whole += part[p * m + j]
-            if whole > SAFE_LOW and whole < SAFE_HIGH:
-                lse = log2(whole) - shift
-            else:
-                lse = again(ctl, X, C, j, m, n, k)
-            finish(ctl, V, Y, j, lse, side)
-        if t == 0:
-            arrived[cuda.blockIdx.x] = 0
 
     return kernel(columns, real is np.float32, real)

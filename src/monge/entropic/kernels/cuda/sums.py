@@ -8,6 +8,7 @@ import numpy as np
 
 from monge.entropic.kernels.cuda import matrix
 from monge.entropic.kernels.cuda.device import launch, multiprocessors
+from monge.entropic.kernels.cuda.finish import THREADS, finish_matrix, finish_points
 from monge.entropic.kernels.cuda.grounds import REGISTERS, built_in, from_other_side, rule_of
 from monge.entropic.kernels.cuda.half_step import half_step, shape_of
 from monge.entropic.kernels.cuda.tiled import square_of, tiled_half_step
@@ -44,8 +45,8 @@ class CloudSums:
     def _block(self, real: Any) -> tuple[int, int, int]:
         """Threads of a block, its rows, and columns of a tile."""
         if self.tiled:
-            threads, each, _ = square_of(real)
-            return threads * threads, threads * each, threads * each
+            side, rows, columns, _ = square_of(real)
+            return side * side, side * rows, side * columns
         threads, rows, columns = self._shape(real)
         return threads, threads * rows, columns
 
@@ -60,7 +61,7 @@ class CloudSums:
         return blocks, *cut(m, blocks, columns)
 
     def launch(
-        self, real: Any, side: int, stream: Any, ctl: Any, V: Any, X: Any, Y: Any, part: Any, arrived: Any
+        self, real: Any, side: int, stream: Any, ctl: Any, V: Any, X: Any, Y: Any, part: Any
     ) -> None:
         """The rows of X, which have the vectors V, against the columns of Y."""
         n, m = self.sizes if side == 0 else self.sizes[::-1]
@@ -71,7 +72,9 @@ class CloudSums:
         else:
             kernel = half_step(ground, self.d, real, self._shape(real))
         threads = self._block(real)[0]
-        launch(kernel, (blocks, parts), threads, stream, ctl, V, X, Y, part, arrived, n, m, per, side)
+        launch(kernel, (blocks, parts), threads, stream, ctl, V, X, Y, part, n, m, per)
+        done = finish_points(ground, self.d, real)
+        launch(done, -(-n // THREADS), THREADS, stream, ctl, V, X, Y, part, part, parts, n, m, 0, 0, side)
 
 
 class MatrixSums:
@@ -92,11 +95,13 @@ class MatrixSums:
         return blocks, *cut(n, blocks, 16)
 
     def launch(
-        self, real: Any, side: int, stream: Any, ctl: Any, V: Any, X: Any, Y: Any, part: Any, arrived: Any
+        self, real: Any, side: int, stream: Any, ctl: Any, V: Any, X: Any, Y: Any, part: Any
     ) -> None:
         """The rows of X, which have the vectors V, against the columns of Y."""
         n, m = self.sizes if side == 0 else self.sizes[::-1]
         blocks, parts, per = self.grid(real, side)
         kernel = (matrix.matrix_rows if side == 0 else matrix.matrix_columns)(real)
-        given = ctl, V, X, Y, self.C, part, arrived
-        launch(kernel, (blocks, parts), matrix.THREADS, stream, *given, n, m, per, side)
+        launch(kernel, (blocks, parts), matrix.THREADS, stream, ctl, V, X, Y, self.C, part, n, m, per)
+        row, column = (m, 1) if side == 0 else (1, n)
+        done = finish_matrix(real)
+        launch(done, -(-n // THREADS), THREADS, stream, ctl, V, X, Y, self.C, part, parts, n, m, row, column, side)

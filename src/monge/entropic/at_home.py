@@ -1,0 +1,76 @@
+"""Results whose arrays are where the points came from: in the memory of a GPU, as arrays of the caller's library."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from monge.entropic.lazy import Lazy
+from monge.problem.home import Home, on_host
+from monge.problem.transport import Transport
+
+__all__ = ["PlanAtHome", "TransportAtHome"]
+
+
+def _brought(value: Any, home: Home) -> Any:
+    if isinstance(value, np.ndarray):
+        return home(value)
+    return PlanAtHome(value, home) if isinstance(value, Lazy) else value
+
+
+class PlanAtHome:
+    """A lazy plan that takes arrays on a GPU and gives them; see `LazyPlan` for what it offers.
+
+    ``on_host`` is the same plan for NumPy.
+    """
+
+    __array_ufunc__ = None  # v @ P is for __rmatmul__
+    __array_priority__ = 1000
+
+    def __init__(self, plan: Lazy, home: Home) -> None:
+        self.on_host, self._home = plan, home
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name in ("on_host", "_home"):
+            raise AttributeError(name)
+        value = getattr(self.on_host, name)
+        if not callable(value) or isinstance(value, Lazy):
+            return _brought(value, self._home)
+        return lambda *args, **options: _brought(value(*map(on_host, args), **options), self._home)
+
+    def __matmul__(self, values: Any) -> Any:
+        return _brought(self.on_host @ on_host(values), self._home)  # type: ignore[operator]
+
+    def __rmatmul__(self, values: Any) -> Any:
+        return _brought(on_host(values) @ self.on_host, self._home)
+
+    def __getitem__(self, rows: Any) -> Any:
+        return _brought(self.on_host[rows], self._home)
+
+    def __repr__(self) -> str:
+        return repr(self.on_host)
+
+
+class TransportAtHome:
+    """A `Transport` whose arrays are on a GPU: potentials, gradients, images and what the plan gives.
+
+    ``on_host`` is the same result for NumPy.
+    """
+
+    def __init__(self, transport: Transport, home: Home) -> None:
+        self.on_host, self._home = transport, home
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name in ("on_host", "_home"):
+            raise AttributeError(name)
+        value = getattr(self.on_host, name)
+        if not callable(value) or isinstance(value, Lazy):
+            return _brought(value, self._home)
+        return lambda *args, **options: _brought(value(*map(on_host, args), **options), self._home)
+
+    def __dir__(self) -> list[str]:
+        return dir(self.on_host)
+
+    def __repr__(self) -> str:
+        return repr(self.on_host)
