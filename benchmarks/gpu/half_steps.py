@@ -49,7 +49,7 @@ def squared(x: Any, y: Any) -> float:
 def half_steps(run: Run, out: dict[str, Any]) -> None:
     """Milliseconds, pairs a second, and their share of the exponentials that the card makes."""
     from monge.entropic.kernels.cuda.device import cuda
-    from monge.entropic.kernels.cuda.loop import recorded
+    from monge.entropic.kernels.cuda.driver import recorded
 
     def milliseconds(stream: Any, launch: Callable[[], object], repeat: int) -> float:
         if SIMULATED:

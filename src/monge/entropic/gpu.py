@@ -23,7 +23,7 @@ from monge.entropic.kernels.cuda.loop import Side, Solver
 from monge.entropic.kernels.cuda.points import on_device, taken
 from monge.entropic.kernels.cuda.sums import CloudSums, MatrixSums
 from monge.entropic.kernels.threads import Threads
-from monge.entropic.levels import Level, last_of, sorted_side
+from monge.entropic.levels import Level, last_of, sorted_sides
 from monge.entropic.marginals import Balanced
 from monge.entropic.problem import Outcome, Problem, fill_in
 
@@ -33,7 +33,7 @@ Array = NDArray[np.float64]
 Report = Callable[[int, float, float], None]
 
 # Pairs of a cloud in few dimensions from which it is solved from coarse to fine, and how few points are not grouped.
-_COARSE_FROM, _FEW, _LOW = 2**29, 1000, 3
+_COARSE_FROM, _FEW, _LOW = 2**34, 1000, 3
 # The marginal error to which a coarse problem is solved.
 _ROUGH = 0.005
 # Solvers that are kept for the next problem of the same shape, and points up to which they are.
@@ -72,7 +72,7 @@ def _at_once(problem: Problem, pairs: Any, report: Report | None) -> Found:
         x, y = np.zeros((n, 0)), np.zeros((m, 0))
         solver: Solver = Solver(MatrixSums(on_device(cost.C), n, m))
     else:
-        x, y, factor = taken(cost)
+        x, y, factor, _ = taken(cost)
         solver = _solvers.take(cost.ground, *cost.shape, x.shape[1])
     sides = Side(problem.inner_a, f, f), Side(problem.inner_b, g, g)
     schedule = Schedule(first, eps, problem.tol, problem.max_iter)
@@ -87,7 +87,7 @@ def _from_coarse(problem: Problem, threads: Threads, report: Report | None) -> t
     """What is found at the finest level, the pairs of all passes, and the number of passes at the others."""
     assert problem.cost.formed is not None
     cost, marginals, eps, tol = problem.cost.formed.straight, problem.marginals, problem.eps, problem.tol
-    (x, of_rows), (y, of_columns) = sorted_side(cost.x, problem.inner_a), sorted_side(cost.y, problem.inner_b)
+    (x, of_rows), (y, of_columns) = sorted_sides(cost, problem.inner_a, problem.inner_b, threads)
     levels = [Level(x, y, cost.cost)]
     while levels[-1].fewest > _FEW:
         levels.append(levels[-1].grouped())
@@ -99,7 +99,7 @@ def _from_coarse(problem: Problem, threads: Threads, report: Report | None) -> t
         n, m = level.cost.shape
         goal = max(_ROUGH, tol) if depth > 0 else tol
         last = eps if depth == 0 else last_of(level, levels[depth - 1], eps, first)
-        here, there, factor = taken(level.cost)
+        here, there, factor, _ = taken(level.cost)
         solver = _solvers.take(level.cost.ground, n, m, here.shape[1])
         sides = Side(level.x.weights, f, f), Side(level.y.weights, g, g)
         schedule = Schedule(first, last, goal, problem.max_iter)
@@ -122,7 +122,7 @@ def _lift(coarse: Level, fine: Level, f: Array, g: Array, marginals: Any, eps: f
     """Potentials of the finer level: those of the groups for f, softmins over the coarse rows for g."""
     guess = fine.y.of_groups(g)
     across = type(fine.cost)(fine.y.points, coarse.x.points, coarse.cost.cost)
-    here, there, factor = taken(across)
+    here, there, factor, _ = taken(across)
     solver = _solvers.take(across.ground, *across.shape, here.shape[1])
     sides = Side(fine.y.weights, guess, guess), Side(coarse.x.weights, f, f)
     schedule = Schedule(eps, eps, _ROUGH, 2)
@@ -194,7 +194,7 @@ def _together(problems: list[Problem]) -> list[Outcome]:
         rows, columns = problem.cost.shape
         a[k, :rows], b[k, :columns] = problem.inner_a, problem.inner_b
         if C is None:
-            x[k, :rows], y[k, :columns], factors[k] = taken(problem.cost)
+            x[k, :rows], y[k, :columns], factors[k], _ = taken(problem.cost)
             x[k, rows:], y[k, columns:] = x[k, 0], y[k, 0]
         else:
             C[k, :rows, :columns] = problem.cost.C

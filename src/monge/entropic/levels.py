@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from monge.entropic.iteration import ANNEAL
 from monge.entropic.kernels.scale import Scale, cost_scale
+from monge.entropic.kernels.threads import Threads
 from monge.problem._ground import kd_order
 from monge.problem.costs import PointCloud
 
-__all__ = ["Level", "Side", "last_of", "sorted_side"]
+__all__ = ["Level", "Side", "last_of", "sorted_sides"]
 
 Array = NDArray[np.float64]
 
@@ -65,12 +66,17 @@ class Level:
         return Level(self.x.grouped(), self.y.grouped(), self.cost.cost)
 
 
-def sorted_side(points: NDArray[Any], weights: Array) -> tuple[Side, NDArray[np.int64]]:
-    """Points with weight in their order, and which they are."""
-    kept = np.flatnonzero(weights > 0.0)
-    inside = np.ascontiguousarray(points[kept], dtype=np.float64)
-    order = kd_order(inside)
-    return Side(inside[order], weights[kept[order]]), kept[order]
+def sorted_sides(cost: PointCloud, a: Array, b: Array, threads: Threads) -> list[tuple[Side, NDArray[np.int64]]]:
+    """Of both clouds the points with weight in their order, and which they are."""
+    sides = (cost.x, a), (cost.y, b)
+
+    def sort(points: NDArray[Any], weights: Array) -> tuple[Side, NDArray[np.int64]]:
+        kept = np.flatnonzero(weights > 0.0)
+        inside = np.ascontiguousarray(points[kept], dtype=np.float64)
+        order = kd_order(inside)
+        return Side(inside[order], weights[kept[order]]), kept[order]
+
+    return threads.share(2, lambda k: sort(*sides[k]), len(a) + len(b))
 
 
 def last_of(coarse: Level, fine: Level, eps: float, first: float) -> float:

@@ -20,7 +20,7 @@ from monge.entropic._steps import Steps
 from monge.entropic.iteration import ANNEAL, Found, Schedule, iterate, memory_depth
 from monge.entropic.kernels.near_passes import NearPasses
 from monge.entropic.kernels.threads import Threads
-from monge.entropic.levels import Level, last_of, sorted_side
+from monge.entropic.levels import Level, last_of, sorted_sides
 from monge.entropic.marginals import Balanced, Marginal
 from monge.entropic.problem import Outcome, Problem, fill_in
 from monge.exact.emd import emd
@@ -62,7 +62,7 @@ def _solve(
     """
     assert problem.cost.cloud is not None
     cost, marginals, eps, tol = problem.cost.cloud.straight, problem.marginals, problem.eps, problem.tol
-    (x, of_rows), (y, of_columns) = sorted_side(cost.x, problem.inner_a), sorted_side(cost.y, problem.inner_b)
+    (x, of_rows), (y, of_columns) = sorted_sides(cost, problem.inner_a, problem.inner_b, threads)
     levels = [Level(x, y, cost.cost)]
     first = eps if (exact := _starts_exactly(problem, levels[0])) else problem.first
     while first == 0.0 and levels[-1].fewest > _FEW:

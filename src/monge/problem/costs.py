@@ -225,6 +225,11 @@ class PointCloud:
         return self.ground
 
     @property
+    def farthest(self) -> float:
+        """No two points are further apart; found at once, where `reach` takes longer."""
+        return self._farthest
+
+    @property
     def shape(self) -> tuple[int, int]:
         """(n, m)."""
         return len(self.x), len(self.y)

@@ -30,8 +30,7 @@ def home_of(values: Any) -> Home | None:
     """For an array on a GPU; None for anything else."""
     if not _on_gpu(values):
         return None
-    compat = _compat()
-    library, device = compat.array_namespace(values), compat.device(values)
+    library, device = _namespace_and_device(values)
 
     def home(array: NDArray[Any]) -> Any:
         return library.asarray(np.ascontiguousarray(array), device=device)
@@ -43,15 +42,16 @@ def on_host(values: Any) -> Any:
     """The numbers of an array on a GPU, as NumPy has them; anything else as it is."""
     if not _on_gpu(values):
         return values
-    values = values.detach() if hasattr(values, "detach") else values  # a tensor that remembers where it came from
-    return np.asarray(_compat().to_device(values, "cpu"))
+    for leave in ("detach", "cpu", "get"):  # torch's two, of which the first forgets how a tensor came about; CuPy's
+        values = getattr(values, leave)() if hasattr(values, leave) else values
+    return np.asarray(values)
 
 
-def _compat() -> Any:
+def _namespace_and_device(values: Any) -> tuple[Any, Any]:
     try:
         import array_api_compat
     except ImportError as error:
         raise ImportError(
             "arrays on a GPU need the package array-api-compat: pip install 'monge[cuda]', or pass NumPy arrays."
         ) from error
-    return array_api_compat
+    return array_api_compat.array_namespace(values), array_api_compat.device(values)

@@ -168,7 +168,7 @@ def batch_kernel(ground: Any, d: int, real: Any, T: int) -> Any:
         cost = rule_of(ground, d, np.float64, 1).cost
         of_pair = device_function(lambda x, i, y, j, C, n: cost(x, i * d, y, uint32(j * d)), fast=False)
     mine = 1.0 if single else 0.0
-    D1, RED, SHARED, KNOWN = L.width(d), max(room_for_sums(T), 4 * T), SMALL, L.CTL
+    RED, SHARED, KNOWN = max(room_for_sums(T), 4 * T), SMALL, L.CTL
     TILE = _tile(d) * L.width(d) if ground is not None else 1
     huge, FIRST, place = math.inf, START, placed(d)
 

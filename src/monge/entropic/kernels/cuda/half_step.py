@@ -28,7 +28,7 @@ from monge.entropic.kernels.cuda.grounds import REGISTERS
 __all__ = ["Shape", "half_step", "shape_of"]
 
 # Bytes of a tile of columns, and the pairs up to which blocks are small.
-_TILE, _FEW, _SOME = 8192, 2**22, 2**26
+_TILE, _FEW, _SOME = 8192, 2**22, 2**30
 
 
 class Shape(NamedTuple):
@@ -43,11 +43,9 @@ def shape_of(d: int, real: Any, pairs: int) -> Shape:
     """For so many pairs. Few rows a thread make more blocks, many need fewer loads a pair."""
     if SIMULATED:
         return Shape(4, 2 if d <= REGISTERS else 1, 8)
-    threads, rows, columns = (64, 2, 64) if pairs <= _FEW else (128, 4, 128) if pairs <= _SOME else (128, 8, 256)
+    threads, rows, columns = (64, 1, 64) if pairs <= _FEW else (128, 4, 128) if pairs <= _SOME else (256, 4, 256)
     if real is np.float64:
-        rows = 2
-    elif d > 3:
-        rows = min(rows, 4)
+        rows = min(rows, 2)
     while columns > 2 and columns * layout.width(d) * np.dtype(real).itemsize > _TILE:
         columns //= 2
     return Shape(threads, rows if d <= REGISTERS else 1, columns)

@@ -21,18 +21,19 @@ from numpy.typing import NDArray
 from monge.entropic.iteration import ANNEAL, Found, Schedule
 from monge.entropic.kernels.cuda import layout, load
 from monge.entropic.kernels.cuda.device import SIMULATED, cuda, launch
+from monge.entropic.kernels.cuda.driver import Copy, Sending, pinned, recorded
 from monge.entropic.kernels.cuda.load import load_kernel, size_of
 from monge.entropic.kernels.cuda.step import DEPTH, THREADS, memory_rows, step_kernel
 from monge.entropic.marginals import Marginal
 
-__all__ = ["Side", "Solver", "recorded"]
+__all__ = ["Side", "Solver"]
 
 Array = NDArray[np.float64]
 
 # Errors of so many passes are kept.
 _KEPT = 10_000
 # Passes of a round, and pairs from which it has fewer: a round should not take much more than a tenth of a second.
-_ROUND, _LONG = 2 if SIMULATED else 8, 2**33
+_ROUND, _LONG = 2 if SIMULATED else 4, 2**33
 
 
 class Side(NamedTuple):
@@ -69,10 +70,14 @@ class Solver:
         self.after, self.first = step_kernel(sums.d, sums.lifted)
         self.load_points = load_kernel(sums.d)
         size = size_of(n, m, sums.d)
-        self.to_send, self.sent = _pinned(size), cuda.device_array(size, f64)
-        self.known = [_pinned(layout.CTL) for _ in range(2)]
+        self.to_send, self.sent = pinned(size), cuda.device_array(size, f64)
+        self.sending = Sending(self.sent, self.to_send)
+        self.known = [(Copy(self.ctl, pinned(layout.CTL)), cuda.event()) for _ in range(2)]
+        self.errors_back = Copy(self.errors, pinned(_KEPT))
         # The rows of softmins and potentials, which come back.
-        self.back = [(V[layout.SOFTMIN : layout.POTENTIAL + 1], _pinned((2, len_))) for V, len_ in ((self.A, n), (self.B, m))]
+        some = slice(layout.SOFTMIN, layout.POTENTIAL + 1)
+        self.back = [Copy(V[some], pinned((2, size))) for V, size in ((self.A, n), (self.B, m))]
+        self.opening: Callable[[], None] | None = None
         self.passes = _ROUND if n * m < _LONG else 1
         self.rounds: dict[Any, Callable[[], None]] = {}
 
@@ -89,15 +94,22 @@ class Solver:
             vectors = self.to_send[at + size * d : at + size * (d + 3)].reshape(size, 3)
             vectors[:, 0], vectors[:, 1], vectors[:, 2] = side
             at += size * (d + 3)
-        self.sent.copy_to_device(self.to_send, stream=self.stream)
-        f32, f64 = np.float32, np.float64
-        blocks = -(-(max(n + m, layout.CTL)) // load.THREADS)
+        if self.opening is None:
+            self._open()  # compiles, and loads the kernels
+            self.opening = recorded(self.stream, self._open)
+        else:
+            self.opening()
+        self.single = noise < math.inf  # a round of the wrong precision is soon over
+
+    def _open(self) -> None:
+        (n, m), f32, f64 = self.sums.sizes, np.float32, np.float64
+        self.sending(self.stream)
+        blocks = -(-max(n + m, layout.CTL) // load.THREADS)
         launch(
             self.load_points, blocks, load.THREADS, self.stream,
             self.sent, self.ctl, self.A, self.B, self.X[f32], self.X[f64], self.Y[f32], self.Y[f64], n, m,
         )  # fmt: skip
         launch(self.first, 1, THREADS, self.stream, self.ctl, self.B, self.Y[f32], self.Y[f64], m)
-        self.single = noise < math.inf  # a round of the wrong precision is soon over
 
     def solve(self, report: Callable[[int, float, float], None] | None = None) -> Found:
         """Runs the loop for what was loaded."""
@@ -117,8 +129,9 @@ class Solver:
             bool(state[layout.CONVERGED]), int(state[layout.PASSES]), float(state[layout.ERROR]),
             float(state[layout.DUAL]),
         )  # fmt: skip
-        found.errors = self.errors[: min(found.passes, _KEPT)].copy_to_host(stream=self.stream).tolist()
+        self.errors_back(self.stream)
         self.stream.synchronize()
+        found.errors = self.errors_back.host[: min(found.passes, _KEPT)].tolist()
         return found
 
     def best_rows(self) -> Array:
@@ -129,21 +142,21 @@ class Solver:
 
     def potentials(self) -> tuple[Array, Array, Array, Array]:
         """The vectors f and r of the rows, g and s of the columns: potentials and softmins."""
-        for rows, host in self.back:
-            rows.copy_to_host(host, stream=self.stream)
+        for copy in self.back:
+            copy(self.stream)
         self.stream.synchronize()
-        (r, f), (s, g) = (host.copy() for _, host in self.back)
+        (r, f), (s, g) = (copy.host.copy() for copy in self.back)
         return f, r, g, s
 
     def _look(self, turn: int) -> Callable[[], Array]:
         """Asks for what the loop knows when the device gets there; the answer waits for that."""
-        self.ctl.copy_to_host(self.known[turn], stream=self.stream)
-        event = cuda.event() if SIMULATED else cuda.event(timing=False)
+        copy, event = self.known[turn]
+        copy(self.stream)
         event.record(self.stream)
 
         def known() -> Array:
             event.synchronize()
-            return self.known[turn]
+            return copy.host
 
         return known
 
@@ -177,10 +190,6 @@ class Solver:
         self.sums.launch(real, side, self.stream, self.ctl, V, X, Y, self.part[real])
 
 
-def _pinned(shape: Any) -> Array:
-    return np.zeros(shape) if SIMULATED else cuda.pinned_array(shape, np.float64)
-
-
 def _to_know(factor: float, marginals: tuple[Marginal, Marginal], schedule: Schedule, noise: float) -> Array:
     first, last, tol, max_iter = schedule
     eps = last
@@ -193,33 +202,3 @@ def _to_know(factor: float, marginals: tuple[Marginal, Marginal], schedule: Sche
     )  # fmt: skip
     ctl[[layout.KEPT, layout.EPS]] = _KEPT, eps
     return ctl
-
-
-def recorded(stream: Any, launch: Callable[[], None]) -> Callable[[], None]:
-    """What `launch` sends to the stream, to be sent again at once."""
-    if SIMULATED:
-        return launch
-    from cuda.bindings import driver
-
-    def done(answer: Any) -> Any:
-        status, *rest = answer
-        if int(status) != 0:
-            raise RuntimeError(f"CUDA: {status}")
-        return rest[0] if rest else None
-
-    handle = int(stream.handle) if not hasattr(stream.handle, "value") else stream.handle.value
-    mode = driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_RELAXED
-    done(driver.cuStreamBeginCapture(handle, mode))
-    try:
-        launch()
-    finally:
-        graph = done(driver.cuStreamEndCapture(handle))
-    ready = done(driver.cuGraphInstantiate(graph, 0))
-    done(driver.cuGraphDestroy(graph))
-    return functools.partial(_replay, driver, ready, handle)
-
-
-def _replay(driver: Any, graph: Any, stream: int) -> None:
-    status = driver.cuGraphLaunch(graph, stream)[0]
-    if int(status) != 0:
-        raise RuntimeError(f"CUDA: {status}")

@@ -130,14 +130,14 @@ class CudaPairs(NativePairs):
         return self.cost.cloud is not None
 
     @cached_property
-    def _placed(self) -> tuple[Any, Any, Any, float]:
-        """The ground cost, the points on the device, and the factor to cost units."""
-        x, y, factor = taken(self.cost)
-        return self.cost.ground, on_device(x), on_device(y), factor
+    def _placed(self) -> tuple[Any, Any, float, float]:
+        """The points on the device, the factor to cost units, and the unit of coordinates."""
+        x, y, factor, unit = taken(self.cost)
+        return on_device(x), on_device(y), factor, unit
 
     def _rows(self, use: str, rows: Array, columns: Array, eps: float, u: Array, v: Array, turned: bool) -> Array:
         """The outputs (., n) of a kernel for the rows, or with `turned` for the columns (., m)."""
-        ground, x, y, factor = self._placed
+        ground, (x, y, factor, _) = self.cost.ground, self._placed
         if turned:
             x, y = y, x
         n, m, values = len(rows), len(columns), v.shape[1]
@@ -170,7 +170,7 @@ class CudaPairs(NativePairs):
         received = np.zeros(m)
         if u is not None:
             received = self._rows("sums", columns, rows, eps, np.zeros(m), _column(full_u), True)[0]
-        return sent, received, float(priced @ full_u) * self._placed[3]
+        return sent, received, float(priced @ full_u) * self._placed[2]
 
     def product(self, f: Array, g: Array, eps: float, values: Array) -> Array:
         """P V (n, k) for V (m, k)."""
@@ -192,28 +192,29 @@ class CudaPairs(NativePairs):
         sent, prices, entropies = self._rows("mixture", rows, columns, eps, u, _column(v), False)
         received = self._rows("mixture", columns, rows, eps, v, _column(u), True)[0]
         divergence = _LN2 * float(entropies.sum()) - self._log_product(sent, received)
-        return Mixture(float(prices.sum()) * self._placed[3], divergence, sent, received)
+        return Mixture(float(prices.sum()) * self._placed[2], divergence, sent, received)
 
     def gradient(self, f: Array, g: Array, eps: float) -> tuple[Array, Array]:
         """sum_j P_ij dC_ij / dx_i (n, d) and sum_i P_ij dC_ij / dy_j (m, d), for points."""
         if not self._on_device:
             return super().gradient(f, g, eps)
         rows, columns = self._exponents(self.a, self.b, f, g, eps)
-        factor = self._placed[3]
+        factor = self._placed[2]
         grads = []
         for here, there, turned in ((rows, columns, False), (columns, rows, True)):
             none = np.zeros(len(here))
             grads.append(factor * self._rows("gradient", here, there, eps, none, _column(np.zeros(len(there))), turned).T)
         if self.cost.formed is None:
             return grads[0], grads[1]
-        at_points: tuple[Array, Array] = self.cost.from_centred(*grads)
-        return at_points
+        unit = self._placed[3]
+        x, y = ((points, unit * grad) for points, grad in zip((self.cost.x, self.cost.y), grads, strict=True))
+        return self.cost.ground.turned(*x), self.cost.ground.turned(*y)
 
     def transforms(self, g: Array) -> tuple[Array, Array]:
         """f_i = min_j C_ij - g_j, and then g_j = min_i C_ij - f_i; -inf in g leaves a column out."""
         if not self._on_device:
             return super().transforms(g)
-        factor, (n, m) = self._placed[3], self.shape
+        factor, (n, m) = self._placed[2], self.shape
         none, many = np.zeros(n), np.zeros(m)
         f = self._rows("least", none, many, 1.0, none, _column(g / factor), False)[0]
         f[f == np.inf] = 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,24 +10,32 @@ from numpy.typing import NDArray
 from monge.entropic.kernels.cuda.device import cuda
 from monge.problem.ground import scale_of
 
-__all__ = ["on_device", "taken"]
+__all__ = ["Taken", "on_device", "taken"]
 
 Array = NDArray[np.float64]
 
 
-def taken(cost: Any) -> tuple[Array, Array, float]:
-    """Points x (n, d) and y (m, d) of a cloud, and the factor from the cost between them to cost units.
+class Taken(NamedTuple):
+    """C_ij = factor c(x_i, y_j)."""
 
-    Those of a built-in cost are taken about their middle, over a power of two: their differences suit single precision.
-    """
+    x: Array  # (n, d)
+    y: Array  # (m, d)
+    factor: float
+    unit: float  # of the coordinates, over that of these
+
+
+def taken(cost: Any) -> Taken:
+    """The points of a cloud. Those of a built-in cost are about their middle, over a power of two: their differences and
+    squares suit single precision."""
     if cost.formed is None:
-        return cost.x.astype(np.float64), cost.y.astype(np.float64), 1.0
+        return Taken(cost.x.astype(np.float64), cost.y.astype(np.float64), 1.0, 1.0)
     x, y = (points.astype(np.float64) for points in cost.placed)
     middle = (np.ones(len(x)) @ x) / len(x)  # as a product, which is ten times as fast as a mean along the first axis
+    scale = scale_of(cost.farthest)
     x -= middle
     y -= middle
-    form = cost.ground.form(x, y, scale_of(cost.reach))
-    return form.x, form.y, form.factor
+    form = cost.ground.form(x, y, scale)
+    return Taken(form.x, form.y, form.factor, 2.0**-scale)
 
 
 def on_device(values: NDArray[Any], stream: Any = 0) -> Any:

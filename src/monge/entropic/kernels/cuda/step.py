@@ -15,7 +15,7 @@ from numba import float32, float64
 
 from monge.entropic.iteration import ANNEAL
 from monge.entropic.kernels.cuda import layout
-from monge.entropic.kernels.cuda.device import SIMULATED, cuda, device_function, kernel
+from monge.entropic.kernels.cuda.device import SIMULATED, cuda, device_function, exp2, kernel
 
 __all__ = ["DEPTH", "SMALL", "THREADS", "memory_rows", "room_for_sums", "step_function", "step_kernel"]
 
@@ -289,7 +289,7 @@ def step_function(T: int, d: int, lifted: bool) -> Any:
         red: Any, small: Any, t: Any,
     ) -> None:  # fmt: skip
         eps = ctl[L.EPS]
-        unit = eps * LN2
+        unit, single = eps * LN2, ctl[L.SINGLE] != 0.0
         kl_a, cap_a, kl_b, cap_b = ctl[L.KL_A], ctl[L.CAP_A], ctl[L.KL_B], ctl[L.CAP_B]
         # What the plan is like.
         missed, mass, value_a, value_b = 0.0, 0.0, 0.0, 0.0
@@ -297,7 +297,10 @@ def step_function(T: int, d: int, lifted: bool) -> Any:
             b = B[L.WEIGHT, j]
             if b > 0.0:
                 g = B[L.POTENTIAL, j]
-                column = b * math.exp((g - B[L.SOFTMIN, j]) / eps)
+                if single:
+                    column = b * float64(exp2(float32((g - B[L.SOFTMIN, j]) / unit)))
+                else:
+                    column = b * math.exp((g - B[L.SOFTMIN, j]) / eps)
                 wanted = b * math.exp(-g / kl_b) if kl_b < math.inf else b
                 mass += column
                 value_b += b * _worth(g, kl_b, cap_b)

@@ -16,7 +16,7 @@ from monge.entropic.kernels.cuda.tiled import square_of, tiled_half_step
 __all__ = ["CloudSums", "MatrixSums", "cut"]
 
 # Blocks that a multiprocessor has at once, and how often it is to have so many: the last ones should not be alone.
-_BLOCKS, _TURNS = 4, 3
+_BLOCKS, _TURNS = 4, 5
 
 
 def cut(count: int, blocks: int, unit: int) -> tuple[int, int]:

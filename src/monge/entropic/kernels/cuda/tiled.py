@@ -33,7 +33,7 @@ def square_of(real: Any) -> Square:
     """As many sums a thread as leave a multiprocessor two blocks: one loads while the other computes."""
     if SIMULATED:
         return Square(2, 2, 2, 2)
-    return Square(16, 8, 4, 32) if real is np.float32 else Square(16, 4, 4, 8)
+    return Square(16, 8, 8, 16) if real is np.float32 else Square(16, 4, 4, 8)
 
 
 @functools.lru_cache(maxsize=64)
@@ -47,7 +47,9 @@ def tiled_half_step(ground: Any, d: int, real: Any) -> Any:
     ROOM, ROOMN = KC * PAD, KC * PADN
     SUMS = BM * TX
     EACH, GROUP, STEP, STEPN, WIDE = uint32(M), uint32(V), uint32(PAD), uint32(PADN), uint32(D1)
-    LOADS, LOADSN, EVERY = BM * KC // T, BN * KC // T, T // KC
+    GO = min(8, KC)
+    EVERY = T // GO
+    LOADS, LOADSN = BM // EVERY, BN // EVERY
     EPS, DONE, SINGLE, FACTOR, SOFTMIN = layout.EPS, layout.DONE, layout.SINGLE, layout.FACTOR, layout.SOFTMIN
     square = layout.SQUARE if real is np.float32 else layout.SQUARE64
     mine = 1.0 if real is np.float32 else 0.0
@@ -91,16 +93,18 @@ def tiled_half_step(ground: Any, d: int, real: Any) -> Any:
                 acc[q] = zero
             for c0 in range(uint32(0), uint32(d), uint32(KC)):
                 cuda.syncthreads()
-                c = c0 + uint32(t % KC)
-                here, there = uint32(t % KC) * STEP + uint32(t // KC), uint32(t % KC) * STEPN + uint32(t // KC)
-                for q in range(LOADS):
-                    row = uint32(min(row0 + t // KC + q * EVERY, n - 1)) * WIDE
-                    left[here] = X[row + c] if c < d else zero
-                    here = here + uint32(EVERY)
-                for q in range(LOADSN):
-                    column = uint32(min(j0 + t // KC + q * EVERY, m - 1)) * WIDE
-                    right[there] = Y[column + c] if c < d else zero
-                    there = there + uint32(EVERY)
+                # Eight neighbours have eight coordinates of a point: whole sectors are read, and no bank is met twice.
+                for first in range(0, KC, GO):
+                    c = c0 + uint32(first + t % GO)
+                    here, there = uint32(first + t % GO) * STEP, uint32(first + t % GO) * STEPN
+                    for q in range(LOADS):
+                        place = t // GO + q * EVERY
+                        row = uint32(min(row0 + place, n - 1)) * WIDE
+                        left[here + uint32(place)] = X[row + c] if c < d else zero
+                    for q in range(LOADSN):
+                        place = t // GO + q * EVERY
+                        column = uint32(min(j0 + place, m - 1)) * WIDE
+                        right[there + uint32(place)] = Y[column + c] if c < d else zero
                 cuda.syncthreads()
                 # Unsigned indices that are counted up: others are tested for their sign, and loaded one at a time.
                 at, beside = uint32(ty) * EACH, uint32(tx) * GROUP
@@ -129,4 +133,4 @@ def tiled_half_step(ground: Any, d: int, real: Any) -> Any:
                     whole32 += sums[row * TX + q]
                 part[cuda.blockIdx.y * n + row0 + row] = whole32
 
-    return kernel(rows, real is np.float32, ground, d, real)
+    return kernel(rows, real is np.float32, ground, d, real, square_of(real))
