@@ -43,15 +43,17 @@ def test_costs_are_those_of_the_function(name):
     x, y = clouds(d)
     cloud, right = monge.PointCloud(x, y, cost), formula(x, y)
     np.testing.assert_allclose(cloud.block(slice(None)), right, rtol=1e-13, atol=1e-14)
-    np.testing.assert_allclose(cloud.T.block(slice(3, 9)), right.T[3:9], rtol=1e-13, atol=1e-14)
-    rows, columns = np.array([0, 5, 36]), np.array([69, 1, 2])
-    np.testing.assert_allclose(cloud.at(rows, columns), right[rows, columns], rtol=1e-13, atol=1e-14)
+    if name in ("squared in 9", "uphill"):
+        np.testing.assert_allclose(cloud.T.block(slice(3, 9)), right.T[3:9], rtol=1e-13, atol=1e-14)
+        rows, columns = np.array([0, 5, 36]), np.array([69, 1, 2])
+        np.testing.assert_allclose(cloud.at(rows, columns), right[rows, columns], rtol=1e-13, atol=1e-14)
     assert cloud.error_in_single <= 2e-6 * np.abs(right).max()
     assert cloud.largest(0.0) <= np.abs(right).max() * (1.0 + 1e-14)
 
 
-@pytest.mark.parametrize("d", [1, 2, 3, 8, 9, 64])
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(
+    ("d", "dtype"), [*((d, np.float64) for d in (1, 2, 3, 8, 9, 64)), (3, np.float32), (9, np.float32)]
+)
 def test_squares_as_built_in(d, dtype):
     x, y = (points.astype(dtype) for points in clouds(d))
     cloud, right = monge.PointCloud(x, y, cases.user_squared), monge.PointCloud(x, y)
