@@ -137,6 +137,13 @@ def test_functions_in_single_precision(name):
 # --- Copies -----------------------------------------------------------------------------------------------------------
 
 
+class Held:
+    """What no compiler takes."""
+
+
+HELD = Held()
+
+
 class Scale(NamedTuple):
     size: float
     power: int
@@ -392,4 +399,5 @@ def test_digests_tell_apart_all_that_matters(monkeypatch):
         changed.setattr(cases, "huber", cases.power_17)
         assert digest(cost(OFFSETS)) != first
     assert digest(cost(OFFSETS), __file__) != first
-    assert digest(cost(object())) != digest(cost(object()))
+    for unknown in (object(), HELD, Held):  # of which the next process may know something else
+        assert digest(cost(unknown)) != digest(cost(unknown))
