@@ -51,6 +51,7 @@ class Loops:
 
     def __init__(self, cost: GroundCost, d: int) -> None:
         self.cost, self.d = cost, d
+        self._own: dict[str, Any] = {}
 
     def between(self, x: NDArray[Any], y: NDArray[Any], dtype: Any) -> Costs:
         """The costs between points x (n, d) and y (m, d) in this precision, a few rows at a time."""
@@ -119,7 +120,7 @@ class Loops:
         name = f"fill_{'single' if narrowed else 'double'}_{np.dtype(dtype).itemsize}"
         return self.kept(name, make, self.cost.function)
 
-    @cached_property
+    @property
     def _pairs(self) -> Any:
         """pairs(x, y, out) writes the costs of pairs into `out` (k,)."""
 
@@ -134,7 +135,7 @@ class Loops:
 
         return self.kept("pairs", make, self.cost.function)
 
-    @cached_property
+    @property
     def pull(self) -> Any:
         """pull(x, y, rows, columns, masses, grad_x, grad_y) adds derivatives at pairs times masses to gradients."""
         self.cost.require_gradient()
@@ -164,10 +165,12 @@ class Loops:
 
     def kept(self, name: str, make: Callable[[], Any], depends: Any, *sources: str) -> Any:
         """The loop of this name, whose code depends on some of a user's functions and some files."""
-        key = f"{digest(depends, *_SOURCES, *sources)}_{min(self.d, MOST_TUPLE + 1)}"
-        if (name, key) not in _made:
-            _made[name, key] = keep(make(), key)
-        return _made[name, key]
+        if name not in self._own:
+            key = f"{digest(depends, *_SOURCES, *sources)}_{min(self.d, MOST_TUPLE + 1)}"
+            if (name, key) not in _made:
+                _made[name, key] = keep(make(), key)
+            self._own[name] = _made[name, key]
+        return self._own[name]
 
 
 class Costs:
@@ -244,7 +247,7 @@ def _explained(error: Exception, name: str) -> Exception:
     if not type(error).__module__.startswith("numba"):
         return ValueError(f"the cost {name} failed: {type(error).__name__}: {error}")
     lines = [line.strip() for line in str(error).splitlines()]
-    lines = [line for line in lines if line and not line.startswith("Failed in nopython mode")]
+    lines = [line for line in lines if line and not line.startswith("Failed in nopython mode")] or [""]
     reason = re.sub(r"Raised from \S* \((\d+)\)", r"Line \1", " ".join(lines[: 2 if lines[0].endswith(":") else 1]))
     where = _WHERE.search(str(error))
     quoted = ""
