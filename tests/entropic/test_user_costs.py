@@ -192,6 +192,25 @@ def test_partial_transport_and_histograms():
     np.testing.assert_allclose(found, right, rtol=1e-12)
 
 
+def test_pairwise_distances_of_a_function():
+    clouds = [np.random.default_rng(n).normal(size=(n, 2)) for n in (5, 8, 6)]
+    found, right = (monge.pairwise(clouds, p=1.5, ground=ground) for ground in (cases.distance, "euclidean"))
+    np.testing.assert_allclose(found, right, rtol=1e-12, atol=1e-12)
+    found, right = (monge.pairwise(clouds[:2], clouds, ground=ground) for ground in (cases.distance, None))
+    np.testing.assert_allclose(found, right, rtol=1e-12, atol=1e-12)
+
+
+def test_a_small_eps_starts_from_exact_potentials(in_loop):
+    in_loop()
+    x, y, a, b = problem(4)
+    right, t = (
+        monge.sinkhorn(monge.PointCloud(x, y, cost), a, b, eps=1e-4, tol=1e-6) for cost in ("sqeuclidean", SQUARED)
+    )
+    assert t.converged
+    assert t.iterations <= 2 * right.iterations
+    assert t.value == pytest.approx(right.value, rel=1e-9)
+
+
 @pytest.mark.parametrize("p", [1, 2, 40])
 def test_wasserstein_of_a_function(p):
     x, y, a, b = problem(2)

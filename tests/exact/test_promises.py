@@ -33,7 +33,7 @@ import monge.entropic.sinkhorn
 import monge.exact.dense as dense_costs
 import monge.maps.color
 from monge.entropic import _stored
-from monge.entropic.kernels import all_pairs, grid, grid_sums, native, near_passes, threads
+from monge.entropic.kernels import all_pairs, grid, grid_sums, layout, native, near_passes, threads
 from monge.exact import _core, _univariate
 from monge.exact.dense import dense
 from monge.maps.color import transfer_colors
@@ -384,11 +384,11 @@ PLAN = monge.sinkhorn(C, eps=0.1, threads=1)
 
 # What a solve calls again and again. After a signal in the second of these calls there is no other.
 STEPS: dict[str, tuple[Any, str, Callable[[], Any]]] = {
-    "matrix": (native, "sinkhorn_rows", lambda: entropic(C, threads=1)),
-    "points": (native, "sinkhorn_rows", lambda: entropic(monge.PointCloud(HIGH_X, HIGH_Y), threads=1)),
+    "matrix": (layout, "sinkhorn_rows", lambda: entropic(C, threads=1)),
+    "points": (layout, "sinkhorn_rows", lambda: entropic(monge.PointCloud(HIGH_X, HIGH_Y), threads=1)),
     "clouds": (near_passes, "Pass", lambda: entropic(monge.PointCloud(X, Y), A, B, threads=1)),
     "grid": (grid_sums, "axis_log_sum", lambda: entropic(monge.Grid((16, 12)), *IMAGES, threads=1)),
-    "batch": (native, "sinkhorn_rows", lambda: entropic([C, C], threads=1)),
+    "batch": (layout, "sinkhorn_rows", lambda: entropic([C, C], threads=1)),
     "sums of a plan": (all_pairs, "plan_sums", lambda: PLAN.plan @ np.ones(700)),
     "products of a plan": (all_pairs, "plan_product", lambda: PLAN.plan @ np.ones((700, 2))),
     "entries of a plan": (all_pairs, "plan_entries", lambda: PLAN.plan.toarray()),

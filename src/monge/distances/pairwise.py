@@ -27,6 +27,7 @@ from monge.problem.ground import Ground, power_of, scale_of, scaled
 from monge.problem.measures import Weights, check_value, check_weights, rounding_of, total_mass
 from monge.problem.progress import count_bar
 from monge.problem.transport import ConvergenceWarning, Status
+from monge.problem.user_cost import GroundCost
 
 __all__ = ["pairwise"]
 
@@ -63,7 +64,7 @@ def pairwise(
     *,
     cost: Any = None,
     p: float | None = None,
-    ground: str | None = None,
+    ground: str | GroundCost | Callable[..., Any] | None = None,
     threads: int | None = None,
     progress: bool = False,
 ) -> Array:
@@ -88,9 +89,9 @@ def pairwise(
     p : float, optional
         Exponent of W_p, >= 1; None stands for 2. For point clouds only: the power of a distance between places belongs
         into `cost`.
-    ground : str, optional
+    ground : str, callable or GroundCost, optional
         The distance between points that is raised to p, as in `wasserstein`; None stands for "euclidean". For point
-        clouds only, too.
+        clouds only, too. With a function each pair is solved twice, in both orders, and one after the other.
     threads : int, optional
         Pairs are spread over the threads; None for all processors. The answer has the same bits for any number.
     progress : bool
@@ -134,6 +135,8 @@ def pairwise(
     """
     workers = available_threads(threads)
     if cost is None:
+        if callable(ground) or isinstance(ground, GroundCost):
+            return _with_function(measures, other, ground, 2.0 if p is None else p, workers, progress)
         cost = power_of("euclidean" if ground is None else ground, check_power(2.0 if p is None else p))
         return _between_clouds(measures, other, cost, workers, progress)
     if ground is not None:
@@ -167,6 +170,21 @@ def _between_histograms(measures: Any, other: Any, cost: Cost, threads: int, pro
     )
     _solve(pairs, sum(map(len, upper)), 1.0, D, threads, progress)
     return _mirrored(D) if symmetric else D
+
+
+def _with_function(measures: Any, other: Any, ground: Any, p: float, threads: int, progress: bool) -> Array:
+    sources = _clouds(measures, "measures")
+    targets = sources if other is None else _clouds(other, "other")
+    _check_totals([cloud.given for cloud in sources], [cloud.given for cloud in targets])
+    D = np.zeros((len(sources), len(targets)))
+    with count_bar(progress, D.size, "pairwise", "pairs") as show:
+        for done, at in enumerate(np.ndindex(D.shape), start=1):
+            (own, a, _), (to, b, _) = sources[at[0]], targets[at[1]]
+            with naming("pair", at):
+                D[at] = wasserstein(own, to, a, b, p=p, ground=ground, threads=threads)
+            if show is not None:
+                show(done)
+    return D
 
 
 def _between_clouds(measures: Any, other: Any, ground: Ground, threads: int, progress: bool) -> Array:

@@ -162,12 +162,13 @@ class _Line(NamedTuple):
     def ground(self) -> _Line:
         return self
 
-    def slopes(self, here: Array, there: Array) -> Array:
-        """The derivative of the distance's power with respect to points `here` (k, 1), zero where they are equal."""
-        apart = here - there
+    def derivatives(self, x: Array, y: Array) -> tuple[Array, Array]:
+        """Those of the distance's power with respect to points x and y (k, 1), zero where they are equal."""
+        apart = x - y
         if self.period > 0.0:
             apart -= self.period * np.round(apart / self.period)
-        return np.asarray(self.power * np.sign(apart) * np.abs(apart) ** (self.power - 1.0))
+        slopes = np.asarray(self.power * np.sign(apart) * np.abs(apart) ** (self.power - 1.0))
+        return slopes, -slopes
 
 
 def check_power(p: float) -> float:

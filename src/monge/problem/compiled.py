@@ -1,9 +1,9 @@
 """Loops over pairs of points around a ground cost that a user wrote, compiled by Numba.
 
-The cost goes into a loop as a copy: in double precision as it was written, in single precision with functions that
-become vector instructions. A loop over columns is all that the compiler gets to see, and no branches but the user's
-own. Points of few coordinates are stored coordinate by coordinate, and put together to tuples that end up in registers;
-longer ones are rows of an array.
+The cost goes into a loop as a copy, with its numbers in double or in single precision, and with functions of `math` and
+`numpy` replaced by such that become vector instructions. A loop over columns is all that the compiler gets to see, and
+no branches but the user's own. Points of few coordinates are stored coordinate by coordinate, and put together to
+tuples that end up in registers; longer ones are rows of an array.
 
 Importing this imports the compiler.
 """
@@ -20,16 +20,16 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from monge.problem import double, single
 from monge.problem import narrow as copies
-from monge.problem import single
 from monge.problem.kept import digest, keep
-from monge.problem.narrow import Functions, narrow
+from monge.problem.narrow import narrow
 from monge.problem.user_cost import MOST_TUPLE
 
 if TYPE_CHECKING:
     from monge.problem.user_cost import GroundCost
 
-__all__ = ["Costs", "Loops", "blocks_of", "inlined", "loop"]
+__all__ = ["Costs", "Loops", "blocks_of", "loop"]
 
 Array = NDArray[np.float64]
 Function = Callable[..., Any]
@@ -37,10 +37,7 @@ Function = Callable[..., Any]
 # Pairs of a matrix that a thread takes at a time, and those from which threads are worth their start.
 _AT_ONCE, _PARALLEL = 2**18, 2**20
 
-_SOURCES = (__file__, str(copies.__file__), str(single.__file__))
-# In double precision, products may be fused into sums, and sums keep their order.
-_EXACT = {"contract"}
-_DOUBLE = Functions(np.float64)
+_SOURCES = (__file__, str(copies.__file__), str(double.__file__), str(single.__file__))
 
 # What was compiled in this process: the same function is often handed over anew.
 _made: dict[tuple[str, str], Any] = {}
@@ -51,6 +48,7 @@ class Loops:
 
     def __init__(self, cost: GroundCost, d: int) -> None:
         self.cost, self.d = cost, d
+        self._own: dict[str, Any] = {}
 
     def between(self, x: NDArray[Any], y: NDArray[Any], dtype: Any) -> Costs:
         """The costs between points x (n, d) and y (m, d) in this precision, a few rows at a time."""
@@ -119,7 +117,7 @@ class Loops:
         name = f"fill_{'single' if narrowed else 'double'}_{np.dtype(dtype).itemsize}"
         return self.kept(name, make, self.cost.function)
 
-    @cached_property
+    @property
     def _pairs(self) -> Any:
         """pairs(x, y, out) writes the costs of pairs into `out` (k,)."""
 
@@ -134,7 +132,7 @@ class Loops:
 
         return self.kept("pairs", make, self.cost.function)
 
-    @cached_property
+    @property
     def pull(self) -> Any:
         """pull(x, y, rows, columns, masses, grad_x, grad_y) adds derivatives at pairs times masses to gradients."""
         self.cost.require_gradient()
@@ -160,14 +158,18 @@ class Loops:
 
     def copy(self, function: Any, narrowed: bool) -> Any:
         """A compiled copy of a user's function, to be called by a loop."""
-        return single.fast(narrow(function, single.SINGLE, single.fast)) if narrowed else exact(function)
+        if narrowed:
+            return single.fast(narrow(function, single.SINGLE, single.fast))
+        return double.exact(narrow(function, double.DOUBLE, double.exact))
 
     def kept(self, name: str, make: Callable[[], Any], depends: Any, *sources: str) -> Any:
         """The loop of this name, whose code depends on some of a user's functions and some files."""
-        key = f"{digest(depends, *_SOURCES, *sources)}_{min(self.d, MOST_TUPLE + 1)}"
-        if (name, key) not in _made:
-            _made[name, key] = keep(make(), key)
-        return _made[name, key]
+        if name not in self._own:
+            key = f"{digest(depends, *_SOURCES, *sources)}_{min(self.d, MOST_TUPLE + 1)}"
+            if (name, key) not in _made:
+                _made[name, key] = keep(make(), key)
+            self._own[name] = _made[name, key]
+        return self._own[name]
 
 
 class Costs:
@@ -192,41 +194,32 @@ class Costs:
         self.loops.call(self.loops.pull, self.x, self.y, rows, columns, masses, grad_x, grad_y)
 
 
-def exact(function: Any) -> Any:
-    """A function in double precision, compiled into those that call it."""
-    return inlined(narrow(function, _DOUBLE, inlined))
-
-
-def inlined(function: Any) -> Any:
-    """A function that goes into those that call it."""
-    return njit(fastmath=_EXACT, error_model="numpy", forceinline=True)(function)
-
-
 def loop(function: Any, narrowed: bool) -> Any:
     """A function that lets go of the interpreter, around copies in single or in double precision."""
-    return njit(fastmath=single.FLAGS if narrowed else _EXACT, error_model="numpy", nogil=True)(function)
+    flags = single.FLAGS if narrowed else double.FLAGS
+    return njit(fastmath=flags, error_model="numpy", nogil=True)(function)
 
 
 def point_of(d: int) -> Any:
     """A compiled function of points, as loops take them, and a number: one of them, as users' functions take it."""
     if d > MOST_TUPLE:
-        return inlined(lambda points, k: points[k])
-    return inlined(eval("lambda points, k: (" + "".join(f"points[{q}, k], " for q in range(d)) + ")"))
+        return double.exact(lambda points, k: points[k])
+    return double.exact(eval("lambda points, k: (" + "".join(f"points[{q}, k], " for q in range(d)) + ")"))
 
 
 def blocks_of(d: int) -> tuple[Any, Any, Any]:
     """Three functions of that kind: of points and two numbers, those in between; of points and a number, that one; and
     the same for points in between. A loop over these begins at zero, which a compiler has to see."""
     if d > MOST_TUPLE:
-        return inlined(lambda points, begin, end: points[begin:end]), point_of(d), point_of(d)
+        return double.exact(lambda points, begin, end: points[begin:end]), point_of(d), point_of(d)
     block, at = (
         f"lambda points, {some}: (" + "".join(f"points[{q}][{of}], " for q in range(d)) + ")"
         for some, of in (("begin, end", "begin:end"), ("k", "k"))
     )
-    return inlined(eval(block)), point_of(d), inlined(eval(at))
+    return double.exact(eval(block)), point_of(d), double.exact(eval(at))
 
 
-@inlined
+@double.exact
 def _add(mass, slopes, gradient):  # type: ignore[no-untyped-def]
     """Adds those slopes that exist, and sets all to zero."""
     for q in range(len(slopes)):
@@ -244,7 +237,7 @@ def _explained(error: Exception, name: str) -> Exception:
     if not type(error).__module__.startswith("numba"):
         return ValueError(f"the cost {name} failed: {type(error).__name__}: {error}")
     lines = [line.strip() for line in str(error).splitlines()]
-    lines = [line for line in lines if line and not line.startswith("Failed in nopython mode")]
+    lines = [line for line in lines if line and not line.startswith("Failed in nopython mode")] or [""]
     reason = re.sub(r"Raised from \S* \((\d+)\)", r"Line \1", " ".join(lines[: 2 if lines[0].endswith(":") else 1]))
     where = _WHERE.search(str(error))
     quoted = ""

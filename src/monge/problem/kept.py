@@ -26,8 +26,9 @@ from monge.problem.narrow import Functions, names_in
 
 __all__ = ["digest", "keep"]
 
-# Of these the text says all.
-_PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...), type, np.dtype, np.generic)
+# Of these the text says all; and of what these packages define, the name.
+_PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...), np.dtype, np.generic)
+_KNOWN = ("builtins", "math", "numpy", "numba")
 
 
 def digest(function: Any, *sources: str) -> str:
@@ -62,14 +63,17 @@ class _Eater:
         elif isinstance(value, np.ndarray):
             self.hashed.update(repr((value.dtype.str, value.shape)).encode() + value.tobytes())
         elif isinstance(value, tuple | list):
+            self.hashed.update(repr(getattr(value, "_fields", "")).encode())
             for one in value:
                 self.eat(one, names)
         elif isinstance(value, frozenset):
             self.hashed.update(repr(sorted(map(repr, value))).encode())
         elif isinstance(value, _PLAIN):
             self.hashed.update(repr(value).encode())
-        elif isinstance(value, types.BuiltinFunctionType | np.ufunc) or hasattr(value, "__module__"):
-            self.hashed.update(repr((value.__module__, getattr(value, "__qualname__", value.__name__))).encode())
+        elif isinstance(value, np.ufunc) or (
+            isinstance(value, type | types.BuiltinFunctionType) and str(value.__module__).split(".")[0] in _KNOWN
+        ):
+            self.hashed.update(repr((getattr(value, "__module__", ""), value.__name__)).encode())
         else:  # nothing is known of it: never the same again
             self.hashed.update(os.urandom(32))
         self.hashed.update(b")")
@@ -103,7 +107,9 @@ class _Kept(FunctionCache):
 
 def keep(dispatcher: Any, key: str) -> Any:
     """A function that Numba is going to compile for one signature, whose machine code is kept under this key."""
-    function = dispatcher.py_func
+    function = getattr(dispatcher, "py_func", None)
+    if function is None:  # Numba was told not to compile
+        return dispatcher
     function.__qualname__ = f"{function.__name__}_{key}"
     with contextlib.suppress(RuntimeError):  # no directory can be written to
         dispatcher._cache = _Kept(function)  # type: ignore[no-untyped-call]

@@ -128,14 +128,14 @@ class GroundCost:
 
     @cached_property
     def T(self) -> GroundCost:
-        """c'(y, x) = c(x, y)."""
-        if self._across is not None:
-            return self._across
+        """c'(y, x) = c(x, y); the same, where one gradient says that it is symmetric."""
+        if self._across is not None or self.symmetric:
+            return self._across or self
         across = GroundCost(_swapped(self.function, False), None, self.name)
         if self.gradients is not None:
             dcx, dcy = self.gradients
             across.gradients = _swapped(dcy, True), _swapped(dcx, True)
-        across.symmetric, across._across = self.symmetric, self
+        across._across = self
         return across
 
     def __reduce__(self) -> Any:

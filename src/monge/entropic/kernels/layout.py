@@ -12,19 +12,24 @@ from numpy.typing import NDArray
 from monge.entropic._pairs import packed, panel_size, sinkhorn_rows
 from monge.problem.costs import CostMatrix, PointCloud
 
-__all__ = ["in_panels", "packed_points", "rows_of"]
+__all__ = ["in_panels", "packed_cost", "packed_points", "rows_of"]
 
 
 def rows_of(cost: CostMatrix | PointCloud, dtype: Any) -> tuple[Callable[..., None], float]:
     """`sinkhorn_rows` of this cost in this precision, and the factor from the costs that it takes to cost units."""
-    if isinstance(cost, CostMatrix):
-        return partial(sinkhorn_rows, (np.ascontiguousarray(cost.C),)), 1.0
-    if cost.formed is None:
+    if isinstance(cost, PointCloud) and cost.formed is None:
         from monge.entropic.kernels.user_rows import stripes, vectorised  # which import the compiler
 
         return vectorised(cost.in_single) if dtype == np.float32 else stripes(cost.in_double), 1.0
-    points, per_unit = packed_points(cost, dtype)
-    return partial(sinkhorn_rows, points), per_unit
+    costs, per_unit = packed_cost(cost, dtype)
+    return partial(sinkhorn_rows, costs), per_unit
+
+
+def packed_cost(cost: CostMatrix | PointCloud, dtype: Any) -> tuple[Any, float]:
+    """The cost as a matrix or as points, and the factor from its numbers to cost units."""
+    if isinstance(cost, CostMatrix):
+        return (np.ascontiguousarray(cost.C),), 1.0
+    return packed_points(cost, dtype)
 
 
 def packed_points(cost: PointCloud, dtype: Any) -> tuple[Any, float]:
