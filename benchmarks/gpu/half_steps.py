@@ -99,7 +99,7 @@ def _measure(n: int, d: int, cost: Any, milliseconds: Any, ceiling: float) -> di
         solver, x, y, factor = Solver(MatrixSums(on_device(C), n, n)), np.zeros((n, 0)), np.zeros((n, 0)), 1.0
     else:
         costs = monge.PointCloud(rng.random((n, d)), rng.random((n, d)), cost)
-        x, y, factor = taken(costs)
+        x, y, factor, _ = taken(costs)
         solver = Solver(CloudSums(costs.ground, n, n, d))
     eps = EPS * float(costs.sample().mean())
     weights, g = np.full(n, 1.0 / n), eps * rng.normal(size=n)

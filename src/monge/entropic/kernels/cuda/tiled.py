@@ -20,6 +20,10 @@ from monge.entropic.kernels.cuda.grounds import combination_of
 __all__ = ["square_of", "tiled_half_step"]
 
 
+# Registers of a thread, of which a multiprocessor has enough for two blocks then: one loads while the other computes.
+_REGISTERS = 128
+
+
 class Square(NamedTuple):
     """How a block is cut up."""
 
@@ -33,7 +37,7 @@ def square_of(real: Any) -> Square:
     """As many sums a thread as leave a multiprocessor two blocks: one loads while the other computes."""
     if SIMULATED:
         return Square(2, 2, 2, 2)
-    return Square(16, 8, 8, 16) if real is np.float32 else Square(16, 4, 4, 8)
+    return Square(16, 8, 8, 32) if real is np.float32 else Square(16, 4, 4, 8)
 
 
 @functools.lru_cache(maxsize=64)
@@ -133,4 +137,4 @@ def tiled_half_step(ground: Any, d: int, real: Any) -> Any:
                     whole32 += sums[row * TX + q]
                 part[cuda.blockIdx.y * n + row0 + row] = whole32
 
-    return kernel(rows, real is np.float32, ground, d, real, square_of(real))
+    return kernel(rows, real is np.float32, ground, d, real, square_of(real), registers=_REGISTERS)
