@@ -56,6 +56,7 @@ def half_steps(run: Run, out: dict[str, Any]) -> None:
             start = time.perf_counter()
             launch()
             return 1e3 * (time.perf_counter() - start)
+
         def several() -> None:
             for _ in range(SEVERAL):
                 launch()

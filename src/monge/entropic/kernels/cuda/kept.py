@@ -24,7 +24,7 @@ from monge.problem.user_cost import GroundCost
 __all__ = ["keep"]
 
 
-class _Kept(CUDACache):  # type: ignore[misc]
+class _Kept(CUDACache):
     """What the digest in the function's name tells apart. A kernel that cannot be kept is compiled again."""
 
     def _index_key(self, signature: Any, codegen: Any) -> Any:
