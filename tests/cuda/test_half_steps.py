@@ -156,7 +156,6 @@ class TestHalfSteps:
         # Only those of rows and columns without a finite cost are made again.
         finite = np.isfinite(c.C)
         assert unsafe(solver) == (~finite.any(axis=1)).sum() + (~finite.any(axis=0)).sum()
-        assert not solver.arrived.copy_to_host().any()
 
     def test_shifts_that_are_far_off(self, kernel: str, real: str) -> None:
         c, of = Trial(KERNELS[kernel]), REALS[real]
@@ -186,7 +185,7 @@ def test_the_other_precision_leaves_all_as_it_is(kernel: str, real: str) -> None
         np.testing.assert_array_equal(found, known)
 
 
-@pytest.mark.parametrize(("kernel", "real"), zip(SPLIT, [*REALS, *REALS], strict=True))
+@pytest.mark.parametrize(("kernel", "real"), list(zip(SPLIT, [*REALS, *REALS], strict=True)))
 def test_columns_are_split_among_blocks_and_the_bits_are_the_same(kernel: str, real: str) -> None:
     c, of = Trial(KERNELS[kernel]), REALS[real]
     solver = c.solver(of, (c.r, c.s))
