@@ -3,6 +3,7 @@ precision."""
 
 from __future__ import annotations
 
+from itertools import cycle
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -140,36 +141,38 @@ def close(found: Array, right: Array, limit: float) -> None:
 
 @pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize("kernel", KERNELS)
-class TestHalfSteps:
-    def test_rows_and_columns(self, kernel: str, real: str) -> None:
-        c, of = Trial(KERNELS[kernel]), REALS[real]
-        off = c.eps * np.random.default_rng(3).normal(size=sum(c.C.shape))  # by a factor of a few in the sums
-        solver = c.solver(of, (c.r + off[: len(c.r)], c.s + off[len(c.r) :]))
-        solver.half(of, 0)
-        solver.half(of, 1)
-        f, r, g, s = solver.potentials()
-        limit = c.limit(of)
-        close(r, c.r, limit)
-        close(f, c.f, limit)
-        close(s, c.s, 2 * limit)  # of potentials f that are off
-        np.testing.assert_array_equal(g, c.g)
-        # Only those of rows and columns without a finite cost are made again.
-        finite = np.isfinite(c.C)
-        assert unsafe(solver) == (~finite.any(axis=1)).sum() + (~finite.any(axis=0)).sum()
+def test_rows_and_columns(kernel: str, real: str) -> None:
+    c, of = Trial(KERNELS[kernel]), REALS[real]
+    off = c.eps * np.random.default_rng(3).normal(size=sum(c.C.shape))  # by a factor of a few in the sums
+    solver = c.solver(of, (c.r + off[: len(c.r)], c.s + off[len(c.r) :]))
+    solver.half(of, 0)
+    solver.half(of, 1)
+    f, r, g, s = solver.potentials()
+    limit = c.limit(of)
+    close(r, c.r, limit)
+    close(f, c.f, limit)
+    close(s, c.s, 2 * limit)  # of potentials f that are off
+    np.testing.assert_array_equal(g, c.g)
+    # Only those of rows and columns without a finite cost are made again.
+    finite = np.isfinite(c.C)
+    assert unsafe(solver) == (~finite.any(axis=1)).sum() + (~finite.any(axis=0)).sum()
 
-    def test_shifts_that_are_far_off(self, kernel: str, real: str) -> None:
-        c, of = Trial(KERNELS[kernel]), REALS[real]
-        away = 300.0 * np.log(2.0) * c.eps  # sums of 2^300 and 2^-300, as far as those are numbers
-        n = len(c.r)
-        far = away * (-1.0) ** np.arange(n + len(c.s))
-        solver = c.solver(of, (c.r + far[:n], c.s + far[n:]))
-        solver.half(of, 0)
-        r = solver.potentials()[1]
-        assert unsafe(solver) == n
-        close(r, c.r, c.limit(of))
-        solver.half(of, 1)
-        close(solver.potentials()[3], c.s, 2 * c.limit(of))
-        assert unsafe(solver) == n + len(c.s)
+
+# Each kernel in one precision, and kernels of each sort in both.
+@pytest.mark.parametrize(("kernel", "real"), list(zip(KERNELS, cycle(REALS), strict=False)))
+def test_shifts_that_are_far_off(kernel: str, real: str) -> None:
+    c, of = Trial(KERNELS[kernel]), REALS[real]
+    away = 300.0 * np.log(2.0) * c.eps  # sums of 2^300 and 2^-300, as far as those are numbers
+    n = len(c.r)
+    far = away * (-1.0) ** np.arange(n + len(c.s))
+    solver = c.solver(of, (c.r + far[:n], c.s + far[n:]))
+    solver.half(of, 0)
+    r = solver.potentials()[1]
+    assert unsafe(solver) == n
+    close(r, c.r, c.limit(of))
+    solver.half(of, 1)
+    close(solver.potentials()[3], c.s, 2 * c.limit(of))
+    assert unsafe(solver) == n + len(c.s)
 
 
 @pytest.mark.parametrize("real", REALS)
