@@ -154,17 +154,6 @@ def _ground(cost: Any) -> Any:
     return cost if isinstance(cost, GroundCost) else as_ground(cost)
 
 
-def _load(solver: Any, d: int) -> None:
-    from monge.entropic.iteration import Schedule
-    from monge.entropic.kernels.cuda.loop import Side
-    from monge.entropic.marginals import Balanced
-
-    n, m = solver.sums.sizes
-    x, y, none, nothing = np.zeros((n, d)), np.zeros((m, d)), np.zeros(n), np.zeros(m)
-    sides = Side(none, none, none), Side(nothing, nothing, nothing)
-    solver.load(x, y, *sides, 1.0, (Balanced(), Balanced()), Schedule(1.0, 1.0, 1e-3, 9), 1e-8)
-
-
 def _points(cost: Any, d: int, real: Any, n: int = MANY) -> list[Launch]:
     """A half step between points, and what finishes its sums."""
     from monge.entropic.kernels.cuda.loop import Solver
@@ -189,16 +178,16 @@ def _matrix(costs: Any, real: Any, side: int) -> list[Launch]:
 
 def _loop(d: int) -> list[Launch]:
     """What puts a problem there, begins, and follows a pass."""
-    from monge.entropic.kernels.cuda.loop import Solver
-    from monge.entropic.kernels.cuda.points import on_device
-    from monge.entropic.kernels.cuda.sums import CloudSums, MatrixSums
+    from monge.entropic.iteration import Schedule
+    from monge.entropic.kernels.cuda.loop import Side, Solver
+    from monge.entropic.kernels.cuda.sums import CloudSums
+    from monge.entropic.marginals import Balanced
 
+    x, none = np.zeros((9, d)), np.zeros(9)
+    side = Side(none, none, none)
     with without_device() as launched:
-        if d == 0:
-            solver = Solver(MatrixSums(on_device(np.zeros((9, 9))), 9, 9))
-        else:
-            solver = Solver(CloudSums(_ground("sqeuclidean"), 9, 9, d))
-        _load(solver, d)
+        solver = Solver(CloudSums(_ground("sqeuclidean"), 9, 9, d))
+        solver.load(x, x, side, side, 1.0, (Balanced(), Balanced()), Schedule(1.0, 1.0, 1e-3, 9), 1e-8)
         solver.step(SINGLE)
     return launched
 
@@ -296,9 +285,8 @@ def kernels() -> dict[str, Kernel]:
                 made[f"matrix of {costs.__name__}, {of}, {real.__name__}"] = Kernel(
                     functools.partial(_matrix, costs, real, side), 0, "MUFU.EX2" if real is SINGLE else None
                 )
-    for d, of in ((3, "points"), (0, "matrix")):
-        for which, does in enumerate(("load", "begin", "step")):
-            made[f"{does}, {of}"] = Kernel(functools.partial(_loop, d), which)
+    for which, does in enumerate(("load", "begin", "step")):
+        made[f"{does}, points"] = Kernel(functools.partial(_loop, 3), which)
     for use in ("sums", "product", "mixture", "gradient", "least"):
         made[f"plan, {use} in 3"] = Kernel(functools.partial(_plan, "euclidean", 3, use))
     made["plan, sums in 64"] = Kernel(functools.partial(_plan, "sqeuclidean", 64, "sums"))
@@ -359,19 +347,18 @@ def compiled(name: str, cc: tuple[int, int]) -> Code:
             binary,
         ).stderr
         listed = _run(disassembler, "-c", binary).stdout
-    stack, stored, loaded = (
-        int(_only(rf"(\d+) bytes {what}", said)) for what in ("stack frame", "spill stores", "spill loads")
-    )
-    return Code(int(_only(r"Used (\d+) registers", said)), stack, stored + loaded, _innermost(listed))
+    # Of the kernel and of the functions that it calls.
+    stack, stored, loaded, registers = (
+        [int(number) for number in re.findall(pattern, said)]
+        for pattern in (
+            r"(\d+) bytes stack frame", r"(\d+) bytes spill stores", r"(\d+) bytes spill loads", r"Used (\d+) registers"
+        )
+    )  # fmt: skip
+    return Code(max(registers), sum(stack), sum(stored) + sum(loaded), _innermost(listed))
 
 
 def _run(*command: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run([str(word) for word in command], capture_output=True, text=True, check=True, timeout=120)
-
-
-def _only(pattern: str, text: str) -> str:
-    (found,) = re.findall(pattern, text)
-    return str(found)
 
 
 def _type_of(value: Any) -> Any:

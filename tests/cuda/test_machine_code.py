@@ -17,9 +17,9 @@ ON_OLD = [
     "points, squares in 3, float32", "points, user's in 3, float32", "points, squares in 3, float64",
     "tiled, squares in 64, float32", "finish, squares in 3, float32", "matrix of float32, rows, float32",
     "matrix of float64, columns, float64", "load, points", "begin, points", "step, points", "plan, sums in 3",
-    "plan, gradient in 3", "batch, points, float32",
+    "plan, gradient in 3",
 ]  # fmt: skip
-# Of which numbers in double precision are made; their sums are not.
+# What makes numbers of double precision single.
 CONVERSIONS = ("F2F.F32.F64", "DSETP")
 DOUBLE = re.compile(r"D(ADD|MUL|FMA|SETP|MNMX)\b|.*F64|MUFU\.\w+64H")
 
@@ -30,10 +30,10 @@ DOUBLE = re.compile(r"D(ADD|MUL|FMA|SETP|MNMX)\b|.*F64|MUFU\.\w+64H")
 def test_every_kernel_compiles_and_keeps_its_numbers_in_registers(name: str, cc: tuple[int, int]) -> None:
     code = compiled(name, cc)
     if kernels()[name].capped:
-        # A block has the registers of all that it does between passes, in which it is but a small part of the time:
-        # twice as many blocks at a time are worth that some of those are spilled.
+        # A block would have the registers of all that it does between passes, in which it is a small part of the time:
+        # that twice as many blocks run at a time is worth that some numbers of those are put aside, not many.
         assert code.registers <= 128
-        assert code.spilled <= 2048
+        assert code.stack <= 512
     else:
         assert code.spilled == 0
         assert code.stack == 0
@@ -45,6 +45,8 @@ def test_passes_in_single_precision_have_nothing_else_in_their_loops(name: str) 
     if name.startswith(("matrix of float64", "batch, matrix")):  # whose entries are made single
         found = {instruction for instruction in found if not instruction.startswith(CONVERSIONS)}
     assert found == set()
+    assert not busiest(name, NEW).count("LDL")  # nothing is put aside there, of capped kernels either
+    assert not busiest(name, NEW).count("STL")
 
 
 @pytest.mark.parametrize("name", COUNTED)
@@ -66,10 +68,11 @@ def test_squared_distances_take_nine_instructions_a_pair_at_most() -> None:
 
 def test_what_numpy_lacks_is_lent_while_the_compiler_is_imported_and_no_longer() -> None:
     code = """
-import numpy as np
+import numpy as np, monge
 vars(np).pop("row_stack", None)  # as in NumPy 2.5
+assert not hasattr(np, "row_stack")
 from monge.entropic.kernels.cuda import device
-assert device.cuda is not None and "row_stack" not in vars(np) and np.vstack is not None
+assert device.cuda is not None and not hasattr(np, "row_stack") and np.vstack is not None
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stderr
