@@ -61,6 +61,10 @@ class _Device:
 class _Placed(np.ndarray):
     """Stands for an array on a device."""
 
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        return {"data": (0, False)}
+
     def copy_to_device(self, values: Any, stream: Any = 0) -> None:
         """Nothing is there to be computed with."""
 
@@ -69,6 +73,8 @@ class _Placed(np.ndarray):
 
 
 class _Stream:
+    handle = 0
+
     def synchronize(self) -> None:
         """Nothing runs."""
 
@@ -87,6 +93,7 @@ def without_device(cc: tuple[int, int] = (9, 0)) -> Iterator[list[Launch]]:
 
     import monge.entropic.gpu  # noqa: F401 - so that all modules are there
     from monge.entropic.kernels.cuda import device as house
+    from monge.entropic.kernels.cuda import driver
 
     launched: list[Launch] = []
     device = _Device()
@@ -108,11 +115,21 @@ def without_device(cc: tuple[int, int] = (9, 0)) -> Iterator[list[Launch]]:
 
         replace(numba.cuda.dispatcher, "get_current_device", lambda: device)
         replace(house.cuda, "get_current_device", lambda: device)
-        for name, value in (("to_device", place), ("device_array", room), ("pinned_array", room), ("stream", _Stream)):
+        for name, value in (
+            ("to_device", place), ("device_array", room), ("pinned_array", room), ("stream", _Stream),
+            ("event", _Stream),
+        ):  # fmt: skip
             replace(house.cuda, name, value)
         for name, module in list(sys.modules.items()):
-            if name.startswith("monge.entropic.kernels.cuda.") and hasattr(module, "launch"):
-                replace(module, "launch", launch)
+            if name.startswith("monge.entropic.kernels.cuda."):
+                for function, value in (
+                    ("launch", launch),
+                    ("recorded", lambda _, send: send),
+                    ("_done", lambda _: None),
+                ):
+                    if hasattr(module, function):
+                        replace(module, function, value)
+        replace(driver, "driver", mock.MagicMock())
         house.multiprocessors.cache_clear()
         try:
             yield launched

@@ -114,7 +114,7 @@ class Trial:
             x, y, factor = np.zeros((n, 0)), np.zeros((m, 0)), 1.0
             solver = Solver(MatrixSums(on_device(self.cost.C), n, m))
         else:
-            x, y, factor = taken(self.cost)
+            x, y, factor, *_ = taken(self.cost)
             solver = Solver(CloudSums(self.cost.ground, n, m, x.shape[1]))
         sides = Side(self.a, np.zeros(n), start[0]), Side(self.b, self.g, start[1])
         # The last eps is the first, and whether single precision is enough is what the noise says.
