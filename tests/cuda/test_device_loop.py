@@ -225,7 +225,7 @@ def test_a_users_cost_that_is_not_symmetric() -> None:
     np.testing.assert_allclose(t.grad_x, right, rtol=0, atol=1e-13)
 
 
-@pytest.mark.parametrize("share", [1e-3, 1e-7])
+@pytest.mark.parametrize("share", [1e-4, 1e-7])
 def test_a_tiny_eps(share: float) -> None:
     cost, C = cloud(n=4, m=3)
     a, b = np.full(4, 1 / 4), np.full(3, 1 / 3)
@@ -238,24 +238,24 @@ def test_a_tiny_eps(share: float) -> None:
 def test_from_coarse_to_fine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu, "_COARSE_FROM", 1)
     monkeypatch.setattr(gpu, "_FEW", 4)
-    (cost, C), (a, b) = cloud(n=13, m=11), weights(13, 11)
+    (cost, C), (a, b) = cloud(n=11, m=9), weights(11, 9)
     options = {"eps": 0.05 * C.mean(), "tol": 1e-2}
     t, c = monge.sinkhorn(cost, a, b, device="cuda", **options), monge.sinkhorn(cost, a, b, **options)
     assert t.stats["coarse_passes"] > 0
     check(t, C, a, b, 1e-2)
     same_value(t, c)
     # Fewer pairs than if all passes had been at the finest level, which has the points with weight.
-    finest = 12 * 10
+    finest = 10 * 8
     assert t.iterations * finest < t.stats["pairs"] < (t.iterations + t.stats["coarse_passes"]) * finest
 
 
 class TestBatches:
     def test_clouds_of_different_sizes(self) -> None:
         made = [cloud(n=n, m=m, seed=n) for n, m in ((3, 5), (4, 4), (1, 3))]
-        for marginals in (None, KL(1.0)):
-            options = {"eps": 0.8, "tol": 1e-2, "marginals": marginals}
-            found = monge.sinkhorn([cost for cost, _ in made], device="cuda", **options)
-            for t, (cost, C) in zip(found, made, strict=True):
+        for marginals, some in ((None, made), (KL(1.0), made[:2])):
+            options = {"eps": 1.5, "tol": 1e-2, "marginals": marginals}
+            found = monge.sinkhorn([cost for cost, _ in some], device="cuda", **options)
+            for t, (cost, C) in zip(found, some, strict=True):
                 n, m = C.shape
                 check(t, C, np.full(n, 1 / n), np.full(m, 1 / m), 1e-2, marginals)
                 same_value(t, monge.sinkhorn(cost, **options))
