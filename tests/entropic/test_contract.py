@@ -114,7 +114,7 @@ class Case:
     """A problem, its specification, and potentials: some that a solve may meet, and those it ends near."""
 
     def __init__(self, cost: str, marginals: str) -> None:
-        make, *arguments = {**STORED, **CLOUDS, **USERS, **CELLS}[cost]
+        make, *arguments = next(costs[cost] for _, costs in KERNELS.values() if cost in costs)
         self.cost, self.marginals = make(*arguments), MARGINALS[marginals]
         n, m = self.cost.shape
         rng = np.random.default_rng(1)
@@ -191,8 +191,9 @@ def near(c: Case, eps: float) -> tuple[Array, Array]:
     return passed(c.right, g, eps).f, g
 
 
-@pytest.mark.parametrize(("kernel", "cost"), EVERY)
-class TestContract:
+class Contract:
+    """What holds for each kernel of KERNELS, and for those of other devices: see `tests/cuda`."""
+
     @pytest.mark.parametrize("marginals", MARGINALS)
     def test_passes(self, kernel: str, cost: str, marginals: str) -> None:
         c = case(cost, marginals)
@@ -383,6 +384,11 @@ class TestContract:
             np.testing.assert_allclose(one, other, rtol=0, atol=c.rounding(eps) * np.abs(c.operands[2]).sum())
         found, known = (passed(one, f, eps) for one in (back, right))
         np.testing.assert_allclose(found.f, known.f, rtol=0, atol=1e-14 * (c.digits * c.largest + eps))
+
+
+@pytest.mark.parametrize(("kernel", "cost"), EVERY)
+class TestContract(Contract):
+    """Those of a CPU."""
 
 
 @cache

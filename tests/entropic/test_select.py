@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 import monge
+from monge.entropic.kernels import available
 from monge.entropic.kernels.select import Route, route
 
 # How many times the work of the one side the other may take; and how many passes are so little that they do not count.
@@ -180,3 +184,51 @@ def test_a_grid_of_small_eps() -> None:
     t = monge.sinkhorn(monge.Grid((30, 30)), u, v, eps=0.1)
     assert t.converged
     assert t.iterations < 600
+
+
+class TestDevices:
+    """What is asked for on a device that is not there; `tests/cuda` has those that are."""
+
+    @pytest.fixture
+    def as_found(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+        """Called, puts something in place of the module that imports the compiler."""
+        available._missing.cache_clear()
+        yield lambda module: monkeypatch.setitem(sys.modules, "monge.entropic.kernels.cuda.device", module)
+        available._missing.cache_clear()
+
+    @pytest.mark.parametrize("cost", [np.eye(3), np.ones((2, 3, 3)), monge.Grid((2, 2))], ids=["one", "batch", "grid"])
+    def test_without_the_compiler_the_packages_are_named(self, cost: Any, as_found: Any) -> None:
+        as_found(None)
+        with pytest.raises(RuntimeError) as error:
+            monge.sinkhorn(cost, eps=1.0, device="cuda")
+        for words in ("numba-cuda", "pip install 'monge[cuda]'", "numba-cuda[cu13]", "[cu12]", "leave device out"):
+            assert words in str(error.value)
+
+    def test_without_a_gpu_the_driver_is_named(self, as_found: Any) -> None:
+        as_found(
+            SimpleNamespace(cuda=SimpleNamespace(is_available=lambda: False, cuda_error=lambda: "no device (100)"))
+        )
+        with pytest.raises(RuntimeError) as error:
+            monge.sinkhorn(np.eye(3), eps=1.0, device="cuda")
+        for words in ("NVIDIA GPU", "no device (100)", "nvidia-smi", "monge info", "leave device out"):
+            assert words in str(error.value)
+        assert "numba-cuda" not in str(error.value)
+
+    def test_with_a_gpu_all_but_grids_go_there(self, as_found: Any) -> None:
+        as_found(SimpleNamespace(cuda=SimpleNamespace(is_available=lambda: True)))
+        for cost in (monge.CostMatrix(np.eye(3)), monge.PointCloud(np.eye(3), np.eye(3))):
+            assert route(cost, 1.0, "cuda") is Route.DEVICE
+        for grids in (monge.Grid((2, 2)), [monge.Grid((2, 2))]):
+            with pytest.raises(ValueError, match=r"Grid is solved on the CPU.*device='cuda'"):
+                monge.sinkhorn(grids, eps=1.0, device="cuda")
+
+    @pytest.mark.parametrize("device", ["gpu", "cuda:0", "CUDA", 0, True])
+    def test_others_are_not_known(self, device: Any) -> None:
+        with pytest.raises(ValueError, match="device should be None, 'cpu' or 'cuda'; got"):
+            monge.sinkhorn(np.eye(3), eps=1.0, device=device)
+
+    def test_none_is_the_cpu(self) -> None:
+        cost = monge.PointCloud(points("normal", 50, 3, 0), points("normal", 40, 3, 1))
+        one, other = (monge.sinkhorn(cost, eps=0.1, device=device) for device in (None, "cpu"))
+        np.testing.assert_array_equal(one.f, other.f)
+        assert one.value == other.value

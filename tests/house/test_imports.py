@@ -30,7 +30,7 @@ CONFINED = {
     "torch": ("distances.torch", "neural."),
     "matplotlib": ("plot",),
     "mpl_toolkits": ("plot",),
-    "numba.cuda": ("entropic.kernels.cuda", "__main__"),  # `monge info` asks whether there is a device
+    "numba.cuda": ("entropic.kernels.cuda.", "__main__"),  # `monge info` asks whether there is a device
 }
 # `import monge` must not pay for these.
 LAZY = ("torch", "matplotlib", "numba", "tqdm", "PIL", "skimage")
@@ -137,6 +137,8 @@ def test_binding_imports_no_room():
         ("maps.color", "from monge import plot"),
         ("entropic.kernels.cpu", "from numba import cuda"),
         ("entropic.kernels.cpu", "import numba.cuda"),
+        ("entropic.gpu", "from numba import cuda"),
+        ("entropic.kernels.cuda_of_another", "from numba import cuda"),
         ("", "import matplotlib"),
     ],
 )
@@ -152,7 +154,7 @@ def test_the_check_can_fail(module, source):
         ("maps.color", "from monge.exact.emd import emd\nimport numpy"),
         ("distances.torch", "import torch"),
         ("neural.wgan", "from torch import nn"),
-        ("entropic.kernels.cuda", "from numba import cuda"),
+        ("entropic.kernels.cuda.device", "from numba import cuda"),
         ("entropic.kernels.cpu", "import numba"),
         ("plot", "import matplotlib\nfrom monge.problem.transport import Transport"),
         ("__main__", "import monge\nfrom monge import plot"),

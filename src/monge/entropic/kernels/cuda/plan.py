@@ -135,7 +135,7 @@ class CudaPairs(NativePairs):
         x, y, factor, unit = taken(self.cost)
         return on_device(x), on_device(y), factor, unit
 
-    def _rows(self, use: str, rows: Array, columns: Array, eps: float, u: Array, v: Array, turned: bool) -> Array:
+    def _of_rows(self, use: str, rows: Array, columns: Array, eps: float, u: Array, v: Array, turned: bool) -> Array:
         """The outputs (., n) of a kernel for the rows, or with `turned` for the columns (., m)."""
         ground, (x, y, factor, _) = self.cost.ground, self._placed
         if turned:
@@ -166,10 +166,10 @@ class CudaPairs(NativePairs):
         rows, columns = self._exponents(self.a, self.b, f, g, eps)
         sent, priced = np.zeros(n), np.zeros(n)
         if v is not None or u is None:
-            sent, priced = self._rows("sums", rows, columns, eps, np.zeros(n), _column(full_v), False)
+            sent, priced = self._of_rows("sums", rows, columns, eps, np.zeros(n), _column(full_v), False)
         received = np.zeros(m)
         if u is not None:
-            received = self._rows("sums", columns, rows, eps, np.zeros(m), _column(full_u), True)[0]
+            received = self._of_rows("sums", columns, rows, eps, np.zeros(m), _column(full_u), True)[0]
         return sent, received, float(priced @ full_u) * self._placed[2]
 
     def product(self, f: Array, g: Array, eps: float, values: Array) -> Array:
@@ -181,7 +181,7 @@ class CudaPairs(NativePairs):
         out = np.empty((n, k))
         for first in range(0, k, _VALUES):
             some = np.ascontiguousarray(values[:, first : first + _VALUES], dtype=np.float64)
-            out[:, first : first + _VALUES] = self._rows("sums", rows, columns, eps, np.zeros(n), some, False)[:-1].T
+            out[:, first : first + _VALUES] = self._of_rows("sums", rows, columns, eps, np.zeros(n), some, False)[:-1].T
         return out
 
     def mixture(self, f: Array, g: Array, eps: float, x: Array, y: Array, u: Array, v: Array) -> Mixture:
@@ -189,8 +189,8 @@ class CudaPairs(NativePairs):
         if not self._on_device:
             return super().mixture(f, g, eps, x, y, u, v)
         rows, columns = self._exponents(self.a * x, self.b * y, f, g, eps)
-        sent, prices, entropies = self._rows("mixture", rows, columns, eps, u, _column(v), False)
-        received = self._rows("mixture", columns, rows, eps, v, _column(u), True)[0]
+        sent, prices, entropies = self._of_rows("mixture", rows, columns, eps, u, _column(v), False)
+        received = self._of_rows("mixture", columns, rows, eps, v, _column(u), True)[0]
         divergence = _LN2 * float(entropies.sum()) - self._log_product(sent, received)
         return Mixture(float(prices.sum()) * self._placed[2], divergence, sent, received)
 
@@ -203,9 +203,8 @@ class CudaPairs(NativePairs):
         grads = []
         for here, there, turned in ((rows, columns, False), (columns, rows, True)):
             none = np.zeros(len(here))
-            grads.append(
-                factor * self._rows("gradient", here, there, eps, none, _column(np.zeros(len(there))), turned).T
-            )
+            nothing = _column(np.zeros(len(there)))
+            grads.append(factor * self._of_rows("gradient", here, there, eps, none, nothing, turned).T)
         if self.cost.formed is None:
             return grads[0], grads[1]
         unit = self._placed[3]
@@ -218,9 +217,9 @@ class CudaPairs(NativePairs):
             return super().transforms(g)
         factor, (n, m) = self._placed[2], self.shape
         none, many = np.zeros(n), np.zeros(m)
-        f = self._rows("least", none, many, 1.0, none, _column(g / factor), False)[0]
+        f = self._of_rows("least", none, many, 1.0, none, _column(g / factor), False)[0]
         f[f == np.inf] = 0.0
-        back = self._rows("least", many, none, 1.0, many, _column(f), True)[0]
+        back = self._of_rows("least", many, none, 1.0, many, _column(f), True)[0]
         back[back == np.inf] = 0.0
         return f * factor, back * factor
 
