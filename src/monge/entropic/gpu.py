@@ -1,7 +1,7 @@
 """The route of problems on a GPU: passes over all pairs there.
 
-Large clouds in few dimensions go from coarse to fine, as in `multiscale`: at a large eps groups of neighbours do for the
-points. Batches of small problems are solved at once, a block of threads each.
+Large clouds in few dimensions go from coarse to fine, as in `multiscale`: at a large eps groups of neighbours do for
+the points. Batches of small problems are solved at once, a block of threads each.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _at_once(problem: Problem, pairs: Any, report: Report | None) -> Found:
         solver: Solver = Solver(MatrixSums(on_device(cost.C), n, m))
     else:
         x, y, factor, _ = taken(cost)
-        solver = _solvers.take(cost.ground, *cost.shape, x.shape[1])
+        solver = _solvers.take(cost.ground, len(x), len(y), x.shape[1])
     sides = Side(problem.inner_a, f, f), Side(problem.inner_b, g, g)
     schedule = Schedule(first, eps, problem.tol, problem.max_iter)
     solver.load(x, y, *sides, factor, problem.marginals, schedule, pairs.noise)

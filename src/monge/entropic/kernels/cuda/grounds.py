@@ -47,7 +47,7 @@ def from_other_side(ground: Any) -> Any:
 
 
 def rule_of(ground: Any, d: int, real: Any, stride: int) -> Rule:
-    """That of a ground cost between points of d coordinates, in this precision; `stride` is the R of the rows' points."""
+    """That of a ground cost between points of d coordinates, in this precision; `stride` is the R of rows' points."""
     if not built_in(ground):
         return _users(ground, d, real, stride)
     base, exponent = _BASES[ground.base](d, real, stride), _raised(float(ground.exponent), real)
@@ -216,7 +216,7 @@ def _coordinates(d: int, stride: int, unsigned: bool) -> Any:
 
 
 class _Functions(Functions):
-    """What a cost finds in place of `math` and `numpy`: the device has `math`'s functions, and `numpy`'s by that name."""
+    """What a cost finds in place of `math` and `numpy`: a device has `math`'s functions, and `numpy`'s by that name."""
 
     def __init__(self, real: Any) -> None:
         super().__init__(
