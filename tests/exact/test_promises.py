@@ -28,7 +28,7 @@ from test_balance import classes, stored
 
 import monge
 import monge.distances.pairwise as pairwise_costs
-import monge.entropic.multiscale as cloud_levels
+import monge.entropic.levels as cloud_levels
 import monge.entropic.sinkhorn
 import monge.exact.dense as dense_costs
 import monge.maps.color

@@ -212,7 +212,8 @@ def _coordinates(d: int, stride: int, unsigned: bool) -> Any:
     if d == 1:
         return device_function(lambda X, r: (X[r],))
     before = _coordinates(d - 1, stride, unsigned)
-    return device_function(lambda X, r: before(X, r) + (X[r + offset],))
+    # Numba adds tuples, and unpacks none.
+    return device_function(lambda X, r: before(X, r) + (X[r + offset],))  # noqa: RUF005
 
 
 class _Functions(Functions):

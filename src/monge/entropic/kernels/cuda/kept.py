@@ -1,8 +1,8 @@
 """Kernels that were compiled, kept on disk.
 
 By itself Numba would look for a kernel by the addresses of what it closes over, and never find it. Here it is kept
-under a digest of what makes it what it is: the files of this folder, the versions of the compiler, and the arguments it was
-made with, a user's function with all it refers to among them.
+under a digest of what makes it what it is: the files of this folder, the versions of the compiler, and the arguments it
+was made with, a user's function with all it refers to among them.
 """
 
 from __future__ import annotations

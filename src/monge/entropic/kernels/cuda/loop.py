@@ -86,7 +86,7 @@ class Solver:
         schedule: Schedule, noise: float,
     ) -> None:  # fmt: skip
         """Puts points (n, d), (m, d), what the sides start from and what the loop is to know on the device."""
-        (n, m), d, at = self.sums.sizes, self.sums.d, layout.CTL
+        d, at = self.sums.d, layout.CTL
         self.to_send[:at] = _to_know(factor, marginals, schedule, noise)
         for points, side in ((x, rows), (y, columns)):
             size = len(points)

@@ -22,7 +22,8 @@ _BLOCKS, _TURNS = 4, 5
 def cut(count: int, blocks: int, unit: int) -> tuple[int, int]:
     """In how many parts `count` is split among blocks, and how long they are: a multiple of the unit."""
     parts = max(1, min(-(-count // unit), _TURNS * _BLOCKS * multiprocessors() // blocks))
-    per = -(-(-(-count // parts)) // unit) * unit
+    each = -(-count // parts)
+    per = -(-each // unit) * unit
     return -(-count // per), per
 
 

@@ -1,8 +1,8 @@
 """The half step between points of many coordinates, as a product of matrices is computed.
 
 A block has a square of pairs at a time, of which each thread keeps M x N sums over coordinates in registers;
-coordinates pass through shared memory, a few at a time. Where costs are squared distances the sums are those of products, as in
-`half_step`, whose contract this kernel has.
+coordinates pass through shared memory, a few at a time. Where costs are squared distances the sums are those of
+products, as in `half_step`, whose contract this kernel has.
 """
 
 from __future__ import annotations
