@@ -101,7 +101,7 @@ def _from_coarse(problem: Problem, threads: Threads, report: Report | None) -> t
         goal = max(_ROUGH, tol) if depth > 0 else tol
         last = eps if depth == 0 else last_of(level, levels[depth - 1], eps, first)
         here, there, factor, _ = taken(level.cost)
-        solver = _solvers.take(level.cost.ground, n, m, here.shape[1])
+        solver = _solvers.take(level.cost.ground, n, m, here.shape[1], True)
         sides = Side(level.x.weights, f, f), Side(level.y.weights, g, g)
         schedule = Schedule(first, last, goal, problem.max_iter)
         solver.load(here, there, *sides, factor, marginals, schedule, level.scale.noise)
@@ -124,7 +124,7 @@ def _lift(coarse: Level, fine: Level, f: Array, g: Array, marginals: Any, eps: f
     guess = fine.y.of_groups(g)
     across = type(fine.cost)(fine.y.points, coarse.x.points, coarse.cost.cost)
     here, there, factor, _ = taken(across)
-    solver = _solvers.take(across.ground, *across.shape, here.shape[1])
+    solver = _solvers.take(across.ground, *across.shape, here.shape[1], True)
     sides = Side(fine.y.weights, guess, guess), Side(coarse.x.weights, f, f)
     schedule = Schedule(eps, eps, _ROUGH, 2)
     solver.load(here, there, *sides, factor, (marginals[1], Balanced()), schedule, coarse.scale.noise)
@@ -140,18 +140,18 @@ class _Solvers:
         self.kept: OrderedDict[Any, Solver] = OrderedDict()
         self.lock = Lock()
 
-    def take(self, ground: Any, n: int, m: int, d: int) -> Solver:
-        """One for a cost between n points and m points of d coordinates."""
+    def take(self, ground: Any, n: int, m: int, d: int, ordered: bool = False) -> Solver:
+        """One for a cost between n points and m points of d coordinates; `ordered` is as in `CloudSums`."""
         with self.lock:
-            solver = self.kept.pop((ground, n, m, d), None)
-        return solver if solver is not None else Solver(CloudSums(ground, n, m, d))
+            solver = self.kept.pop((ground, n, m, d, ordered), None)
+        return solver if solver is not None else Solver(CloudSums(ground, n, m, d, ordered))
 
     def give_back(self, solver: Solver) -> None:
         """Keeps it, unless it takes much room."""
         sums = solver.sums
         if isinstance(sums, CloudSums) and sum(sums.sizes) <= _KEPT_POINTS:
             with self.lock:
-                self.kept[sums.ground, *sums.sizes, sums.d] = solver
+                self.kept[sums.ground, *sums.sizes, sums.d, sums.ordered] = solver
                 while len(self.kept) > _KEPT:
                     self.kept.popitem(last=False)
 

@@ -18,12 +18,13 @@ import functools
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import uint32
+from numba import int32, uint32
 
 from monge.entropic.kernels.cuda import layout
 from monge.entropic.kernels.cuda.device import SIMULATED, cuda, exp2, kernel
 from monge.entropic.kernels.cuda.exponents import exponents
 from monge.entropic.kernels.cuda.grounds import REGISTERS
+from monge.entropic.kernels.cuda.screen import in_reach
 
 __all__ = ["Shape", "half_step", "shape_of"]
 
@@ -52,11 +53,13 @@ def shape_of(d: int, real: Any, pairs: int) -> Shape:
 
 
 @functools.lru_cache(maxsize=64)
-def half_step(ground: Any, d: int, real: Any, shape: Shape) -> Any:
+def half_step(ground: Any, d: int, real: Any, shape: Shape, screened: bool = False) -> Any:
     """The kernel, for a ground cost between points of d coordinates, in single or double precision.
 
-    kernel(ctl, V, X, Y, part, n, m, per): rows of X (n points) against the columns of Y (m points), of which each block
-    has `per`, a multiple of the tile; V (layout.ROWS, n) are the rows' vectors, and part (splits, n) is what comes out.
+    kernel(ctl, V, X, Y, part, bounds, n, m, per, limit): rows of X (n points) against the columns of Y (m points), of
+    which each block has `per`, a multiple of the tile; V (layout.ROWS, n) are the rows' vectors, and part (splits, n) is
+    what comes out. If `screened`, tiles whose exponents `bounds` keeps below the limit are left out; points of few
+    coordinates alone.
     """
     T, R, TJ = shape
     in_registers = d <= REGISTERS
@@ -72,8 +75,10 @@ def half_step(ground: Any, d: int, real: Any, shape: Shape) -> Any:
     zero, two, far = real(0.0), real(2.0), real(layout.FAR)
     LN2 = float(np.log(2.0))
     WIDE = uint32(D1)
+    reached = in_reach(ground, d, real, stride) if screened else None
+    own, one = R if screened else 1, real(1.0)
 
-    def rows(ctl, V, X, Y, part, n, m, per):  # type: ignore[no-untyped-def]
+    def rows(ctl, V, X, Y, part, bounds, n, m, per, limit):  # type: ignore[no-untyped-def]
         tile = cuda.shared.array(D4, real)
         t = cuda.threadIdx.x
         if ctl[DONE] != 0.0 or ctl[SINGLE] != mine:
@@ -85,9 +90,12 @@ def half_step(ground: Any, d: int, real: Any, shape: Shape) -> Any:
         point = cuda.local.array(RD, real)
         shift = cuda.local.array(R, real)
         total = cuda.local.array(R, real)
+        alone = cuda.local.array(own, real)  # the shifts, without what is lifted
         for r in range(R):
             i = min(first + r, n - 1)
             s = V[SOFTMIN, i] / unit
+            if screened:
+                alone[r] = real(s)
             if lifted:
                 s -= k64 * V[square, i]
             shift[r] = real(s)
@@ -101,24 +109,35 @@ def half_step(ground: Any, d: int, real: Any, shape: Shape) -> Any:
         begin = cuda.blockIdx.y * per
         end = min(begin + per, m)
         for j0 in range(begin, end, TJ):
-            cuda.syncthreads()
+            need = int32(1)
+            if screened:
+                need = int32(0)
+                scale = one / (two * k) if lifted else one
+                for r in range(R):
+                    if reached(bounds, j0 // TJ, point, r, scale, alone[r], k, real(limit)):
+                        need = int32(1)
+                if cuda.syncthreads_or(need) == 0:
+                    continue
+            else:
+                cuda.syncthreads()
             for q0 in range(t, D4, T):
                 column = j0 + q0 // D1
                 slot = q0 % D1
                 value = Y[min(column, m - 1) * D1 + slot]
                 tile[q0] = far if slot == d and column >= end else value
             cuda.syncthreads()
-            q = uint32(0)
-            for _ in range(turns):
-                for _u in range(U):
-                    for r in range(R):
-                        if in_registers:
-                            total[r] += exp2(exponent(point, r, tile, q, shift[r], k))
-                        else:
-                            total[r] += exp2(exponent(X, min(first + r, n - 1) * D1, tile, q, shift[r], k))
-                    q = q + WIDE
+            if need != 0:
+                q = uint32(0)
+                for _ in range(turns):
+                    for _u in range(U):
+                        for r in range(R):
+                            if in_registers:
+                                total[r] += exp2(exponent(point, r, tile, q, shift[r], k))
+                            else:
+                                total[r] += exp2(exponent(X, min(first + r, n - 1) * D1, tile, q, shift[r], k))
+                        q = q + WIDE
         for r in range(R):
             if first + r < n:
                 part[cuda.blockIdx.y * n + first + r] = total[r]
 
-    return kernel(rows, real is np.float32, ground, d, real, shape)
+    return kernel(rows, real is np.float32, ground, d, real, shape, screened)

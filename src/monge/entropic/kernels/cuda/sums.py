@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from monge.entropic.kernels.cuda import matrix
-from monge.entropic.kernels.cuda.device import launch, multiprocessors
+from monge.entropic.kernels.cuda import matrix, screen
+from monge.entropic.kernels.cuda.device import cuda, launch, multiprocessors
 from monge.entropic.kernels.cuda.finish import THREADS, finish_matrix, finish_points
 from monge.entropic.kernels.cuda.grounds import REGISTERS, built_in, from_other_side, rule_of
 from monge.entropic.kernels.cuda.half_step import half_step, shape_of
@@ -17,6 +17,9 @@ __all__ = ["CloudSums", "MatrixSums", "cut"]
 
 # Blocks that a multiprocessor has at once, and how often it is to have so many: the last ones should not be alone.
 _BLOCKS, _TURNS = 4, 5
+# Pairs from which points in order are worth looking at by tiles, and columns of a tile then: small boxes are left out
+# more often.
+_SCREENED_FROM, _SMALL_TILE = 2**28, 128
 
 
 def cut(count: int, blocks: int, unit: int) -> tuple[int, int]:
@@ -38,10 +41,13 @@ class CloudSums:
         Whether squares are part of what belongs to a point.
     """
 
-    def __init__(self, ground: Any, n: int, m: int, d: int) -> None:
-        self.ground, self.sizes, self.d = ground, (n, m), d
+    def __init__(self, ground: Any, n: int, m: int, d: int, ordered: bool = False) -> None:
+        """`ordered` says that neighbours in space are near each other in number, too."""
+        self.ground, self.sizes, self.d, self.ordered = ground, (n, m), d, ordered
         self.lifted = rule_of(ground, d, np.float32, 1).lifted
         self.tiled = d > REGISTERS and built_in(ground)
+        self.screened = ordered and built_in(ground) and not self.tiled and n * m >= _SCREENED_FROM
+        self.bounds: dict[Any, Any] = {}  # of tiles; by precision and side
 
     def _block(self, real: Any) -> tuple[int, int, int]:
         """Threads of a block, its rows, and columns of a tile."""
@@ -52,7 +58,8 @@ class CloudSums:
         return threads, threads * rows, columns
 
     def _shape(self, real: Any) -> Any:
-        return shape_of(self.d, real, self.sizes[0] * self.sizes[1])
+        shape = shape_of(self.d, real, self.sizes[0] * self.sizes[1])
+        return shape._replace(columns=min(shape.columns, _SMALL_TILE)) if self.screened else shape
 
     def grid(self, real: Any, side: int) -> tuple[int, int, int]:
         """Blocks of rows, parts of the columns, and columns of a part."""
@@ -66,14 +73,27 @@ class CloudSums:
         n, m = self.sizes if side == 0 else self.sizes[::-1]
         blocks, parts, per = self.grid(real, side)
         ground = self.ground if side == 0 else from_other_side(self.ground)
+        threads = self._block(real)[0]
         if self.tiled:
             kernel = tiled_half_step(ground, self.d, real)
+            launch(kernel, (blocks, parts), threads, stream, ctl, V, X, Y, part, n, m, per)
         else:
-            kernel = half_step(ground, self.d, real, self._shape(real))
-        threads = self._block(real)[0]
-        launch(kernel, (blocks, parts), threads, stream, ctl, V, X, Y, part, n, m, per)
+            kernel = half_step(ground, self.d, real, self._shape(real), self.screened)
+            bounds = self._bounds(real, side, stream, ctl, Y, m) if self.screened else part
+            limit = screen.limit_of(m)
+            launch(kernel, (blocks, parts), threads, stream, ctl, V, X, Y, part, bounds, n, m, per, limit)
         done = finish_points(ground, self.d, real)
         launch(done, -(-n // THREADS), THREADS, stream, ctl, V, X, Y, part, part, parts, n, m, 0, 0, side)
+
+    def _bounds(self, real: Any, side: int, stream: Any, ctl: Any, Y: Any, m: int) -> Any:
+        """Those of the tiles of the columns, as they are now."""
+        columns = self._shape(real).columns
+        tiles = -(-m // columns)
+        if (real, side) not in self.bounds:
+            self.bounds[real, side] = cuda.device_array(tiles * screen.width(self.d), real)
+        find = screen.bounds_kernel(self.d, real, columns, self.lifted)
+        launch(find, -(-tiles // screen.THREADS), screen.THREADS, stream, ctl, Y, self.bounds[real, side], m)
+        return self.bounds[real, side]
 
 
 class MatrixSums:
