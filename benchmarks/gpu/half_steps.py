@@ -29,8 +29,8 @@ CASES: list[tuple[int, int, Any]] = [
     (30_000, 0, None),
 ]
 SMALL: list[tuple[int, int, Any]] = [(9, 3, "sqeuclidean"), (9, 0, None)]
-# Launches that are timed together. Rows that are compared with double precision, eps over the mean cost, and what log2 of a sum may be off by: what single
-# precision makes of costs some two hundred times eps.
+# Launches that are timed together. Rows that are compared with double precision, eps over the mean cost, and what log2
+# of a sum may be off by: what single precision makes of costs some two hundred times eps.
 SEVERAL, CHECKED, EPS, RIGHT = 8, 32, 0.02, 2e-4
 
 
@@ -56,6 +56,7 @@ def half_steps(run: Run, out: dict[str, Any]) -> None:
             start = time.perf_counter()
             launch()
             return 1e3 * (time.perf_counter() - start)
+
         def several() -> None:
             for _ in range(SEVERAL):
                 launch()

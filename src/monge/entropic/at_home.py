@@ -40,7 +40,7 @@ class PlanAtHome:
         return lambda *args, **options: _brought(value(*map(on_host, args), **options), self._home)
 
     def __matmul__(self, values: Any) -> Any:
-        return _brought(self.on_host @ on_host(values), self._home)  # type: ignore[operator]
+        return _brought(self.on_host @ on_host(values), self._home)
 
     def __rmatmul__(self, values: Any) -> Any:
         return _brought(on_host(values) @ self.on_host, self._home)

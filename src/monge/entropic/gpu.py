@@ -1,7 +1,7 @@
 """The route of problems on a GPU: passes over all pairs there.
 
-Large clouds in few dimensions go from coarse to fine, as in `multiscale`: at a large eps groups of neighbours do for the
-points. Batches of small problems are solved at once, a block of threads each.
+Large clouds in few dimensions go from coarse to fine, as in `multiscale`: at a large eps groups of neighbours do for
+the points. Batches of small problems are solved at once, a block of threads each.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ def solve(problem: Problem, threads: int, report: Report | None = None) -> Outco
 
 def _at_once(problem: Problem, pairs: Any, report: Report | None) -> Found:
     """All pairs, from a large eps on, or from exact potentials where eps is very small."""
-    cost, f, g, eps = problem.cost, problem.f, problem.g, problem.eps
+    f, g, eps = problem.f, problem.g, problem.eps
+    cost: Any = problem.cost
     first = problem.first if problem.first > 0.0 else START * pairs.size
     if problem.balanced and problem.first == 0.0 and eps < pairs.exact_below:
         exact = exact_columns(pairs)
@@ -73,7 +74,7 @@ def _at_once(problem: Problem, pairs: Any, report: Report | None) -> Found:
         solver: Solver = Solver(MatrixSums(on_device(cost.C), n, m))
     else:
         x, y, factor, _ = taken(cost)
-        solver = _solvers.take(cost.ground, *cost.shape, x.shape[1])
+        solver = _solvers.take(cost.ground, len(x), len(y), x.shape[1])
     sides = Side(problem.inner_a, f, f), Side(problem.inner_b, g, g)
     schedule = Schedule(first, eps, problem.tol, problem.max_iter)
     solver.load(x, y, *sides, factor, problem.marginals, schedule, pairs.noise)
@@ -191,16 +192,17 @@ def _together(problems: list[Problem]) -> list[Outcome]:
     C = np.zeros((count, n, m)) if cloud is None else None
     factors = np.ones(count)
     for k, problem in enumerate(problems):
-        rows, columns = problem.cost.shape
+        cost: Any = problem.cost
+        rows, columns = cost.shape
         a[k, :rows], b[k, :columns] = problem.inner_a, problem.inner_b
         if C is None:
-            x[k, :rows], y[k, :columns], factors[k], _ = taken(problem.cost)
+            x[k, :rows], y[k, :columns], factors[k], _ = taken(cost)
             x[k, rows:], y[k, columns:] = x[k, 0], y[k, 0]
         else:
-            C[k, :rows, :columns] = problem.cost.C
-    noisy = cloud is not None and getattr(one.cost, "power", 1.0) < 1.0
+            C[k, :rows, :columns] = cost.C
+    noisy = cloud is not None and getattr(cloud, "power", 1.0) < 1.0
     answer = solve_batch(
-        None if cloud is None else one.cost.ground, x, y, a, b, C, factors, one.marginals, one.eps, one.tol,
+        None if cloud is None else cloud.ground, x, y, a, b, C, factors, one.marginals, one.eps, one.tol,
         one.max_iter, noisy,
     )  # fmt: skip
     seconds = answer.seconds / count

@@ -2,8 +2,8 @@
 
 At a large eps the plan does not see details: groups of points near each other, each as one point of their weight, give
 nearly the same potentials for a fraction of the pairs (Schmitzer 2019, "Stabilized sparse scaling algorithms for
-entropy regularized transport problems", section 3.4). So eps is annealed on coarse clouds (`levels`), each as far as its
-groups are small against the blur of that eps, and potentials go down to the next finer one by a softmin.
+entropy regularized transport problems", section 3.4). So eps is annealed on coarse clouds (`levels`), each as far as
+its groups are small against the blur of that eps, and potentials go down to the next finer one by a softmin.
 """
 
 from __future__ import annotations

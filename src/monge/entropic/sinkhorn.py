@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 from typing import Any
@@ -23,7 +24,7 @@ from monge.entropic.at_home import TransportAtHome
 from monge.entropic.kernels.room import require_room
 from monge.entropic.kernels.select import Route, check_device
 from monge.entropic.marginals import Marginal, as_marginals
-from monge.entropic.problem import Problem
+from monge.entropic.problem import Outcome, Problem
 from monge.entropic.result import EntropicTransport
 from monge.problem.arrays import available_threads, items, real_number, shown
 from monge.problem.batch import is_batch, naming, one_each
@@ -251,13 +252,13 @@ def _solve(problem: Problem, workers: int, progress: bool) -> EntropicTransport:
     return problem.answer(outcome, workers)
 
 
-def _on_device(problem: Problem, workers: int, report: Any) -> Any:
+def _on_device(problem: Problem, workers: int, report: Any) -> Outcome:
     from monge.entropic import gpu  # which imports the compiler
 
     return gpu.solve(problem, workers, report)
 
 
-_SOLVERS = {
+_SOLVERS: dict[Route, Callable[..., Outcome]] = {
     Route.STORED: stored.solve,
     Route.MULTISCALE: multiscale.solve,
     Route.PASSES: passes.solve,

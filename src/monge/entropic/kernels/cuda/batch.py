@@ -155,9 +155,9 @@ def _tile(d: int) -> int:
 
 @functools.lru_cache(maxsize=32)
 def batch_kernel(ground: Any, d: int, real: Any, T: int) -> Any:
-    """kernel(x, y, a, b, C, ctl, A, B, X, X64, Y, Y64, memory, gram, errors, f, g, s, n, m, begin): solves problem p with
-    block p, as far as this precision goes. C (problems, 2, n m) are costs, by columns and by rows, of ground None; points
-    are in x and y (problems, n, d). All else is room, for a problem each; `begin` is 1 in the first call."""
+    """kernel(x, y, a, b, C, ctl, A, B, X, X64, Y, Y64, memory, gram, errors, f, g, s, n, m, begin): solves problem p
+    with block p, as far as this precision goes. C (problems, 2, n m) are costs, by columns and by rows, of ground None;
+    points are in x and y (problems, n, d). All else is room, for a problem each; `begin` is 1 in the first call."""
     single = real is np.float32
     lifted, half = _sides(ground, d, real, T)
     across = half if ground is None or built_in(ground) else _sides(ground.T, d, real, T)[1]
@@ -285,7 +285,7 @@ def solve_batch(
             stream.synchronize()
             if (found[:, L.DONE] != 0.0).all():
                 seconds = time.perf_counter() - began
-                out = [part.copy_to_host(stream=stream) for part in (f, g, s)]
+                potentials = [part.copy_to_host(stream=stream) for part in (f, g, s)]
                 errors = rest[-1].copy_to_host(stream=stream)
                 stream.synchronize()
-                return BatchAnswer(*out, found, errors, seconds)
+                return BatchAnswer(potentials[0], potentials[1], potentials[2], found, errors, seconds)

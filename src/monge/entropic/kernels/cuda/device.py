@@ -12,9 +12,9 @@ import numpy as np
 
 _shimmed = not hasattr(np, "row_stack")
 if _shimmed:  # which numba-cuda overloads when it first compiles, and NumPy 2.5 no longer has
-    np.row_stack = np.vstack  # type: ignore[attr-defined] # noqa: NPY201
+    np.row_stack = np.vstack  # noqa: NPY201
 try:
-    from numba import cuda
+    import numba.cuda as _cuda
     from numba.cuda.core import config
 
     SIMULATED = bool(config.ENABLE_CUDASIM)
@@ -22,10 +22,22 @@ try:
         import numba.cuda.np.arrayobj  # noqa: F401
 finally:
     if _shimmed:
-        del np.row_stack  # type: ignore[attr-defined] # noqa: NPY201
+        del np.row_stack  # noqa: NPY201
 
-__all__ = ["SIMULATED", "cuda", "device_function", "exp2", "kernel", "launch", "log2", "multiprocessors", "power", "root"]
+__all__ = [
+    "SIMULATED",
+    "cuda",
+    "device_function",
+    "exp2",
+    "kernel",
+    "launch",
+    "log2",
+    "multiprocessors",
+    "power",
+    "root",
+]
 
+cuda: Any = _cuda  # of whose functions in kernels nothing is declared
 _WARNED = "CUDA_LOW_OCCUPANCY_WARNINGS"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -81,16 +82,11 @@ def recorded(stream: Any, send: Callable[[], object]) -> Callable[[], None]:
         graph = _done(driver.cuStreamEndCapture(handle))
     ready = _done(driver.cuGraphInstantiate(graph, 0))
     _done(driver.cuGraphDestroy(graph))
-    return functools.partial(_replay, _Graph(ready), handle)
+    replay = functools.partial(_replay, ready, handle)
+    # When nothing can send it again; at the end of the process the driver frees all by itself.
+    weakref.finalize(replay, driver.cuGraphExecDestroy, ready).atexit = False
+    return replay
 
 
-class _Graph:
-    def __init__(self, ready: Any) -> None:
-        self.ready = ready
-
-    def __del__(self) -> None:
-        driver.cuGraphExecDestroy(self.ready)
-
-
-def _replay(graph: _Graph, stream: int) -> None:
-    _done(driver.cuGraphLaunch(graph.ready, stream))
+def _replay(graph: Any, stream: int) -> None:
+    _done(driver.cuGraphLaunch(graph, stream))

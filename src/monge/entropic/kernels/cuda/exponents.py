@@ -15,8 +15,8 @@ __all__ = ["exponents"]
 
 def exponents(ground: Any, d: int, real: Any, stride: int) -> tuple[bool, Any, Any]:
     """Whether costs are lifted; exponent(X, at, Y, q, shift, k) of a pair, (beta_j + shift_i) - k C_ij, with the
-    coordinates of the row's point at `at + c * stride`; and again(ctl, X, i, Y, m, k), the log-sum-exp of a row about its
-    own largest term. Lifted exponents leave out the square of the row's point."""
+    coordinates of the row's point at `at + c * stride`; and again(ctl, X, i, Y, m, k), the log-sum-exp of a row about
+    its own largest term. Lifted exponents leave out the square of the row's point."""
     rule, D1, in_registers = rule_of(ground, d, real, stride), layout.width(d), d <= REGISTERS
     lifted, cost, loose = rule.lifted, rule.cost, rule_of(ground, d, real, 1).cost
     zero, two, lowest = real(0.0), real(2.0), real(-3e38)

@@ -14,11 +14,13 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import int64, uint32
+from numba import types, uint32
 
 from monge.entropic.kernels.cuda.device import SIMULATED, cuda, device_function, power, root
 from monge.problem.narrow import Functions, narrow
 from monge.problem.user_cost import MOST_TUPLE, GroundCost
+
+long: Any = types.int64
 
 __all__ = ["REGISTERS", "Rule", "built_in", "combination_of", "from_other_side", "rule_of"]
 
@@ -45,7 +47,7 @@ def from_other_side(ground: Any) -> Any:
 
 
 def rule_of(ground: Any, d: int, real: Any, stride: int) -> Rule:
-    """That of a ground cost between points of d coordinates, in this precision; `stride` is the R of the rows' points."""
+    """That of a ground cost between points of d coordinates, in this precision; `stride` is the R of rows' points."""
     if not built_in(ground):
         return _users(ground, d, real, stride)
     base, exponent = _BASES[ground.base](d, real, stride), _raised(float(ground.exponent), real)
@@ -178,6 +180,7 @@ def _users(ground: GroundCost, d: int, real: Any, stride: int) -> Rule:
         gradient = None
         if ground.gradients is not None:
             gradient = inlined(narrow(ground.gradients[0], functions, inlined))
+
     def slopes(call: Any) -> Any:
         """slope, from what writes all of the derivatives."""
 
@@ -195,10 +198,10 @@ def _users(ground: GroundCost, d: int, real: Any, stride: int) -> Rule:
         if gradient is not None:
             slope = slopes(device_function(lambda X, r, Y, q, out: gradient(here(X, r), there(Y, q), out)))
     else:  # rows of arrays, which no function can return
-        cost = device_function(lambda X, r, Y, q: real(function(X[r : r + d], Y[int64(q) : int64(q) + d])))
+        cost = device_function(lambda X, r, Y, q: real(function(X[r : r + d], Y[long(q) : long(q) + d])))
         if gradient is not None:
             slope = slopes(
-                device_function(lambda X, r, Y, q, out: gradient(X[r : r + d], Y[int64(q) : int64(q) + d], out))
+                device_function(lambda X, r, Y, q, out: gradient(X[r : r + d], Y[long(q) : long(q) + d], out))
             )
     return Rule(False, cost, slope)
 
@@ -213,7 +216,7 @@ def _coordinates(d: int, stride: int, unsigned: bool) -> Any:
 
 
 class _Functions(Functions):
-    """What a cost finds in place of `math` and `numpy`: the device has `math`'s functions, and `numpy`'s by that name."""
+    """What a cost finds in place of `math` and `numpy`: a device has `math`'s functions, and `numpy`'s by that name."""
 
     def __init__(self, real: Any) -> None:
         super().__init__(

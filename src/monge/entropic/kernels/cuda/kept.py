@@ -1,7 +1,7 @@
 """Kernels that were compiled, kept on disk.
 
-By itself Numba would look for a kernel by the addresses of what it closes over, and never find it. Here it is kept under
-a digest of what makes it what it is: the files of this folder, the versions of the compiler, and the arguments it was
+By itself Numba would look for a kernel by the addresses of what it closes over, and never find it. Here it is kept
+under a digest of what makes it what it is: the files of this folder, the versions of the compiler, and the arguments it was
 made with, a user's function with all it refers to among them.
 """
 
@@ -24,7 +24,7 @@ from monge.problem.user_cost import GroundCost
 __all__ = ["keep"]
 
 
-class _Kept(CUDACache):  # type: ignore[misc]
+class _Kept(CUDACache):
     """What the digest in the function's name tells apart. A kernel that cannot be kept is compiled again."""
 
     def _index_key(self, signature: Any, codegen: Any) -> Any:
@@ -32,12 +32,12 @@ class _Kept(CUDACache):  # type: ignore[misc]
 
     def load_overload(self, signature: Any, target: Any) -> Any:
         with contextlib.suppress(Exception):
-            return super().load_overload(signature, target)
+            return super().load_overload(signature, target)  # type: ignore[no-untyped-call]
         return None
 
     def save_overload(self, signature: Any, kernel: Any) -> None:
         with contextlib.suppress(Exception):
-            super().save_overload(signature, kernel)
+            super().save_overload(signature, kernel)  # type: ignore[no-untyped-call]
 
 
 def keep(dispatcher: Any, *made_with: Any) -> Any:
@@ -46,7 +46,7 @@ def keep(dispatcher: Any, *made_with: Any) -> Any:
     key = hashlib.sha256((_house() + repr([_described(part) for part in made_with])).encode()).hexdigest()[:32]
     function.__qualname__ = f"{function.__name__}_{key}"
     with contextlib.suppress(RuntimeError):  # no directory can be written to
-        dispatcher._cache = _Kept(function)
+        dispatcher._cache = _Kept(function)  # type: ignore[no-untyped-call]
     return dispatcher
 
 

@@ -203,7 +203,8 @@ class CudaPairs(NativePairs):
         grads = []
         for here, there, turned in ((rows, columns, False), (columns, rows, True)):
             none = np.zeros(len(here))
-            grads.append(factor * self._of_rows("gradient", here, there, eps, none, _column(np.zeros(len(there))), turned).T)
+            nothing = _column(np.zeros(len(there)))
+            grads.append(factor * self._of_rows("gradient", here, there, eps, none, nothing, turned).T)
         if self.cost.formed is None:
             return grads[0], grads[1]
         unit = self._placed[3]

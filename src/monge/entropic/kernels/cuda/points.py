@@ -25,8 +25,8 @@ class Taken(NamedTuple):
 
 
 def taken(cost: Any) -> Taken:
-    """The points of a cloud. Those of a built-in cost are about their middle, over a power of two: their differences and
-    squares suit single precision."""
+    """The points of a cloud. Those of a built-in cost are about their middle, over a power of two: their differences
+    and squares suit single precision."""
     if cost.formed is None:
         return Taken(cost.x.astype(np.float64), cost.y.astype(np.float64), 1.0, 1.0)
     x, y = (points.astype(np.float64) for points in cost.placed)

@@ -1,5 +1,5 @@
-"""What happens between passes, on the device: `iteration.iterate` and `reference.ReferenceSteps`, for one problem and by
-one block of threads.
+"""What happens between passes, on the device: `iteration.iterate` and `reference.ReferenceSteps`, for one problem and
+by one block of threads.
 
 The plan's columns are measured, one thread decides, and all take the step that it chose: Anderson's combination
 (Walker and Ni 2011, section 2), that step shortened or taken back, a lower eps, double precision, or the end.

@@ -60,9 +60,7 @@ class CloudSums:
         blocks = -(-n // rows)
         return blocks, *cut(m, blocks, columns)
 
-    def launch(
-        self, real: Any, side: int, stream: Any, ctl: Any, V: Any, X: Any, Y: Any, part: Any
-    ) -> None:
+    def launch(self, real: Any, side: int, stream: Any, ctl: Any, V: Any, X: Any, Y: Any, part: Any) -> None:
         """The rows of X, which have the vectors V, against the columns of Y."""
         n, m = self.sizes if side == 0 else self.sizes[::-1]
         blocks, parts, per = self.grid(real, side)
@@ -94,9 +92,7 @@ class MatrixSums:
         blocks = -(-m // matrix.THREADS)
         return blocks, *cut(n, blocks, 16)
 
-    def launch(
-        self, real: Any, side: int, stream: Any, ctl: Any, V: Any, X: Any, Y: Any, part: Any
-    ) -> None:
+    def launch(self, real: Any, side: int, stream: Any, ctl: Any, V: Any, X: Any, Y: Any, part: Any) -> None:
         """The rows of X, which have the vectors V, against the columns of Y."""
         n, m = self.sizes if side == 0 else self.sizes[::-1]
         blocks, parts, per = self.grid(real, side)

@@ -1,7 +1,7 @@
 """The half step between points of many coordinates, as a product of matrices is computed.
 
-A block has a square of pairs at a time, of which each thread keeps M x M sums over coordinates in registers; coordinates
-pass through shared memory, a few at a time. Where costs are squared distances the sums are those of products, as in
+A block has a square of pairs at a time, of which each thread keeps M x N sums over coordinates in registers;
+coordinates pass through shared memory, a few at a time. Where costs are squared distances the sums are those of products, as in
 `half_step`, whose contract this kernel has.
 """
 
@@ -42,7 +42,8 @@ def square_of(real: Any) -> Square:
 
 @functools.lru_cache(maxsize=64)
 def tiled_half_step(ground: Any, d: int, real: Any) -> Any:
-    """The kernel, with the arguments of `half_step`, for a built-in ground cost; `per` is a multiple of a block's columns."""
+    """The kernel, with the arguments of `half_step`, for a built-in ground cost; `per` is a multiple of a block's
+    columns."""
     TX, M, N, KC = square_of(real)
     T, BM, BN = TX * TX, TX * M, TX * N
     lifted, combine, cost = combination_of(ground, real)
