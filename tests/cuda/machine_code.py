@@ -171,13 +171,13 @@ def _ground(cost: Any) -> Any:
     return cost if isinstance(cost, GroundCost) else as_ground(cost)
 
 
-def _points(cost: Any, d: int, real: Any, n: int = MANY) -> list[Launch]:
-    """A half step between points, and what finishes its sums."""
+def _points(cost: Any, d: int, real: Any, n: int = MANY, ordered: bool = False) -> list[Launch]:
+    """A half step between points, after what bounds tiles if they are in order, and what finishes its sums."""
     from monge.entropic.kernels.cuda.loop import Solver
     from monge.entropic.kernels.cuda.sums import CloudSums
 
     with without_device() as launched:
-        solver = Solver(CloudSums(_ground(cost), n, n, d))
+        solver = Solver(CloudSums(_ground(cost), n, n, d, ordered))
         solver.half(real, 0)
     return launched
 
@@ -289,6 +289,10 @@ def kernels() -> dict[str, Kernel]:
         "points, user's in 20, float32": _half(_user(squared), 20, SINGLE, counted="FFMA"),
         "points, squares in 3, float64": _half("sqeuclidean", 3, DOUBLE, counted=None),
         "points, user's in 3, float64": _half(_user(huber), 3, DOUBLE, counted=None),
+        "points in order, bounds of tiles": Kernel(functools.partial(_points, "euclidean", 3, SINGLE, MANY, True), 0),
+        "points in order, squares in 3, float32": Kernel(
+            functools.partial(_points, "sqeuclidean", 3, SINGLE, MANY, True), 1, "MUFU.EX2"
+        ),
         "tiled, squares in 64, float32": _half("sqeuclidean", 64, SINGLE, counted="FFMA"),
         "tiled, distances in 64, float32": _half("euclidean", 64, SINGLE, counted="FFMA"),
         "tiled, squares in 64, float64": _half("sqeuclidean", 64, DOUBLE, counted=None),

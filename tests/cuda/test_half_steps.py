@@ -14,8 +14,9 @@ from scipy.special import logsumexp
 
 import monge
 from monge.entropic.iteration import Schedule
-from monge.entropic.kernels.cuda import layout
+from monge.entropic.kernels.cuda import layout, screen, sums
 from monge.entropic.kernels.cuda.device import SIMULATED
+from monge.entropic.kernels.cuda.half_step import shape_of
 from monge.entropic.kernels.cuda.loop import Side, Solver
 from monge.entropic.kernels.cuda.points import on_device, taken
 from monge.entropic.kernels.cuda.sums import CloudSums, MatrixSums
@@ -242,3 +243,61 @@ def test_many_points(kernel: str, real: str) -> None:
     _, r, _, s = solver.potentials()
     close(r, c.r, c.limit(of))
     close(s, c.s, 2 * c.limit(of))
+
+
+class TestTilesOutOfReach:
+    """Points in their order, and tiles of columns of which some cannot matter to some rows."""
+
+    def trial(self, real: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[Solver, Array, Array, int]:
+        """A solver, what the softmins of its rows should be, weights over the columns as exponents in units of eps, and
+        the columns of a tile. Rows and columns are in two places that are far from each other."""
+        monkeypatch.setattr(sums, "_SCREENED_FROM", 1)
+        tile = shape_of(2, real, 1).columns
+        rng = np.random.default_rng(4)
+        x, y = rng.normal(size=(tile, 2)), rng.normal(size=(2 * tile + 3, 2))
+        x[tile // 2 :] += 40.0
+        y[tile : 2 * tile] += 40.0
+        cost = monge.PointCloud(x, y)
+        n, m = cost.shape
+        weights, g = rng.dirichlet(np.ones(m)), rng.normal(size=m)
+        weights[3] = 0.0
+        right = softmins(cost.block(slice(None)), weights, g, 1.0)
+        here, there, factor, *_ = taken(cost)
+        solver = Solver(CloudSums(cost.ground, n, m, 2, True))
+        assert solver.sums.screened
+        sides = Side(np.full(n, 1.0 / n), np.zeros(n), right), Side(weights, g, np.zeros(m))
+        noise = 1e-8 if real is np.float32 else np.inf
+        solver.load(here, there, *sides, factor, BALANCED, Schedule(1.0, 1.0, 1e-3, 9), noise)
+        with np.errstate(divide="ignore"):
+            exponents = (np.log(weights) + g + right[:, np.newaxis] - cost.block(slice(None))) / np.log(2.0)
+        return solver, right, exponents, tile
+
+    @pytest.mark.parametrize("real", REALS)
+    def test_what_is_left_out_does_not_matter(self, real: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        solver, right, exponents, tile = self.trial(REALS[real], monkeypatch)
+        limit, starts = screen.limit_of(exponents.shape[1]), np.arange(0, exponents.shape[1], tile)
+        reached = np.maximum.reduceat(exponents, starts, axis=1).max(axis=0) > limit
+        halves = np.maximum.reduceat(exponents[: tile // 2], starts, axis=1).max(axis=0) > limit
+        assert reached.all()  # by some row
+        assert not halves.all()  # but not by each
+        solver.half(REALS[real], 0)
+        assert unsafe(solver) == 0
+        close(solver.potentials()[1], right, 1e-3 if real == "single" else 1e-9)
+
+    @pytest.mark.parametrize("real", REALS)
+    def test_it_goes_by_the_bounds(self, real: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """With a bound that says so, columns that do matter are left out."""
+        solver, right, exponents, tile = self.trial(REALS[real], monkeypatch)
+        bounds = solver.sums._bounds
+
+        def too_low(*arguments: Any) -> Any:
+            found = bounds(*arguments)
+            numbers = found.copy_to_host()
+            numbers[4] = -1e4  # the first tile's largest exponent
+            return on_device(numbers)
+
+        monkeypatch.setattr(solver.sums, "_bounds", too_low)
+        solver.half(REALS[real], 0)
+        rest = np.log2(np.exp2(exponents[: tile // 2, tile:]).sum(axis=1))
+        wanted = right[: tile // 2] - np.log(2.0) * rest
+        close(solver.potentials()[1][: tile // 2], wanted, 1e-3 if real == "single" else 1e-9)

@@ -24,7 +24,7 @@ def _missing() -> str | None:
             "pip install 'monge[cuda]' 'numba-cuda[cu13]' (or [cu12])"
         )
     if not cuda.is_available():
-        reason = getattr(cuda, "cuda_error", lambda: None)()
+        reason = " ".join(str(getattr(cuda, "cuda_error", str)() or "").split())
         return (
             "an NVIDIA GPU with its driver, and found none"
             f"{f' ({reason})' if reason else ''}; see `monge info` and `nvidia-smi`. Mend the driver"

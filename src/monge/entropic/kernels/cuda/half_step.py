@@ -57,8 +57,8 @@ def half_step(ground: Any, d: int, real: Any, shape: Shape, screened: bool = Fal
     """The kernel, for a ground cost between points of d coordinates, in single or double precision.
 
     kernel(ctl, V, X, Y, part, bounds, n, m, per, limit): rows of X (n points) against the columns of Y (m points), of
-    which each block has `per`, a multiple of the tile; V (layout.ROWS, n) are the rows' vectors, and part (splits, n) is
-    what comes out. If `screened`, tiles whose exponents `bounds` keeps below the limit are left out; points of few
+    which each block has `per`, a multiple of the tile; V (layout.ROWS, n) are the rows' vectors, and part (splits, n)
+    is what comes out. If `screened`, tiles whose exponents `bounds` keeps below the limit are left out; points of few
     coordinates alone.
     """
     T, R, TJ = shape

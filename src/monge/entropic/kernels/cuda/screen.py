@@ -1,9 +1,9 @@
 """Which columns matter to a row: a tile whose every exponent is out of reach is left out.
 
-Points are in the order of a k-d tree, so that tiles are small boxes. An exponent is at most (top + shift_i) - k C(x_i, z),
-with top the largest beta_j of the tile and z the point of its box that is next to x_i. Pairs below 2^-88 / m are left
-out: all of them together add less than 2^-28 of the least sum that `finish` takes for safe, and other sums are made
-again with every pair.
+Points are in the order of a k-d tree, so that tiles are small boxes. An exponent is at most
+(top + shift_i) - k C(x_i, z), with top the largest beta_j of the tile and z the point of its box that is next to x_i.
+Pairs below 2^-88 / m are left out: all of them together add less than 2^-28 of the least sum that `finish` takes for
+safe, and other sums are made again with every pair.
 """
 
 from __future__ import annotations
