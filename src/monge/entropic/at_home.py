@@ -19,6 +19,10 @@ def _brought(value: Any, home: Home) -> Any:
     return PlanAtHome(value, home) if isinstance(value, Lazy) else value
 
 
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
 class PlanAtHome:
     """A lazy plan that takes arrays on a GPU and gives them; see `LazyPlan` for what it offers.
 
@@ -71,6 +75,10 @@ class TransportAtHome:
 
     def __dir__(self) -> list[str]:
         return dir(self.on_host)
+
+    def __reduce__(self) -> Any:
+        """Where it is loaded there may be no GPU: then it is the result for NumPy."""
+        return _as_it_is, (self.on_host,)
 
     def __repr__(self) -> str:
         return repr(self.on_host)

@@ -10,7 +10,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from threading import Lock
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +19,15 @@ from monge.entropic.exact_start import exact_columns
 from monge.entropic.iteration import ANNEAL, START, Found, Schedule
 from monge.entropic.kernels.cuda import layout
 from monge.entropic.kernels.cuda.batch import MOST_PLACES, solve_batch
+from monge.entropic.kernels.cuda.device import free_memory
 from monge.entropic.kernels.cuda.loop import Side, Solver
-from monge.entropic.kernels.cuda.points import on_device, taken
+from monge.entropic.kernels.cuda.points import centred, on_device, taken
 from monge.entropic.kernels.cuda.sums import CloudSums, MatrixSums
 from monge.entropic.kernels.threads import Threads
 from monge.entropic.levels import Level, last_of, sorted_sides
 from monge.entropic.marginals import Balanced
 from monge.entropic.problem import Outcome, Problem, fill_in
+from monge.problem.ground import scale_of
 
 __all__ = ["solve", "solve_all"]
 
@@ -36,6 +38,10 @@ Report = Callable[[int, float, float], None]
 _COARSE_FROM, _FEW, _LOW = 2**34, 1000, 3
 # The marginal error to which a coarse problem is solved.
 _ROUGH = 0.005
+# Coordinates of points with a user's cost: a tile of them is in shared memory.
+_MOST_OF_USERS = 1024
+# Bytes that are worth asking the driver whether they are there.
+_WORTH_ASKING = 2**28
 # Solvers that are kept for the next problem of the same shape, and points up to which they are.
 _KEPT, _KEPT_POINTS = 32, 2**18
 
@@ -43,6 +49,7 @@ _KEPT, _KEPT_POINTS = 32, 2**18
 def solve(problem: Problem, threads: int, report: Report | None = None) -> Outcome:
     """Leaves potentials in the problem."""
     began = time.perf_counter()
+    _check(problem.cost)
     with Threads(threads) as workers:
         pairs = problem.pairs(workers)
         points, (n, m) = problem.cost.formed, problem.cost.shape
@@ -56,6 +63,24 @@ def solve(problem: Problem, threads: int, report: Report | None = None) -> Outco
             fill_in(pairs.T, problem.g, problem.f, problem.eps)
     counters = {"pairs": evaluated or found.passes * n * m, "coarse_passes": coarse_passes}
     return Outcome.of(found, time.perf_counter() - began, counters)
+
+
+def _check(cost: Any) -> None:
+    """Whether the device has room for it. MemoryError or ValueError."""
+    n, m = cost.shape
+    d, stored = (0, n * m * cost.C.itemsize) if cost.cloud is None else (cost.x.shape[1], 0)
+    if d > _MOST_OF_USERS and cost.formed is None:
+        raise ValueError(
+            f"device='cuda' takes points of up to {_MOST_OF_USERS} coordinates with a ground cost of your own; got {d}."
+            " Leave device out to solve on the CPU, or pass the costs as a matrix."
+        )
+    needed = stored + (n + m) * (20 * d + 256)
+    free = free_memory() if needed > _WORTH_ASKING else needed
+    if needed > free:
+        raise MemoryError(
+            f"the GPU has {free / 2**30:.3g} GiB free, and this {n} x {m} problem takes {needed / 2**30:.3g} GiB. Pass "
+            "points in place of a matrix, or float32 in place of float64, or leave device out to solve on the CPU."
+        )
 
 
 def _at_once(problem: Problem, pairs: Any, report: Report | None) -> Found:
@@ -190,16 +215,19 @@ def _together(problems: list[Problem]) -> list[Outcome]:
     d = 0 if cloud is None else cloud.x.shape[1]
     x, y, a, b = np.zeros((count, n, d)), np.zeros((count, m, d)), np.zeros((count, n)), np.zeros((count, m))
     C = np.zeros((count, n, m)) if cloud is None else None
-    factors = np.ones(count)
     for k, problem in enumerate(problems):
-        cost: Any = problem.cost
-        rows, columns = cost.shape
+        rows, columns = problem.cost.shape
         a[k, :rows], b[k, :columns] = problem.inner_a, problem.inner_b
         if C is None:
-            x[k, :rows], y[k, :columns], factors[k], _ = taken(cost)
+            points: Any = problem.cost
+            x[k, :rows], y[k, :columns] = points.placed if points.formed is not None else (points.x, points.y)
             x[k, rows:], y[k, columns:] = x[k, 0], y[k, 0]
         else:
-            C[k, :rows, :columns] = cost.C
+            C[k, :rows, :columns] = cast(Any, problem.cost).C
+    factors = np.ones(count)
+    if one.cost.formed is not None:
+        scales = [scale_of(cast(Any, problem.cost).farthest) for problem in problems]
+        x, y, factors = centred(one.cost.formed.ground, x, y, scales)
     noisy = cloud is not None and getattr(cloud, "power", 1.0) < 1.0
     answer = solve_batch(
         None if cloud is None else cloud.ground, x, y, a, b, C, factors, one.marginals, one.eps, one.tol,

@@ -119,7 +119,9 @@ def sinkhorn(
     InfeasibleError
         If the forbidden arcs leave no plan.
     MemoryError
-        If what the solver keeps beside the cost would not fit.
+        If what the solver keeps beside the cost would not fit, or the problem not on the GPU.
+    RuntimeError
+        If ``device="cuda"`` lacks a package or a GPU; the text says which.
 
     Notes
     -----

@@ -29,6 +29,7 @@ __all__ = [
     "cuda",
     "device_function",
     "exp2",
+    "free_memory",
     "kernel",
     "launch",
     "log2",
@@ -45,6 +46,11 @@ _WARNED = "CUDA_LOW_OCCUPANCY_WARNINGS"
 def multiprocessors() -> int:
     """Of the device in use."""
     return 2 if SIMULATED else int(cuda.get_current_device().MULTIPROCESSOR_COUNT)
+
+
+def free_memory() -> float:
+    """Bytes of the device that are free."""
+    return math.inf if SIMULATED else float(cuda.current_context().get_memory_info().free)
 
 
 _configuring = Lock()

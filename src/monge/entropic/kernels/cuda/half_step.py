@@ -75,7 +75,7 @@ def half_step(ground: Any, d: int, real: Any, shape: Shape, screened: bool = Fal
     zero, two, far = real(0.0), real(2.0), real(layout.FAR)
     LN2 = float(np.log(2.0))
     WIDE = uint32(D1)
-    reached = in_reach(ground, d, real, stride) if screened else None
+    reached: Any = in_reach(ground, d, real, stride) if screened else None
     own, one = R if screened else 1, real(1.0)
 
     def rows(ctl, V, X, Y, part, bounds, n, m, per, limit):  # type: ignore[no-untyped-def]

@@ -29,6 +29,8 @@ __all__ = ["CudaPairs", "plan_kernel"]
 Array = NDArray[np.float64]
 
 _LN2 = float(np.log(2.0))
+# Coordinates of which a tile has room for a point at least.
+_MOST_COORDINATES = 4096
 # Threads of a block, bytes of a tile, and columns of values that are taken at once.
 _THREADS, _TILE, _VALUES = (4, 256, 2) if SIMULATED else (128, 12288, 8)
 
@@ -127,7 +129,7 @@ class CudaPairs(NativePairs):
 
     @property
     def _on_device(self) -> bool:
-        return self.cost.cloud is not None
+        return self.cost.cloud is not None and self.cost.x.shape[1] <= _MOST_COORDINATES
 
     @cached_property
     def _placed(self) -> tuple[Any, Any, float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from monge.entropic.kernels.cuda.device import cuda
 from monge.problem.ground import scale_of
 
-__all__ = ["Taken", "on_device", "taken"]
+__all__ = ["Taken", "centred", "on_device", "taken"]
 
 Array = NDArray[np.float64]
 
@@ -36,6 +37,15 @@ def taken(cost: Any) -> Taken:
     y -= middle
     form = cost.ground.form(x, y, scale)
     return Taken(form.x, form.y, form.factor, 2.0**-scale)
+
+
+def centred(ground: Any, x: Array, y: Array, scales: Sequence[int]) -> tuple[Array, Array, Array]:
+    """The same for many problems at once: placed points x (problems, n, d), y (problems, m, d), over two to the power
+    of the scales, and the factors (problems,)."""
+    middle = np.einsum("knd->kd", x)[:, np.newaxis] / x.shape[1]
+    over = np.ldexp(1.0, np.negative(scales))[:, np.newaxis, np.newaxis]
+    factors = ground.factor * np.exp2(np.multiply(scales, ground.power))
+    return (x - middle) * over, (y - middle) * over, factors
 
 
 def on_device(values: NDArray[Any], stream: Any = 0) -> Any:
