@@ -26,28 +26,46 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-__all__ = ["ANNEAL", "START", "Found", "Schedule", "iterate", "memory_depth", "noise_floor"]
+__all__ = [
+    "ANNEAL",
+    "LONGEST_PAUSE",
+    "NOISY",
+    "PATIENCE",
+    "SHORTEN",
+    "SHORTER",
+    "SINGLE_FLOOR",
+    "SINGLE_MASS",
+    "STAGE_ERROR",
+    "START",
+    "Found",
+    "Schedule",
+    "iterate",
+    "memory_depth",
+    "noise_floor",
+]
 
 # Share of the size of the costs where eps starts: above it the plan is next to the product of the weights. And the
 # factor between values of eps; 8 is as good.
 START, ANNEAL = 1 / 4, 4.0
 # Marginal error at which an eps that is not the last has done its work.
-_STAGE_ERROR = 0.03
+STAGE_ERROR = 0.03
 # Steps that acceleration looks back on, and below which tolerance it looks further: more than 8 help only there.
 _MEMORY, _LONG_MEMORY, _PRECISE = 8, 20, 1e-5
 # A step that lowers the dual is shortened by this factor, so often, before it is taken back.
-_SHORTEN, _SHORTER = 0.25, 1
+SHORTEN, SHORTER = 0.25, 1
 # One taken back after the other is followed by plain steps, twice as many each time, at most 2 to the power of this.
-_LONGEST_PAUSE = 5
+LONGEST_PAUSE = 5
 # Single precision that adds more than this to the error is no help.
-_NOISY = 0.01
+NOISY = 0.01
 # Noise over eps from which single precision will do for the value too: the mass, which enters it times eps, is off by
 # 3e-7, and noise is 5e-8 of the largest cost. So this is where eps is some thirty times as large.
-_SINGLE_MASS = 1.5e-9
+SINGLE_MASS = 1.5e-9
 # Single precision is given up after so many passes without progress.
-_PATIENCE = 15
+PATIENCE = 15
 # Passes that may go by what an earlier one found to matter, before that is looked at anew.
 _REFRESH = 15
+# What single precision adds to the error by its sums and its exponential.
+SINGLE_FLOOR = 3e-7
 # Passes whose error is kept.
 _HISTORY = 10_000
 
@@ -79,7 +97,7 @@ def memory_depth(tol: float) -> int:
 
 def noise_floor(noise: float, eps: float) -> float:
     """What single precision adds to the error: by its sums and its exponential, and by what it knows of the costs."""
-    return 3e-7 + noise / eps
+    return SINGLE_FLOOR + noise / eps
 
 
 def iterate(
@@ -104,12 +122,12 @@ def iterate(
         final = eps <= last or found.passes + 1 >= max_iter
         if final:
             eps = last
-        goal = (tol if final else max(_STAGE_ERROR, tol)) - pairs.skipped
+        goal = (tol if final else max(STAGE_ERROR, tol)) - pairs.skipped
         floor = noise_floor(pairs.noise, eps)
         # Single precision will do where its noise is no more than half of what is asked for; else for most of the way:
         # a pass in double precision tells whether it was all of it.
         enough = goal > 2.0 * floor
-        single = (enough or floor < _NOISY) and _SINGLE_MASS * eps < pairs.noise
+        single = (enough or floor < NOISY) and SINGLE_MASS * eps < pairs.noise
         enough = enough and single
         stop = goal - floor if enough else max(0.9 * goal, floor)
         steps.keep_digits(eps)
@@ -150,7 +168,7 @@ def iterate(
                 break
             waiting = waiting + 1 if error > 0.9 * best else 0
             best = min(best, error)
-            if single and (error <= stop or (waiting > _PATIENCE and error < 0.1)):
+            if single and (error <= stop or (waiting > PATIENCE and error < 0.1)):
                 steps.forget()
                 single, accelerated, shorter = False, False, 0
                 safe_dual, safe_error, best, waiting = -math.inf, math.inf, math.inf, 0
@@ -159,12 +177,12 @@ def iterate(
             slack = eps * mass * (floor + 1e-6) if single else 1e-12 * (abs(value_a) + abs(value_b) + eps * mass)
             if accelerated and not (dual >= safe_dual - slack or error <= 0.5 * safe_error):
                 shorter += 1
-                if shorter <= _SHORTER:
-                    steps.shorten(_SHORTEN)
+                if shorter <= SHORTER:
+                    steps.shorten(SHORTEN)
                 else:  # the changes are forgotten, but not the step they led away from
                     steps.take_back()
                     accelerated, shorter = False, 0
-                    pause = 2 ** min(refused, _LONGEST_PAUSE) - 1
+                    pause = 2 ** min(refused, LONGEST_PAUSE) - 1
                     refused += 1
                 continue
             if accelerated:

@@ -62,20 +62,20 @@ from monge.entropic.kernels.all_pairs import Mixture
 from monge.entropic.kernels.scale import EXACT_BELOW
 from monge.entropic.marginals import Marginal
 
-__all__ = ["ReferencePairs", "ReferenceSteps"]
+__all__ = ["LONGEST_STEP", "RIDGE", "SAME_MASS", "TRUSTED_RESIDUAL", "ReferencePairs", "ReferenceSteps"]
 
 Array = NDArray[np.float64]
 
 # In units of eps, how far potentials may be from their median where an eps starts: further ones have too few digits.
 _FARTHEST = 1e11
 # In units of eps. One pass tells little about changes beyond this, where the plan changes by a factor of 3e4.
-_TRUSTED_RESIDUAL = 10.0
+TRUSTED_RESIDUAL = 10.0
 # How far, in units of eps, acceleration may go beyond the plain step in any column.
-_LONGEST_STEP = 40.0
+LONGEST_STEP = 40.0
 # Added to the unit diagonal of the least squares problem: in its directions below this there is only noise.
-_RIDGE = 1e-13
+RIDGE = 1e-13
 # Masses that agree so far are equal but for rounding, which a large rho would turn into a shift that means nothing.
-_SAME_MASS = 1e-14
+SAME_MASS = 1e-14
 
 
 class ReferencePairs:
@@ -216,13 +216,13 @@ class ReferenceSteps:
         """The t for which f + t, g - t have the largest dual value: sum a exp(-f / kl_a) = sum b exp(-g / kl_b)."""
         kl_a, kl_b = self.rows.kl, self.columns.kl
         difference = logsumexp(-self.f / kl_a, b=self.a) - logsumexp(-g / kl_b, b=self.b)
-        return float(difference / (1.0 / kl_a + 1.0 / kl_b)) if abs(difference) > _SAME_MASS else 0.0
+        return float(difference / (1.0 / kl_a + 1.0 / kl_b)) if abs(difference) > SAME_MASS else 0.0
 
     def accelerate(self, eps: float, anew: bool) -> bool:
         """Walker and Ni 2011, section 2: least squares over the changes of the residual, in the norm of the weights."""
         plain = self._plain(eps)
         residual = np.where(self.b > 0.0, (plain - self.g) / eps, 0.0)
-        residual = np.clip(residual, -_TRUSTED_RESIDUAL, _TRUSTED_RESIDUAL)
+        residual = np.clip(residual, -TRUSTED_RESIDUAL, TRUSTED_RESIDUAL)
         if anew:
             self.forget()
         if self._begun:
@@ -237,9 +237,9 @@ class ReferenceSteps:
         if not (np.diag(gram) > 0.0).all():
             return False
         scaling = 1.0 / np.sqrt(np.diag(gram))
-        scaled = gram * np.multiply.outer(scaling, scaling) + _RIDGE * np.eye(len(gram))
+        scaled = gram * np.multiply.outer(scaling, scaling) + RIDGE * np.eye(len(gram))
         further = -(scaling * np.linalg.solve(scaled, scaling * against)) @ steps
-        step = np.clip(further, -_LONGEST_STEP * eps, _LONGEST_STEP * eps)
+        step = np.clip(further, -LONGEST_STEP * eps, LONGEST_STEP * eps)
         self.g[:] = np.clip(plain + step, -self.columns.cap, self.columns.cap)
         return True
 

@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 
 from monge.entropic.iteration import ANNEAL, START
 from monge.entropic.kernels.cuda import layout
-from monge.entropic.kernels.cuda.device import SIMULATED, cuda, device_function, exp2, kernel, launch, log2
+from monge.entropic.kernels.cuda.block import DEPTH, SMALL, memory_rows, room_for_sums
+from monge.entropic.kernels.cuda.device import SIMULATED, cuda, device_function, exact, exp2, kernel, launch, log2
 from monge.entropic.kernels.cuda.exponents import exponents
 from monge.entropic.kernels.cuda.finish import SAFE_HIGH, SAFE_LOW, finisher
 from monge.entropic.kernels.cuda.grounds import REGISTERS, built_in, rule_of
 from monge.entropic.kernels.cuda.load import placed
-from monge.entropic.kernels.cuda.step import DEPTH, SMALL, memory_rows, room_for_sums, step_function
+from monge.entropic.kernels.cuda.step import step_function
 from monge.entropic.kernels.scale import NOISE
 from monge.entropic.marginals import Marginal
 
@@ -172,7 +173,7 @@ def batch_kernel(ground: Any, d: int, real: Any, T: int) -> Any:
     TILE = _tile(d) * L.width(d) if ground is not None else 1
     huge, FIRST, place = math.inf, START, placed(d)
 
-    @functools.partial(device_function, fast=False)
+    @exact
     def look(x: Any, y: Any, C: Any, n: Any, m: Any, red: Any, t: Any) -> None:
         """red[0], red[1], red[2] = the mean, the least and the largest size of some costs."""
         total, low, high, count = 0.0, huge, 0.0, 0.0

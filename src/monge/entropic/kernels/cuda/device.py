@@ -28,6 +28,7 @@ __all__ = [
     "SIMULATED",
     "cuda",
     "device_function",
+    "exact",
     "exp2",
     "free_memory",
     "kernel",
@@ -72,6 +73,11 @@ def device_function(function: Callable[..., Any], fast: bool = True) -> Any:
     """A function that kernels call, taken into them."""
     options: dict[str, Any] = {} if SIMULATED else {"forceinline": True}
     return cuda.jit(device=True, fastmath=fast, **options)(function)
+
+
+def exact(function: Callable[..., Any]) -> Any:
+    """A device function that rounds as IEEE 754 has it, and knows infinity."""
+    return device_function(function, fast=False)
 
 
 def kernel(function: Callable[..., Any], fast: bool, *made_with: Any, registers: int | None = None) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from monge.entropic.kernels.cuda import layout
-from monge.entropic.kernels.cuda.device import SIMULATED, cuda, device_function, exp2, kernel, log2
+from monge.entropic.kernels.cuda.device import SIMULATED, cuda, device_function, exact, exp2, kernel, log2
 from monge.entropic.kernels.cuda.exponents import exponents
 
 __all__ = ["SAFE_HIGH", "SAFE_LOW", "THREADS", "finish_matrix", "finish_points", "finisher"]
@@ -32,7 +32,7 @@ def finisher(real: Any, lifted: bool, d: int) -> Any:
     EPS, FACTOR, KL_A, CAP_A = layout.EPS, layout.FACTOR, layout.KL_A, layout.CAP_A
     LN2 = float(np.log(2.0))
 
-    @functools.partial(device_function, fast=False)
+    @exact
     def finish(ctl: Any, V: Any, X: Any, i: Any, lse: Any, side: Any) -> None:
         eps = ctl[EPS]
         unit = eps * LN2

@@ -12,7 +12,7 @@ from numba import float32, float64
 from numpy.typing import NDArray
 
 from monge.entropic.kernels.cuda import layout
-from monge.entropic.kernels.cuda.device import SIMULATED, cuda, device_function, kernel
+from monge.entropic.kernels.cuda.device import SIMULATED, cuda, exact, kernel
 
 __all__ = ["THREADS", "load_kernel", "placed", "size_of"]
 
@@ -34,7 +34,7 @@ def placed(d: int) -> Any:
     """place(points, weights, potentials, softmins, i, V, pack, pack64): point i of a side, which starts from these."""
     D1 = L.width(d)
 
-    @functools.partial(device_function, fast=False)
+    @exact
     def place(points: Any, weight: Any, potential: Any, softmin: Any, i: Any, V: Any, pack: Any, pack64: Any) -> None:
         square, square64 = 0.0, 0.0
         for c in range(d):

@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 
 from monge.entropic.iteration import ANNEAL, Found, Schedule
 from monge.entropic.kernels.cuda import layout, load
+from monge.entropic.kernels.cuda.block import DEPTH, memory_rows
 from monge.entropic.kernels.cuda.device import SIMULATED, cuda, launch
 from monge.entropic.kernels.cuda.driver import Copy, Sending, pinned, recorded
 from monge.entropic.kernels.cuda.load import load_kernel, size_of
-from monge.entropic.kernels.cuda.step import DEPTH, THREADS, memory_rows, step_kernel
+from monge.entropic.kernels.cuda.step import THREADS, step_kernel
 from monge.entropic.marginals import Marginal
 
 __all__ = ["Side", "Solver"]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from monge.entropic.kernels.all_pairs import Mixture, log_weights
 from monge.entropic.kernels.cuda import layout
-from monge.entropic.kernels.cuda.device import SIMULATED, cuda, device_function, exp2, kernel, launch, log2
+from monge.entropic.kernels.cuda.device import SIMULATED, cuda, exact, exp2, kernel, launch, log2
 from monge.entropic.kernels.cuda.grounds import REGISTERS, from_other_side, rule_of
 from monge.entropic.kernels.cuda.points import on_device, taken
 from monge.entropic.kernels.cuda.sums import cut
@@ -65,7 +65,7 @@ def plan_kernel(ground: Any, d: int, use: str, values: int) -> Any:
     SIZE = TJ * WIDE
     infinite = float("inf")
 
-    @functools.partial(device_function, fast=False)
+    @exact
     def add(out: Any, point: Any, at: Any, tile: Any, q: Any, row: Any, u: Any, k: Any) -> None:
         c = cost(point, at, tile, q)
         if use == "least":
