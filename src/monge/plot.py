@@ -83,6 +83,7 @@ def plan(
     >>> len(ax.collections)  # the lines, the sources, the targets
     3
     """
+    transport = getattr(transport, "on_host", transport)  # a result whose arrays are on a GPU
     sources, targets = _points(x, "x", transport.shape[0]), _points(y, "y", transport.shape[1])
     d = sources.shape[1]
     if targets.shape[1] != d or d > 3:

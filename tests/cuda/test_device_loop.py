@@ -5,6 +5,7 @@ Potentials are not compared, and values only as far as the certificates of both 
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator
 from typing import Any
 
@@ -340,3 +341,40 @@ class TestManyPoints:
         assert t.marginal_error <= tol
         same_value(t, on_cpu)
         return t
+
+
+@pytest.mark.parametrize("factor", [1e40, 1e-40])
+def test_a_batch_of_costs_that_single_precision_cannot_hold(factor: float) -> None:
+    C = factor * np.random.default_rng(1).random((5, 6))
+    (t,) = monge.sinkhorn([C], eps=0.1 * factor, device="cuda")
+    assert t.converged
+    np.testing.assert_allclose(t.plan.sum(axis=0), 1.0 / 6.0, rtol=0, atol=1e-3)
+    np.testing.assert_allclose(t.value, monge.sinkhorn(C, eps=0.1 * factor).value, rtol=1e-3)
+
+
+def test_a_batch_with_a_point_far_from_the_others() -> None:
+    rng = np.random.default_rng(2)
+    x, y, b = rng.normal(size=(9, 2)), rng.normal(size=(9, 2)), np.full(9, 1.0)
+    y[4] += 1e5
+    b[4] = 1e-9
+    (t,) = monge.sinkhorn([monge.PointCloud(x, y)], None, b * (1.0 / b.sum()), eps=0.5, device="cuda")
+    assert t.converged
+    assert t.marginal_error <= 1e-3
+
+
+def test_results_can_be_pickled() -> None:
+    rng = np.random.default_rng(3)
+    t = monge.sinkhorn(monge.PointCloud(rng.normal(size=(5, 2)), rng.normal(size=(6, 2))), eps=0.5, device="cuda")
+    cost = t.cost
+    assert pickle.loads(pickle.dumps(t)).cost == cost
+
+
+def test_a_bare_function_is_known_again() -> None:
+    """Each time there is a new GroundCost, but what was compiled for the first one serves."""
+    from monge.entropic.kernels.cuda.grounds import the_same
+
+    def costs(scale: float) -> monge.GroundCost:
+        return monge.GroundCost(lambda x, y: scale * abs(x[0] - y[0]))
+
+    assert the_same(costs(1.0)) is the_same(costs(1.0))
+    assert the_same(costs(1.0)) is not the_same(costs(2.0))

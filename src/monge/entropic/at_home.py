@@ -16,6 +16,8 @@ __all__ = ["PlanAtHome", "TransportAtHome"]
 def _brought(value: Any, home: Home) -> Any:
     if isinstance(value, np.ndarray):
         return home(value)
+    if isinstance(value, Transport):
+        return TransportAtHome(value, home)
     return PlanAtHome(value, home) if isinstance(value, Lazy) else value
 
 
@@ -42,6 +44,17 @@ class PlanAtHome:
         if not callable(value) or isinstance(value, Lazy):
             return _brought(value, self._home)
         return lambda *args, **options: _brought(value(*map(on_host, args), **options), self._home)
+
+    def at_home(self, value: Any) -> Any:
+        """What was made of `on_host`, with its arrays where those of this plan are."""
+        return _brought(value, self._home)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        return np.asarray(self.on_host) if dtype is None else np.asarray(self.on_host).astype(dtype)
+
+    def __reduce__(self) -> Any:
+        """Where it is loaded there may be no GPU: then it is the plan for NumPy."""
+        return _as_it_is, (self.on_host,)
 
     def __matmul__(self, values: Any) -> Any:
         return _brought(self.on_host @ on_host(values), self._home)

@@ -6,6 +6,7 @@ the points. Batches of small problems are solved at once, a block of threads eac
 
 from __future__ import annotations
 
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -20,13 +21,18 @@ from monge.entropic.iteration import ANNEAL, START, Found, Schedule
 from monge.entropic.kernels.cuda import layout
 from monge.entropic.kernels.cuda.batch import MOST_PLACES, solve_batch
 from monge.entropic.kernels.cuda.device import free_memory
+from monge.entropic.kernels.cuda.driver import default_stream
+from monge.entropic.kernels.cuda.grounds import the_same
 from monge.entropic.kernels.cuda.loop import Side, Solver
+from monge.entropic.kernels.cuda.plan import CudaPairs
 from monge.entropic.kernels.cuda.points import centred, on_device, taken
 from monge.entropic.kernels.cuda.sums import CloudSums, MatrixSums
+from monge.entropic.kernels.scale import FLAT, HELD, NOISE
 from monge.entropic.kernels.threads import Threads
 from monge.entropic.levels import Level, last_of, sorted_sides
 from monge.entropic.marginals import Balanced
 from monge.entropic.problem import Outcome, Problem, fill_in
+from monge.problem._ground import pair_costs
 from monge.problem.ground import scale_of
 
 __all__ = ["solve", "solve_all"]
@@ -38,12 +44,14 @@ Report = Callable[[int, float, float], None]
 _COARSE_FROM, _FEW, _LOW = 2**34, 1000, 3
 # The marginal error to which a coarse problem is solved.
 _ROUGH = 0.005
+# Bytes of a batch that is sent at once, and what an entry of a matrix takes: itself, and copies by rows and by columns.
+_MOST_BYTES, _BYTES_OF_ENTRY = 2**30, 24
 # Coordinates of points with a user's cost: a tile of them is in shared memory.
 _MOST_OF_USERS = 1024
 # Bytes that are worth asking the driver whether they are there.
 _WORTH_ASKING = 2**28
-# Solvers that are kept for the next problem of the same shape, and points up to which they are.
-_KEPT, _KEPT_POINTS = 32, 2**18
+# Solvers that are kept for the next problem of the same shape, and how large they may be.
+_KEPT, _KEPT_NUMBERS = 16, 2**23
 
 
 def solve(problem: Problem, threads: int, report: Report | None = None) -> Outcome:
@@ -58,8 +66,8 @@ def solve(problem: Problem, threads: int, report: Report | None = None) -> Outco
             found, evaluated, coarse_passes = _from_coarse(problem, workers, report)
         else:
             found, evaluated, coarse_passes = _at_once(problem, pairs, report), 0, 0
-        fill_in(pairs, problem.f, problem.g, problem.eps)
-        if coarse_passes:
+        if coarse_passes:  # else the passes were over all places
+            fill_in(pairs, problem.f, problem.g, problem.eps)
             fill_in(pairs.T, problem.g, problem.f, problem.eps)
     counters = {"pairs": evaluated or found.passes * n * m, "coarse_passes": coarse_passes}
     return Outcome.of(found, time.perf_counter() - began, counters)
@@ -96,16 +104,20 @@ def _at_once(problem: Problem, pairs: Any, report: Report | None) -> Found:
     if cost.cloud is None:
         (n, m), factor = cost.shape, 1.0
         x, y = np.zeros((n, 0)), np.zeros((m, 0))
-        solver: Solver = Solver(MatrixSums(on_device(cost.C), n, m))
+        with default_stream:
+            C = on_device(cost.C)
+        solver: Solver = Solver(MatrixSums(C, n, m))
     else:
         x, y, factor, _ = taken(cost)
-        solver = _solvers.take(cost.ground, len(x), len(y), x.shape[1])
+        solver = _solvers.take(the_same(cost.ground), len(x), len(y), x.shape[1])
     sides = Side(problem.inner_a, f, f), Side(problem.inner_b, g, g)
     schedule = Schedule(first, eps, problem.tol, problem.max_iter)
     solver.load(x, y, *sides, factor, problem.marginals, schedule, pairs.noise)
     found = solver.solve(report)
-    f[:], _, g[:], _ = solver.potentials()
+    f[:], _, g[:], softmins = solver.potentials()
     _solvers.give_back(solver)
+    empty = problem.inner_b == 0.0  # which the loop leaves alone
+    g[empty] = problem.marginals[1].potential(softmins[empty], eps)
     return found
 
 
@@ -129,14 +141,15 @@ def _from_coarse(problem: Problem, threads: Threads, report: Report | None) -> t
         solver = _solvers.take(level.cost.ground, n, m, here.shape[1], True)
         sides = Side(level.x.weights, f, f), Side(level.y.weights, g, g)
         schedule = Schedule(first, last, goal, problem.max_iter)
-        solver.load(here, there, *sides, factor, marginals, schedule, level.scale.noise)
+        noise = CudaPairs(level.cost, level.x.weights, level.y.weights, marginals, threads).noise
+        solver.load(here, there, *sides, factor, marginals, schedule, noise)
         found = solver.solve(report)
         f, _, g, _ = solver.potentials()
         _solvers.give_back(solver)
         pairs += found.passes * n * m
         if depth > 0:
             coarse_passes += found.passes
-            f, g = _lift(level, levels[depth - 1], f, g, marginals, last)
+            f, g = _lift(level, levels[depth - 1], f, g, marginals, last, noise)
             first = max(last / ANNEAL, eps)
     for potential, of_sorted, order in ((problem.f, f, of_rows), (problem.g, g, of_columns)):
         potential[:] = 0.0
@@ -144,7 +157,9 @@ def _from_coarse(problem: Problem, threads: Threads, report: Report | None) -> t
     return found, pairs, coarse_passes
 
 
-def _lift(coarse: Level, fine: Level, f: Array, g: Array, marginals: Any, eps: float) -> tuple[Array, Array]:
+def _lift(
+    coarse: Level, fine: Level, f: Array, g: Array, marginals: Any, eps: float, noise: float
+) -> tuple[Array, Array]:
     """Potentials of the finer level: those of the groups for f, softmins over the coarse rows for g."""
     guess = fine.y.of_groups(g)
     across = type(fine.cost)(fine.y.points, coarse.x.points, coarse.cost.cost)
@@ -152,7 +167,7 @@ def _lift(coarse: Level, fine: Level, f: Array, g: Array, marginals: Any, eps: f
     solver = _solvers.take(across.ground, *across.shape, here.shape[1], True)
     sides = Side(fine.y.weights, guess, guess), Side(coarse.x.weights, f, f)
     schedule = Schedule(eps, eps, _ROUGH, 2)
-    solver.load(here, there, *sides, factor, (marginals[1], Balanced()), schedule, coarse.scale.noise)
+    solver.load(here, there, *sides, factor, (marginals[1], Balanced()), schedule, noise)
     lifted = fine.x.of_groups(f), solver.best_rows()
     _solvers.give_back(solver)
     return lifted
@@ -174,7 +189,7 @@ class _Solvers:
     def give_back(self, solver: Solver) -> None:
         """Keeps it, unless it takes much room."""
         sums = solver.sums
-        if isinstance(sums, CloudSums) and sum(sums.sizes) <= _KEPT_POINTS:
+        if isinstance(sums, CloudSums) and sum(sums.sizes) * (sums.d + 20) <= _KEPT_NUMBERS:
             with self.lock:
                 self.kept[sums.ground, *sums.sizes, sums.d, sums.ordered] = solver
                 while len(self.kept) > _KEPT:
@@ -205,10 +220,36 @@ def _kind(problem: Problem) -> Any:
     size = 2 ** max(3, (max(n, m) - 1).bit_length())  # others would have to be filled up too far
     if problem.cost.cloud is None:
         return None if problem.forbidden is not None else ("matrix", size, problem.eps)
-    return problem.cost.ground, problem.cost.x.shape[1], size, problem.eps
+    return the_same(problem.cost.ground), problem.cost.x.shape[1], size, problem.eps
+
+
+def _noises(problems: list[Problem], x: Array, y: Array, C: Array | None, factors: Array) -> Array:
+    """What single precision adds to the error of each problem, times eps; of all costs, not of a sample."""
+    points = problems[0].cost.formed
+    if C is not None:
+        largest = np.abs(C).max(axis=(1, 2))
+        return np.where((largest > HELD) & (largest < 1.0 / HELD), NOISE * largest, math.inf)
+    if points is None:
+        return np.array([problem.pairs(Threads(1)).noise for problem in problems])
+    if points.power < FLAT:
+        return np.full(len(factors), math.inf)
+    ground: Any = points.ground
+    sides = np.maximum(x.max(axis=1), y.max(axis=1)) - np.minimum(x.min(axis=1), y.min(axis=1))
+    widest = pair_costs(np.ascontiguousarray(sides), np.zeros_like(sides), ground.code, ground.exponent, 1.0)
+    return np.asarray(NOISE * factors * widest)
 
 
 def _together(problems: list[Problem]) -> list[Outcome]:
+    """Those of one kind, as many at a time as do not take too much room."""
+    n, m = (max(problem.cost.shape[side] for problem in problems) for side in (0, 1))
+    each = (
+        _BYTES_OF_ENTRY * n * m if problems[0].cost.cloud is None else 8 * (n + m) * (problems[0].cost.x.shape[1] + 40)
+    )
+    some = max(1, _MOST_BYTES // each)
+    return [outcome for k in range(0, len(problems), some) for outcome in _at_a_time(problems[k : k + some])]
+
+
+def _at_a_time(problems: list[Problem]) -> list[Outcome]:
     one = problems[0]
     n, m = (max(problem.cost.shape[side] for problem in problems) for side in (0, 1))
     cloud, count = one.cost.cloud, len(problems)
@@ -228,10 +269,9 @@ def _together(problems: list[Problem]) -> list[Outcome]:
     if one.cost.formed is not None:
         scales = [scale_of(cast(Any, problem.cost).farthest) for problem in problems]
         x, y, factors = centred(one.cost.formed.ground, x, y, scales)
-    noisy = cloud is not None and getattr(cloud, "power", 1.0) < 1.0
     answer = solve_batch(
-        None if cloud is None else cloud.ground, x, y, a, b, C, factors, one.marginals, one.eps, one.tol,
-        one.max_iter, noisy,
+        None if cloud is None else the_same(cloud.ground), x, y, a, b, C, factors, one.marginals, one.eps, one.tol,
+        one.max_iter, _noises(problems, x, y, C, factors),
     )  # fmt: skip
     seconds = answer.seconds / count
     outcomes = []

@@ -61,6 +61,8 @@ def round_plan(P: Any, a: Any = None, b: Any = None) -> Any:
     """
     from scipy.sparse import csr_array, issparse
 
+    if hasattr(P, "at_home"):  # a plan whose arrays are on a GPU
+        return P.at_home(round_plan(P.on_host, a, b))
     lazy = hasattr(P, "toarray") and not issparse(P)
     if not lazy:
         # Sums in double precision, whatever the masses are stored in.

@@ -162,8 +162,7 @@ def sinkhorn(
         one = as_cost(cost)
         home = one.home
         require_room([one], eps, tol, 1)
-        start = init.on_host if isinstance(init, TransportAtHome) else init
-        problem = Problem(one, a, b, both, eps, tol, max_iter, start, _device(device, home), workers)
+        problem = Problem(one, a, b, both, eps, tol, max_iter, init, _device(device, home), workers)
         answers = [_solve(problem, workers, progress)]
     changed = [t.eps for t in answers if t.eps != eps]
     if changed:

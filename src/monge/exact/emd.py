@@ -166,6 +166,7 @@ def emd(
         return emd_batch(cost, a, b, init=init, threads=threads, time_limit=time_limit, progress=progress)
     problem = SparseCost(cost) if is_sparse(cost) else as_cost(cost)
     n, m = problem.shape
+    init = getattr(init, "on_host", init)
     f, g = start_potentials(init, n, m) or (None, None)
     plan_arcs: tuple[Any, Any] = (None, None)
     if isinstance(init, Transport) and init._entries is not None:

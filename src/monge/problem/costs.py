@@ -68,6 +68,9 @@ class CostMatrix:
         if 0 in self.C.shape:
             raise ValueError(f"cost should have at least one row and one column; got shape {self.C.shape}.")
 
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"home": None}  # where it is loaded there may be no GPU
+
     stored = True  # whether all n * m costs are
     cloud = None  # of which points the costs are
     formed = None  # the same, if the core can compute the costs from them: what `form` tells it
@@ -183,7 +186,7 @@ class PointCloud:
         self, x: Any, y: Any, cost: str | tuple[str, float] | GroundCost | Callable[..., Any] = "sqeuclidean"
     ) -> None:
         # Copies: what is lazy in a result is computed from them, whatever becomes of the caller's arrays.
-        self.home = home_of(x)
+        self.home = home_of(x) or home_of(y)
         self.x, self.y = as_points(x, "x").copy(), as_points(y, "y").copy()
         if self.x.shape[1] != self.y.shape[1]:
             raise ValueError(
@@ -386,7 +389,8 @@ class PointCloud:
         return 0.0 if self.formed is not None else self._written.error_in_single(self.x, self.y)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name not in ("in_double", "in_single")}
+        kept = {name: value for name, value in vars(self).items() if name not in ("in_double", "in_single")}
+        return kept | {"home": None}  # where it is loaded there may be no GPU
 
     def _check_overflow(self) -> None:
         # No two points are further apart than this. Most callers' are nowhere near overflow, and the box takes longer.

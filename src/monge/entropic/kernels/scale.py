@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from monge.problem.costs import CostMatrix, PointCloud
 
-__all__ = ["EXACT_BELOW", "NOISE", "Scale", "cost_scale"]
+__all__ = ["EXACT_BELOW", "FLAT", "HELD", "NOISE", "Scale", "cost_scale"]
 
 # Error in the marginals that single precision makes, per largest cost over eps.
 NOISE = 5e-8
 # Costs from here to its inverse keep clear of the ends of single precision's range.
-_HELD = 1e-25
+HELD = 1e-25
 # Powers below which distances that single precision takes for zero have costs that count.
-_FLAT = 1.0
+FLAT = 1.0
 
 # The share of the size of the costs below which eps is not annealed: from exact potentials, passes at eps itself do not
 # grow in number as eps falls. With the exact solver, 600 to 3000 points in 5 to 64 dimensions and independent costs
@@ -60,7 +60,7 @@ def cost_scale(cost: CostMatrix | PointCloud) -> Scale:
     nearest = max(float(least[least < np.inf].mean()) for least in (some.min(axis=0), some.min(axis=1)))
     size = float(np.abs(finite).max())
     points = cost.formed
-    held = points.power >= _FLAT if points is not None else _HELD < size < 1.0 / _HELD
+    held = points.power >= FLAT if points is not None else HELD < size < 1.0 / HELD
     median = float(np.median(finite[::4]))  # of a part, since it takes longer than the rest
     whole = _mean_square(points) if points is not None and points.squared else mean
     noise = NOISE * size + cost.error_in_single if held else np.inf

@@ -24,7 +24,6 @@ from monge.entropic.kernels.cuda.finish import SAFE_HIGH, SAFE_LOW, finisher
 from monge.entropic.kernels.cuda.grounds import REGISTERS, built_in, rule_of
 from monge.entropic.kernels.cuda.load import placed
 from monge.entropic.kernels.cuda.step import step_function
-from monge.entropic.kernels.scale import NOISE
 from monge.entropic.marginals import Marginal
 
 __all__ = ["MOST_PLACES", "BatchAnswer", "batch_kernel", "solve_batch"]
@@ -169,29 +168,28 @@ def batch_kernel(ground: Any, d: int, real: Any, T: int) -> Any:
         cost = rule_of(ground, d, np.float64, 1).cost
         of_pair = device_function(lambda x, i, y, j, C, n: cost(x, i * d, y, uint32(j * d)), fast=False)
     mine = 1.0 if single else 0.0
-    RED, SHARED, KNOWN = max(room_for_sums(T), 4 * T), SMALL, L.CTL
+    RED, SHARED, KNOWN = max(room_for_sums(T), 3 * T), SMALL, L.CTL
     TILE = _tile(d) * L.width(d) if ground is not None else 1
     huge, FIRST, place = math.inf, START, placed(d)
 
     @exact
     def look(x: Any, y: Any, C: Any, n: Any, m: Any, red: Any, t: Any) -> None:
-        """red[0], red[1], red[2] = the mean, the least and the largest size of some costs."""
-        total, low, high, count = 0.0, huge, 0.0, 0.0
+        """red[0] and red[1] = the mean and the least of some costs."""
+        total, low, count = 0.0, huge, 0.0
         for q in range(_SAMPLE):
             pair = (t * _SAMPLE + q) * 7919  # which has no factor in common with many sizes
             i, j = pair % n, (pair // n + q * (m // _SAMPLE + 1)) % m
             c = of_pair(x, i, y, j, C, n)
             if c < huge:
                 total, count = total + c, count + 1.0
-                low, high = min(low, c), max(high, abs(c))
-        red[t], red[T + t], red[2 * T + t], red[3 * T + t] = total, low, high, count
+                low = min(low, c)
+        red[t], red[T + t], red[2 * T + t] = total, low, count
         cuda.syncthreads()
         if t == 0:
             for q in range(1, T):
-                total, count = total + red[q], count + red[3 * T + q]
-                low, high = min(low, red[T + q]), max(high, red[2 * T + q])
-            red[0] = total / max(count, 1.0)
-            red[1], red[2] = (low if low < huge else 0.0), high
+                total, count = total + red[q], count + red[2 * T + q]
+                low = min(low, red[T + q])
+            red[0], red[1] = total / max(count, 1.0), low if low < huge else 0.0
         cuda.syncthreads()
 
     def solve(  # type: ignore[no-untyped-def]
@@ -215,7 +213,6 @@ def batch_kernel(ground: Any, d: int, real: Any, T: int) -> Any:
             look(x[p], y[p], C[p], n, m, red, t)
             if t == 0:
                 size = k[L.FACTOR] * (red[0] - red[1])
-                k[L.NOISE] *= k[L.FACTOR] * red[2]
                 eps = k[L.LAST]
                 while eps * ANNEAL <= FIRST * size:
                     eps *= ANNEAL
@@ -244,11 +241,11 @@ def batch_kernel(ground: Any, d: int, real: Any, T: int) -> Any:
 
 def solve_batch(
     ground: Any, x: Array, y: Array, a: Array, b: Array, C: NDArray[Any] | None, factors: Array,
-    marginals: tuple[Marginal, Marginal], eps: float, tol: float, max_iter: int, noisy: bool,
+    marginals: tuple[Marginal, Marginal], eps: float, tol: float, max_iter: int, noises: Array,
 ) -> BatchAnswer:  # fmt: skip
     """Problems of points x (problems, n, d), y (problems, m, d) or of matrices C (problems, n, m), and weights a, b.
 
-    `factors` (problems,) are those to cost units; `noisy` says that single precision is of no use.
+    `factors` (problems,) are those to cost units; `noises` what single precision adds to the error, times eps.
     """
     count, n, d = x.shape
     m = y.shape[1]
@@ -256,7 +253,7 @@ def solve_batch(
     rows, columns = marginals
     ctl = np.zeros((count, L.CTL))
     ctl[:, [L.LAST, L.TOL, L.MAX_ITER, L.KEPT]] = eps, tol, max_iter, _KEPT
-    ctl[:, L.NOISE] = math.inf if noisy else NOISE
+    ctl[:, L.NOISE] = noises
     ctl[:, [L.KL_A, L.CAP_A, L.KL_B, L.CAP_B]] = rows.kl, rows.cap, columns.kl, columns.cap
     ctl[:, L.FACTOR] = factors
     stream, D1, f32, f64 = cuda.stream(), L.width(d), np.float32, np.float64

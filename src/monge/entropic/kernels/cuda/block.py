@@ -25,7 +25,7 @@ __all__ = [
 DEPTH = 8
 # Sums that are made at once.
 SUMS = 2 * DEPTH
-# Rows of the memory: changes of the residual, changes of the plain step, the last residual.
+# Rows of the memory, in units of eps: changes of the residual, changes of the plain step, the last residual.
 memory_rows = 2 * DEPTH + 1
 # What the threads share, in this order: weights of the changes, which are products with the residual first; products
 # with the newest change, and later scales; the Gram matrix; its factor; and what a thread tells the others.

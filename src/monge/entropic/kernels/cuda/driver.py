@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import weakref
 from collections.abc import Callable
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,12 @@ from numpy.typing import NDArray
 
 from monge.entropic.kernels.cuda.device import SIMULATED, cuda
 
-__all__ = ["Copy", "Sending", "pinned", "recorded"]
+__all__ = ["Copy", "Sending", "default_stream", "pinned", "recorded"]
 
 Array = NDArray[np.float64]
+
+# What is sent to the default stream waits for all others, which is not allowed while one of them is recorded.
+default_stream = RLock()
 
 if not SIMULATED:
     from cuda.bindings import driver
@@ -75,11 +79,12 @@ def recorded(stream: Any, send: Callable[[], object]) -> Callable[[], None]:
     if SIMULATED:
         return lambda: (send(), None)[1]
     handle = _handle(stream)
-    _done(driver.cuStreamBeginCapture(handle, driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_RELAXED))
-    try:
-        send()
-    finally:
-        graph = _done(driver.cuStreamEndCapture(handle))
+    with default_stream:
+        _done(driver.cuStreamBeginCapture(handle, driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_RELAXED))
+        try:
+            send()
+        finally:
+            graph = _done(driver.cuStreamEndCapture(handle))
     ready = _done(driver.cuGraphInstantiate(graph, 0))
     _done(driver.cuGraphDestroy(graph))
     replay = functools.partial(_replay, ready, handle)

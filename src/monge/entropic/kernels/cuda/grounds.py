@@ -11,19 +11,25 @@ from __future__ import annotations
 
 import functools
 import math
+from collections import OrderedDict
+from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba import types, uint32
 
 from monge.entropic.kernels.cuda.device import SIMULATED, cuda, device_function, power, root
+from monge.problem.kept import digest
 from monge.problem.narrow import Functions, narrow
 from monge.problem.user_cost import MOST_TUPLE, GroundCost
 
 long: Any = types.int64
 
-__all__ = ["REGISTERS", "Rule", "built_in", "combination_of", "from_other_side", "rule_of"]
+__all__ = ["REGISTERS", "Rule", "built_in", "combination_of", "described", "from_other_side", "rule_of", "the_same"]
 
+# Costs of users, the last ones that were met, by what tells them from others.
+_met: OrderedDict[str, Any] = OrderedDict()
+_meeting, _MOST_MET = Lock(), 64
 # Coordinates up to which a row's point is kept in registers.
 REGISTERS = 8
 
@@ -39,6 +45,27 @@ class Rule(NamedTuple):
 def built_in(ground: Any) -> bool:
     """Whether a cost is one of the house, and no function of its user."""
     return not isinstance(ground, GroundCost)
+
+
+def described(ground: Any) -> str:
+    """What tells a cost from others; of a user's, its functions with all they refer to."""
+    if built_in(ground):
+        return repr(ground)
+    return "-".join(digest(function) for function in (ground.function, *(ground.gradients or ())))
+
+
+def the_same(ground: Any) -> Any:
+    """The first cost that was met of those that are the same as this one: of a bare function there is a new one each
+    time, and kernels and solvers are kept for one."""
+    if built_in(ground):
+        return ground
+    key = described(ground)
+    with _meeting:
+        met = _met.setdefault(key, ground)
+        _met.move_to_end(key)
+        if len(_met) > _MOST_MET:
+            _met.popitem(last=False)
+    return met
 
 
 def from_other_side(ground: Any) -> Any:

@@ -18,8 +18,7 @@ import numba
 import numba_cuda
 from numba.cuda.dispatcher import CUDACache
 
-from monge.problem.kept import digest
-from monge.problem.user_cost import GroundCost
+from monge.entropic.kernels.cuda.grounds import described
 
 __all__ = ["keep"]
 
@@ -43,7 +42,7 @@ class _Kept(CUDACache):
 def keep(dispatcher: Any, *made_with: Any) -> Any:
     """A kernel that is going to be compiled, whose machine code is kept."""
     function = dispatcher.py_func
-    key = hashlib.sha256((_house() + repr([_described(part) for part in made_with])).encode()).hexdigest()[:32]
+    key = hashlib.sha256((_house() + repr([described(part) for part in made_with])).encode()).hexdigest()[:32]
     function.__qualname__ = f"{function.__name__}_{key}"
     with contextlib.suppress(RuntimeError):  # no directory can be written to
         dispatcher._cache = _Kept(function)  # type: ignore[no-untyped-call]
@@ -53,13 +52,9 @@ def keep(dispatcher: Any, *made_with: Any) -> Any:
 @functools.cache
 def _house() -> str:
     hashed = hashlib.sha256(repr((sys.version_info[:2], numba.__version__, numba_cuda.__version__)).encode())
-    for source in sorted(Path(__file__).parent.glob("*.py")):
+    room = Path(__file__).parent
+    # Beside what is here, whatever constants are taken into kernels from, and what copies functions.
+    others = room / "../reference.py", room / "../../iteration.py", room / "../../../problem/narrow.py"
+    for source in (*sorted(room.glob("*.py")), *others, room / "../../../problem/user_cost.py"):
         hashed.update(source.read_bytes())
     return hashed.hexdigest()
-
-
-def _described(part: Any) -> str:
-    if not isinstance(part, GroundCost):
-        return repr(part)
-    functions = [part.function, *(part.gradients or ())]
-    return "-".join(digest(function) for function in functions)

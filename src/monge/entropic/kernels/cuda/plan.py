@@ -9,6 +9,7 @@ What only some rows or columns are asked of, and all that is asked of a matrix, 
 from __future__ import annotations
 
 import functools
+import math
 from functools import cached_property
 from typing import Any
 
@@ -16,19 +17,25 @@ import numpy as np
 from numba import float64, uint32
 from numpy.typing import NDArray
 
+from monge.entropic.iteration import Schedule
 from monge.entropic.kernels.all_pairs import Mixture, log_weights
 from monge.entropic.kernels.cuda import layout
 from monge.entropic.kernels.cuda.device import SIMULATED, cuda, exact, exp2, kernel, launch, log2
-from monge.entropic.kernels.cuda.grounds import REGISTERS, from_other_side, rule_of
+from monge.entropic.kernels.cuda.driver import default_stream
+from monge.entropic.kernels.cuda.grounds import REGISTERS, from_other_side, rule_of, the_same
+from monge.entropic.kernels.cuda.loop import Side, Solver
 from monge.entropic.kernels.cuda.points import on_device, taken
-from monge.entropic.kernels.cuda.sums import cut
+from monge.entropic.kernels.cuda.sums import CloudSums, cut
 from monge.entropic.kernels.native import NativePairs
+from monge.entropic.marginals import Balanced
 
 __all__ = ["CudaPairs", "plan_kernel"]
 
 Array = NDArray[np.float64]
 
 _LN2 = float(np.log(2.0))
+# Pairs from which a few columns are worth a solver.
+_MANY = 2**24
 # Coordinates of which a tile has room for a point at least.
 _MOST_COORDINATES = 4096
 # Threads of a block, bytes of a tile, and columns of values that are taken at once.
@@ -127,6 +134,9 @@ def plan_kernel(ground: Any, d: int, use: str, values: int) -> Any:
 class CudaPairs(NativePairs):
     """A cost and the weights of a problem that a device solves."""
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_placed"}
+
     @property
     def _on_device(self) -> bool:
         return self.cost.cloud is not None and self.cost.x.shape[1] <= _MOST_COORDINATES
@@ -135,24 +145,26 @@ class CudaPairs(NativePairs):
     def _placed(self) -> tuple[Any, Any, float, float]:
         """The points on the device, the factor to cost units, and the unit of coordinates."""
         x, y, factor, unit = taken(self.cost)
-        return on_device(x), on_device(y), factor, unit
+        with default_stream:
+            return on_device(x), on_device(y), factor, unit
 
     def _of_rows(self, use: str, rows: Array, columns: Array, eps: float, u: Array, v: Array, turned: bool) -> Array:
         """The outputs (., n) of a kernel for the rows, or with `turned` for the columns (., m)."""
-        ground, (x, y, factor, _) = self.cost.ground, self._placed
+        ground, (x, y, factor, _) = the_same(self.cost.ground), self._placed
         if turned:
             x, y = y, x
         n, m, values = len(rows), len(columns), v.shape[1]
         go, outputs = plan_kernel(from_other_side(ground) if turned else ground, self.cost.x.shape[1], use, values)
         blocks = -(-n // _THREADS)
         parts, per = cut(m, blocks, 64)
-        out = cuda.device_array(parts * outputs * n, np.float64)
-        launch(
-            go, (blocks, parts), _THREADS, 0,
-            x, y, *(on_device(part) for part in (rows, columns, u, v)), out, n, m, per,
-            factor / (eps * _LN2),
-        )  # fmt: skip
-        found = out.copy_to_host().reshape(parts, outputs, n)
+        with default_stream:
+            out = cuda.device_array(parts * outputs * n, np.float64)
+            launch(
+                go, (blocks, parts), _THREADS, 0,
+                x, y, *(on_device(part) for part in (rows, columns, u, v)), out, n, m, per,
+                factor / (eps * _LN2),
+            )  # fmt: skip
+            found = out.copy_to_host().reshape(parts, outputs, n)
         return np.asarray(found.min(axis=0) if use == "least" else found.sum(axis=0))
 
     def _exponents(self, a: Array, b: Array, f: Array, g: Array, eps: float) -> tuple[Array, Array]:
@@ -212,6 +224,19 @@ class CudaPairs(NativePairs):
         unit = self._placed[3]
         x, y = ((points, unit * grad) for points, grad in zip((self.cost.x, self.cost.y), grads, strict=True))
         return self.cost.ground.turned(*x), self.cost.ground.turned(*y)
+
+    def softmins(self, f: Array, eps: float, columns: NDArray[np.intp]) -> Array:
+        """-eps log sum_i a_i exp((f_i - C_ij) / eps) of some columns j."""
+        n = self.shape[0]
+        if not self._on_device or n * len(columns) < _MANY:
+            return super().softmins(f, eps, columns)
+        ground, (x, y, factor, _) = the_same(self.cost.ground), taken(self.cost)
+        none = np.zeros(len(columns))
+        solver = Solver(CloudSums(from_other_side(ground), len(columns), n, x.shape[1]))
+        sides = Side(np.ones(len(columns)), none, none), Side(self.a, f, f)
+        balanced = Balanced(), Balanced()
+        solver.load(y[columns], x, *sides, factor, balanced, Schedule(eps, eps, 1e-9, 2), math.inf)
+        return solver.best_rows()
 
     def transforms(self, g: Array) -> tuple[Array, Array]:
         """f_i = min_j C_ij - g_j, and then g_j = min_i C_ij - f_i; -inf in g leaves a column out."""

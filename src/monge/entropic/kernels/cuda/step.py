@@ -179,7 +179,7 @@ def step_function(T: int, d: int, lifted: bool) -> Any:
                 if known > 0:
                     change = float64(float32(residual - memory[2 * DEPTH, j]))
                     memory[newest, j] = float32(change)
-                    memory[DEPTH + newest, j] = float32(g - B[L.SAFE, j])
+                    memory[DEPTH + newest, j] = float32((g - B[L.SAFE, j]) / eps)
                 memory[2 * DEPTH, j] = float32(residual)
                 B[L.SAFE, j] = g
                 B[L.POTENTIAL, j] = g
@@ -204,8 +204,8 @@ def step_function(T: int, d: int, lifted: bool) -> Any:
                     away = 0.0
                     for q in range(known):
                         away += small[q] * float64(memory[DEPTH + q, j])
-                    away = min(max(away, -LONGEST_STEP * eps), LONGEST_STEP * eps)
-                    B[L.POTENTIAL, j] = min(max(B[L.SAFE, j] + away, -cap_b), cap_b)
+                    away = min(max(away, -LONGEST_STEP), LONGEST_STEP)
+                    B[L.POTENTIAL, j] = min(max(B[L.SAFE, j] + away * eps, -cap_b), cap_b)
             cuda.syncthreads()
             if t == 0:
                 ctl[L.TAKEN] += 1.0
