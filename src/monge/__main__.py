@@ -270,7 +270,7 @@ def _info(options: argparse.Namespace) -> None:
             "Python": sys.version.split()[0],
             "NumPy": np.__version__,
             "SciPy": _version("scipy"),
-            "Numba": f"{_version('numba')} (for grids)",
+            "Numba": f"{_version('numba')} (for grids, costs of your own and GPUs)",
             "instructions": _core.instruction_set(),
             "threads": str(available_threads(None)),
             "CUDA": _cuda(),

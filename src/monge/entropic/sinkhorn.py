@@ -161,8 +161,10 @@ def sinkhorn(
     else:
         one = as_cost(cost)
         home = one.home
-        require_room([one], eps, tol, 1)
-        problem = Problem(one, a, b, both, eps, tol, max_iter, init, _device(device, home), workers)
+        where = _device(device, home)
+        if where != "cuda":  # which says so itself
+            require_room([one], eps, tol, 1)
+        problem = Problem(one, a, b, both, eps, tol, max_iter, init, where, workers)
         answers = [_solve(problem, workers, progress)]
     changed = [t.eps for t in answers if t.eps != eps]
     if changed:
@@ -201,7 +203,8 @@ def _solve_all(
     with naming("problem", 0) as at:
         for at.index, item in enumerate(cost):
             costs.append(as_cost(item))
-    require_room(costs, eps, tol, workers)
+    if device != "cuda":
+        require_room(costs, eps, tol, workers)
     with naming("problem", 0) as at:
         for at.index, one in enumerate(costs):
             weights = weights_a[at.index], weights_b[at.index]
