@@ -398,6 +398,27 @@ def test_another_process_compiles_nothing_and_another_value_does(tmp_path):
     assert found[2]["values"][0] == pytest.approx(2.0 * found[0]["values"][0])
 
 
+NO_MODULE = """
+import math, numpy as np, monge
+names = {"math": math}
+exec("def cost(x, y):\\n    return 1.25 * math.sqrt(abs(x[0] - y[0]))", names)
+assert names["cost"].__module__ is None
+print(monge.sinkhorn(monge.PointCloud(np.arange(9.0), np.arange(9.0), names["cost"]), eps=1.0).value)
+"""
+
+
+def test_a_function_of_no_module_is_found_again(tmp_path):
+    """Such as one that `exec` made: what is on disk does not ask for its module."""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    printed = []
+    for _ in range(2):
+        command = [sys.executable, "-c", NO_MODULE]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=HANG, env=environment)
+        assert result.returncode == 0, result.stderr
+        printed.append(result.stdout)
+    assert printed[0] == printed[1]
+
+
 def test_the_same_code_is_compiled_once():
     x, y = clouds(1)
     made = [GroundCost(closure(2.0)).between(x, y, np.float64)._filler for _ in range(2)]
