@@ -25,58 +25,11 @@ def _as_it_is(value: Any) -> Any:
     return value
 
 
-class PlanAtHome:
-    """A lazy plan that takes arrays on a GPU and gives them; see `LazyPlan` for what it offers.
+class _AtHome:
+    """What NumPy has, `on_host`, with arrays that are on a GPU."""
 
-    ``on_host`` is the same plan for NumPy.
-    """
-
-    __array_ufunc__ = None  # v @ P is for __rmatmul__
-    __array_priority__ = 1000
-
-    def __init__(self, plan: Lazy, home: Home) -> None:
-        self.on_host, self._home = plan, home
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name in ("on_host", "_home"):
-            raise AttributeError(name)
-        value = getattr(self.on_host, name)
-        if not callable(value) or isinstance(value, Lazy):
-            return _brought(value, self._home)
-        return lambda *args, **options: _brought(value(*map(on_host, args), **options), self._home)
-
-    def at_home(self, value: Any) -> Any:
-        """What was made of `on_host`, with its arrays where those of this plan are."""
-        return _brought(value, self._home)
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
-        return np.asarray(self.on_host) if dtype is None else np.asarray(self.on_host).astype(dtype)
-
-    def __reduce__(self) -> Any:
-        """Where it is loaded there may be no GPU: then it is the plan for NumPy."""
-        return _as_it_is, (self.on_host,)
-
-    def __matmul__(self, values: Any) -> Any:
-        return _brought(self.on_host @ on_host(values), self._home)
-
-    def __rmatmul__(self, values: Any) -> Any:
-        return _brought(on_host(values) @ self.on_host, self._home)
-
-    def __getitem__(self, rows: Any) -> Any:
-        return _brought(self.on_host[rows], self._home)
-
-    def __repr__(self) -> str:
-        return repr(self.on_host)
-
-
-class TransportAtHome:
-    """A `Transport` whose arrays are on a GPU: potentials, gradients, images and what the plan gives.
-
-    ``on_host`` is the same result for NumPy.
-    """
-
-    def __init__(self, transport: Transport, home: Home) -> None:
-        self.on_host, self._home = transport, home
+    def __init__(self, on_host: Any, home: Home) -> None:
+        self.on_host, self._home = on_host, home
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name in ("on_host", "_home"):
@@ -90,8 +43,41 @@ class TransportAtHome:
         return dir(self.on_host)
 
     def __reduce__(self) -> Any:
-        """Where it is loaded there may be no GPU: then it is the result for NumPy."""
+        """Where it is loaded there may be no GPU: then it is what NumPy has."""
         return _as_it_is, (self.on_host,)
 
     def __repr__(self) -> str:
         return repr(self.on_host)
+
+
+class PlanAtHome(_AtHome):
+    """A lazy plan that takes arrays on a GPU and gives them; see `LazyPlan` for what it offers.
+
+    ``on_host`` is the same plan for NumPy.
+    """
+
+    __array_ufunc__ = None  # v @ P is for __rmatmul__
+    __array_priority__ = 1000
+
+    def at_home(self, value: Any) -> Any:
+        """What was made of `on_host`, with its arrays where those of this plan are."""
+        return _brought(value, self._home)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        return np.asarray(self.on_host) if dtype is None else np.asarray(self.on_host).astype(dtype)
+
+    def __matmul__(self, values: Any) -> Any:
+        return _brought(self.on_host @ on_host(values), self._home)
+
+    def __rmatmul__(self, values: Any) -> Any:
+        return _brought(on_host(values) @ self.on_host, self._home)
+
+    def __getitem__(self, rows: Any) -> Any:
+        return _brought(self.on_host[rows], self._home)
+
+
+class TransportAtHome(_AtHome):
+    """A `Transport` whose arrays are on a GPU: potentials, gradients, images and what the plan gives.
+
+    ``on_host`` is the same result for NumPy.
+    """

@@ -199,7 +199,7 @@ class _Solvers:
 _solvers = _Solvers()
 
 
-def solve_all(problems: Sequence[Problem], threads: int, report: Report | None = None) -> list[Outcome]:
+def solve_all(problems: Sequence[Problem], threads: int) -> list[Outcome]:
     """Problems of a batch, which differ in costs and weights alone. Small ones of one kind are solved together."""
     kinds: dict[Any, list[int]] = {}
     for k, problem in enumerate(problems):
@@ -207,7 +207,7 @@ def solve_all(problems: Sequence[Problem], threads: int, report: Report | None =
     outcomes: dict[int, Outcome] = {}
     for kind, members in kinds.items():
         some = [problems[k] for k in members]
-        found = [solve(problem, threads, report) for problem in some] if kind is None else _together(some)
+        found = [solve(problem, threads) for problem in some] if kind is None else _together(some)
         outcomes.update(zip(members, found, strict=True))
     return [outcomes[k] for k in range(len(problems))]
 

@@ -67,10 +67,9 @@ def sinkhorn(
         Cost per unit of mass from i to j; +inf forbids it. The costs of a Grid are never stored. Up to 2^25 pairs the
         solver keeps a kernel matrix, of four bytes per pair, or eight where tol, weights or costs call for it; and for
         points in 128 dimensions or more the costs, of up to 128 MiB, or with a ground cost that is a function all of
-        them, of eight bytes each. Costs of points are kept also while exact
-        potentials are looked for, where eps is very small or the error stays. A float32 or float64 matrix is not
-        copied, unless it is far wider than high: what is lazy in the result is computed from it as it is then, so do
-        not change it before.
+        them, of eight bytes each. Costs of points are kept also while exact potentials are looked for, where eps is
+        very small or the error stays. A float32 or float64 matrix is not copied, unless it is far wider than high:
+        what is lazy in the result is computed from it as it is then, so do not change it before.
         An array (B, n, m), or a list of (n, m) arrays and cost objects of any sizes, is a batch of problems; an empty
         one has no answers, [].
     a : array_like (n,), optional

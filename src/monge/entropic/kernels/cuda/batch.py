@@ -20,7 +20,7 @@ from monge.entropic.kernels.cuda import layout
 from monge.entropic.kernels.cuda.block import DEPTH, SMALL, memory_rows, room_for_sums
 from monge.entropic.kernels.cuda.device import SIMULATED, cuda, device_function, exact, exp2, kernel, launch, log2
 from monge.entropic.kernels.cuda.exponents import exponents
-from monge.entropic.kernels.cuda.finish import SAFE_HIGH, SAFE_LOW, finisher
+from monge.entropic.kernels.cuda.finish import SAFE_HIGH, SAFE_LOW, again_matrix, finisher
 from monge.entropic.kernels.cuda.grounds import REGISTERS, built_in, rule_of
 from monge.entropic.kernels.cuda.load import placed
 from monge.entropic.kernels.cuda.step import step_function
@@ -115,9 +115,8 @@ def _sides(ground: Any, d: int, real: Any, T: int) -> tuple[bool, Any]:
 
 
 def _matrix_side(real: Any, T: int) -> Any:
-    zero, lowest = real(0.0), real(-3e38)
-    LN2 = math.log(2.0)
-    finish = finisher(real, False, 0)
+    zero, LN2 = real(0.0), math.log(2.0)
+    finish, again = finisher(real, False, 0), again_matrix(real)
 
     @device_function
     def half(ctl: Any, V: Any, X: Any, Y: Any, C: Any, n: Any, m: Any, side: Any, tile: Any, t: Any) -> None:
@@ -129,17 +128,8 @@ def _matrix_side(real: Any, T: int) -> Any:
             for j in range(m):
                 total += exp2((Y[j] + shift) - k * real(C[j * n + i]))
             whole = float64(total)
-            if whole > SAFE_LOW and whole < SAFE_HIGH:
-                lse = log2(whole) - shift
-            else:
-                ctl[L.UNSAFE] += 1.0
-                top = lowest
-                for j in range(m):
-                    top = max(top, Y[j] - k * real(C[j * n + i]))
-                whole = 0.0
-                for j in range(m):
-                    whole += exp2((Y[j] - k * real(C[j * n + i])) - top)
-                lse = log2(whole) + top if whole > 0.0 else 2.0 * L.FAR
+            safe = whole > SAFE_LOW and whole < SAFE_HIGH
+            lse = log2(whole) - shift if safe else again(ctl, X, i, Y, C, 1, n, m, k)
             finish(ctl, V, X, i, lse, side)
         cuda.syncthreads()
 
@@ -163,10 +153,10 @@ def batch_kernel(ground: Any, d: int, real: Any, T: int) -> Any:
     across = half if ground is None or built_in(ground) else _sides(ground.T, d, real, T)[1]
     step, first = step_function(T, d, lifted)
     if ground is None:
-        of_pair = device_function(lambda x, i, y, j, C, n: float64(C[0, j * n + i]), fast=False)
+        of_pair = exact(lambda x, i, y, j, C, n: float64(C[0, j * n + i]))
     else:
         cost = rule_of(ground, d, np.float64, 1).cost
-        of_pair = device_function(lambda x, i, y, j, C, n: cost(x, i * d, y, uint32(j * d)), fast=False)
+        of_pair = exact(lambda x, i, y, j, C, n: cost(x, i * d, y, uint32(j * d)))
     mine = 1.0 if single else 0.0
     RED, SHARED, KNOWN = max(room_for_sums(T), 3 * T), SMALL, L.CTL
     TILE = _tile(d) * L.width(d) if ground is not None else 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from monge.entropic.kernels.cuda.device import SIMULATED, cuda, device_function, exact
+from monge.entropic.kernels.cuda.device import SIMULATED, cuda, exact
 from monge.entropic.kernels.reference import RIDGE
 
 __all__ = [
@@ -83,7 +83,7 @@ def room_for_sums(T: int) -> int:
 
 def folder(T: int, count: int, least: bool) -> Any:
     """fold(red, mine, t): red[q], q < count, becomes the sum, or the least, of what the T threads have in mine[q]."""
-    both = device_function((lambda u, v: min(u, v)) if least else (lambda u, v: u + v), fast=False)
+    both = exact((lambda u, v: min(u, v)) if least else (lambda u, v: u + v))
     if SIMULATED:  # where warps are not known
         W = T
 

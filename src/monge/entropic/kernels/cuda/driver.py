@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from monge.entropic.kernels.cuda.device import SIMULATED, cuda
 
-__all__ = ["Copy", "Sending", "default_stream", "pinned", "recorded"]
+__all__ = ["Pinned", "default_stream", "recorded"]
 
 Array = NDArray[np.float64]
 
@@ -22,11 +22,6 @@ default_stream = RLock()
 
 if not SIMULATED:
     from cuda.bindings import driver
-
-
-def pinned(shape: Any) -> Array:
-    """Memory of the host that the device copies to and from by itself."""
-    return np.zeros(shape) if SIMULATED else cuda.pinned_array(shape, np.float64)
 
 
 def _done(answer: Any) -> Any:
@@ -44,34 +39,29 @@ def _handle(stream: Any) -> int:
     return int(getattr(stream.handle, "value", stream.handle))
 
 
-class Copy:
-    """Copies an array of the device to pinned memory, `host`, when its turn in a stream comes."""
+class Pinned:
+    """An array of the device and `host`, memory of the same size that the device copies to and from by itself, when the
+    copy's turn in a stream comes."""
 
-    def __init__(self, array: Any, host: Array) -> None:
-        self.array, self.host = array, host
-        if not SIMULATED:
-            self.arguments = host.ctypes.data, _at(array), host.nbytes
+    def __init__(self, array: Any) -> None:
+        self.array = array
+        self.host: Array = (np.zeros if SIMULATED else cuda.pinned_array)(array.shape, np.float64)
+        if not SIMULATED:  # asked for once, and not in every round
+            self.there, self.here, self.size = _at(array), self.host.ctypes.data, self.host.nbytes
 
-    def __call__(self, stream: Any) -> None:
-        if SIMULATED:
-            self.array.copy_to_host(self.host)
-        else:
-            _done(driver.cuMemcpyDtoHAsync(*self.arguments, _handle(stream)))
-
-
-class Sending:
-    """Copies pinned memory to an array of the device."""
-
-    def __init__(self, array: Any, host: Array) -> None:
-        self.array, self.host = array, host
-        if not SIMULATED:
-            self.arguments = _at(array), host.ctypes.data, host.nbytes
-
-    def __call__(self, stream: Any) -> None:
+    def send(self, stream: Any) -> None:
+        """To the device."""
         if SIMULATED:
             self.array.copy_to_device(self.host)
         else:
-            _done(driver.cuMemcpyHtoDAsync(*self.arguments, _handle(stream)))
+            _done(driver.cuMemcpyHtoDAsync(self.there, self.here, self.size, _handle(stream)))
+
+    def fetch(self, stream: Any) -> None:
+        """From the device."""
+        if SIMULATED:
+            self.array.copy_to_host(self.host)
+        else:
+            _done(driver.cuMemcpyDtoHAsync(self.here, self.there, self.size, _handle(stream)))
 
 
 def recorded(stream: Any, send: Callable[[], object]) -> Callable[[], None]:

@@ -16,7 +16,7 @@ from monge.entropic.kernels.cuda import layout
 from monge.entropic.kernels.cuda.device import SIMULATED, cuda, device_function, exact, exp2, kernel, log2
 from monge.entropic.kernels.cuda.exponents import exponents
 
-__all__ = ["SAFE_HIGH", "SAFE_LOW", "THREADS", "finish_matrix", "finish_points", "finisher"]
+__all__ = ["SAFE_HIGH", "SAFE_LOW", "THREADS", "again_matrix", "finish_matrix", "finish_points", "finisher"]
 
 # Sums outside this range may have lost what counts.
 SAFE_LOW, SAFE_HIGH = 2.0**-60, 2.0**100
@@ -30,7 +30,7 @@ def finisher(real: Any, lifted: bool, d: int) -> Any:
     square = layout.SQUARE if single else layout.SQUARE64
     LOG, SOFTMIN, POTENTIAL = layout.LOG, layout.SOFTMIN, layout.POTENTIAL
     EPS, FACTOR, KL_A, CAP_A = layout.EPS, layout.FACTOR, layout.KL_A, layout.CAP_A
-    LN2 = float(np.log(2.0))
+    LN2, layout_far, nothing = float(np.log(2.0)), layout.FAR, 0.1 * layout.FAR
 
     @exact
     def finish(ctl: Any, V: Any, X: Any, i: Any, lse: Any, side: Any) -> None:
@@ -47,7 +47,6 @@ def finisher(real: Any, lifted: bool, d: int) -> Any:
                 alpha -= ctl[FACTOR] / unit * V[square, i]
             X[i * D1 + d] = real(alpha) if alpha > layout_far else far
 
-    layout_far, nothing = layout.FAR, 0.1 * layout.FAR
     return finish
 
 
@@ -93,9 +92,9 @@ def finish_points(ground: Any, d: int, real: Any) -> Any:
     return _kernel_around(real, lifted, d, again, "points", ground)
 
 
-@functools.lru_cache(maxsize=8)
-def finish_matrix(real: Any) -> Any:
-    """The same for a matrix, of which entry (i, j) is C[i * row + j * column]."""
+def again_matrix(real: Any) -> Any:
+    """again(ctl, X, i, Y, C, row, column, m, k): the log-sum-exp of a row about its own largest term, with the costs
+    C[i * row + j * column]."""
     lowest = real(-3e38)
 
     @device_function
@@ -109,4 +108,10 @@ def finish_matrix(real: Any) -> Any:
             whole += exp2((Y[j] - k * real(C[i * row + j * column])) - top)
         return log2(whole) + top if whole > 0.0 else 2.0 * layout.FAR
 
-    return _kernel_around(real, False, 0, again, "matrix")
+    return again
+
+
+@functools.lru_cache(maxsize=8)
+def finish_matrix(real: Any) -> Any:
+    """The same for a matrix, of which entry (i, j) is C[i * row + j * column]."""
+    return _kernel_around(real, False, 0, again_matrix(real), "matrix")

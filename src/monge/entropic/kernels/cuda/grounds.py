@@ -23,9 +23,9 @@ from monge.problem.kept import digest
 from monge.problem.narrow import Functions, narrow
 from monge.problem.user_cost import MOST_TUPLE, GroundCost
 
-long: Any = types.int64
-
 __all__ = ["REGISTERS", "Rule", "built_in", "combination_of", "described", "from_other_side", "rule_of", "the_same"]
+
+long: Any = types.int64  # of which nothing is declared as a function
 
 # Costs of users, the last ones that were met, by what tells them from others.
 _met: OrderedDict[str, Any] = OrderedDict()
@@ -77,7 +77,7 @@ def rule_of(ground: Any, d: int, real: Any, stride: int) -> Rule:
     """That of a ground cost between points of d coordinates, in this precision; `stride` is the R of rows' points."""
     if not built_in(ground):
         return _users(ground, d, real, stride)
-    base, exponent = _BASES[ground.base](d, real, stride), _raised(float(ground.exponent), real)
+    base, exponent = _base(ground.base, d, real, stride), _raised(float(ground.exponent), real)
     cost = device_function(lambda X, r, Y, q: exponent(base(X, r, Y, q)))
     slope = _slope(ground.base, float(ground.exponent), d, real, stride, base)
     return Rule(ground.base == "squares" and ground.exponent == 1.0, cost, slope)
@@ -88,49 +88,28 @@ def combination_of(ground: Any, real: Any) -> tuple[bool, Any, Any]:
     lifted = ground.base == "squares" and ground.exponent == 1.0
     if lifted:
         return True, device_function(lambda total, x, y: total + x * y), None
-    combine = {
-        "squares": lambda total, x, y: total + (x - y) * (x - y),
-        "absolutes": lambda total, x, y: total + abs(x - y),
-        "largest": lambda total, x, y: max(total, abs(x - y)),
-    }[ground.base]
-    return False, device_function(combine), _raised(float(ground.exponent), real)
+    return False, device_function(_COMBINATIONS[ground.base]), _raised(float(ground.exponent), real)
 
 
-def _squares(d: int, real: Any, stride: int) -> Any:
+# How a base is made up, coordinate by coordinate.
+_COMBINATIONS = {
+    "squares": lambda total, x, y: total + (x - y) * (x - y),
+    "absolutes": lambda total, x, y: total + abs(x - y),
+    "largest": lambda total, x, y: max(total, abs(x - y)),
+}
+
+
+def _base(name: str, d: int, real: Any, stride: int) -> Any:
+    combine = device_function(_COMBINATIONS[name])
+
     @device_function
-    def squares(X: Any, r: Any, Y: Any, q: Any) -> Any:
+    def base(X: Any, r: Any, Y: Any, q: Any) -> Any:
         total = real(0.0)
         for k in range(d):
-            z = X[r + k * stride] - Y[q + uint32(k)]
-            total += z * z
+            total = combine(total, X[r + k * stride], Y[q + uint32(k)])
         return total
 
-    return squares
-
-
-def _absolutes(d: int, real: Any, stride: int) -> Any:
-    @device_function
-    def absolutes(X: Any, r: Any, Y: Any, q: Any) -> Any:
-        total = real(0.0)
-        for k in range(d):
-            total += abs(X[r + k * stride] - Y[q + uint32(k)])
-        return total
-
-    return absolutes
-
-
-def _largest(d: int, real: Any, stride: int) -> Any:
-    @device_function
-    def largest(X: Any, r: Any, Y: Any, q: Any) -> Any:
-        most = real(0.0)
-        for k in range(d):
-            most = max(most, abs(X[r + k * stride] - Y[q + uint32(k)]))
-        return most
-
-    return largest
-
-
-_BASES = {"squares": _squares, "absolutes": _absolutes, "largest": _largest}
+    return base
 
 
 def _raised(exponent: float, real: Any) -> Any:

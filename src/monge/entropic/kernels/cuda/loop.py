@@ -22,7 +22,7 @@ from monge.entropic.iteration import ANNEAL, Found, Schedule
 from monge.entropic.kernels.cuda import layout, load
 from monge.entropic.kernels.cuda.block import DEPTH, memory_rows
 from monge.entropic.kernels.cuda.device import SIMULATED, cuda, launch
-from monge.entropic.kernels.cuda.driver import Copy, Sending, pinned, recorded
+from monge.entropic.kernels.cuda.driver import Pinned, recorded
 from monge.entropic.kernels.cuda.load import load_kernel, size_of
 from monge.entropic.kernels.cuda.step import THREADS, step_kernel
 from monge.entropic.marginals import Marginal
@@ -71,13 +71,12 @@ class Solver:
         self.after, self.first = step_kernel(sums.d, sums.lifted)
         self.load_points = load_kernel(sums.d)
         size = size_of(n, m, sums.d)
-        self.to_send, self.sent = pinned(size), cuda.device_array(size, f64)
-        self.sending = Sending(self.sent, self.to_send)
-        self.known = [(Copy(self.ctl, pinned(layout.CTL)), cuda.event()) for _ in range(2)]
-        self.errors_back = Copy(self.errors, pinned(_KEPT))
+        self.sent = Pinned(cuda.device_array(size, f64))
+        self.known = [(Pinned(self.ctl), cuda.event()) for _ in range(2)]
+        self.errors_back = Pinned(self.errors)
         # The rows of softmins and potentials, which come back.
         some = slice(layout.SOFTMIN, layout.POTENTIAL + 1)
-        self.back = [Copy(V[some], pinned((2, size))) for V, size in ((self.A, n), (self.B, m))]
+        self.back = [Pinned(V[some]) for V in (self.A, self.B)]
         self.opening: Callable[[], None] | None = None
         self.passes = _ROUND if n * m < _LONG else 1
         self.rounds: dict[Any, Callable[[], None]] = {}
@@ -88,11 +87,11 @@ class Solver:
     ) -> None:  # fmt: skip
         """Puts points (n, d), (m, d), what the sides start from and what the loop is to know on the device."""
         d, at = self.sums.d, layout.CTL
-        self.to_send[:at] = _to_know(factor, marginals, schedule, noise)
+        self.sent.host[:at] = _to_know(factor, marginals, schedule, noise)
         for points, side in ((x, rows), (y, columns)):
             size = len(points)
-            self.to_send[at : at + size * d] = points.ravel()
-            vectors = self.to_send[at + size * d : at + size * (d + 3)].reshape(size, 3)
+            self.sent.host[at : at + size * d] = points.ravel()
+            vectors = self.sent.host[at + size * d : at + size * (d + 3)].reshape(size, 3)
             vectors[:, 0], vectors[:, 1], vectors[:, 2] = side
             at += size * (d + 3)
         if self.opening is None:
@@ -104,11 +103,11 @@ class Solver:
 
     def _open(self) -> None:
         (n, m), f32, f64 = self.sums.sizes, np.float32, np.float64
-        self.sending(self.stream)
+        self.sent.send(self.stream)
         blocks = -(-max(n + m, layout.CTL) // load.THREADS)
         launch(
             self.load_points, blocks, load.THREADS, self.stream,
-            self.sent, self.ctl, self.A, self.B, self.X[f32], self.X[f64], self.Y[f32], self.Y[f64], n, m,
+            self.sent.array, self.ctl, self.A, self.B, self.X[f32], self.X[f64], self.Y[f32], self.Y[f64], n, m,
         )  # fmt: skip
         launch(self.first, 1, THREADS, self.stream, self.ctl, self.B, self.Y[f32], self.Y[f64], m)
 
@@ -130,7 +129,7 @@ class Solver:
             bool(state[layout.CONVERGED]), int(state[layout.PASSES]), float(state[layout.ERROR]),
             float(state[layout.DUAL]),
         )  # fmt: skip
-        self.errors_back(self.stream)
+        self.errors_back.fetch(self.stream)
         self.stream.synchronize()
         found.errors = self.errors_back.host[: min(found.passes, _KEPT)].tolist()
         return found
@@ -144,7 +143,7 @@ class Solver:
     def potentials(self) -> tuple[Array, Array, Array, Array]:
         """The vectors f and r of the rows, g and s of the columns: potentials and softmins."""
         for copy in self.back:
-            copy(self.stream)
+            copy.fetch(self.stream)
         self.stream.synchronize()
         (r, f), (s, g) = (copy.host.copy() for copy in self.back)
         return f, r, g, s
@@ -152,7 +151,7 @@ class Solver:
     def _look(self, turn: int) -> Callable[[], Array]:
         """Asks for what the loop knows when the device gets there; the answer waits for that."""
         copy, event = self.known[turn]
-        copy(self.stream)
+        copy.fetch(self.stream)
         event.record(self.stream)
 
         def known() -> Array:
