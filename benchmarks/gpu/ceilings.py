@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numba import float32, types
 
 from benchmarks.gpu.machine import smi
 from benchmarks.gpu.run import SIMULATED, Run
-
-# numba-cuda overloads a function at its first compilation that NumPy 2.5 no longer has.
-MISSING = not hasattr(np, "row_stack")
-if MISSING:
-    np.row_stack = np.vstack  # type: ignore[attr-defined] # noqa: NPY201
-try:
-    from numba import cuda, float32, types
-
-    if not SIMULATED and importlib.util.find_spec("numba_cuda"):
-        import numba.cuda.np.arrayobj  # noqa: F401
-finally:
-    if MISSING:
-        del np.row_stack  # type: ignore[attr-defined] # noqa: NPY201
+from monge.entropic.kernels.cuda.device import cuda
 
 __all__ = ["ceilings", "device_milliseconds"]
 
