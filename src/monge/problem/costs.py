@@ -18,7 +18,7 @@ from monge.problem._ground import LARGEST_COST, cost_matrix
 from monge.problem.arrays import real_array, sampled, shown, stride
 from monge.problem.grid import Grid
 from monge.problem.ground import Form, Ground, as_ground, explained, scale_of
-from monge.problem.home import home_of
+from monge.problem.home import home_of, home_of_any
 from monge.problem.sparse import SparseCost, is_sparse
 from monge.problem.user_cost import GroundCost
 
@@ -67,9 +67,6 @@ class CostMatrix:
         self.C = real_array(C, "cost", 2, "an (n, m) matrix")
         if 0 in self.C.shape:
             raise ValueError(f"cost should have at least one row and one column; got shape {self.C.shape}.")
-
-    def __getstate__(self) -> dict[str, Any]:
-        return vars(self) | {"home": None}  # where it is loaded there may be no GPU
 
     stored = True  # whether all n * m costs are
     cloud = None  # of which points the costs are
@@ -186,7 +183,7 @@ class PointCloud:
         self, x: Any, y: Any, cost: str | tuple[str, float] | GroundCost | Callable[..., Any] = "sqeuclidean"
     ) -> None:
         # Copies: what is lazy in a result is computed from them, whatever becomes of the caller's arrays.
-        self.home = home_of(x) or home_of(y)
+        self.home = home_of_any(x, y)
         self.x, self.y = as_points(x, "x").copy(), as_points(y, "y").copy()
         if self.x.shape[1] != self.y.shape[1]:
             raise ValueError(
@@ -389,8 +386,7 @@ class PointCloud:
         return 0.0 if self.formed is not None else self._written.error_in_single(self.x, self.y)
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = {name: value for name, value in vars(self).items() if name not in ("in_double", "in_single")}
-        return kept | {"home": None}  # where it is loaded there may be no GPU
+        return {name: value for name, value in vars(self).items() if name not in ("in_double", "in_single")}
 
     def _check_overflow(self) -> None:
         # No two points are further apart than this. Most callers' are nowhere near overflow, and the box takes longer.
