@@ -32,7 +32,7 @@ def emd_batch(
     threads: int | None,
     time_limit: float | None,
     progress: bool,
-) -> Any:
+) -> list[Transport]:
     """`emd` for what `is_batch` accepts; the arguments are described there."""
     if init is not None:
         raise ValueError("init= is for a single problem; got a batch. Leave it out, or solve the problems one by one.")
@@ -52,7 +52,7 @@ def emd_batch(
         solutions = _core.emd_all(matrices, weights_a, weights_b, roundings, workers, limit, report)
         if show is not None:
             show(len(matrices))
-    answers = []
+    answers: list[Transport] = []
     with naming("problem", 0) as at:
         each = zip(problems, solutions, matrices, weights_a, weights_b, strict=True)
         for at.index, (problem, solution, C, *weights) in enumerate(each):

@@ -119,8 +119,8 @@ def emd(
     ------
     ValueError
         Shapes that do not fit, NaN or -inf costs, negative, NaN or all-zero weights, totals that differ, masses so
-        large that times their costs they overflow; arrays on several devices. In a batch, the text of this and of the other errors begins with
-        the index of the problem.
+        large that times their costs they overflow; arrays on several devices. In a batch, the text of this and of the
+        other errors begins with the index of the problem.
     TypeError
         Costs or weights that are not real numbers, or are arrays of two libraries beside NumPy.
     InfeasibleError
@@ -141,10 +141,10 @@ def emd(
 
     Costs, points and weights may be arrays of any library that follows the array API standard, such as torch, JAX or
     CuPy, beside arrays of NumPy. Potentials, gradients, images and what the plan gives are then arrays of that library,
-    on the same device, of the widest floating type among the arrays given, or of integers the library's default; float16
-    and bfloat16 are computed from in single precision or better, and results rounded to them. Values stay floats of
-    Python, the plan takes part in products, and ``t.on_host`` is the same result for NumPy, in double precision. Nothing
-    is recorded for automatic differentiation.
+    on the same device, of the widest floating type among the arrays given, or of integers the library's default. From
+    float16 and bfloat16 everything is computed in single precision or better, and results are rounded to them. Values
+    stay floats of Python, the plan takes part in products, and ``t.on_host`` is the same result for NumPy, in double
+    precision. Nothing is recorded for automatic differentiation.
 
     Examples
     --------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -13,16 +13,21 @@ from monge.problem.transport import Transport
 __all__ = ["PlanAtHome", "TransportAtHome", "at_home"]
 
 
-def at_home(value: Any, home: Home | None) -> Any:
+T = TypeVar("T")
+
+
+def at_home(value: T, home: Home | None) -> T:
     """What a solver found, with its arrays there; a list of results one by one, and what holds no array as it is."""
-    if home is None:
-        return value
+    return value if home is None else cast(T, _brought(value, home))
+
+
+def _brought(value: Any, home: Home) -> Any:
     if isinstance(value, np.ndarray):
         return home(value)
     if isinstance(value, Transport):
         return TransportAtHome(value, home)
     if type(value) in (list, tuple):
-        return type(value)(at_home(each, home) for each in value)
+        return type(value)(_brought(each, home) for each in value)
     return PlanAtHome(value, home) if hasattr(value, "toarray") else value  # lazy, or of scipy.sparse
 
 

@@ -55,7 +55,7 @@ class Home:
         if self._library is not other._library:
             names = sorted((self._library.__name__, other._library.__name__))
             raise TypeError(
-                f"the arrays of a call should be of one library, or of it and of NumPy; got arrays of {names[0]} and of "
+                f"the arrays of a call should be of one library, or of it and of NumPy; got some of {names[0]} and of "
                 f"{names[1]}. Convert those of one, for example with numpy.asarray."
             )
         if self._device != other._device:
