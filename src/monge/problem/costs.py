@@ -187,7 +187,8 @@ class PointCloud:
     ) -> None:
         # Copies: what is lazy in a result is computed from them, whatever becomes of the caller's arrays.
         self.home = home_of(x) or home_of(y)
-        self.x, self.y = as_points(x, "x").copy(), as_points(y, "y").copy()
+        self.x = as_points(x, "x").copy()
+        self.y = self.x if y is x else as_points(y, "y").copy()  # one cloud is kept, and sorted, once
         if self.x.shape[1] != self.y.shape[1]:
             raise ValueError(
                 f"x and y should have points of the same dimension; got shapes {self.x.shape} and {self.y.shape}."
