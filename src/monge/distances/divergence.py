@@ -25,9 +25,9 @@ from monge.entropic.marginals import Marginal, as_marginals
 from monge.entropic.problem import Problem
 from monge.entropic.result import EntropicTransport
 from monge.entropic.solving import count_of_passes, device_of, solve_all, solve_one, warn_of_shortfalls
-from monge.problem.arrays import available_threads, items, positive, sampled
+from monge.problem.arrays import available_threads, items, positive
 from monge.problem.batch import is_batch, naming, one_each
-from monge.problem.costs import Cost, Grid, PointCloud, as_cost
+from monge.problem.costs import Cost, PointCloud, as_cost
 from monge.problem.home import Home, home_of
 from monge.problem.progress import count_bar, pass_bar
 from monge.problem.transport import Status, balanced_gradients
@@ -36,9 +36,6 @@ from monge.problem.user_cost import GroundCost
 __all__ = ["Divergence", "sinkhorn_divergence"]
 
 Array = NDArray[np.float64]
-
-# How far c(x, y) and c(y, x) may be apart in a symmetric cost, in units of its rounding.
-_ROUNDING = 64.0
 
 
 class Divergence(Loss):
@@ -144,8 +141,12 @@ def sinkhorn_divergence(
         by its square.
     max_iter : int
         Largest number of passes over all pairs for each.
-    device, threads, progress
-        As in `sinkhorn`.
+    device : str, optional
+        As in `sinkhorn`, as are the next two.
+    threads : int, optional
+        Threads for the passes, or for the problems of a batch.
+    progress : bool
+        Show passes, or problems (needs tqdm).
 
     Returns
     -------
@@ -277,8 +278,7 @@ def _clouds(points: Any, name: str) -> Any:
 
 def _three(x: Any, y: Any, ground: Any) -> tuple[Cost, Cost, Cost]:
     across = PointCloud(x, y, ground)
-    if across.formed is None:
-        _require_symmetric_function(across)
+    across.require_symmetric_ground()
     return across, PointCloud(across.x, across.x, across.cost), PointCloud(across.y, across.y, across.cost)
 
 
@@ -292,11 +292,11 @@ def _of_histograms(cost: Any, a: Any, b: Any) -> tuple[list[tuple[Cost, Cost, Co
         with naming("problem", 0) as at:
             for at.index, one in enumerate(items(cost, "cost", "a batch of (n, n) matrices")):
                 known = as_cost(one)
-                _require_symmetric(known)
+                known.require_symmetric()
                 out.append((known, known, known))
         return out, True
     known = as_cost(cost)
-    _require_symmetric(known)
+    known.require_symmetric()
     counts = [len(each) for each in (a, b) if each is not None and _is_many(each)]
     if not counts:
         return [(known, known, known)], False
@@ -308,49 +308,6 @@ def _is_many(weights: Any) -> bool:
     if isinstance(weights, list | tuple):
         return len(weights) == 0 or weights[0] is None or np.ndim(weights[0]) == 1
     return np.ndim(weights) == 2
-
-
-def _require_symmetric(cost: Cost) -> None:
-    n, m = cost.shape
-    if n != m:
-        raise ValueError(
-            f"a divergence needs the costs between the same places, (n, n); got {n} x {m}. Pass the points, or costs "
-            "over the places of both histograms."
-        )
-    if isinstance(cost, Grid):
-        return
-    if isinstance(cost, PointCloud):
-        if not np.array_equal(cost.x, cost.y):
-            raise ValueError(
-                "a divergence needs the costs between the same places; this PointCloud is between others. Pass x and y."
-            )
-        if cost.formed is None:
-            _require_symmetric_function(cost)
-        return
-    C = cost.C
-    _compare(C, C.T, "C", "Symmetrise it, for example as (C + C.T) / 2.")
-
-
-def _require_symmetric_function(cloud: PointCloud) -> None:
-    """c(x, y) = c(y, x), looked at for some pairs."""
-    rows, columns = sampled(len(cloud.x)), sampled(len(cloud.y))
-    there = cloud.between(rows, columns)
-    back = PointCloud(cloud.y, cloud.x, cloud.cost).between(columns, rows)
-    remedy = "A divergence needs a symmetric one, for example (c(x, y) + c(y, x)) / 2; monge.sinkhorn takes any."
-    _compare(there, back.T, f"the cost of {cloud.ground!r}", remedy)
-
-
-def _compare(C: NDArray[Any], D: NDArray[Any], name: str, remedy: str) -> None:
-    rounding = _ROUNDING * float(np.finfo(C.dtype).eps)
-    with np.errstate(invalid="ignore"):
-        apart = np.abs(C - D) > rounding * np.maximum(np.abs(C), np.abs(D))
-    apart |= np.isinf(C) != np.isinf(D)
-    if apart.any():
-        i, j = (int(k) for k in np.unravel_index(np.argmax(apart), apart.shape))
-        raise ValueError(
-            f"{name} should be symmetric; it is {float(C[i, j])!r} from {i} to {j}, and {float(D[i, j])!r} back. "
-            f"{remedy}"
-        )
 
 
 def _home(x: Any, y: Any, a: Any, b: Any, costs: list[tuple[Cost, Cost, Cost]]) -> Home | None:
