@@ -31,6 +31,6 @@ def require_same(there: NDArray[Any], back: NDArray[Any], name: str, remedy: str
     if apart.any():
         i, j = (int(k) for k in np.unravel_index(np.argmax(apart), apart.shape))
         raise ValueError(
-            f"{name} should be symmetric; it is {float(there[i, j])!r} from {i} to {j}, and {float(back[i, j])!r} back. "
-            f"{remedy}"
+            f"{name} should be symmetric; it is {float(there[i, j])!r} from {i} to {j}, and {float(back[i, j])!r} "
+            f"back. {remedy}"
         )
