@@ -9,6 +9,7 @@
 
 from importlib.metadata import version as _version
 
+from monge.distances.divergence import sinkhorn_divergence
 from monge.distances.pairwise import pairwise
 from monge.distances.wasserstein import wasserstein, wasserstein_1d
 from monge.entropic.marginals import KL, TV
@@ -42,6 +43,7 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "partial",
     "round_plan",
     "sinkhorn",
+    "sinkhorn_divergence",
     "wasserstein",
     "wasserstein_1d",
 ]

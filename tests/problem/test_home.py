@@ -152,6 +152,19 @@ def test_the_other_plain_functions(there: Library, data: Data) -> None:
     assert isinstance(monge.color_transfer(there.array(picture), there.array(picture)), np.ndarray)
 
 
+def test_a_loss(there: Library, data: Data) -> None:
+    x, y, a, b = given(there, data)
+    singles = [values.astype(np.float32) for values in data]
+    loss = monge.sinkhorn_divergence(x, y, a, b, eps=0.3)
+    right = monge.sinkhorn_divergence(*singles, eps=0.3)
+    assert loss == right
+    for name in ("grad_x", "grad_y", "grad_a", "grad_b"):
+        same(there, getattr(loss, name), getattr(right, name))
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(loss)).grad_x, right.grad_x)
+    for one in monge.sinkhorn_divergence([x, x], y, [None, a], [None, b], eps=0.3):
+        assert isinstance(one.grad_b, there.kind)
+
+
 def test_batches(there: Library, data: Data) -> None:
     C = monge.PointCloud(*data[:2]).block(slice(None)).astype(np.float32)
     many, a = np.stack([C, 2.0 * C]), np.stack([np.full(9, 1.0 / 9.0)] * 2).astype(np.float32)
