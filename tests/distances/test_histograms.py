@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.special import rel_entr
+from slopes import numeric
 
 import monge
-from slopes import numeric
 
 ALL = [monge.kl, monge.js, monge.tv]
 LOG2 = np.log(2.0)

@@ -55,12 +55,8 @@ class Clouds:
 
     @cached_property
     def z(self) -> Array:
-        """The points about their middle, over a power of two near their size (n + m, d).
-
-        So neither far from the origin nor in a small or large unit do squares of distances lose digits or overflow.
-        """
-        z = np.ldexp(self.points, -self._scale)
-        return np.asarray(z - z.mean(axis=0))
+        """The points over a power of two near their size (n + m, d): nothing is rounded, and no square overflows."""
+        return np.asarray(np.ldexp(self.points, -self._scale))
 
     @property
     def unit(self) -> float:

@@ -19,13 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monge.distances.clouds import Clouds, each_pair
-from monge.distances.directions import directions
+from monge.distances.directions import check_count, check_rng, directions
 from monge.distances.kernels import BuiltIn
 from monge.distances.loss import Loss
 from monge.distances.mmd import between
 from monge.entropic.kernels.threads import Threads
 from monge.exact._univariate import order
-from monge.problem.arrays import available_threads, shown
+from monge.problem.arrays import available_threads
 
 __all__ = ["energy_distance"]
 
@@ -100,34 +100,21 @@ def energy_distance(
     10.0
     """
     workers = available_threads(threads)
-    if projections is not None and (
-        isinstance(projections, bool) or not isinstance(projections, int | np.integer) or projections < 1
-    ):
-        raise ValueError(f"projections should be a positive integer, or None for all pairs; got {shown(projections)}.")
+    count = 0 if projections is None else check_count(projections, "projections")
     # One number decides on the directions in every dimension, whichever of a batch comes first.
-    seed = 0 if projections is None else _seed(rng)
+    seed = int(check_rng(rng).integers(2**63))
     drawn: dict[int, Array] = {1: np.ones((1, 1))}
 
     def one(x: Any, y: Any, a: Any, b: Any, threads: int) -> Loss:
         clouds = Clouds.of(x, y, a, b)
         d = clouds.points.shape[1]
-        if projections is None and d > 1:
+        if count == 0 and d > 1:
             return between(clouds, BuiltIn("energy", (1.0,)), None, biased, threads)
         if d not in drawn:
-            assert projections is not None
-            drawn[d] = directions(d, int(projections), seed)
+            drawn[d] = directions(d, count, np.random.default_rng(seed))
         return SlicedLoss(_mean(clouds, drawn[d], biased, threads), clouds, drawn[d], biased, threads)
 
     return each_pair(x, y, a, b, workers, one)
-
-
-def _seed(rng: Any) -> int:
-    try:
-        return int(np.random.default_rng(rng).integers(2**63))
-    except (TypeError, ValueError) as error:
-        raise type(error)(
-            f"rng should be None, an integer >= 0 or a numpy.random.Generator; got {shown(rng)}."
-        ) from None
 
 
 class SlicedLoss(Loss):
@@ -140,12 +127,13 @@ class SlicedLoss(Loss):
     @cached_property
     def _derivatives(self) -> tuple[Array, Array]:
         """With respect to all points (n + m, d) and their probabilities (n + m,)."""
-        clouds, V, left = self._clouds, self._clouds.sides, _left_out(self._clouds, self._biased)
+        clouds, z, V = self._clouds, _centred(self._clouds.z), self._clouds.sides
+        left = _left_out(clouds, self._biased)
 
         def piece(thetas: Array) -> tuple[Array, Array]:
             slopes = np.empty((len(V), len(thetas)))
             of_weights = np.zeros(len(V))
-            for k, t in enumerate(_projected(clouds.z, thetas)):
+            for k, t in enumerate(_projected(z, thetas)):
                 line = _Line(t, V, left)
                 slopes[:, k] = line.slopes()
                 of_weights += line.worths(clouds.n)
@@ -236,6 +224,11 @@ def _left_out(clouds: Clouds, biased: bool) -> Array:
     return np.array([(1.0 - rest) / rest for rest in clouds.rest])
 
 
+def _centred(z: Array) -> Array:
+    """Points (N, d) about their middle, so that projections lose no digits; on the line these are the points."""
+    return z if z.shape[1] == 1 else z - z.mean(axis=0)
+
+
 def _projected(z: Array, thetas: Array) -> Array:
     """(K, N)"""
     return np.ascontiguousarray(thetas @ z.T)
@@ -251,10 +244,10 @@ def _factor(thetas: Array) -> float:
 
 
 def _mean(clouds: Clouds, thetas: Array, biased: bool, threads: int) -> float:
-    V, left = clouds.sides, _left_out(clouds, biased)
+    z, V, left = _centred(clouds.z), clouds.sides, _left_out(clouds, biased)
 
     def piece(thetas: Array) -> tuple[float]:
-        return (math.fsum(_Line(t, V, left).value() for t in _projected(clouds.z, thetas)),)
+        return (math.fsum(_Line(t, V, left).value() for t in _projected(z, thetas)),)
 
     (total,) = _summed(piece, len(V), thetas, threads)
     return float(_factor(thetas) * clouds.unit * total)

@@ -167,9 +167,8 @@ class BuiltIn:
     def forces(self, z: Array, rows: slice, columns: slice, V: Array, itself: bool) -> tuple[Array, Array]:
         """See `Kernel`. They are sums of S_ij V_j (z_i - z_j), computed as z_i sum_j S_ij V_j - sum_j S_ij V_j z_j."""
         squares = _squares(z, rows, columns)
-        x, y = z[rows], z[columns]
-        middle = 0.5 * (x.mean(axis=0) + y.mean(axis=0))
-        x, y = x - middle, y - middle
+        middle = 0.5 * (z[rows].mean(axis=0) + z[columns].mean(axis=0))
+        x, y = z[rows] - middle, z[columns] - middle
         close = None
         if self.profile.singular:
             size = max(float(np.abs(x).max()), float(np.abs(y).max()))
@@ -183,7 +182,8 @@ class BuiltIn:
             for first in range(0, len(at), step := max(1, _AT_ONCE // (V.shape[1] * z.shape[1]))):
                 some = at[first : first + step]
                 i, j = close[0][some], close[1][some]
-                pulls = (strong[some, np.newaxis] * (x[i] - y[j]))[:, np.newaxis]  # (pairs, 1, d)
+                apart = z[rows][i] - z[columns][j]  # exact, as near numbers are
+                pulls = (strong[some, np.newaxis] * apart)[:, np.newaxis]  # (pairs, 1, d)
                 np.add.at(forward, i, V[columns][j][:, :, np.newaxis] * pulls)
                 np.subtract.at(back, j, V[rows][i][:, :, np.newaxis] * pulls)
         return forward, back
@@ -253,14 +253,14 @@ class Written:
 def median_distance(z: Array) -> float:
     """The median of the distances between different ones of the points z (N, d), as far as they are not zero.
 
-    Of more than a thousand or so points, some are taken, evenly spread. Without any two different ones it is one.
+    Of more than a thousand or so points, some are taken, evenly spread. Without any two different ones it is zero.
     """
     some = np.ascontiguousarray(z[sampled(len(z), _SAMPLE)])
     ground = as_ground("euclidean")
     distances = cost_matrix(some, some, ground.code, ground.exponent, ground.factor, 1)
     apart = distances[np.triu_indices(len(some), 1)]
     apart = apart[apart > 0.0]
-    return float(np.median(apart)) if apart.size else 1.0
+    return float(np.median(apart)) if apart.size else 0.0
 
 
 def known() -> str:

@@ -124,8 +124,8 @@ def mmd(
         in_unit: tuple[float, ...]
         if several is None:
             weighty = np.concatenate([clouds.a, clouds.b]) > 0.0
-            in_unit = (median_distance(clouds.z[weighty]),)
-            taken = in_unit[0] * clouds.unit
+            taken = median_distance(clouds.z[weighty]) * clouds.unit or 1.0  # any will do for points that are all equal
+            in_unit = (taken / clouds.unit,)
         else:
             in_unit = tuple(h / clouds.unit for h in several)
             taken = several if isinstance(bandwidth, Sequence | np.ndarray) else several[0]
