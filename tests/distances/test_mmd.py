@@ -363,6 +363,7 @@ class TestBatches:
         ({"bandwidth": 0.0}, "bandwidth should be positive"),
         ({"bandwidth": [1.0, -1.0]}, "each bandwidth should be positive"),
         ({"bandwidth": []}, "at least one number"),
+        ({"bandwidth": np.array(-1.0)}, "bandwidth should be positive"),
         ({"a": [1.0, 1.0], "b": [1.0]}, "same total mass"),
         ({"a": [1.0]}, r"shape \(2,\)"),
         ({"threads": 0}, "threads should be"),

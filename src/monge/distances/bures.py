@@ -13,7 +13,6 @@ Both are computed from the singular values S of A^{1/2} B^{1/2} = W S V', since 
 
 from __future__ import annotations
 
-import math
 from functools import cached_property
 from typing import Any
 
@@ -68,7 +67,8 @@ def bures(mean_x: Any, cov_x: Any, mean_y: Any, cov_y: Any, *, eps: float | None
     ------
     ValueError, TypeError
         Shapes that do not fit, numbers that are not finite, covariances that are not symmetric or have an eigenvalue
-        that is negative beyond rounding (smaller ones count as zero), an eps that is not positive.
+        that is negative beyond rounding (those within it, d 2^-52 of the largest, count as zero), an eps that is not
+        positive.
 
     Notes
     -----
@@ -76,9 +76,9 @@ def bures(mean_x: Any, cov_x: Any, mean_y: Any, cov_y: Any, *, eps: float | None
     have all their digits (Bhatia, Jain and Lim 2019, "On the Bures-Wasserstein distance between positive definite
     matrices", Theorem 1). The derivative with respect to A is I - T, where T = B^{1/2} (B^{1/2} A B^{1/2})^{-1/2}
     B^{1/2} is the matrix of the map; derivatives with respect to covariances are symmetric, <G, H> for a symmetric H.
-    Where A is singular and B is not, there is no derivative, as a root has none at zero. For derivatives and the map
-    eigenvalues are therefore clipped from below, at the rounding of the largest of both covariances, d 2^-52: numbers
-    as large as 1e8 stand for infinite ones, and at equal covariances derivatives are zero, singular or not.
+    Where A is singular and B is not, the derivative is infinite along what A lacks, as that of a root is at zero. The
+    inverse root is then a pseudoinverse, and T zero along it: that is right for all that keeps to the range of A, as
+    the covariance of a few samples does when they move.
 
     Examples
     --------
@@ -182,21 +182,14 @@ class BuresLoss(Loss):
         T = 2 B^{1/2} (D_B + s I)^{-1} B^{1/2} with D_B = (4 B^{1/2} A B^{1/2} + s^2 I)^{1/2}, which is the derivative
         of tr D - s log det(D + s I) with respect to A.
         """
-        x, y = self._roots if self._s > 0.0 else self._clipped
+        x, y = self._roots
         left, S, right = np.linalg.svd(x @ y)
-        weights = 2.0 / (np.hypot(2.0 * S, self._s) + self._s)
+        roots = np.hypot(2.0 * S, self._s) + self._s
+        known = roots > 2.0 * len(S) * _EPS * roots.max(initial=0.0)  # by more than rounding
+        weights = np.divide(2.0, roots, out=np.zeros_like(S), where=known)
         forward, back = y @ right.T, x @ left
         maps = (forward * weights) @ forward.T, (back * weights) @ back.T
         return 0.5 * (maps[0] + maps[0].T), 0.5 * (maps[1] + maps[1].T)
-
-    @property
-    def _clipped(self) -> tuple[Array, Array]:
-        """The roots, with no eigenvalue of a covariance below the rounding of the largest of both."""
-        spectra = [np.linalg.eigh(root) for root in self._roots]
-        largest = max(float(values[-1]) for values, _ in spectra)
-        least = math.sqrt(len(self._means[0]) * _EPS) * largest if largest > 0.0 else 1.0
-        x, y = ((vectors * np.maximum(values, least)) @ vectors.T for values, vectors in spectra)
-        return x, y
 
 
 def _means(values: Any, name: str) -> Array:
@@ -231,9 +224,9 @@ def _roots(values: Any, name: str) -> Array:
             f"{name} should have no negative eigenvalue; got {float(low.min()):.3g}. A covariance is positive "
             "semidefinite: check what it was estimated from, or add a multiple of the identity."
         )
-    return np.asarray(
-        (vectors * np.sqrt(np.maximum(eigenvalues, 0.0))[..., np.newaxis, :]) @ np.swapaxes(vectors, -1, -2)
-    )
+    least = float(np.finfo(given.dtype).eps) * cov.shape[-1] * high[..., np.newaxis]
+    roots = np.sqrt(np.where(eigenvalues > least, eigenvalues, 0.0))
+    return np.asarray((vectors * roots[..., np.newaxis, :]) @ np.swapaxes(vectors, -1, -2))
 
 
 def _check_finite(values: NDArray[Any], name: str) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from monge.entropic.kernels.threads import Threads
 from monge.problem.arrays import items
 from monge.problem.batch import is_batch, naming, one_each
 from monge.problem.costs import as_points
@@ -21,7 +21,13 @@ from monge.problem.measures import check_weights
 __all__ = ["Clouds", "each_pair"]
 
 Array = NDArray[np.float64]
-Result = TypeVar("Result")
+
+
+class _WithThreads(Protocol):
+    threads: int  # for what it does later
+
+
+Result = TypeVar("Result", bound=_WithThreads)
 
 # Next to one, what is left of the weight of all pairs without those of a point and itself is rounding below this.
 _LEAST_REST = 1e-12
@@ -138,5 +144,12 @@ def each_pair(
 
     if workers == 1 or count == 1:
         return [work(k, workers) for k in range(count)]
-    with ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(lambda k: work(k, 1), range(count)))
+    pairs = sum((_length(xs[k]) + _length(ys[k])) ** 2 for k in range(count))
+    found = Threads(workers).share(count, lambda k: work(k, 1), pairs)
+    for one_of_many in found:
+        one_of_many.threads = workers
+    return found
+
+
+def _length(values: Any) -> int:
+    return len(values) if hasattr(values, "__len__") else 1

@@ -122,7 +122,8 @@ class SlicedLoss(Loss):
 
     def __init__(self, value: float, clouds: Clouds, thetas: Array, biased: bool, threads: int) -> None:
         self.home = clouds.home
-        self._clouds, self._thetas, self._biased, self._threads = clouds, thetas, biased, threads
+        self.threads = threads  # for derivatives, which are computed later
+        self._clouds, self._thetas, self._biased = clouds, thetas, biased
 
     @cached_property
     def _derivatives(self) -> tuple[Array, Array]:
@@ -140,7 +141,7 @@ class SlicedLoss(Loss):
             return slopes @ thetas, of_weights
 
         factor = _factor(self._thetas)
-        of_points, of_weights = _summed(piece, len(V), self._thetas, self._threads)
+        of_points, of_weights = _summed(piece, len(V), self._thetas, self.threads)
         return factor * of_points, factor * clouds.unit * of_weights
 
     @property

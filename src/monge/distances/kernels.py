@@ -25,7 +25,7 @@ Array = NDArray[np.float64]
 
 # At most so many points, evenly spread over all, tell the median of their distances.
 _SAMPLE = 1024
-# 1 / h^2 is a number for bandwidths of points of about unit size down to this.
+# 1 / h^2 is a number for bandwidths down to this, of points of at most unit size.
 _LEAST = 1e-150
 # A pair of points that is nearer than this part of their size adds more to a derivative than differences of sums
 # resolve, where slopes grow without bound.

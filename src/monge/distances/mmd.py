@@ -111,7 +111,7 @@ def mmd(
     if bandwidth is not None and (name is None or not KERNELS[name].bounded):
         what = "the kernel 'energy'" if name is not None else "a kernel that is a function"
         raise ValueError(f"{what} has no bandwidth; got bandwidth={shown(bandwidth)}. Leave it out.")
-    several = _bandwidths(bandwidth)
+    several, alone = _bandwidths(bandwidth)
 
     def one(x: Any, y: Any, a: Any, b: Any, threads: int) -> KernelLoss:
         clouds = Clouds.of(x, y, a, b)
@@ -128,21 +128,22 @@ def mmd(
             in_unit = (taken / clouds.unit,)
         else:
             in_unit = tuple(h / clouds.unit for h in several)
-            taken = several if isinstance(bandwidth, Sequence | np.ndarray) else several[0]
+            taken = several[0] if alone else several
         return between(clouds, BuiltIn(name, in_unit), taken, biased, threads)
 
     return each_pair(x, y, a, b, workers, one)
 
 
-def _bandwidths(bandwidth: Any) -> tuple[float, ...] | None:
+def _bandwidths(bandwidth: Any) -> tuple[tuple[float, ...] | None, bool]:
+    """What was given, and whether it was one number."""
     if bandwidth is None:
-        return None
-    if not isinstance(bandwidth, Sequence | np.ndarray):
-        return (positive(bandwidth, "bandwidth"),)
+        return None, False
+    if np.ndim(bandwidth) == 0:
+        return (positive(bandwidth, "bandwidth"),), True
     several = tuple(positive(h, "each bandwidth") for h in bandwidth)
     if not several:
         raise ValueError("bandwidth should hold at least one number; got none. Pass None for the median of distances.")
-    return several
+    return several, False
 
 
 def between(
@@ -193,7 +194,8 @@ class KernelLoss(Loss):
         slopes: Array,
     ) -> None:
         self.bandwidth, self.home = bandwidth, clouds.home
-        self._clouds, self._kernel, self._biased, self._threads = clouds, kernel, biased, threads
+        self.threads = threads  # for derivatives, which are computed later
+        self._clouds, self._kernel, self._biased = clouds, kernel, biased
         self._slopes = slopes  # derivatives with respect to probabilities (n + m,)
 
     @cached_property
@@ -204,9 +206,9 @@ class KernelLoss(Loss):
             kernel.ground.require_gradient()
         if self._biased:
             signed = V[:, :1] - V[:, 1:]
-            pulls = signed * forces(kernel, z, signed, True, self._threads)[:, 0]
+            pulls = signed * forces(kernel, z, signed, True, self.threads)[:, 0]
         else:
-            by_x, by_y = np.moveaxis(forces(kernel, z, V, False, self._threads), 1, 0)
+            by_x, by_y = np.moveaxis(forces(kernel, z, V, False, self.threads), 1, 0)
             by_x[:n] /= clouds.rest[0]
             by_y[n:] /= clouds.rest[1]
             pulls = (V[:, :1] - V[:, 1:]) * (by_x - by_y)
