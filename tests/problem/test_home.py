@@ -165,6 +165,26 @@ def test_a_loss(there: Library, data: Data) -> None:
         assert isinstance(one.grad_b, there.kind)
 
 
+def test_losses_of_clouds_and_histograms(there: Library, data: Data) -> None:
+    x, y, a, b = given(there, data)
+    singles = [values.astype(np.float32) for values in data]
+    for loss in (monge.mmd, monge.energy_distance):
+        same(there, loss(x, y, a, b).grad_x, loss(*singles).grad_x)
+        same(there, loss(data[0], data[1], a, b).grad_b, loss(*data[:2], *singles[2:]).grad_b)
+        many, right = (loss(points, targets) for points, targets in (
+            (there.array(np.stack([singles[0]] * 2)), y), (np.stack([singles[0]] * 2), singles[1]),
+        ))  # fmt: skip
+        for one, exact in zip(many, right, strict=True):
+            same(there, one.grad_y, exact.grad_y)
+    same(there, monge.js(a, there.array(singles[2][::-1].copy())).grad_a, monge.js(data[2], data[2][::-1]).grad_a)
+    spread = np.eye(2, dtype=np.float32)
+    loss = monge.bures(x[0, :], there.array(spread), y[0, :], there.array(4.0 * spread))
+    right = monge.bures(singles[0][0], spread, singles[1][0], 4.0 * spread)
+    same(there, loss.grad_mean_x, right.grad_mean_x)
+    same(there, loss.grad_cov_x, right.grad_cov_x)
+    same(there, loss.map(x), right.map(data[0]))
+
+
 def test_batches(there: Library, data: Data) -> None:
     C = monge.PointCloud(*data[:2]).block(slice(None)).astype(np.float32)
     many, a = np.stack([C, 2.0 * C]), np.stack([np.full(9, 1.0 / 9.0)] * 2).astype(np.float32)

@@ -17,11 +17,13 @@ try:
 except ImportError as error:
     raise ImportError("monge.jax needs JAX: pip install 'monge[jax]'.", name="jax") from error
 
-from monge.jax.losses import sinkhorn_divergence
+from monge.jax.losses import energy_distance, mmd, sinkhorn_divergence
 from monge.jax.transport import emd, sinkhorn
 
 __all__ = [
     "emd",
+    "energy_distance",
+    "mmd",
     "sinkhorn",
     "sinkhorn_divergence",
 ]

@@ -45,7 +45,7 @@ def checked(x: Any, y: Any, C: Any, a: Any, b: Any, shape: tuple[int, int] | Non
     `shape` is that of a cost which is no array. TypeError for what is no array of real numbers, ValueError for shapes
     that do not fit.
     """
-    arrays = [
+    arrays: list[Any] = [
         None if values is None else _floating(values, name, expected, own)
         for values, name, expected, own in zip(
             (x, y, C, a, b), ("x", "y", "cost", "a", "b"), _EXPECTED, OWN, strict=True

@@ -25,6 +25,8 @@ __all__ = ["Kind", "value_of"]
 
 _log = logging.getLogger("monge.jax")
 
+_Shape: Any = jax.ShapeDtypeStruct
+
 _SLOPES = ("grad_x", "grad_y", "", "grad_a", "grad_b")
 
 
@@ -63,9 +65,9 @@ def value_of(kind: Kind, measures: Measures, seeds: Any = None) -> jax.Array:
 
     def call(wanted: tuple[int, ...], given: Sequence[Any]) -> Any:
         """The value, and its derivatives (*lead, ...) with respect to some of the arrays."""
-        shapes = [jax.ShapeDtypeStruct(lead, dtype)]
-        shapes += [jax.ShapeDtypeStruct(lead + given[k].shape[-own[k] :], given[k].dtype) for k in wanted]
-        work = _Work(kind, places, own, wanted, len(lead), tuple(shape.dtype for shape in shapes))
+        shapes = [_Shape(lead, dtype)]
+        shapes += [_Shape(lead + given[k].shape[-own[k] :], given[k].dtype) for k in wanted]
+        work: Any = _Work(kind, places, own, wanted, len(lead), tuple(shape.dtype for shape in shapes))
         if not any(isinstance(array, jax.core.Tracer) for array in given):
             return [jnp.asarray(found) for found in work.done(given, kind.solve)]
         return jax.pure_callback(work, shapes, *given, vmap_method="expand_dims")
@@ -95,7 +97,8 @@ def value_of(kind: Kind, measures: Measures, seeds: Any = None) -> jax.Array:
         return number, change
 
     value.defjvp(derivative, symbolic_zeros=True)
-    return value(*arrays)
+    found: jax.Array = value(*arrays)
+    return found
 
 
 class _Work(NamedTuple):

@@ -8,13 +8,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from monge.distances import divergence
+from monge.distances import divergence, energy
+from monge.distances import mmd as discrepancy
 from monge.jax.arrays import Measures, checked, of_costs, of_points
 from monge.jax.function import Kind, value_of
 from monge.jax.trial import tried
 from monge.problem.costs import Grid
 
-__all__ = ["between_points", "sinkhorn_divergence"]
+__all__ = ["between_points", "energy_distance", "mmd", "sinkhorn_divergence"]
 
 
 def sinkhorn_divergence(
@@ -79,8 +80,8 @@ def sinkhorn_divergence(
     >>> import jax, jax.numpy as jnp, monge.jax
     >>> x = jnp.array([[0.0, 0.0], [1.0, 0.0], [0.0, 2.0]])
     >>> loss = lambda x, y: monge.jax.sinkhorn_divergence(x, y, eps=0.5, tol=1e-6)
-    >>> jax.jit(loss)(x, x + jnp.array([3.0, 4.0])).round(3)
-    Array(25., dtype=float32)
+    >>> round(float(jax.jit(loss)(x, x + jnp.array([3.0, 4.0]))), 3)
+    25.0
     """
     name = "sinkhorn_divergence"
     options = {"eps": eps, "marginals": marginals, "tol": tol, "max_iter": max_iter, "threads": threads}
@@ -112,6 +113,120 @@ def _between_histograms(kind: Kind, problems: list[Measures], _: Any) -> list[An
 def _of_three_plans(loss: Any) -> Any:
     across, of_x, of_y = (t.plan.toarray() for t in loss.terms)
     return across - 0.5 * (of_x + of_y)
+
+
+def mmd(
+    x: Any,
+    y: Any,
+    a: Any = None,
+    b: Any = None,
+    *,
+    kernel: Any = "gaussian",
+    bandwidth: Any = None,
+    biased: bool = True,
+    threads: int | None = None,
+) -> jax.Array:
+    """The squared maximum mean discrepancy between two weighted point clouds, differentiable once.
+
+    ``sum_ij a_i a_j k(x_i, x_j) + sum_ij b_i b_j k(y_i, y_j) - 2 sum_ij a_i b_j k(x_i, y_j)``; see `monge.mmd`, which
+    computes it, and explains kernels, bandwidths and the bias.
+
+    Parameters
+    ----------
+    x : array (..., n, d)
+        Points of the first measure; leading dimensions are those of a batch, and broadcast.
+    y : array (..., m, d)
+        Points of the second.
+    a : array (..., n), optional
+        Weights, normalised to probabilities; None for uniform ones.
+    b : array (..., m), optional
+        Likewise.
+    kernel : str, callable or GroundCost
+        "gaussian", "laplacian", "imq", "cauchy", "energy", or a symmetric function of two points.
+    bandwidth : float, or sequence of floats, optional
+        Of the kernel; None for the median of distances, which derivatives hold fixed.
+    biased : bool
+        Whether pairs of a point and itself count.
+    threads : int, optional
+        As in `monge.mmd`.
+
+    Returns
+    -------
+    jax.Array (...)
+        Of the widest floating type of the arrays; computed in double precision.
+
+    Raises
+    ------
+    ValueError, TypeError, RuntimeError
+        As `monge.jax.emd` does.
+
+    Examples
+    --------
+    >>> import jax, jax.numpy as jnp, monge.jax
+    >>> x, y = jnp.array([[0.0, 0.0]]), jnp.array([[3.0, 4.0]])
+    >>> slope = jax.grad(lambda x: monge.jax.mmd(x, y, bandwidth=5.0))(x)
+    >>> [round(float(part), 4) for part in slope[0]]
+    [-0.1456, -0.1941]
+    """
+    options = {"kernel": kernel, "bandwidth": bandwidth, "biased": biased, "threads": threads}
+    return between_points("mmd", discrepancy.mmd, x, y, a, b, **options)
+
+
+def energy_distance(
+    x: Any,
+    y: Any,
+    a: Any = None,
+    b: Any = None,
+    *,
+    biased: bool = True,
+    projections: int | None = None,
+    rng: Any = 0,
+    threads: int | None = None,
+) -> jax.Array:
+    """The energy distance ``2 E|x - y| - E|x - x'| - E|y - y'|`` of two weighted point clouds, differentiable once.
+
+    See `monge.energy_distance`, which computes it.
+
+    Parameters
+    ----------
+    x : array (..., n, d)
+        Points of the first measure; leading dimensions are those of a batch, and broadcast.
+    y : array (..., m, d)
+        Points of the second.
+    a : array (..., n), optional
+        Weights, normalised to probabilities; None for uniform ones.
+    b : array (..., m), optional
+        Likewise.
+    biased : bool
+        Whether pairs of a point and itself count.
+    projections : int, optional
+        Along so many directions the points are sorted, in place of going through all pairs.
+    rng : int, array of integers, or key of jax.random
+        Turns the directions. It is an argument like the points, which may be traced: what is compiled once can draw
+        others in each call, and takes the same ones for the same number. Not used without `projections`.
+    threads : int, optional
+        As in `monge.energy_distance`.
+
+    Returns
+    -------
+    jax.Array (...)
+        Of the widest floating type of the arrays; computed in double precision.
+
+    Raises
+    ------
+    ValueError, TypeError, RuntimeError
+        As `monge.jax.emd` does.
+
+    Examples
+    --------
+    >>> import jax, jax.numpy as jnp, monge.jax
+    >>> x, y = jnp.array([[0.0, 0.0]]), jnp.array([[3.0, 4.0]])
+    >>> jax.value_and_grad(monge.jax.energy_distance)(x, y)
+    (Array(10., dtype=float32), Array([[-1.2, -1.6]], dtype=float32))
+    """
+    options = {"biased": biased, "projections": projections, "threads": threads}
+    seed = None if projections is None else rng
+    return between_points("energy_distance", energy.energy_distance, x, y, a, b, rng=seed, **options)
 
 
 def between_points(
@@ -149,7 +264,7 @@ def _between_points(kind: Kind, problems: list[Measures], seed: Any) -> list[Any
 
 def _seeds(rng: Any, measures: Measures) -> Any:
     """Integers (1, ..., 1, k) to draw from, which may be traced: an argument of a compiled function."""
-    if isinstance(rng, jax.Array) and jax.dtypes.issubdtype(rng.dtype, jax.dtypes.prng_key):
+    if isinstance(rng, jax.Array) and jax.numpy.issubdtype(rng.dtype, jax.dtypes.prng_key):
         rng = jax.random.key_data(rng)
     seeds = jax.numpy.asarray(rng)
     if not jax.numpy.isdtype(seeds.dtype, "integral") or isinstance(rng, bool) or seeds.ndim > 1:

@@ -101,7 +101,8 @@ def items(values: Any, name: str, expected: str) -> Any:
 
 def _read(values: Any, name: str, expected: str) -> NDArray[Any]:
     try:
-        return np.asarray(on_host(values))
+        array = np.asarray(on_host(values))
+        return array.astype(np.float32) if is_bfloat16(array) else array  # a type that JAX adds to NumPy's
     except (ValueError, TypeError, RuntimeError) as error:
         library = type(values).__module__.partition(".")[0]
         remedy = _TRANSFORMED.get(library, "")
