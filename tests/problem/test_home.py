@@ -100,6 +100,7 @@ def test_emd(there: Library, data: Data) -> None:
     same(there, t.plan.T @ x, right.plan.T @ data[0])
     same(there, t.plan.sum(axis=1), right.plan.sum(axis=1))
     same(there, t.plan.data, right.plan.data)
+    assert (t.plan.dtype, t.plan.shape) == (x.dtype, right.plan.shape)
     assert isinstance(t.plan.row, there.kind)
     np.testing.assert_array_equal(on_host(t.plan.row), right.plan.row)
     np.testing.assert_array_equal(np.asarray(t.plan), right.plan.toarray())
@@ -355,3 +356,9 @@ assert not {"torch", "jax", "cupy", "array_api_compat"} & set(sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
+
+
+def test_tensors_that_are_none(torch: Any) -> None:
+    for cost in (torch.eye(3).to_sparse(), torch.eye(3, dtype=torch.complex64), torch.eye(3, device="meta")):
+        with pytest.raises(TypeError, match="cost should be an"):
+            monge.emd(cost)

@@ -80,6 +80,11 @@ class PlanAtHome(_AtHome):
     __array_ufunc__ = None  # v @ P is for __rmatmul__
     __array_priority__ = 1000
 
+    @property
+    def dtype(self) -> Any:
+        """Of what it gives, as the caller's library writes it."""
+        return self._home.dtype or self.on_host.dtype
+
     def at_home(self, value: Any) -> Any:
         """What was made of `on_host`, with its arrays where those of this plan are."""
         return at_home(value, self._home)

@@ -41,8 +41,13 @@ class Home:
         self._library, self._device, self._dtype = library, device, dtype
         self.on_gpu = on_gpu
 
+    @property
+    def dtype(self) -> Any:
+        """The floating type of what comes back, as the library writes it; None where it does not say."""
+        return _default(self._library, self._device) if self._dtype is None else self._dtype
+
     def __call__(self, array: NDArray[Any]) -> Any:
-        dtype = _default(self._library, self._device) if self._dtype is None else self._dtype
+        dtype = self.dtype
         if array.dtype.kind != "f" or dtype is None:
             return self._library.asarray(np.array(array, order="C"), device=self._device)
         stored = _SHARED.get(_name(dtype), np.float32)
@@ -134,7 +139,7 @@ def on_host(values: Any) -> Any:
     try:
         array = np.asarray(values)
     except (RuntimeError, TypeError):
-        if not hasattr(values, "__dlpack__"):
+        if _is_tensor(values) or not hasattr(values, "__dlpack__"):
             raise
         array = np.from_dlpack(values)
     return array.astype(np.float32) if is_bfloat16(array) else array
