@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from monge.distances.clouds import pairs_of_batch
 from monge.distances.loss import Loss
 from monge.entropic.kernels.room import require_room
 from monge.entropic.kernels.select import check_device
@@ -123,10 +124,10 @@ def sinkhorn_divergence(
     Parameters
     ----------
     x : array_like (n, d), optional
-        Points of the first measure. A batch (B, n, d), or a list of B clouds of any sizes, has B divergences; an empty
-        one has none, []. Left out, with y, where `cost` is a matrix or a Grid.
+        Points of the first measure. A batch (B, n, d), or a list of B clouds of any sizes, has B divergences. Left out,
+        with y, where `cost` is a matrix or a Grid.
     y : array_like (m, d), optional
-        Points of the second measure; for a batch one cloud for each problem, or one cloud for all.
+        Points of the second measure; where one of them is a batch, one cloud on the other side stands for all.
     a : array_like (n,), optional
         Weights of the first measure, not negative. None for uniform ones. For a batch also (B, n), or a list of one
         array or None per problem; a vector is shared by all problems.
@@ -260,24 +261,14 @@ def _of_points(x: Any, y: Any, ground: Any) -> tuple[list[tuple[Cost, Cost, Cost
             "with points x and y, cost= is a ground cost: a name, a pair of a name and a power, or a function; got "
             f"{type(ground).__name__}. Leave x and y out for histograms over a matrix or a Grid."
         )
-    if not (is_batch(x) or is_batch(y)):
+    batch = pairs_of_batch(x, y)
+    if batch is None:
         return [_three(x, y, ground)], False
-    each_x, each_y = _clouds(x, "x"), _clouds(y, "y")
-    count = max(len(each) for each in (each_x, each_y) if each is not None)
-    for each, name in ((each_x, "x"), (each_y, "y")):
-        if each is not None and len(each) != count:
-            raise ValueError(f"x and y should hold as many clouds; got {len(each)} in {name}, and {count}.")
     out = []
     with naming("problem", 0) as at:
-        for at.index in range(count):
-            one_x, one_y = (points if each is None else each[at.index] for points, each in ((x, each_x), (y, each_y)))
-            out.append(_three(one_x, one_y, ground))
+        for at.index, pair in enumerate(zip(*batch, strict=True)):
+            out.append(_three(*pair, ground))
     return out, True
-
-
-def _clouds(points: Any, name: str) -> Any:
-    """Those of a batch; None for one cloud, which all problems share."""
-    return items(points, name, "a batch of clouds") if is_batch(points) else None
 
 
 def _three(x: Any, y: Any, ground: Any) -> tuple[Cost, Cost, Cost]:
@@ -292,12 +283,14 @@ def _of_histograms(cost: Any, a: Any, b: Any) -> tuple[list[tuple[Cost, Cost, Co
             "sinkhorn_divergence needs points x and y, or cost= a matrix of costs or a Grid for histograms a and b."
         )
     if is_batch(cost):
-        out = []
+        out: list[tuple[Cost, Cost, Cost]] = []
         with naming("problem", 0) as at:
             for at.index, one in enumerate(items(cost, "cost", "a batch of (n, n) matrices")):
                 known = as_cost(one)
                 known.require_symmetric()
                 out.append((known, known, known))
+        if not out:
+            raise ValueError("cost should be a matrix of costs, or a batch of at least one; got an empty one.")
         return out, True
     known = as_cost(cost)
     known.require_symmetric()
