@@ -46,6 +46,10 @@ class Divergence(Loss):
     ----------
     terms : tuple of Transport
         The entropic transports from a to b, from a to itself and from b to itself.
+    error_bound : float
+        How far the value may be off, by the gaps of these.
+    converged : bool
+        Whether all three are as precise as was asked for.
     """
 
     def __init__(self, value: float, terms: tuple[EntropicTransport, EntropicTransport, EntropicTransport]) -> None:

@@ -97,16 +97,23 @@ def palette(image: NDArray[np.uint8], size: int) -> tuple[Array, Array]:
 def transfer_colors(
     source: Any, target: Any, *, colors: int = _COLORS, threads: int | None = None, progress: bool = False
 ) -> ColorTransfer:
-    """As `color_transfer`, with the palettes and the transport between them.
+    """The picture of `color_transfer`, with the palettes and the transport between them.
 
     Parameters
     ----------
-    source, target, colors, threads, progress
+    source, target : array_like (h, w, 3) or (h, w, 4)
         As for `color_transfer`, which also says what is raised.
+    colors : int
+        Most colours of a palette.
+    threads : int, optional
+        As in `emd`.
+    progress : bool
+        Show a progress bar (needs tqdm).
 
     Returns
     -------
     ColorTransfer
+        The picture and the problem that was solved for it.
 
     Examples
     --------

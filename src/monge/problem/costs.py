@@ -49,6 +49,17 @@ class CostMatrix:
         whatever their strides; other types are converted once. +inf forbids an arc; NaN and -inf are errors.
         Whatever is computed later, such as the plan of `sinkhorn`, is computed from C as it is then.
 
+    Attributes
+    ----------
+    C : ndarray (n, m)
+        The costs.
+    shape : (int, int)
+        Numbers of sources and targets, (n, m).
+    dtype : numpy.dtype
+        In which the costs are stored.
+    T : CostMatrix (m, n)
+        The cost from the columns to the rows.
+
     Raises
     ------
     TypeError
@@ -163,6 +174,17 @@ class PointCloud:
         Target points, which are copied.
     cost : str, (str, float), callable or GroundCost
         One of the ground costs of `monge.problem.ground`.
+
+    Attributes
+    ----------
+    x, y : ndarray (n, d), (m, d)
+        The points.
+    shape : (int, int)
+        Numbers of sources and targets, (n, m).
+    dtype : numpy.dtype
+        In which the costs are computed: float32 if both sets of points are, else float64.
+    T : PointCloud
+        The cost from the targets to the sources.
 
     Raises
     ------
