@@ -173,7 +173,8 @@ def _on_gpu(values: Any) -> bool:
 def _namespace_and_device(values: Any) -> tuple[Any, Any]:
     if _is_tensor(values):
         return sys.modules["torch"], values.device
-    if hasattr(type(values), "__array_namespace__"):
+    # CuPy's own functions do not take a device.
+    if hasattr(type(values), "__array_namespace__") and not type(values).__module__.startswith("cupy"):
         device = getattr(values, "device", None)
         if len(getattr(device, "device_set", ())) > 1:
             device = None  # spread over several: how a result might be spread, they do not say
