@@ -56,6 +56,8 @@ class Measures(NamedTuple):
         Of what POT returns: that of a, or else of b.
     common : numpy.dtype
         That in which all three can be held.
+    costs : numpy.dtype
+        That of M.
     """
 
     a: Array
@@ -65,6 +67,7 @@ class Measures(NamedTuple):
     reference: Any
     dtype: np.dtype[Any]
     common: np.dtype[Any]
+    costs: np.dtype[Any]
 
 
 def _is_tensor(values: Any) -> bool:
@@ -153,7 +156,14 @@ def measures(a: Any, b: Any, M: Any, check: bool, columns: bool = False) -> Meas
     weights_a = _weights(raw_a, n, "a", 1)
     weights_b = _weights(raw_b, m, "b", (1, 2) if columns else 1)
     return Measures(
-        weights_a, matched(weights_a, weights_b, check), weights_b, matrix, reference, dtype, np.result_type(*types)
+        a=weights_a,
+        b=matched(weights_a, weights_b, check),
+        given_b=weights_b,
+        M=matrix,
+        reference=reference,
+        dtype=dtype,
+        common=np.result_type(*types),
+        costs=types[2],
     )
 
 

@@ -54,6 +54,9 @@ _EVERY = 10
 _OPTIONS = ("tau", "print_period", "epsilon0", "numInnerItermax")
 
 
+_PAIR = "a pair of arrays, one for the rows and one for the columns of M, as b with a column per problem"
+
+
 class _Result(NamedTuple):
     """One problem's answer."""
 
@@ -150,7 +153,7 @@ def sinkhorn(
     """
     named = _method(method)
     given, found = _solved(a, b, M, reg, named, numItermax, stopThr, verbose, warn, warmstart, kwargs, "sinkhorn")
-    dtype = given.common if named != "sinkhorn_epsilon_scaling" else np.dtype(np.float64)
+    dtype = {"sinkhorn_epsilon_scaling": np.dtype(np.float64), "greenkhorn": given.costs}.get(named, given.common)
     columns = given.b.ndim == 2
     if columns:
         answer: Any = np.array([_loss(each.plan, given.M) for each in found], dtype=dtype)
@@ -397,11 +400,12 @@ def _starts(warmstart: Any, given: Measures, eps: float, method: str, count: int
     scaled = method not in ("sinkhorn_stabilized", "sinkhorn_epsilon_scaling")
     pairs: Sequence[Any] = [warmstart]
     if given.b.ndim == 2:
-        pairs = warmstart if len(warmstart) == count and count != 2 else []
-        if not pairs:
-            first = [on_host(each, "warmstart") for each in warmstart]
-            whole = np.ndim(first[0]) == 2 and np.shape(first[0])[0] == len(given.a) and np.shape(first[0])[1] == count
-            pairs = [(np.asarray(first[0])[:, k], np.asarray(first[1])[:, k]) for k in range(count)] if whole else first
+        pairs = warmstart
+        if not all(isinstance(each, tuple | list) for each in warmstart):  # of two arrays, with a column per problem
+            by_rows, by_columns = (real_array(on_host(each, "warmstart"), "warmstart", 2, _PAIR) for each in warmstart)
+            pairs = list(zip(by_rows.T, by_columns.T, strict=True))
+    if len(pairs) != count:
+        raise ValueError(f"warmstart should be {_PAIR}, or a list of pairs; got {len(pairs)} for {count} columns of b.")
     starts = []
     columns = given.b.T if given.b.ndim == 2 else given.b[np.newaxis]
     for pair, column in zip(pairs, columns, strict=True):

@@ -59,9 +59,9 @@ def dist(
     Returns
     -------
     ndarray (n, m)
-        In single precision if both sets of points are and POT's is, else in double, also for integers. Costs come from differences
-        of coordinates, where POT expands the square: those between near points keep their digits, so they differ from
-        POT's in the last ones. For tensors that carry derivatives a tensor that does.
+        In single precision if both sets of points are and POT's is, else in double, also for integers. They come from
+        differences of coordinates, where POT expands the square: those between near points keep their digits. For
+        tensors that carry derivatives a tensor that does.
 
     Raises
     ------
@@ -97,8 +97,10 @@ def dist(
 
     x, y = (points[:, np.newaxis] if points.ndim == 1 else points for points in (x, y))
     more = {"p": p} if isinstance(metric, str) and metric.endswith("minkowski") else {}
-    costs = cdist(x, y, metric=metric, **more, **({} if w is None else {"w": on_host(w, "w")}))
-    return back_home(np.asarray(costs, dtype=np.result_type(x, y)), reference)
+    scales = None if w is None else real_array(on_host(w, "w"), "w", 1, f"weights ({x.shape[1]},) of the coordinates")
+    costs = cdist(x, y, metric=metric, **more, **({} if scales is None else {"w": scales}))
+    own = np.result_type(x, y) if scales is None else np.result_type(x, y, scales)
+    return back_home(np.asarray(costs, dtype=own), reference)
 
 
 def _of_tensors(x1: Any, x2: Any, metric: Any, p: float, w: Any) -> Any:
