@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import re
+import subprocess
+import sys
+import textwrap
 import warnings
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import ot
@@ -80,6 +85,16 @@ def both(call, tol=1e-9):
 
 NAMES = ["emd", "emd2", "emd_1d", "emd2_1d", "wasserstein_1d", "dist", "unif", "sinkhorn", "sinkhorn2"]
 BREGMAN = ["sinkhorn_knopp", "sinkhorn_log", "sinkhorn_stabilized", "sinkhorn_epsilon_scaling", "greenkhorn"]
+OTHERS = [
+    ("lp", "emd2_lazy"),
+    ("unbalanced", "sinkhorn_unbalanced"),
+    ("unbalanced", "sinkhorn_unbalanced2"),
+    ("unbalanced", "sinkhorn_knopp_unbalanced"),
+    ("partial", "partial_wasserstein"),
+    ("partial", "partial_wasserstein2"),
+    ("datasets", "make_1D_gauss"),
+    ("datasets", "make_2D_samples_gauss"),
+]
 UTILS = ["euclidean_distances", "dist0", "kernel", "clean_zeros", "proj_simplex"]
 
 
@@ -87,7 +102,8 @@ UTILS = ["euclidean_distances", "dist0", "kernel", "clean_zeros", "proj_simplex"
     ("ours", "theirs"),
     [pytest.param(getattr(shim, name), getattr(ot, name), id=name) for name in NAMES]
     + [pytest.param(getattr(shim.bregman, name), getattr(ot.bregman, name), id=name) for name in BREGMAN]
-    + [pytest.param(getattr(shim.utils, name), getattr(ot.utils, name), id=name) for name in UTILS],
+    + [pytest.param(getattr(shim.utils, name), getattr(ot.utils, name), id=name) for name in UTILS]
+    + [pytest.param(getattr(getattr(shim, at), name), getattr(getattr(ot, at), name), id=name) for at, name in OTHERS],
 )
 def test_arguments_have_the_order_and_the_defaults_of_pot(ours, theirs):
     def seen(function):
@@ -248,9 +264,9 @@ def test_bad_input(a, b, M, error, text):
 
 def test_costs_beyond_what_the_solver_takes_are_for_never():
     huge = C.copy()
-    huge[0, :5] = 1.79e308
+    huge[0, :2] = 1.79e308
     G = shim.emd(A, B, huge)
-    assert not G[0, :5].any()
+    assert not G[0, :2].any()
     np.testing.assert_allclose(G.sum(1), A)
     assert shim.emd2(A, B, huge) == pytest.approx((G * C).sum())
     huge[0] = 1e300  # no other way
@@ -570,6 +586,12 @@ def test_zero_weights_and_forbidden_arcs():
     P = shim.sinkhorn(A, B, M, 0.3)
     assert P[0, 0] == 0.0
     assert shim.sinkhorn2(A, B, M, 0.3) == pytest.approx((P * C).sum())  # POT: NaN
+    never = np.where(np.isinf(M), 1.79e308, M)
+    np.testing.assert_array_equal(shim.sinkhorn(A, B, never, 0.3), P)
+    unbalanced = shim.sinkhorn_unbalanced(A, B, never, 0.3, 1.0)
+    with np.errstate(over="ignore"):
+        np.testing.assert_allclose(P, ot.sinkhorn(A, B, never, 0.3), atol=1e-8)
+        np.testing.assert_allclose(unbalanced, ot.sinkhorn_unbalanced(A, B, never, 0.3, 1.0), atol=1e-5)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -628,6 +650,132 @@ def test_options_of_pot_are_taken(capsys):
     shim.bregman.sinkhorn_epsilon_scaling(A, B, C, 0.3, 100, 1e2, 50, 1e3, 1e-8)
 
 
+# --- Unbalanced, partial, lazy ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore:If reg_type", "ignore:Method not")  # POT's
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"reg_type": "entropy"},
+        {"reg_m": (1.0, 3.0)},
+        {"reg_m": (1.0, float("inf"))},
+        {"reg_m": [0.5]},
+        {"c": np.ones((N, M)) / 50},
+        {"method": "sinkhorn_stabilized"},
+        {"method": "sinkhorn_translation_invariant"},
+        {"method": "sinkhorn_reg_scaling"},
+        {"a": [], "b": []},
+        HALF,
+    ],
+    ids=lambda more: "float32" if more is HALF else ", ".join(more) or "plain",
+)
+def test_unbalanced(more):
+    given = {"a": A, "b": 2 * B, "M": C, "reg": 0.3, "reg_m": 1.0, "numItermax": 10_000, "stopThr": 1e-9} | more
+    tol = 1e-5 if more is HALF else 1e-6
+    ours = shim.unbalanced.sinkhorn_unbalanced(**given, log=True)
+    theirs = ot.unbalanced.sinkhorn_unbalanced(**given, log=True)
+    np.testing.assert_allclose(ours[0], theirs[0], atol=tol)
+    assert ours[0].dtype == theirs[0].dtype
+    assert set(ours[1]) == set(theirs[1])
+    for name in ("logu", "logv", "cost", "total_cost"):
+        same(ours[1][name], theirs[1][name], 1e-4 if more is HALF else 1e-5, None if name[0] != "l" else "warmstart")
+        if np.isfinite(np.ravel(given["reg_m"])).all():  # else up to a factor
+            np.testing.assert_allclose(ours[1][name], theirs[1][name], rtol=1e-4, atol=1e-4)
+    given |= {"a": A, "b": B}
+    both(lambda lib: lib.sinkhorn_unbalanced2(**given), 1e-5)
+    both(lambda lib: lib.sinkhorn_unbalanced2(**given, returnCost="total"), 1e-5)
+
+
+def test_unbalanced_more():
+    plan, log = shim.sinkhorn_unbalanced(A, B, C, 0.02, 1.0, log=True)
+    again, after = shim.sinkhorn_unbalanced(A, B, C, 0.02, 1.0, warmstart=(log["logu"], log["logv"]), log=True)
+    assert len(after["err"]) < len(log["err"])
+    np.testing.assert_allclose(again, plan, atol=1e-6)
+    knopp = shim.unbalanced.sinkhorn_knopp_unbalanced
+    plan = partial(knopp, reg=0.3, reg_m=1.0)(A, B, C)
+    np.testing.assert_allclose(
+        plan, monge.sinkhorn(C, A, B, eps=0.3, marginals=monge.KL(1.0), tol=1e-7).plan.toarray(), atol=1e-6
+    )
+    with pytest.warns(UserWarning, match="numItermax"):
+        shim.sinkhorn_unbalanced(A, B, C, 0.01, 1.0, numItermax=1)
+    balanced = shim.sinkhorn_unbalanced(A, B, C, 0.3, np.inf, stopThr=1e-9)
+    np.testing.assert_allclose(balanced, shim.sinkhorn(A, B, C, 0.3), atol=1e-8)
+    for more, text in (
+        ({"method": "foo"}, "method"),
+        ({"reg_type": "l2"}, "reg_type"),
+        ({"reg_m": 0}, "reg_m"),
+        ({"b": B3}, "columns"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            shim.sinkhorn_unbalanced(**{"a": A, "b": B, "M": C, "reg": 0.3, "reg_m": 1.0, **more})
+    with pytest.raises(ValueError, match="returnCost"):
+        shim.sinkhorn_unbalanced2(A, B, C, 0.3, 1.0, returnCost="foo")
+
+
+@pytest.mark.parametrize("m", [None, 0.0, 0.3, 1.0])
+def test_partial(m):
+    if m == 1.0 or m is None:  # which POT's may call infeasible, as rounding has it
+        value = shim.partial.partial_wasserstein2(A, 2 * B, C, m)
+        assert type(value) is np.float64
+        assert value == pytest.approx(monge.partial(C, A, 2 * B, mass=1.0).cost)
+    else:
+        both(lambda lib: lib.partial.partial_wasserstein(A, 2 * B, C, m))
+        both(lambda lib: lib.partial.partial_wasserstein2(A, 2 * B, C, m))
+    half = shim.partial.partial_wasserstein(**HALF, m=m)  # where POT may call rounded totals infeasible
+    assert half.dtype == np.float32
+    assert half.sum() == pytest.approx(1.0 if m is None else m, rel=1e-6)
+    plan, log = shim.partial.partial_wasserstein(A, 2 * B, C, m, log=True)
+    theirs = ot.partial.partial_wasserstein(A, 2 * B, C, 0.3, log=True)[1]
+    assert set(theirs) <= set(log)
+    assert log["cost"] == pytest.approx((plan * C).sum())
+    log = shim.partial.partial_wasserstein2(A, 2 * B, C, m, log=True)[1]
+    np.testing.assert_array_equal(log["T"], plan)
+
+
+def test_partial_bad_input():
+    for m in (-0.1, 3.0):
+        for lib in (shim, ot):
+            with pytest.raises(ValueError, match=r"mass|infeasible"):
+                lib.partial.partial_wasserstein(A, B, C, m)
+
+
+@pytest.mark.parametrize("metric", ["sqeuclidean", "euclidean", "cityblock"])
+@pytest.mark.parametrize("more", [{}, {"log": True}, {"return_matrix": False}, {"log": True, "return_matrix": False}])
+def test_lazy(metric, more):
+    if metric == "cityblock":  # several plans are optimal
+        more = more | {"return_matrix": False}
+    both(lambda lib: lib.lp.emd2_lazy(X2, Y2, A, B, metric=metric, **more))
+    both(lambda lib: lib.emd2_lazy(X2, Y2, [], [], metric, **more))
+    both(lambda lib: lib.emd2_lazy(X2.astype("f4"), Y2.astype("f4"), **{**more, "log": True}), 1e-5)
+
+
+def test_data_and_pictures_of_the_examples():
+    both(lambda lib: lib.datasets.make_1D_gauss(50, m=20, s=5))
+    both(lambda lib: lib.datasets.make_2D_samples_gauss(20, [0, 4], 0.5, random_state=3))
+    both(lambda lib: lib.datasets.make_2D_samples_gauss(20, [0, 4], np.array([[1, 0.8], [0.8, 1]]), 3))
+    plt = pytest.importorskip("matplotlib.pyplot", reason="needs the extra demo")
+    import ot.plot
+
+    plt.switch_backend("Agg")
+    G = shim.emd(A, B, C)
+    seen = []
+    for lib in (shim.plot, ot.plot):
+        for plan in (G, sp.coo_array(G)):
+            lib.plot2D_samples_mat(X2, Y2, plan, alpha=0.5, color="r")
+        seen.append([(line.get_alpha(), line.get_xydata().tolist()) for line in plt.gca().lines])
+        plt.close()
+        for style in ("yx", "xy"):
+            axes = lib.plot1D_mat(A, B, G, "plan", style)
+            seen.append([len(each.lines) for each in axes] + [axes[2].images[0].get_array().shape])
+            plt.gcf().canvas.draw()
+            plt.close()
+    assert seen[:3] == seen[3:]
+    with pytest.raises(ValueError, match="plot_style"):
+        shim.plot.plot1D_mat(A, B, G, plot_style="zz")
+
+
 # --- Programs ---------------------------------------------------------------------------------------------------------
 
 SLIDE = """
@@ -671,6 +819,35 @@ def test_a_program_runs_unchanged():
     assert ours["cost"] == pytest.approx(theirs["cost"], rel=1e-12)
 
 
+def test_the_page_about_it_runs():
+    page = (Path(__file__).parents[2] / "docs" / "from_pot.rst").read_text(encoding="utf-8")
+    blocks = re.findall(r"^\.\. code-block:: python\n\n((?:   .*\n|\n)+)", page, re.MULTILINE)
+    assert len(blocks) == 3
+    names = {}
+    for block in blocks:
+        exec(textwrap.dedent(block), names)
+    assert (names["G"] * shim.dist(names["x"], names["y"])).sum() == pytest.approx(names["t"].value)
+
+
+def test_packages_that_import_pot_themselves_can_be_given_this():
+    code = """
+import sys
+import monge.compat.pot
+sys.modules["ot"] = monge.compat.pot
+import ot as pot
+import ot.unbalanced
+from ot import emd2
+from ot.lp import emd
+from functools import partial
+assert emd2 is monge.compat.pot.emd2
+assert emd.__module__ in ("ot.lp", "monge.compat.pot.lp")
+assert pot.unbalanced.sinkhorn_knopp_unbalanced([], [], [[0.0, 1.0]], reg=1.0, reg_m=1.0).shape == (1, 2)
+assert not any(name.startswith("ot.") and "monge" not in str(module.__file__) for name, module in sys.modules.items())
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
+
+
 @pytest.mark.parametrize("lib", [shim, ot], ids=["monge", "pot"])
 class TestCallsOfOtherPackages:
     """The forms in which they call POT."""
@@ -681,6 +858,8 @@ class TestCallsOfOtherPackages:
         assert np.isfinite(p).all()
         assert p.sum() == pytest.approx(1.0)
         assert np.all(p.flatten() >= 0.0)
+        p = partial(lib.unbalanced.sinkhorn_knopp_unbalanced, reg=0.05, reg_m=1.0)(lib.unif(N), lib.unif(M), C)
+        assert np.isfinite(p).all()
         p = partial(lib.sinkhorn, reg=0.05)(lib.unif(N), lib.unif(M), HALF["M"].astype("f8"))
         assert p.sum() == pytest.approx(1.0)
         assert lib.emd2(lib.unif(N), lib.unif(M), C, numItermax=int(1e7)) > 0.0
@@ -711,6 +890,10 @@ class TestCallsOfOtherPackages:
         assert type(value) is float
         assert value == pytest.approx(ot.emd2(d1[:2], d2[2:], np.ascontiguousarray(M[:2, 2:])))
 
+    def test_pyemd(self, lib):
+        p = lib.partial.partial_wasserstein(A, 2 * B, C, m=0.5)
+        assert p.sum() == pytest.approx(0.5)
+
     def test_graph_ricci_curvature(self, lib):
         d = np.array([[0.0, 1.0, 2.0], [1.0, 0.0, 1.0], [2.0, 1.0, 0.0]])
         x, y = np.array([0.5, 0.25, 0.25]), np.array([0.1, 0.4, 0.5])
@@ -727,7 +910,7 @@ def torch():
     return pytest.importorskip("torch", reason="needs the extra torch")
 
 
-@pytest.mark.filterwarnings("ignore:The use of `x.T`")  # POT's
+@pytest.mark.filterwarnings("ignore")  # POT's use of torch
 def test_tensors_come_back(torch):
     for dtype in (torch.float64, torch.float32):
         a, b, M = (torch.tensor(each, dtype=dtype) for each in (A, B, C))
@@ -753,7 +936,7 @@ def test_tensors_come_back(torch):
             assert ours.dtype == dtype
             assert ours.shape == theirs.shape
             torch.testing.assert_close(ours, theirs.to(dtype), rtol=10 * tol, atol=max(tol, 1e-5))
-    half = shim.emd(a.bfloat16(), [], M)
+    half = shim.emd(torch.tensor([0.25, 0.25, 0.125, 0.125, 0.125, 0.125]).bfloat16(), [], M)
     assert half.dtype == torch.bfloat16
     places = shim.emd_1d(a, b, log=True)[1]["perms_x_a"]
     assert places.dtype == torch.int64
@@ -784,6 +967,18 @@ def test_derivatives_of_emd2(torch):
     value, log = shim.emd2(a, B.tolist(), M, return_matrix=True)
     (value + 0 * log["cost"]).backward()
     torch.testing.assert_close(M.grad, log["G"])
+
+
+def test_derivatives_of_lazy(torch):
+    def loss(lib, a, b, x, y):
+        return lib.emd2_lazy(x, y, a, b)[0]
+
+    ours, theirs = (gradients(torch, lib, loss, A, B, X2, Y2) for lib in (shim, ot))
+    for one, other in zip(ours[:2], theirs[:2], strict=True):
+        torch.testing.assert_close(one, other)
+    through = gradients(torch, shim, lambda lib, a, b, x, y: lib.emd2(a, b, lib.dist(x, y)), A, B, X2, Y2)
+    for one, other in zip(ours, through, strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_derivatives_through_dist(torch):

@@ -17,9 +17,12 @@ from monge.problem.arrays import real_array
 from monge.problem.costs import is_sparse
 
 __all__ = [
+    "NEVER",
     "MarginalError",
     "Measures",
     "back_home",
+    "capped",
+    "has_never",
     "matched",
     "measures",
     "needs_gradient",
@@ -31,6 +34,9 @@ __all__ = [
 ]
 
 Array = NDArray[Any]
+
+# The solvers take no larger costs; POT's programs write the largest number of all for "never".
+NEVER = 1e290
 
 # How far totals may be apart: what POT allows.
 _SAME_TOTAL = 1.5e-6
@@ -139,10 +145,10 @@ def with_gradients(value: Any, pairs: Iterable[tuple[Any, Callable[[Any], Any]]]
     return value
 
 
-def measures(a: Any, b: Any, M: Any, check: bool, columns: bool = False) -> Measures:
+def measures(a: Any, b: Any, M: Any, check: bool, columns: bool = False, match: bool = True) -> Measures:
     """The problem of POT's arguments; b may have columns, each a problem, where `columns`.
 
-    `check` is whether totals that differ by more than POT allows are an error; they are made equal in any case.
+    `check` is whether totals that differ by more than POT allows are an error, `match` whether they are made equal.
     """
     reference = reference_of(a, b, M)
     raw_a, raw_b, raw_M = on_host(a, "a"), on_host(b, "b"), on_host(M, "M")
@@ -157,7 +163,7 @@ def measures(a: Any, b: Any, M: Any, check: bool, columns: bool = False) -> Meas
     weights_b = _weights(raw_b, m, "b", (1, 2) if columns else 1)
     return Measures(
         a=weights_a,
-        b=matched(weights_a, weights_b, check),
+        b=matched(weights_a, weights_b, check) if match else weights_b,
         given_b=weights_b,
         M=matrix,
         reference=reference,
@@ -165,6 +171,24 @@ def measures(a: Any, b: Any, M: Any, check: bool, columns: bool = False) -> Meas
         common=np.result_type(*types),
         costs=types[2],
     )
+
+
+def has_never(M: Any) -> bool:
+    """Whether finite costs are larger than the solvers take."""
+    costs = M.data if is_sparse(M) else M
+    if costs.dtype != np.float64 or not costs.size or not costs.max() > NEVER:  # if that is NaN, the solver says so
+        return False
+    return bool((np.isfinite(costs) & (costs > NEVER)).any())
+
+
+def capped(M: Any, cap: float) -> Any:
+    """M with `cap` in place of finite costs that are larger than the solvers take."""
+    if is_sparse(M):
+        M = M.tocoo(copy=True)
+        M.sum_duplicates()
+        M.data = capped(M.data.astype(np.float64), cap)
+        return M
+    return np.where(np.isfinite(M) & (M > NEVER), cap, M)
 
 
 def _length(values: Any) -> int:

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.compat.pot.arrays import Measures, back_home, measures, needs_gradient, on_host
+from monge.compat.pot.arrays import Measures, back_home, capped, has_never, measures, needs_gradient, on_host
 from monge.compat.pot.missing import missing_from
 from monge.entropic.kernels.room import require_room
 from monge.entropic.marginals import as_marginals
@@ -33,7 +33,9 @@ from monge.problem.arrays import available_threads, positive, real_array, real_n
 from monge.problem.costs import CostMatrix, is_sparse
 
 __all__ = [
+    "FINEST",
     "greenkhorn",
+    "loss",
     "sinkhorn",
     "sinkhorn2",
     "sinkhorn_epsilon_scaling",
@@ -47,7 +49,7 @@ __getattr__ = missing_from(__name__)
 Array = NDArray[Any]
 
 # Below this, rounding decides on the marginal error.
-_FINEST = 1e-14
+FINEST = 1e-14
 # POT measures its error at every tenth iteration.
 _EVERY = 10
 # What POT's methods take beside the arguments of all; nothing here depends on it but the number of iterations.
@@ -91,7 +93,7 @@ def sinkhorn(
         Weights likewise, or k of them as columns, each of which is a problem of its own. They are scaled to the total
         of a, as they are in effect by POT.
     M : array_like (n, m)
-        Costs; +inf forbids an arc.
+        Costs; +inf, and numbers of 1e290 and more, forbid an arc.
     reg : float
         Positive, in the units of M.
     method : str
@@ -156,7 +158,7 @@ def sinkhorn(
     dtype = {"sinkhorn_epsilon_scaling": np.dtype(np.float64), "greenkhorn": given.costs}.get(named, given.common)
     columns = given.b.ndim == 2
     if columns:
-        answer: Any = np.array([_loss(each.plan, given.M) for each in found], dtype=dtype)
+        answer: Any = np.array([loss(each.plan, given.M) for each in found], dtype=dtype)
     else:
         answer = found[0].plan.astype(dtype, copy=False)
     answer = back_home(answer, given.reference)
@@ -206,7 +208,7 @@ def sinkhorn2(
     named = _method(method)
     given, found = _solved(a, b, M, reg, named, numItermax, stopThr, verbose, warn, warmstart, kwargs, "sinkhorn2")
     columns = given.b.ndim == 2
-    losses = np.array([_loss(each.plan, given.M) for each in found], dtype=given.common)
+    losses = np.array([loss(each.plan, given.M) for each in found], dtype=given.common)
     value = back_home(losses if columns else losses[0], given.reference)
     return (value, _dictionary(named, found, reg, given, given.common, columns)) if log else value
 
@@ -334,11 +336,13 @@ def _solved(
     if rounds < 1:
         raise ValueError(f"numItermax should be positive; got {shown(most)}.")
     given = measures(a, b, M, check=False, columns=True)
+    if has_never(given.M):
+        given = given._replace(M=capped(given.M, np.inf))
     (n, m), mass = given.M.shape, math.fsum(given.a)
     require_memory(n * m * 8, f"the {n} x {m} plan as an array", "Use monge.sinkhorn, whose plan is lazy.")
     columns = given.b.T if given.b.ndim == 2 else given.b[np.newaxis]
     wanted = given.given_b.T if given.b.ndim == 2 else given.given_b[np.newaxis]
-    tol = max(asked / mass, _FINEST) if mass > 0.0 else 1.0
+    tol = max(asked / mass, FINEST) if mass > 0.0 else 1.0
     inner = options.get("numInnerItermax", 100) if method == "sinkhorn_epsilon_scaling" else 1
     starts = _starts(warmstart, given, eps, method, len(columns))
     cost, threads, both = CostMatrix(given.M), available_threads(None), as_marginals(None)
@@ -385,12 +389,13 @@ def _result(t: EntropicTransport, wanted: Array, mass: float) -> _Result:
     return _Result(plan, log_u + shift, log_v - shift, errors, t.iterations)
 
 
-def _loss(plan: Array, M: Array) -> float:
+def loss(plan: Array, M: Array) -> float:
+    """<P, M>, to which forbidden arcs add nothing."""
     with np.errstate(invalid="ignore"):
-        loss = float(np.vdot(plan, M))
-    if math.isnan(loss):  # zero times a forbidden arc
-        loss = float(np.sum(np.multiply(plan, M, out=np.zeros_like(plan), where=plan > 0.0)))
-    return loss
+        value = float(np.vdot(plan, M))
+    if math.isnan(value):
+        value = float(np.sum(np.multiply(plan, M, out=np.zeros_like(plan), where=plan > 0.0)))
+    return value
 
 
 def _starts(warmstart: Any, given: Measures, eps: float, method: str, count: int) -> list[Any]:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections import namedtuple
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monge.compat.pot.arrays import (
+    NEVER,
     MarginalError,
     Measures,
     back_home,
+    capped,
+    has_never,
     matched,
     measures,
     needs_gradient,
@@ -26,18 +30,16 @@ from monge.exact.emd import emd as exact
 from monge.exact.univariate import emd_1d as exact_1d
 from monge.exact.univariate import mean_power
 from monge.problem.arrays import real_array, shown
-from monge.problem.costs import is_sparse
+from monge.problem.costs import PointCloud, is_sparse
 from monge.problem.measures import total_mass
 from monge.problem.transport import InfeasibleError, Transport
 
-__all__ = ["emd", "emd2", "emd2_1d", "emd_1d", "wasserstein_1d"]
+__all__ = ["emd", "emd2", "emd2_1d", "emd2_lazy", "emd_1d", "wasserstein_1d"]
 
 __getattr__ = missing_from(__name__)
 
 Array = NDArray[Any]
 
-# What the solver takes; POT's programs write the largest number of all for "never".
-_LARGEST_COST = 1e290
 # POT's codes: the optimum, and a plan that is not shown to be one.
 _OPTIMAL, _STOPPED = 1, 3
 # The metrics of the line, as powers of the distance; None for the p that is given.
@@ -109,7 +111,7 @@ def emd(
     problem = measures(a, b, M, check_marginals)
     t, value, text = _solve(problem, problem.b, potentials_init, _threads(numThreads))
     plan = _plan(t, problem)
-    return (plan, _dictionary(t, value, text, problem, center_dual)) if log else plan
+    return (plan, _dictionary(t, value, text, problem.dtype, problem.reference, center_dual)) if log else plan
 
 
 def emd2(
@@ -176,11 +178,86 @@ def emd2(
         if not (log or return_matrix):
             found.append(cost)
             continue
-        dictionary = _dictionary(t, cost, text, problem, center_dual)
+        dictionary = _dictionary(t, cost, text, problem.dtype, problem.reference, center_dual)
         if return_matrix:
             dictionary["G"] = _plan(t, problem)
         found.append([cost, dictionary])
     return found if problem.b.ndim == 2 else found[0]
+
+
+def emd2_lazy(
+    X_a: Any,
+    X_b: Any,
+    a: Any = None,
+    b: Any = None,
+    metric: str = "sqeuclidean",
+    numItermax: int = 100000,
+    log: bool = False,
+    return_matrix: bool = True,
+    center_dual: bool = True,
+    check_marginals: bool = True,
+    potentials_init: tuple[Any, Any] | None = None,
+) -> Any:
+    """The least cost between points, as `monge.emd` finds it for a `monge.PointCloud`.
+
+    Parameters
+    ----------
+    X_a, X_b : array_like (n, d), (m, d)
+        Points.
+    a, b : array_like (n,), (m,), optional
+        Weights; None or [] for uniform ones.
+    metric : str
+        One of the costs that `monge.PointCloud` knows; of POT's, "sqeuclidean", "euclidean" and "cityblock".
+    numItermax, center_dual, check_marginals, potentials_init
+        As in `emd`.
+    log : bool
+        Whether to return a dictionary, too.
+    return_matrix : bool
+        Whether to return it with the plan, as ``G``, a scipy.sparse.coo_array; for tensors too.
+
+    Returns
+    -------
+    (float, dict), or without `log` and `return_matrix` float
+        As of `emd2`, but a tuple. For tensors with derivatives with respect to points, too, which POT's has not.
+
+    Raises
+    ------
+    MarginalError, ValueError, TypeError, MemoryError
+        As `emd`.
+
+    Examples
+    --------
+    >>> from monge.compat.pot.lp import emd2_lazy
+    >>> value, log = emd2_lazy([[0.0], [1.0]], [[1.0], [3.0]])
+    >>> value, log["G"].toarray()
+    (2.5, array([[0.5, 0. ],
+           [0. , 0.5]]))
+    """
+    reference = reference_of(a, b, X_a, X_b)
+    points = [on_host(X_a, "X_a"), on_host(X_b, "X_b")]
+    cloud = PointCloud(points[0], points[1], metric)
+    weights_a, weights_b = _weights_of_points(a, b, *cloud.shape, check_marginals)
+    init = None if potentials_init is None else tuple(on_host(each, "potentials_init") for each in potentials_init)
+    t = exact(cloud, weights_a, weights_b, init=init)
+    text = None if t.converged else t.status.value
+    kinds = (on_host(values, "weights") for values in (a, b) if values is not None and len(values))
+    dtype = real_type(getattr(next(kinds, points[0]), "dtype", np.float64))
+    cost = back_home(float(t.value), reference)
+    if needs_gradient(a, b, X_a, X_b):
+        slopes = (t.f - t.f.mean(), t.g - t.g.mean(), t.grad_x, t.grad_y)
+        pairs = zip((a, b, X_a, X_b), (_total(each) for each in slopes), strict=True)
+        cost = with_gradients(cost, pairs)
+    if not (log or return_matrix):
+        return cost
+    dictionary = _dictionary(t, cost, text, dtype, reference, center_dual)
+    if return_matrix:
+        dictionary["G"] = _parts(t, dtype, False)
+    return cost, dictionary
+
+
+def _total(slopes: Array) -> Callable[[Any], Any]:
+    """The function of a tensor that has these slopes."""
+    return lambda tensor: (tensor * back_home(slopes, tensor).reshape(tensor.shape)).sum()
 
 
 def _solve(problem: Measures, b: Array, init: Any, threads: int | None) -> tuple[Transport, float, str | None]:
@@ -193,13 +270,12 @@ def _solve(problem: Measures, b: Array, init: Any, threads: int | None) -> tuple
     except InfeasibleError:
         raise
     except ValueError:
-        costs = M.data if is_sparse(M) else M
-        if not (np.isfinite(costs) & (costs > _LARGEST_COST)).any():
+        if not has_never(M):
             raise
         try:
-            t = exact(_capped(M, np.inf), a, b, init=init, threads=threads)
+            t = exact(capped(M, np.inf), a, b, init=init, threads=threads)
         except InfeasibleError:
-            t = exact(_capped(M, _LARGEST_COST), a, b, init=init, threads=threads)
+            t = exact(capped(M, NEVER), a, b, init=init, threads=threads)
             rows, cols, mass = t.plan.row, t.plan.col, t.plan.data
             used = np.asarray((M.tocsr() if is_sparse(M) else M)[rows, cols], dtype=np.float64).ravel()
             with np.errstate(over="ignore"):
@@ -222,16 +298,6 @@ def _differentiable(cost: Any, t: Transport, tensors: tuple[Any, Any, Any], colu
     return with_gradients(cost, zip(tensors, (by_a, by_b, by_costs), strict=True))
 
 
-def _capped(M: Any, cap: float) -> Any:
-    """M with `cap` in place of numbers that the solver does not take."""
-    if is_sparse(M):
-        M = M.tocoo(copy=True)
-        M.sum_duplicates()
-        M.data = _capped(M.data.astype(np.float64), cap)
-        return M
-    return np.where(np.isfinite(M) & (M > _LARGEST_COST), cap, M)
-
-
 def _plan(t: Transport, problem: Measures) -> Any:
     plan = t.plan
     if is_sparse(problem.M):
@@ -244,9 +310,11 @@ def _plan(t: Transport, problem: Measures) -> Any:
     return back_home(G, problem.reference)
 
 
-def _dictionary(t: Transport, cost: Any, text: str | None, problem: Measures, centred: bool) -> dict[str, Any]:
+def _dictionary(
+    t: Transport, cost: Any, text: str | None, dtype: np.dtype[Any], reference: Any, centred: bool
+) -> dict[str, Any]:
     potentials = (t.grad_a, t.grad_b) if centred else (t.f, t.g)
-    u, v = (back_home(each.astype(problem.dtype), problem.reference) for each in potentials)
+    u, v = (back_home(each.astype(dtype), reference) for each in potentials)
     return {"cost": cost, "u": u, "v": v, "warning": text, "result_code": _STOPPED if text else _OPTIMAL}
 
 
