@@ -15,6 +15,8 @@ import numpy as np
 import ot
 import pytest
 import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import monge
 import monge.compat.pot as shim
@@ -284,6 +286,29 @@ def test_threads_change_nothing(number):
 def test_bad_threads(number):
     with pytest.raises(ValueError, match="numThreads"):
         shim.emd(A, B, C, numThreads=number)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_any_problem_costs_what_it_costs_in_pot(data):
+    """Ties, zero weights, single places."""
+    n, m = data.draw(st.integers(1, 6)), data.draw(st.integers(1, 6))
+    masses = st.integers(0, 4)
+    a = np.array(data.draw(st.lists(masses, min_size=n, max_size=n).filter(any)), dtype=float)
+    b = np.array(data.draw(st.lists(masses, min_size=m, max_size=m).filter(any)), dtype=float)
+    a, b = a / a.sum(), b / b.sum()
+    M = np.array(data.draw(st.lists(st.integers(-3, 9), min_size=n * m, max_size=n * m)), dtype=float).reshape(n, m)
+    value, log = shim.emd2(a, b, M, log=True, return_matrix=True)
+    assert value == pytest.approx(ot.emd2(a, b, M), abs=1e-9)
+    G = log["G"]
+    np.testing.assert_allclose(G.sum(1), a, atol=1e-12)
+    np.testing.assert_allclose(G.sum(0), b, atol=1e-12)
+    assert (G * M).sum() == pytest.approx(value, abs=1e-12)
+    assert (log["u"][:, None] + log["v"] <= M + 1e-9).all()
+    assert log["u"] @ a + log["v"] @ b == pytest.approx(value, abs=1e-9)
+    P = shim.sinkhorn(a, b, M, 1.0)
+    np.testing.assert_allclose(P.sum(1), a, atol=1e-12)
+    np.testing.assert_allclose(P.sum(0), b, atol=1e-9)
 
 
 # --- On the line ------------------------------------------------------------------------------------------------------
@@ -630,6 +655,8 @@ def test_warm_starts_of_columns(columns):
         ({"method": "foo"}, ValueError, "Unknown method"),
         ({"numIterMax": 3}, TypeError, "numIterMax"),
         ({"numItermax": 0}, ValueError, "numItermax"),
+        ({"stopThr": float("nan")}, ValueError, "stopThr"),
+        ({"b": np.empty((M, 0))}, ValueError, "column"),
         ({"M": sp.coo_array(C)}, TypeError, "full matrix"),
         ({"M": C * np.nan}, ValueError, "NaN"),
         ({"a": A[1:]}, AssertionError, "Dimension mismatch"),
@@ -672,20 +699,20 @@ def test_options_of_pot_are_taken(capsys):
     ids=lambda more: "float32" if more is HALF else ", ".join(more) or "plain",
 )
 def test_unbalanced(more):
-    given = {"a": A, "b": 2 * B, "M": C, "reg": 0.3, "reg_m": 1.0, "numItermax": 10_000, "stopThr": 1e-9} | more
+    problem = {"a": A, "b": 2 * B, "M": C, "reg": 0.3, "reg_m": 1.0, "numItermax": 10_000, "stopThr": 1e-9} | more
     tol = 1e-5 if more is HALF else 1e-6
-    ours = shim.unbalanced.sinkhorn_unbalanced(**given, log=True)
-    theirs = ot.unbalanced.sinkhorn_unbalanced(**given, log=True)
+    ours = shim.unbalanced.sinkhorn_unbalanced(**problem, log=True)
+    theirs = ot.unbalanced.sinkhorn_unbalanced(**problem, log=True)
     np.testing.assert_allclose(ours[0], theirs[0], atol=tol)
     assert ours[0].dtype == theirs[0].dtype
     assert set(ours[1]) == set(theirs[1])
     for name in ("logu", "logv", "cost", "total_cost"):
         same(ours[1][name], theirs[1][name], 1e-4 if more is HALF else 1e-5, None if name[0] != "l" else "warmstart")
-        if np.isfinite(np.ravel(given["reg_m"])).all():  # else up to a factor
+        if np.isfinite(np.ravel(problem["reg_m"])).all():  # else up to a factor
             np.testing.assert_allclose(ours[1][name], theirs[1][name], rtol=1e-4, atol=1e-4)
-    given |= {"a": A, "b": B}
-    both(lambda lib: lib.sinkhorn_unbalanced2(**given), 1e-5)
-    both(lambda lib: lib.sinkhorn_unbalanced2(**given, returnCost="total"), 1e-5)
+    problem |= {"a": A, "b": B}
+    both(lambda lib: lib.sinkhorn_unbalanced2(**problem), 1e-5)
+    both(lambda lib: lib.sinkhorn_unbalanced2(**problem, returnCost="total"), 1e-5)
 
 
 def test_unbalanced_more():

@@ -34,6 +34,7 @@ from monge.problem.costs import CostMatrix, is_sparse
 
 __all__ = [
     "FINEST",
+    "MANY",
     "greenkhorn",
     "loss",
     "sinkhorn",
@@ -50,6 +51,8 @@ Array = NDArray[Any]
 
 # Below this, rounding decides on the marginal error.
 FINEST = 1e-14
+# Plans of fewer entries are not worth a look at the free memory.
+MANY = 2**24
 # POT measures its error at every tenth iteration.
 _EVERY = 10
 # What POT's methods take beside the arguments of all; nothing here depends on it but the number of iterations.
@@ -62,7 +65,7 @@ _PAIR = "a pair of arrays, one for the rows and one for the columns of M, as b w
 class _Result(NamedTuple):
     """One problem's answer."""
 
-    plan: Array  # (n, m)
+    answer: Any  # the plan (n, m), or its loss
     log_u: Array
     log_v: Array
     errors: list[Any]
@@ -154,13 +157,15 @@ def sinkhorn(
            [0.134471, 0.365529]])
     """
     named = _method(method)
-    given, found = _solved(a, b, M, reg, named, numItermax, stopThr, verbose, warn, warmstart, kwargs, "sinkhorn")
+    given, found = _solved(
+        a, b, M, reg, named, numItermax, stopThr, verbose, warn, warmstart, kwargs, "sinkhorn", plans=True
+    )
     dtype = {"sinkhorn_epsilon_scaling": np.dtype(np.float64), "greenkhorn": given.costs}.get(named, given.common)
     columns = given.b.ndim == 2
     if columns:
-        answer: Any = np.array([loss(each.plan, given.M) for each in found], dtype=dtype)
+        answer: Any = np.array([each.answer for each in found], dtype=dtype)
     else:
-        answer = found[0].plan.astype(dtype, copy=False)
+        answer = found[0].answer.astype(dtype, copy=False)
     answer = back_home(answer, given.reference)
     return (answer, _dictionary(named, found, reg, given, dtype, columns)) if log else answer
 
@@ -208,7 +213,7 @@ def sinkhorn2(
     named = _method(method)
     given, found = _solved(a, b, M, reg, named, numItermax, stopThr, verbose, warn, warmstart, kwargs, "sinkhorn2")
     columns = given.b.ndim == 2
-    losses = np.array([loss(each.plan, given.M) for each in found], dtype=given.common)
+    losses = np.array([each.answer for each in found], dtype=given.common)
     value = back_home(losses if columns else losses[0], given.reference)
     return (value, _dictionary(named, found, reg, given, given.common, columns)) if log else value
 
@@ -315,9 +320,10 @@ def _method(method: str) -> str:
 
 def _solved(
     a: Any, b: Any, M: Any, reg: float, method: str, most: int, threshold: float, verbose: bool, warn: bool,
-    warmstart: Any, options: dict[str, Any], name: str,
+    warmstart: Any, options: dict[str, Any], name: str, plans: bool = False,
 ) -> tuple[Measures, list[_Result]]:  # fmt: skip
-    """The problem of the arguments, and the answer for each column of b."""
+    """The problem of the arguments, and the answer for each column of b: a plan, for a single one if `plans`, or else a
+    loss."""
     unknown = sorted(set(options) - set(_OPTIONS))
     if unknown:
         raise TypeError(
@@ -333,15 +339,20 @@ def _solved(
         )
     eps, asked = positive(reg, "reg"), real_number(threshold, "stopThr", "a number")
     rounds = int(real_number(most, "numItermax", "a positive number"))
+    if math.isnan(asked):
+        raise ValueError("stopThr should be a number; got nan.")
     if rounds < 1:
         raise ValueError(f"numItermax should be positive; got {shown(most)}.")
     given = measures(a, b, M, check=False, columns=True)
     if has_never(given.M):
         given = given._replace(M=capped(given.M, np.inf))
     (n, m), mass = given.M.shape, math.fsum(given.a)
-    require_memory(n * m * 8, f"the {n} x {m} plan as an array", "Use monge.sinkhorn, whose plan is lazy.")
+    if n * m > MANY:
+        require_memory(n * m * 8, f"the {n} x {m} plan as an array", "Use monge.sinkhorn, whose plan is lazy.")
     columns = given.b.T if given.b.ndim == 2 else given.b[np.newaxis]
     wanted = given.given_b.T if given.b.ndim == 2 else given.given_b[np.newaxis]
+    if not len(columns):
+        raise ValueError(f"b should have at least one column; got shape {given.b.shape}.")
     tol = max(asked / mass, FINEST) if mass > 0.0 else 1.0
     inner = options.get("numInnerItermax", 100) if method == "sinkhorn_epsilon_scaling" else 1
     starts = _starts(warmstart, given, eps, method, len(columns))
@@ -355,26 +366,26 @@ def _solved(
         ]
         answers = [_solve(problems[0], threads, False)] if len(problems) == 1 else []
         answers = answers or _solve_some(problems, first, eps, threads)
-        found += [_result(t, wanted[first + k], mass) for k, t in enumerate(answers)]
+        costs = None if plans and given.b.ndim == 1 else given.M
+        found += [_result(t, wanted[first + k], mass, costs) for k, t in enumerate(answers)]
     worst = max(float(each.errors[-1]) for each in found)
     if verbose:
         print(f"{name}: |P'1 - b| = {worst:.3e} after {max(each.passes for each in found)} passes")
     if warn and not worst <= asked:
         warnings.warn(
             f"{name}: |P'1 - b| = {worst:.3g} stays above stopThr = {asked:.3g}. Raise numItermax, stopThr or reg"
-            f"{'' if abs(_total(wanted[0]) - mass) <= asked else ', or make the totals of a and b equal'}.",
+            f"{'' if abs(math.fsum(wanted[0]) - mass) <= asked else ', or make the totals of a and b equal'}.",
             UserWarning,
             stacklevel=3,
         )
     return given, found
 
 
-def _total(weights: Array) -> float:
-    return math.fsum(weights)
+def _result(t: EntropicTransport, wanted: Array, mass: float, costs: Array | None) -> _Result:
+    """The plan, or if there are `costs` its loss.
 
-
-def _result(t: EntropicTransport, wanted: Array, mass: float) -> _Result:
-    """POT ends with the update of u: so the plan's rows are made to have the weights a."""
+    POT ends with the update of u: so the plan's rows are made to have the weights a.
+    """
     a, b = t.weights
     plan = t.plan.toarray()
     sent = plan.sum(axis=1)
@@ -386,7 +397,8 @@ def _result(t: EntropicTransport, wanted: Array, mass: float) -> _Result:
     shift = 0.5 * (log_v.max() - log_u.max())
     measured = np.linalg.norm(plan.sum(axis=0) - wanted)
     errors = [*(np.asarray(t.stats["errors"])[:-1:_EVERY] * mass), measured]
-    return _Result(plan, log_u + shift, log_v - shift, errors, t.iterations)
+    answer = plan if costs is None else loss(plan, costs)
+    return _Result(answer, log_u + shift, log_v - shift, errors, t.iterations)
 
 
 def loss(plan: Array, M: Array) -> float:

@@ -8,8 +8,6 @@ __all__ = ["missing_from"]
 
 # A name of POT's -> what does the same here, or nearly.
 _INSTEAD = {
-    "barycenter": "",
-    "bary": "",
     "emd_1d_dual_backprop": "monge.emd_1d, whose result has the potentials f and g",
     "empirical_sinkhorn": "monge.sinkhorn(monge.PointCloud(x, y), eps=...), which stores no costs",
     "empirical_sinkhorn2": "monge.sinkhorn(monge.PointCloud(x, y), eps=...).cost",
@@ -24,6 +22,8 @@ _INSTEAD = {
     "bures_wasserstein_distance": "monge.bures, which is its square",
     "batch": "a list of costs as the first argument of monge.emd or monge.sinkhorn",
     "solve_batch": "a list of costs as the first argument of monge.emd or monge.sinkhorn",
+    "solve": "monge.emd, or monge.sinkhorn, whose results have .plan, .value, .f and .g",
+    "solve_sample": "monge.emd(monge.PointCloud(x, y)), or monge.sinkhorn of the same",
     "screenkhorn": "sinkhorn",
 }
 

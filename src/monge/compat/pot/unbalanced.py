@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monge.compat.pot.arrays import Measures, back_home, capped, has_never, matched, measures, needs_gradient, on_host
-from monge.compat.pot.bregman import FINEST, loss
+from monge.compat.pot.bregman import FINEST, MANY, loss
 from monge.compat.pot.missing import missing_from
 from monge.entropic.kernels.room import require_room
 from monge.entropic.marginals import KL, as_marginals
@@ -209,7 +209,10 @@ def _solved(
     if given.b.ndim == 2:
         raise ValueError(f"{name} takes one b, not columns; call it once for each.")
     shape = given.M.shape
-    require_memory(shape[0] * shape[1] * 16, f"a {shape[0]} x {shape[1]} plan", "Use monge.sinkhorn with marginals=.")
+    if shape[0] * shape[1] > MANY:
+        require_memory(
+            shape[0] * shape[1] * 16, f"a {shape[0]} x {shape[1]} plan", "Use monge.sinkhorn with marginals=."
+        )
     product = np.outer(given.a.astype(np.float64), given.b)
     base, costs = _base(c, reg_type, product)
     costs = given.M if costs is None else np.where(product > 0.0, given.M - eps * costs, given.M)
