@@ -297,9 +297,10 @@ def test_any_problem_costs_what_it_costs_in_pot(data):
     a = np.array(data.draw(st.lists(masses, min_size=n, max_size=n).filter(any)), dtype=float)
     b = np.array(data.draw(st.lists(masses, min_size=m, max_size=m).filter(any)), dtype=float)
     a, b = a / a.sum(), b / b.sum()
-    M = np.array(data.draw(st.lists(st.integers(-3, 9), min_size=n * m, max_size=n * m)), dtype=float).reshape(n, m)
+    M = np.array(data.draw(st.lists(st.integers(0, 9), min_size=n * m, max_size=n * m)), dtype=float).reshape(n, m)
     value, log = shim.emd2(a, b, M, log=True, return_matrix=True)
     assert value == pytest.approx(ot.emd2(a, b, M), abs=1e-9)
+    assert shim.emd2(a, b, M - 3) == pytest.approx(value - 3, abs=1e-9)  # where POT may find no plan
     G = log["G"]
     np.testing.assert_allclose(G.sum(1), a, atol=1e-12)
     np.testing.assert_allclose(G.sum(0), b, atol=1e-12)
@@ -575,6 +576,12 @@ def test_warnings():
     shim.sinkhorn2(A, B, C, 0.001, numItermax=1)
     with pytest.warns(UserWarning, match="numItermax"):
         shim.sinkhorn2(A, B, C, 0.001, numItermax=1, warn=True)
+
+
+def test_a_reg_without_digits():
+    with pytest.warns(UserWarning, match="below the digits"):
+        P = shim.sinkhorn(A, B, C, 1e-20, warn=False)
+    assert (P * C).sum() == pytest.approx(ot.emd2(A, B, C), rel=1e-6)
 
 
 def test_totals_that_differ_are_solved_for_that_of_a():

@@ -26,9 +26,7 @@ from monge.entropic.kernels.room import require_room
 from monge.entropic.marginals import as_marginals
 from monge.entropic.problem import Problem
 from monge.entropic.result import EntropicTransport
-
-# What `monge.sinkhorn` calls, without its warnings: POT's take their place, if they are wanted.
-from monge.entropic.sinkhorn import _CHUNK, _solve, _solve_some
+from monge.entropic.solving import solve_all, solve_one
 from monge.problem.arrays import available_threads, positive, real_array, real_number, require_memory, shown
 from monge.problem.costs import CostMatrix, is_sparse
 
@@ -70,6 +68,7 @@ class _Result(NamedTuple):
     log_v: Array
     errors: list[Any]
     passes: int
+    eps: float
 
 
 def sinkhorn(
@@ -167,7 +166,7 @@ def sinkhorn(
     else:
         answer = found[0].answer.astype(dtype, copy=False)
     answer = back_home(answer, given.reference)
-    return (answer, _dictionary(named, found, reg, given, dtype, columns)) if log else answer
+    return (answer, _dictionary(named, found, given, dtype, columns)) if log else answer
 
 
 def sinkhorn2(
@@ -215,7 +214,7 @@ def sinkhorn2(
     columns = given.b.ndim == 2
     losses = np.array([each.answer for each in found], dtype=given.common)
     value = back_home(losses if columns else losses[0], given.reference)
-    return (value, _dictionary(named, found, reg, given, given.common, columns)) if log else value
+    return (value, _dictionary(named, found, given, given.common, columns)) if log else value
 
 
 def sinkhorn_knopp(
@@ -358,16 +357,20 @@ def _solved(
     starts = _starts(warmstart, given, eps, method, len(columns))
     cost, threads, both = CostMatrix(given.M), available_threads(None), as_marginals(None)
     require_room([cost] * min(len(columns), threads), eps, tol, threads)
-    found: list[_Result] = []
-    for first in range(0, len(columns), _CHUNK):
-        problems = [
-            Problem(cost, given.a, column, both, eps, tol, 2 * rounds * inner, start, None, threads)
-            for column, start in zip(columns[first : first + _CHUNK], starts[first : first + _CHUNK], strict=True)
-        ]
-        answers = [_solve(problems[0], threads, False)] if len(problems) == 1 else []
-        answers = answers or _solve_some(problems, first, eps, threads)
-        costs = None if plans and given.b.ndim == 1 else given.M
-        found += [_result(t, wanted[first + k], mass, costs) for k, t in enumerate(answers)]
+    problems = [
+        Problem(cost, given.a, column, both, eps, tol, 2 * rounds * inner, start, None, threads)
+        for column, start in zip(columns, starts, strict=True)
+    ]
+    answers = [solve_one(problems[0], threads)] if len(problems) == 1 else solve_all(problems, threads)
+    costs = None if plans and given.b.ndim == 1 else given.M
+    found = [_result(t, column, mass, costs) for t, column in zip(answers, wanted, strict=True)]
+    if found[0].eps != eps:
+        warnings.warn(
+            f"{name}: reg = {eps!r} is below the digits of M; solved with {found[0].eps:.3g} in its place. Its limit is "
+            "emd.",
+            UserWarning,
+            stacklevel=3,
+        )
     worst = max(float(each.errors[-1]) for each in found)
     if verbose:
         print(f"{name}: |P'1 - b| = {worst:.3e} after {max(each.passes for each in found)} passes")
@@ -398,7 +401,7 @@ def _result(t: EntropicTransport, wanted: Array, mass: float, costs: Array | Non
     measured = np.linalg.norm(plan.sum(axis=0) - wanted)
     errors = [*(np.asarray(t.stats["errors"])[:-1:_EVERY] * mass), measured]
     answer = plan if costs is None else loss(plan, costs)
-    return _Result(answer, log_u + shift, log_v - shift, errors, t.iterations)
+    return _Result(answer, log_u + shift, log_v - shift, errors, t.iterations, t.eps)
 
 
 def loss(plan: Array, M: Array) -> float:
@@ -441,7 +444,7 @@ def _starts(warmstart: Any, given: Measures, eps: float, method: str, count: int
 
 
 def _dictionary(
-    method: str, found: list[_Result], reg: float, given: Measures, dtype: np.dtype[Any], columns: bool
+    method: str, found: list[_Result], given: Measures, dtype: np.dtype[Any], columns: bool
 ) -> dict[str, Any]:
     """What POT logs for the method."""
 
@@ -457,8 +460,8 @@ def _dictionary(
             "log_v": log_v,
             "logu": log_u,
             "logv": log_v,
-            "alpha": float(reg) * log_u,
-            "beta": float(reg) * log_v,
+            "alpha": found[0].eps * log_u,
+            "beta": found[0].eps * log_v,
         }
         every = {name: back_home(values.astype(dtype), given.reference) for name, values in every.items()}
     every["warmstart"] = every["alpha"], every["beta"]

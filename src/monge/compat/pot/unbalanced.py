@@ -23,9 +23,7 @@ from monge.entropic.kernels.room import require_room
 from monge.entropic.marginals import KL, as_marginals
 from monge.entropic.problem import Problem
 from monge.entropic.result import EntropicTransport
-
-# Without the warnings of `monge.sinkhorn`, as in `bregman`.
-from monge.entropic.sinkhorn import _solve
+from monge.entropic.solving import solve_one
 from monge.problem.arrays import available_threads, positive, real_array, real_number, require_memory, shown
 from monge.problem.costs import CostMatrix, is_sparse
 
@@ -227,7 +225,7 @@ def _solved(
     require_room([cost], eps, tol, threads)
     both = as_marginals(tuple(None if math.isinf(price) else KL(price) for price in prices))
     rounds = max(int(most), 1)
-    t = _solve(Problem(cost, given.a, given.b, both, eps, tol, 2 * rounds, starts, None, threads), threads, False)
+    t = solve_one(Problem(cost, given.a, given.b, both, eps, tol, 2 * rounds, starts, None, threads), threads)
     error = float(t.stats["error"])
     if verbose:
         print(f"{name}: marginal error {error:.3e} after {t.iterations} passes")
