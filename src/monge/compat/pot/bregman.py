@@ -366,8 +366,8 @@ def _solved(
     found = [_result(t, column, mass, costs) for t, column in zip(answers, wanted, strict=True)]
     if found[0].eps != eps:
         warnings.warn(
-            f"{name}: reg = {eps!r} is below the digits of M; solved with {found[0].eps:.3g} in its place. Its limit is "
-            "emd.",
+            f"{name}: reg = {eps!r} is below the digits of M; solved with {found[0].eps:.3g} in its place. The "
+            "limit of a small reg is emd.",
             UserWarning,
             stacklevel=3,
         )
