@@ -38,8 +38,17 @@ MORE = [
     "monge.maps.color.transfer_colors",
     "monge.maps.color.ColorTransfer",
 ]
-# Modules that are imported by themselves, with an __all__ of their own.
-MODULES = {"monge.plot": "Pictures"}
+# Modules that are imported by themselves, with an __all__ of their own: the heading, and what to say below it.
+MODULES = {
+    "monge.jax": ("Losses for JAX", "After ``import monge.jax``, which needs the extra ``jax``."),
+    "monge.plot": ("Pictures", "After ``import monge.plot``, which needs the extra ``demo``."),
+    "monge.compat.pot": (
+        "POT's names",
+        "After ``import monge.compat.pot as ot``; :doc:`/from_pot` says how they differ from POT's own.",
+    ),
+}
+# And modules within these, whose names belong under the same heading.
+PARTS = {"monge.compat.pot": ["lp", "bregman", "unbalanced", "partial", "utils", "datasets", "plot"]}
 # Libraries that pages can be made without: where they are missing, autodoc puts something in their place.
 MISSING = [library for library in ("torch", "jax") if find_spec(library) is None]
 
@@ -79,12 +88,15 @@ def order_of_examples(filename: str) -> int:
 
 
 def find_by_last_part(app: Any, env: Any, node: Any, text: Any) -> Any:
-    """Where `emd` is written in another module than monge, that of monge; and where a member is written outside of its
-    class, or another name outside of its module, the only thing whose full name ends so."""
+    """Where `emd` is written in a module that has no page of its own for it, that of the next module around it; and
+    where a member is written outside of its class, or another name outside of its module, the only thing whose full
+    name ends so."""
     if node.get("refdomain") != "py":
         return None
     objects, target = env.domains["py"].objects, node["reftarget"]
-    found = [f"monge.{target}"] if f"monge.{target}" in objects else [n for n in objects if n.endswith(f".{target}")]
+    parts = (node.get("py:module") or "monge").split(".")
+    around = (".".join([*parts[:k], target]) for k in range(len(parts), 0, -1))
+    found = [name for name in around if name in objects][:1] or [n for n in objects if n.endswith(f".{target}")]
     if len(found) != 1:
         return None
     entry = objects[found[0]]
@@ -107,9 +119,17 @@ def public_names() -> Iterator[Name]:
         module, _, name = path.rpartition(".")
         yield Name(module, name, module.split(".")[1])
     for module in MODULES:
-        for name in imported(module).__all__:
-            if not inspect.ismodule(getattr(imported(module), name)):
-                yield Name(module, name, module.removeprefix("monge."))
+        seen: list[Any] = []
+        for part in (module, *(f"{module}.{part}" for part in PARTS.get(module, []))):
+            for name in imported(part).__all__:
+                thing = getattr(imported(part), name)
+                if not inspect.ismodule(thing) and not any(thing is one for one in seen):
+                    seen.append(thing)
+                    yield Name(part, name, folder_of(module))
+
+
+def folder_of(module: str) -> str:
+    return module.removeprefix("monge.").replace(".", "/")
 
 
 def imported(module: str) -> Any:
@@ -142,10 +162,12 @@ def index_of(names: list[Name]) -> str:
         "Every public name, by what it is for. Arguments and results are explained with their shapes and units, and "
         "each page has an example.\n",
     ]
-    for folder, heading in {**ROOMS, **{m.removeprefix("monge."): h for m, h in MODULES.items()}}.items():
+    rooms = {room: (heading, "") for room, heading in ROOMS.items()}
+    for folder, (heading, before) in (rooms | {folder_of(m): texts for m, texts in MODULES.items()}).items():
         inside = [name for name in names if name.folder == folder]
         rows = "".join(f"   * - :doc:`{shown(name)} <{name.page}>`\n     - {summary(name)}\n" for name in inside)
         parts.append(title(heading, "-"))
+        parts.append(f"{before}\n")
         parts.append(f".. list-table::\n   :widths: 30 70\n   :class: names\n\n{rows}")
         parts.append(
             f".. toctree::\n   :hidden:\n   :caption: {heading}\n\n" + "".join(f"   {name.page}\n" for name in inside)
@@ -188,7 +210,8 @@ def summary(name: Name) -> str:
 
 def shown(name: Name) -> str:
     """As users write it: monge.emd, monge.plot.plan; results without the module that they never import."""
-    return name.name if name.module not in ("monge", *MODULES) else f"{name.module}.{name.name}"
+    ours = name.module == "monge" or any(name.folder == folder_of(module) for module in MODULES)
+    return f"{name.module}.{name.name}" if ours else name.name
 
 
 def title(text: str, line: str = "=") -> str:
