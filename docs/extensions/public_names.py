@@ -49,6 +49,8 @@ MODULES = {
 }
 # And modules within these, whose names belong under the same heading.
 PARTS = {"monge.compat.pot": ["lp", "bregman", "unbalanced", "partial", "utils", "datasets", "plot"]}
+# As programs that use them write it.
+SHORT = ("monge.compat.pot", "ot")
 # Libraries that pages can be made without: where they are missing, autodoc puts something in their place.
 MISSING = [library for library in ("torch", "jax") if find_spec(library) is None]
 
@@ -158,16 +160,16 @@ def write(path: Path, text: str) -> Path:
 def index_of(names: list[Name]) -> str:
     parts = [
         title("Reference"),
-        ".. currentmodule:: monge\n",
-        "Every public name, by what it is for. Arguments and results are explained with their shapes and units, and "
-        "each page has an example.\n",
+        "Every public name, by what it is for. Arguments and results are explained with their shapes and units, "
+        "mostly with an example.\n",
     ]
-    rooms = {room: (heading, "") for room, heading in ROOMS.items()}
-    for folder, (heading, before) in (rooms | {folder_of(m): texts for m, texts in MODULES.items()}).items():
+    rooms = {room: ("monge", heading, "") for room, heading in ROOMS.items()}
+    modules = {folder_of(module): (module, *texts) for module, texts in MODULES.items()}
+    for folder, (module, heading, before) in (rooms | modules).items():
         inside = [name for name in names if name.folder == folder]
         rows = "".join(f"   * - :doc:`{shown(name)} <{name.page}>`\n     - {summary(name)}\n" for name in inside)
         parts.append(title(heading, "-"))
-        parts.append(f"{before}\n")
+        parts.append(f".. currentmodule:: {module}\n\n{before}\n")
         parts.append(f".. list-table::\n   :widths: 30 70\n   :class: names\n\n{rows}")
         parts.append(
             f".. toctree::\n   :hidden:\n   :caption: {heading}\n\n" + "".join(f"   {name.page}\n" for name in inside)
@@ -209,9 +211,9 @@ def summary(name: Name) -> str:
 
 
 def shown(name: Name) -> str:
-    """As users write it: monge.emd, monge.plot.plan; results without the module that they never import."""
+    """As users write it: monge.emd, monge.plot.plan, ot.emd; results without the module that they never import."""
     ours = name.module == "monge" or any(name.folder == folder_of(module) for module in MODULES)
-    return f"{name.module}.{name.name}" if ours else name.name
+    return f"{name.module}.{name.name}".replace(*SHORT) if ours else name.name
 
 
 def title(text: str, line: str = "=") -> str:
