@@ -13,7 +13,7 @@
 try:
     import torch as _torch  # noqa: F401
 except ImportError as error:
-    raise ImportError("monge.torch needs PyTorch: pip install 'monge[torch]'.") from error
+    raise ImportError("monge.torch needs PyTorch: pip install 'monge[torch]'.", name="torch") from error
 
 from monge.torch.emd import emd
 from monge.torch.sinkhorn import sinkhorn

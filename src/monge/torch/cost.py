@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monge.problem._ground import total_tolerance
+from monge.problem.batch import naming
 from monge.problem.costs import CostMatrix, Grid, PointCloud
 from monge.torch.kind import Measures
 
-__all__ = ["cost_of", "split", "with_same_totals"]
+__all__ = ["cost_of", "costs_of", "split", "with_same_totals"]
 
 
 def cost_of(problem: Measures, ground: Any) -> CostMatrix | PointCloud | Grid:
@@ -23,6 +24,17 @@ def cost_of(problem: Measures, ground: Any) -> CostMatrix | PointCloud | Grid:
     if not isinstance(ground, Grid):
         raise TypeError(f"without points x and y, cost should be a tensor (..., n, m) or a monge.Grid; got {ground!r}.")
     return ground
+
+
+def costs_of(problems: list[Measures], ground: Any) -> list[Any]:
+    """The same of each problem; an error says of which one it is, if there are several."""
+    if len(problems) == 1:
+        return [cost_of(problems[0], ground)]
+    costs = []
+    with naming("problem", 0) as at:
+        for at.index, problem in enumerate(problems):
+            costs.append(cost_of(problem, ground))
+    return costs
 
 
 def split(state: NDArray[np.float64], problem: Measures) -> tuple[Any, Any, Any]:

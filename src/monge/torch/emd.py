@@ -13,7 +13,7 @@ from monge.exact.hessian import by_place, hessian_product
 from monge.problem.hessian import Direction
 from monge.problem.measures import check_weights
 from monge.problem.transport import balanced_gradients
-from monge.torch.cost import cost_of, split, with_same_totals
+from monge.torch.cost import cost_of, costs_of, split, with_same_totals
 from monge.torch.function import value_of
 from monge.torch.kind import Kind, Measures, Settings
 from monge.torch.tensors import checked
@@ -100,7 +100,7 @@ class _Emd(Kind):
     def solve(self, problems: list[Measures], settings: Settings) -> tuple[list[float], list[Array]]:
         threads, rounding = settings.numbers
         problems = with_same_totals(problems, rounding, True)
-        costs = [cost_of(problem, settings.ground) for problem in problems]
+        costs = costs_of(problems, settings.ground)
         a, b = [problem.a for problem in problems], [problem.b for problem in problems]
         number = int(threads) or None
         if len(problems) == 1:

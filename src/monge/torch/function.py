@@ -5,6 +5,10 @@ know nothing of derivatives; three functions of autograd tie them to each other.
 operators would not do: torch.func fails on those.) All take any number of leading batch dimensions, in one call, and
 so `vmap` adds one.
 
+Derivatives are taken in reverse: second ones by two such passes, as `jacrev(grad(f))` does. (Forward derivatives of a
+function of autograd are wrong, without a word, where one is taken of the other, and compilers take no function that has
+them.)
+
 Where nothing but numbers is wanted, in eager mode, the operators' implementations are called directly.
 """
 

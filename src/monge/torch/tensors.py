@@ -103,8 +103,11 @@ def _broadcast(tensors: list[Any]) -> list[Any]:
     return [None if t is None else t.expand(*lead, *t.shape[-own:]) for t, own in zip(tensors, sizes, strict=True)]
 
 
-def _uniform(weights: Tensor, points: Tensor | None, C: Tensor | None, axis: int) -> Tensor | None:
-    size = points.shape[-2] if points is not None else None if C is None else C.shape[axis]
-    if size is None:
-        return None
+def _uniform(weights: Tensor, points: Tensor | None, C: Tensor | None, axis: int) -> Tensor:
+    """Those of the other side; of a cost object as many, since its cells are the same on both sides."""
+    size = weights.shape[-1]
+    if points is not None:
+        size = points.shape[-2]
+    elif C is not None:
+        size = C.shape[axis]
     return (weights.sum(-1, keepdim=True) / size).expand(*weights.shape[:-1], size)
