@@ -9,6 +9,11 @@
 
 from importlib.metadata import version as _version
 
+from monge.distances.bures import bures
+from monge.distances.divergence import sinkhorn_divergence
+from monge.distances.energy import energy_distance
+from monge.distances.histograms import js, kl, tv
+from monge.distances.mmd import mmd
 from monge.distances.pairwise import pairwise
 from monge.distances.wasserstein import wasserstein, wasserstein_1d
 from monge.entropic.marginals import KL, TV
@@ -35,13 +40,20 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "Status",
     "TV",
     "Transport",
+    "bures",
     "color_transfer",
     "emd",
     "emd_1d",
+    "energy_distance",
+    "js",
+    "kl",
+    "mmd",
     "pairwise",
     "partial",
     "round_plan",
     "sinkhorn",
+    "sinkhorn_divergence",
+    "tv",
     "wasserstein",
     "wasserstein_1d",
 ]

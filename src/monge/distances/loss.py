@@ -41,6 +41,10 @@ class Loss(float):
     def __new__(cls, value: float, *_: Any, **__: Any) -> Loss:
         return super().__new__(cls, value)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickled, it forgets where the caller's arrays are: derivatives are then NumPy's."""
+        return {name: value for name, value in vars(self).items() if name != "home"}
+
     @property
     def value(self) -> float:
         """The number itself."""

@@ -170,8 +170,18 @@ class EntropicTransport(Transport):
                 (self.f, self.g), self.marginals, self._shares(), (b, a), strict=True
             )
         )
-        fixed = all(side.fixed for side in self.marginals)
-        return balanced_gradients(grad_a, grad_b, a, b) if fixed else (grad_a, grad_b)
+        if all(side.fixed for side in self.marginals):
+            return balanced_gradients(grad_a, grad_b, a, b)
+        if all(side.cap < np.inf for side in self.marginals) and abs(a.sum() - b.sum()) <= _AT_BOUND * a.sum():
+            # Within TV's bounds f + t and g - t are as good as f and g: the same constant is chosen.
+            (f, cap_a), (g, cap_b) = (
+                (potential[weights > 0.0], side.cap)
+                for potential, weights, side in zip((self.f, self.g), (a, b), self.marginals, strict=True)
+            )
+            t = 0.5 * float(grad_b @ b / b.sum() - grad_a @ a / a.sum())
+            t = max(min(t, cap_a - f.max(), cap_b + g.min()), -cap_a - f.min(), g.max() - cap_b)
+            return grad_a + t, grad_b - t
+        return grad_a, grad_b
 
     def _shares(self) -> tuple[Array, Array]:
         """What each place sends or receives, per unit of its weight, as the potentials call for it."""

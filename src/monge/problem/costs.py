@@ -20,6 +20,7 @@ from monge.problem.grid import Grid
 from monge.problem.ground import Form, Ground, as_ground, explained, scale_of
 from monge.problem.home import home_of
 from monge.problem.sparse import SparseCost, is_sparse
+from monge.problem.symmetric import require_same, require_square
 from monge.problem.user_cost import GroundCost
 
 if TYPE_CHECKING:
@@ -145,6 +146,11 @@ class CostMatrix:
         size = float(np.abs(self.C, where=finite, out=np.zeros_like(self.C)).max())
         return (forbidden if forbidden.any() else None), size
 
+    def require_symmetric(self) -> None:
+        """ValueError for a matrix that is not symmetric, but for rounding."""
+        require_square(*self.shape)
+        require_same(self.C, self.C.T, "C", "Symmetrise it, for example as (C + C.T) / 2.")
+
     def __repr__(self) -> str:
         return f"CostMatrix(shape={self.shape}, dtype={self.C.dtype})"
 
@@ -187,7 +193,8 @@ class PointCloud:
     ) -> None:
         # Copies: what is lazy in a result is computed from them, whatever becomes of the caller's arrays.
         self.home = home_of(x) or home_of(y)
-        self.x, self.y = as_points(x, "x").copy(), as_points(y, "y").copy()
+        self.x = as_points(x, "x").copy()
+        self.y = self.x if y is x else as_points(y, "y").copy()  # one cloud is kept, and sorted, once
         if self.x.shape[1] != self.y.shape[1]:
             raise ValueError(
                 f"x and y should have points of the same dimension; got shapes {self.x.shape} and {self.y.shape}."
@@ -411,6 +418,22 @@ class PointCloud:
     def checked(self) -> tuple[None, float]:
         """That no arc is forbidden, and that its costs were checked when it was made; how large a user's are."""
         return None, 0.0 if self.formed is not None else self._seen
+
+    def require_symmetric(self) -> None:
+        """ValueError unless the costs are between the same points, and symmetric."""
+        require_square(*self.shape)
+        if not np.array_equal(self.x, self.y):
+            raise ValueError("a divergence needs the costs between the same places; these points differ. Pass x and y.")
+        self.require_symmetric_ground()
+
+    def require_symmetric_ground(self) -> None:
+        """ValueError if a user's c(x, y) is not c(y, x), between some of the points."""
+        if self.formed is not None:
+            return
+        rows, columns = sampled(len(self.x)), sampled(len(self.y))
+        back = PointCloud(self.y, self.x, self.cost).between(columns, rows).T
+        remedy = "A divergence needs a symmetric one, as (c(x, y) + c(y, x)) / 2 is; monge.sinkhorn takes any."
+        require_same(self.between(rows, columns), back, f"the cost {self.ground!r}", remedy)
 
     def __repr__(self) -> str:
         return f"PointCloud(shape={self.shape}, d={self.x.shape[1]}, cost={shown(self.cost)})"

