@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from numpydoc.docscrape import ClassDoc
-from sphinx.ext.autodoc.mock import mock
+from sphinx.util import logging
 from sphinx.util.nodes import make_refnode
 
 import monge
@@ -40,6 +41,7 @@ MORE = [
 ]
 # Modules that are imported by themselves, with an __all__ of their own: the heading, and what to say below it.
 MODULES = {
+    "monge.torch": ("Losses for PyTorch", "After ``import monge.torch``, which needs the extra ``torch``."),
     "monge.jax": ("Losses for JAX", "After ``import monge.jax``, which needs the extra ``jax``."),
     "monge.plot": ("Pictures", "After ``import monge.plot``, which needs the extra ``demo``."),
     "monge.compat.pot": (
@@ -51,8 +53,9 @@ MODULES = {
 PARTS = {"monge.compat.pot": ["lp", "bregman", "unbalanced", "partial", "utils", "datasets", "plot"]}
 # As programs that use them write it.
 SHORT = ("monge.compat.pot", "ot")
-# Libraries that pages can be made without: where they are missing, autodoc puts something in their place.
-MISSING = [library for library in ("torch", "jax") if find_spec(library) is None]
+# Without these libraries the pages are made, too, but for those of the modules that need them, and with programs in the
+# gallery that are shown but not run.
+MISSING = [library for library in ("torch", "jax", "sklearn") if find_spec(library) is None]
 
 # In the gallery: from the first idea to the last.
 EXAMPLES = [
@@ -73,12 +76,15 @@ class Name(NamedTuple):
 
     @property
     def page(self) -> str:
-        return f"{self.folder}/{self.name}"
+        # mmd and MMD cannot have files side by side where capitals make no difference.
+        inside = "modules/" if self.module == "monge.torch" and inspect.isclass(self.thing) else ""
+        return f"{self.folder}/{inside}{self.name}"
 
 
 def setup(app: Any) -> dict[str, Any]:
     app.connect("config-inited", lambda app, config: write_pages(Path(app.srcdir) / "api"))
-    app.connect("config-inited", lambda app, config: config.autodoc_mock_imports.extend(MISSING))
+    if MISSING:
+        logging.getLogger(__name__).info("Without %s: some pages are left out, some programs not run.", MISSING)
     app.connect("missing-reference", find_by_last_part)
     app.connect("autodoc-process-signature", hide_what_is_not_called, priority=900)  # after numpydoc
     return {"parallel_read_safe": True, "parallel_write_safe": True}
@@ -87,6 +93,13 @@ def setup(app: Any) -> dict[str, Any]:
 def order_of_examples(filename: str) -> int:
     """A ValueError for an example that the list above lacks."""
     return EXAMPLES.index(Path(filename).stem)
+
+
+def executed(examples: Path) -> str:
+    """A pattern of the names of those programs that import nothing which is missing."""
+    programs = {path: path.read_text(encoding="utf-8") for path in examples.glob("*.py")}
+    wanted = re.compile(rf"^(?:import|from) (?:monge\.)?(?:{'|'.join(MISSING) or '-'})\b", re.MULTILINE)
+    return rf"/(?:{'|'.join(path.stem for path, text in programs.items() if not wanted.search(text))})\.py$"
 
 
 def find_by_last_part(app: Any, env: Any, node: Any, text: Any) -> Any:
@@ -120,7 +133,7 @@ def public_names() -> Iterator[Name]:
     for path in MORE:
         module, _, name = path.rpartition(".")
         yield Name(module, name, module.split(".")[1])
-    for module in MODULES:
+    for module in present_modules():
         seen: list[Any] = []
         for part in (module, *(f"{module}.{part}" for part in PARTS.get(module, []))):
             for name in imported(part).__all__:
@@ -135,8 +148,11 @@ def folder_of(module: str) -> str:
 
 
 def imported(module: str) -> Any:
-    with mock(MISSING):
-        return importlib.import_module(module)
+    return importlib.import_module(module)
+
+
+def present_modules() -> list[str]:
+    return [module for module in MODULES if module.removeprefix("monge.") not in MISSING]
 
 
 def write_pages(folder: Path) -> None:
@@ -164,7 +180,7 @@ def index_of(names: list[Name]) -> str:
         "mostly with an example.\n",
     ]
     rooms = {room: ("monge", heading, "") for room, heading in ROOMS.items()}
-    modules = {folder_of(module): (module, *texts) for module, texts in MODULES.items()}
+    modules = {folder_of(module): (module, *MODULES[module]) for module in present_modules()}
     for folder, (module, heading, before) in (rooms | modules).items():
         inside = [name for name in names if name.folder == folder]
         rows = "".join(f"   * - :doc:`{shown(name)} <{name.page}>`\n     - {summary(name)}\n" for name in inside)

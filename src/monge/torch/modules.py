@@ -37,8 +37,8 @@ class SinkhornDivergence(_Loss):
 
     Parameters
     ----------
-    eps, cost, marginals, tol, max_iter, threads
-        As in `monge.torch.sinkhorn_divergence`.
+    eps, cost, marginals, tol, max_iter, threads : see `sinkhorn_divergence`
+        As there.
 
     Examples
     --------
@@ -69,8 +69,8 @@ class MMD(_Loss):
 
     Parameters
     ----------
-    kernel, bandwidth, biased, threads
-        As in `monge.torch.mmd`.
+    kernel, bandwidth, biased, threads : see `mmd`
+        As there.
 
     Examples
     --------
