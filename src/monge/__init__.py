@@ -9,7 +9,11 @@
 
 from importlib.metadata import version as _version
 
+from monge.distances.max_sliced import max_sliced_wasserstein
 from monge.distances.pairwise import pairwise
+from monge.distances.sliced import sliced_wasserstein
+from monge.distances.sliced_plan import sliced_plan
+from monge.distances.spherical import spherical_sliced_wasserstein
 from monge.distances.wasserstein import wasserstein, wasserstein_1d
 from monge.entropic.marginals import KL, TV
 from monge.entropic.rounding import round_plan
@@ -38,10 +42,14 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "color_transfer",
     "emd",
     "emd_1d",
+    "max_sliced_wasserstein",
     "pairwise",
     "partial",
     "round_plan",
     "sinkhorn",
+    "sliced_plan",
+    "sliced_wasserstein",
+    "spherical_sliced_wasserstein",
     "wasserstein",
     "wasserstein_1d",
 ]
