@@ -50,7 +50,7 @@ public:
         for (std::size_t i = first * slice_group; i < last * slice_group; ++i)
             for (std::size_t c = 0; c < d; ++c)
                 panels_[(i / slice_group * d + c) * slice_group + i % slice_group] =
-                    i < n ? points[i * d + c] * factor - shift[c] : 0.0;
+                    i < n ? (points[i * d + c] - shift[c]) * factor : 0.0;
     }
 
     const std::size_t n, d, groups;
@@ -267,7 +267,7 @@ private:
                 const double *u = x_.points + i * x_.d, *v = y_.points + j * y_.d;
                 double square = 0.0;
                 for (std::size_t c = 0; c < x_.d; ++c) {
-                    const double apart = u[c] * problem_.factor - v[c] * problem_.factor;
+                    const double apart = (u[c] - v[c]) * problem_.factor;
                     square += apart * apart;
                 }
                 return h(std::sqrt(square));

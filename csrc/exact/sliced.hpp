@@ -15,7 +15,7 @@
 
 namespace monge {
 
-/// What the caller owns. Points are those of `x` and `y` times `factor`, minus `shift`.
+/// What the caller owns. Points are those of `x` and `y` minus `shift`, times `factor`.
 struct SlicedProblem {
     const double* x = nullptr;  // (n, d), finite
     const double* y = nullptr;  // (m, d)

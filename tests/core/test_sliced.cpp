@@ -88,7 +88,7 @@ void check(const Clouds& c, std::size_t count, double p, Random& random) {
     for (std::size_t k = 0; k < count; ++k) {
         const double* const theta = directions.data() + k * c.d;
         const auto placed = [&](const Numbers& points, std::size_t i, std::size_t s) {
-            return points[i * c.d + s] * problem.factor - c.shift[s];
+            return (points[i * c.d + s] - c.shift[s]) * problem.factor;
         };
         Numbers x(c.n, 0.0), y(c.m, 0.0), f(c.n), g(c.m), mass(c.n + c.m - 1);
         for (std::size_t i = 0; i < c.n; ++i)

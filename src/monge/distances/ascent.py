@@ -27,6 +27,8 @@ _LEAST_GAIN, _SMALL_GAINS, _LEAST_ANGLE = 1e-10, 3, 1e-9
 # Angles that are tried along a great circle, in units of one that should be good.
 _TRIALS = np.array([0.125, 0.5, 1.0, 2.0])
 _QUARTER = 0.5 * np.pi
+# The cosine of the angle between a direction and a way from it, at most.
+_LEAST_RIGHT = 1e-3
 # Angles between a direction and those nearby: the first, and the last.
 _WIDE, _NARROW = 0.1, 1e-6
 # Directions nearby, for each coordinate and at most.
@@ -91,8 +93,7 @@ def climb(summit: Summit) -> None:
         new_square = _dot(tangent, tangent)
         new_way = tangent + (new_square / square[on])[:, np.newaxis] * way[on]
         new_way = np.where((_dot(new_way, tangent) > 0.0)[:, np.newaxis], new_way, tangent)
-        length = np.linalg.norm(new_way, axis=1)
-        ahead = new_way / np.where(length > 0.0, length, 1.0)[:, np.newaxis]
+        length, ahead = _ahead(theta, new_way)
         # As far as the power method would go, or else as far as the last step went.
         first = np.where(angle[on] == 0.0, np.arctan2(np.sqrt(new_square), np.abs(outward)), angle[on])
         slope = summit.slices.p / summit.unit * _dot(tangent, ahead)
@@ -143,10 +144,8 @@ def polish(summit: Summit, rng: np.random.Generator) -> None:
         heights, turns = summit.gradients(nearby)
         mean = turns.mean(axis=0)
         tangent = mean - (mean @ theta) * theta
-        length = float(np.linalg.norm(tangent))
-        if length == 0.0:
-            return
-        ahead = _along(theta[np.newaxis], tangent[np.newaxis] / length, near * _TRIALS[np.newaxis])[0]
+        _, way = _ahead(theta[np.newaxis], tangent[np.newaxis])
+        ahead = _along(theta[np.newaxis], way, near * _TRIALS[np.newaxis])[0]
         places, heights = np.concatenate([nearby, ahead]), np.concatenate([heights, summit.heights(ahead)])
         at = int(heights.argmax())
         if heights[at] > height * (1.0 + _LEAST_GAIN):
@@ -160,7 +159,18 @@ def polish(summit: Summit, rng: np.random.Generator) -> None:
 def _along(theta: Array, ahead: Array, angles: Array) -> Array:
     """Points (s, t, d) of great circles through theta (s, d), at angles (s, t)."""
     cosines, sines = np.cos(angles)[:, :, np.newaxis], np.sin(angles)[:, :, np.newaxis]
-    return np.asarray(cosines * theta[:, np.newaxis] + sines * ahead[:, np.newaxis])
+    return _unit(cosines * theta[:, np.newaxis] + sines * ahead[:, np.newaxis])
+
+
+def _ahead(theta: Array, way: Array) -> tuple[Array, Array]:
+    """The lengths (s,) of ways (s, d) and their directions, at right angles to theta; zero where a way is rounding, as
+    that up from a summit, which may point anywhere."""
+    length = np.linalg.norm(way, axis=1)
+    ahead = way / np.where(length > 0.0, length, 1.0)[:, np.newaxis]
+    outward = _dot(ahead, theta)
+    rounding = np.abs(outward) > _LEAST_RIGHT
+    ahead -= outward[:, np.newaxis] * theta
+    return np.where(rounding, 0.0, length), np.where(rounding[:, np.newaxis], 0.0, ahead)
 
 
 def _dot(u: Array, v: Array) -> Array:
@@ -169,4 +179,4 @@ def _dot(u: Array, v: Array) -> Array:
 
 
 def _unit(theta: Array) -> Array:
-    return np.asarray(theta / np.linalg.norm(theta, axis=1, keepdims=True))
+    return np.asarray(theta / np.linalg.norm(theta, axis=-1, keepdims=True))

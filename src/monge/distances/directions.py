@@ -1,8 +1,8 @@
 """Directions and great circles over which a distance is averaged, spread better than independent ones.
 
 How they are drawn decides how far the mean over some of them is from that over all: at d = 3 a spiral has a thirtieth
-of the error of independent directions, and orthogonal ones half of it or less from d = 10 on. Each direction by itself
-is uniform on the sphere, so that means are unbiased.
+of the error of independent directions, and orthogonal ones half of it or less from d = 10 on. All are turned at random,
+so that one picked from them by chance is uniform on the sphere, and means are unbiased.
 """
 
 from __future__ import annotations

@@ -123,7 +123,8 @@ def sliced_plan(
     along = _on_line(slices, drawn[best])
     bound = along if furthest == best else _on_line(slices, drawn[furthest])
     entries = along.plan.row, along.plan.col, along.plan.data
-    cost = float(entries[2] @ cloud.at(*entries[:2]))
+    with np.errstate(over="ignore"):
+        cost = float(entries[2] @ cloud.at(*entries[:2]))
     check_value(cost, slices.a, slices.b)
     result = SlicedTransport(
         drawn[best],

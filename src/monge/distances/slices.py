@@ -98,21 +98,21 @@ class Slices:
         return max(scale_of(self.reach), _SMALLEST_SCALE) if self.reach > 0.0 else 0
 
     @cached_property
-    def _shift(self) -> Array:
-        """The middle of the box, over the power of two."""
-        low, high = (np.ldexp(side, -self.scale) for side in self._box)
+    def _middle(self) -> Array:
+        """Of the box."""
+        low, high = self._box
         return np.asarray(low + 0.5 * (high - low))
 
     def placed(self, points: Array) -> Array:
         """Points (k, d) as distances are computed from: none exceeds one."""
-        return np.asarray(np.ldexp(points, -self.scale) - self._shift)
+        return np.asarray(np.ldexp(points - self._middle, -self.scale))
 
     def sums(self, directions: Array, unit: float = 1.0, **wanted: bool) -> _sliced.Sums:
         """F of placed points over unit^p along directions (k, d), and what is wanted; see csrc/exact/sliced.hpp."""
         directions = np.ascontiguousarray(directions)
         factor = math.ldexp(1.0, -self.scale)
         return _sliced.sums(
-            self.x, self.y, self.a, self.b, factor, self._shift, directions, self.p, unit, self.threads, **wanted
+            self.x, self.y, self.a, self.b, factor, self._middle, directions, self.p, unit, self.threads, **wanted
         )
 
     def loss(self, directions: Array, kind: type[SlicedLoss] | None = None) -> SlicedLoss:

@@ -34,6 +34,8 @@ Array = NDArray[np.float64]
 T = TypeVar("T")
 
 _TURN = 2.0 * math.pi
+# As in `slices`.
+_LARGEST_POWER = 1e18
 
 
 def spherical_sliced_wasserstein(
@@ -135,7 +137,9 @@ class _Spheres:
                 raise ValueError(f"{name} should hold points off the origin; {name}[{int(largest.argmin())}] is zero.")
             lengths.append(largest * np.linalg.norm(each / largest, axis=1, keepdims=True))
         a, b = check_weights(a, b, len(points[0]), len(points[1]))
-        return cls(on_sphere(points[0]), on_sphere(points[1]), (lengths[0], lengths[1]), a, b, p, threads)
+        return cls(
+            on_sphere(points[0]), on_sphere(points[1]), (lengths[0], lengths[1]), a, b, min(p, _LARGEST_POWER), threads
+        )
 
     def angles(self, plane: Array) -> tuple[Array, Array]:
         """Of the projections (n,) and (m,) to a plane (2, d), in turns."""
@@ -163,11 +167,9 @@ class _Spheres:
     def _turns(self, value: float, plane: Array) -> tuple[Array, Array]:
         """Of one circle: how the loss changes with the coordinates (n, 2), (m, 2) of the projections in the plane."""
         at = self.x @ plane.T, self.y @ plane.T
-        x, y = map(_angles, at)
-        _, _, _, rows, cols, mass = _univariate.transport(x, y, self.a, self.b, self.p, 1.0, 1)
-        apart = x[rows] - y[cols]
-        apart = _TURN * (apart - np.round(apart))
-        pull = mass / mass.sum() * np.sign(apart) * (np.abs(apart) / value) ** (self.p - 1.0)
+        _, _, rows, cols, mass, apart = self._line(value, *map(_angles, at))
+        with np.errstate(under="ignore"):
+            pull = mass / mass.sum() * np.sign(apart) * np.abs(apart) ** (self.p - 1.0)
         found = []
         for points, places, sign in ((at[0], rows, 1.0), (at[1], cols, -1.0)):
             by_angle = np.bincount(places, sign * pull, len(points))
@@ -176,17 +178,22 @@ class _Spheres:
             found.append(np.stack([-by_angle * points[:, 1], by_angle * points[:, 0]], axis=1))
         return found[0], found[1]
 
-    def potentials(self, planes: Array) -> tuple[Array, Array]:
-        """The mean (n,), (m,) of those on all circles, for distances in turns."""
+    def potentials(self, value: float, planes: Array) -> tuple[Array, Array]:
+        """The mean (n,), (m,) of those on all circles, for distances over the loss."""
         found = np.zeros(len(self.x)), np.zeros(len(self.y))
-        for each in self._each(self._potentials, planes):
+        for each in self._each(lambda plane: self._line(value, *self.angles(plane))[:2], planes):
             for total, potential in zip(found, each, strict=True):
                 total += potential
         return found[0] / len(planes), found[1] / len(planes)
 
-    def _potentials(self, plane: Array) -> tuple[Array, Array]:
-        _, f, g, _, _, _ = _univariate.transport(*self.angles(plane), self.a, self.b, self.p, 1.0, 1)
-        return f, g
+    def _line(self, value: float, x: Array, y: Array) -> tuple[Array, Array, Any, Any, Array, Array]:
+        """Potentials, entries of the plan, and how far x is ahead of y in each, with the loss as the unit: powers of
+        distances that matter are then in range."""
+        turn = _TURN / value
+        x, y = _below(turn * x, turn), _below(turn * y, turn)
+        _, f, g, rows, cols, mass = _univariate.transport(x, y, self.a, self.b, self.p, turn, 1)
+        apart = x[rows] - y[cols]
+        return f, g, rows, cols, mass, apart - turn * np.round(apart / turn)
 
     def _each(self, solve: Callable[[Array], T], planes: Array) -> Iterator[T]:
         """What `solve` says of each plane, in their order."""
@@ -199,9 +206,14 @@ class _Spheres:
 
 
 def _angles(points: Array) -> Array:
-    """Of points (n, 2), in turns from 0 to 1."""
+    """Of points (n, 2), in turns from 0 to below 1."""
     turns = np.arctan2(points[:, 1], points[:, 0]) / _TURN
-    return np.where(turns < 0.0, turns + 1.0, turns) % 1.0
+    return _below(np.where(turns < 0.0, turns + 1.0, turns), 1.0)
+
+
+def _below(places: Array, period: float) -> Array:
+    """Those that were rounded to the period are at zero."""
+    return np.where(places < period, places, 0.0)
 
 
 class SphericalLoss(Loss):
@@ -232,6 +244,6 @@ class SphericalLoss(Loss):
         spheres, value = self._spheres, float(self)
         if value == 0.0:
             return np.zeros(len(spheres.x)), np.zeros(len(spheres.y))
-        f, g = spheres.potentials(self.frames)
-        slope = value / spheres.p * (_TURN / value) ** spheres.p
+        f, g = spheres.potentials(value, self.frames)
+        slope = value / spheres.p
         return tangent(slope * f, spheres.a), tangent(slope * g, spheres.b)
