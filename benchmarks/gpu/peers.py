@@ -263,8 +263,9 @@ def _measure(peer: Peer, cloud: Cloud, run: Run, found: dict[str, Any]) -> None:
         # The next takes about as much more as this one did.
         expected = seconds * max(2.0, seconds / last if last else 2.0)
         last = seconds
-        if time.perf_counter() - begin + expected > min(PATIENCE, run.left()):
-            found["gave_up"] = "patience"
+        spent = time.perf_counter() - begin
+        if spent + expected > PATIENCE or expected > run.left():
+            found["gave_up"] = "patience" if spent + expected > PATIENCE else "time"
             return
     if good is None:
         found["gave_up"] = "settings"

@@ -14,6 +14,7 @@ import scipy.sparse
 
 import monge
 from benchmarks import entropic_problems, motion, problems
+from benchmarks.divergence_problems import PROBLEMS
 
 EXACT = ("pivots", "arcs_priced", "sweeps")
 ENTROPIC = ("passes", "pairs", "newton_steps", "kernels")
@@ -52,7 +53,7 @@ def counters(answers: Iterable[monge.Transport]) -> dict[str, int]:
 def count() -> dict[str, dict[str, int]]:
     """{counter: {instance: count}}."""
     counted: dict[str, dict[str, int]] = {}
-    for name, answers in (*_exact(), *_entropic()):
+    for name, answers in (*_exact(), *_entropic(), *_divergences()):
         for counter, value in counters(answers).items():
             counted.setdefault(counter, {})[name] = value
     return counted
@@ -86,6 +87,14 @@ def _entropic() -> Iterator[tuple[str, list[monge.Transport]]]:
             cost, a, b, options = entropic_problems.make(group, name)
             answers = monge.sinkhorn(cost, a, b, threads=1, **options)
             yield f"{group}: {name}", answers if isinstance(answers, list) else [answers]
+
+
+def _divergences() -> Iterator[tuple[str, list[monge.Transport]]]:
+    """The transports of measures to themselves, which should take three passes or four."""
+    for name, make in PROBLEMS.items():
+        found = monge.sinkhorn_divergence(threads=1, **make())
+        losses = found if isinstance(found, list) else [found]
+        yield f"self terms: {name}", [t for loss in losses for t in loss.terms[1:]]
 
 
 def nearest(C: Any, k: int) -> scipy.sparse.coo_array:

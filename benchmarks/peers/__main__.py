@@ -7,6 +7,7 @@
     python -m benchmarks.peers draws --draws 200 --seed 0
     python -m benchmarks.peers warm --sizes 500,1000,2000,4000
     python -m benchmarks.peers entropic --families middle --threads 2 --readme README.md
+    python -m benchmarks.peers losses --threads 2
 
 `exact` prints, for every instance, the median seconds of each solver, the ratio to monge's, the accuracy that was
 reached (monge's certified gap, and how far the peer's value is off, both relative to the value), and monge's counters.
@@ -14,7 +15,9 @@ Solvers take turns, so that a slow spell of the machine falls on all of them. `s
 problems. `draws` looks for the worst case: random families, sizes, weights and scales, against POT. `warm` moves points
 a little at a time and compares monge from its last answer with monge afresh. `entropic` compares `monge.sinkhorn` with
 POT, OTT and GeomLoss, those that are installed, at the same measured marginal error; and monge's pairs per second and
-core with the exponentials that a core could take, and do nothing else.
+core with the exponentials that a core could take, and do nothing else. `losses` compares divergences with their
+gradients, at the same error of these, with GeomLoss and OTT; sliced distances with POT; and calls in torch with the
+core.
 
 `--readme FILE` puts the table of `exact` or of `entropic` between the marks in that file.
 """
@@ -31,11 +34,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-TARGETS = ["exact", "small", "draws", "warm", "entropic"]
+TARGETS = ["exact", "small", "draws", "warm", "entropic", "losses"]
 
 # Where it is not said which.
 SIZES = {"entropic": "1000,4000"}
-PEERS = {"entropic": "pot,pot_log,ott,ott_momentum,ott_anderson,geomloss"}
+PEERS = {"entropic": "pot,pot_log,ott,ott_momentum,ott_anderson,geomloss", "losses": "geomloss,ott,pot"}
 
 # Who writes the table of the README.
 REPORTS = {"exact": "exact.report", "entropic": "entropic.report"}
@@ -76,6 +79,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=256, help="problems of a batch (default: 256)")
     parser.add_argument("--single", action="store_true", help="give monge the costs in float32")
     parser.add_argument("--memory", action="store_true", help="measure peak memory too, in new processes")
+    parser.add_argument("--smoke", action="store_true", help="losses of small sizes, to see that they run")
     parser.add_argument("--readme", type=Path, help="replace the table between the marks in this file")
     parser.add_argument("--json", type=Path, help="write all results to this file")
     options = parser.parse_args()
@@ -109,7 +113,7 @@ def main() -> None:
     # Before anything that reads them is imported.
     for name in ("OMP", "OPENBLAS", "MKL", "NUMBA", "VECLIB_MAXIMUM", "NUMEXPR"):
         os.environ[f"{name}_NUM_THREADS"] = str(options.threads)
-    if options.what == "entropic" and hasattr(os, "sched_setaffinity"):
+    if options.what in ("entropic", "losses") and hasattr(os, "sched_setaffinity"):
         # What counts its threads by the processors it may use, as OTT and monge do.
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
     if options.what == "small":
@@ -129,6 +133,10 @@ def main() -> None:
         from benchmarks.peers.entropic import timing as entropic_timing
 
         rows = entropic_timing.entropic(options)
+    elif options.what == "losses":
+        from benchmarks.peers import losses
+
+        rows = losses.losses(options)
     else:
         from benchmarks.peers.exact import report, timing
 

@@ -42,7 +42,9 @@ double translation(const Sides& s, const double* f, const double* g) {
 
 }  // namespace
 
-bool Sides::translate() const { return (kl_a < infinity || kl_b < infinity) && cap_a == infinity && cap_b == infinity; }
+bool Sides::translate() const {
+    return !symmetric && (kl_a < infinity || kl_b < infinity) && cap_a == infinity && cap_b == infinity;
+}
 
 void column_sums(const double* b, size_t m, double eps, const double* g, const double* s, double* out) {
     const VectorKernels& kernels = vector_kernels();
@@ -102,7 +104,10 @@ void plain_step(const Sides& s, double eps, bool translate, double* f, const dou
                 double* out) {
     const double damp = 1.0 / (1.0 + eps / s.kl_b);
     const double shift = translate ? translation(s, f, g) : 0.0;
-    for (size_t j = 0; j < s.m; ++j) out[j] = s.b[j] > 0.0 ? clip(damp * (softmin[j] - shift), s.cap_b) : 0.0;
+    for (size_t j = 0; j < s.m; ++j) {  // `out` may be g
+        const double best = clip(damp * (softmin[j] - shift), s.cap_b);
+        out[j] = !(s.b[j] > 0.0) ? 0.0 : s.symmetric ? (g[j] + 8.0 * (f[j] + best)) / 17.0 : best;
+    }
     if (!translate) return;
     for (size_t i = 0; i < s.n; ++i) f[i] += shift;
     const double rest = translation(s, f, out);

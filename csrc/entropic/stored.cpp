@@ -82,7 +82,7 @@ private:
     /// beta <- potentials of the problem without entropy, which those of a small eps are near, in cost units; false if
     /// there are none.
     bool exact_start() {
-        if (!s_.balanced || exactly_) return false;
+        if (!s_.balanced || s_.problem->symmetric || exactly_) return false;
         exactly_ = true;
         Problem exact;
         Pages<double> room;
@@ -119,10 +119,10 @@ private:
     void iterate() {
         const StoredProblem& p = *s_.problem;
         const double first = p.first > 0.0 ? p.first : s_.size_of_costs.mean;
-        wait_ = s_.m <= tiny ? 0 : few_passes + static_cast<int64_t>(s_.m) / columns_per_pass;
+        wait_ = s_.m <= tiny && !p.symmetric ? 0 : few_passes + static_cast<int64_t>(s_.m) / columns_per_pass;
         const double factor = s_.m <= tiny ? anneal_tiny : anneal;
         double eps = p.eps;
-        while (eps * factor <= start_share * first) eps *= factor;
+        while (!p.symmetric && eps * factor <= start_share * first) eps *= factor;
         const double* start = s_.turned ? p.f : p.g;
         for (size_t j = 0; j < s_.m; ++j) s_.beta[j] = start[j];
         small_ = exact_rescue * s_.size_of_costs.mean;

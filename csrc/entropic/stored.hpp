@@ -45,6 +45,7 @@ struct StoredProblem {
     const double* b;       // (m,)
     double kl[2], cap[2];  // the marginals of the rows and the columns: see marginals.py
     double eps, first;     // the eps to start from; zero for the scale of the costs
+    bool symmetric;        // see Sides in steps.hpp; then it starts from eps
     double tol;
     std::int64_t max_iter;
     double* f;  // (n,)

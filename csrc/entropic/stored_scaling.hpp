@@ -111,7 +111,8 @@ public:
                  p.kl[side] / unit,
                  p.cap[side] / unit,
                  p.kl[1 - side] / unit,
-                 p.cap[1 - side] / unit};
+                 p.cap[1 - side] / unit,
+                 p.symmetric};
         translate = sides.translate();
         absorbed_ = false;
     }

@@ -304,7 +304,8 @@ class TestManyPoints:
     def test_points(self, cost: Any, n: int, d: int, tol: float) -> None:
         self.solved(cloud(cost, d, n, n - 1001)[0], tol)
 
-    def test_coarse_to_fine(self) -> None:
+    def test_coarse_to_fine(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(gpu, "_COARSE_FROM", 2**29)  # of more pairs the CPU would take long to check the answer
         rng = np.random.default_rng(0)
         t = self.solved(monge.PointCloud(rng.random((30_000, 3)), rng.random((20_000, 3))), 1e-3)
         assert t.stats["coarse_passes"] > 0
@@ -378,3 +379,39 @@ def test_a_bare_function_is_known_again() -> None:
 
     assert the_same(costs(1.0)) is the_same(costs(1.0))
     assert the_same(costs(1.0)) is not the_same(costs(2.0))
+
+
+class TestDivergences:
+    """Self terms are symmetric problems, whose steps are those of one potential."""
+
+    @pytest.mark.parametrize("marginals", [None, monge.KL(0.7), monge.TV(0.8)], ids=["balanced", "KL", "TV"])
+    def test_points(self, marginals: Any) -> None:
+        rng = np.random.default_rng(11)
+        x, y, a = rng.normal(size=(9, 2)), rng.normal(size=(7, 2)) + 0.5, rng.dirichlet(np.full(9, 5.0))
+        a[2] = 0.0
+        a /= a.sum()
+        options = {"eps": 0.3, "marginals": marginals, "tol": 1e-7}
+        here, there = (monge.sinkhorn_divergence(x, y, a, device=device, **options) for device in ("cpu", "cuda"))
+        assert there == pytest.approx(here, abs=1e-7)
+        assert [t.iterations <= 7 for t in there.terms[1:]] == [True, True]
+        np.testing.assert_allclose(there.grad_x, here.grad_x, atol=1e-5)
+        np.testing.assert_allclose(there.grad_b, here.grad_b, atol=1e-5)
+        np.testing.assert_array_equal(there.terms[1].f, there.terms[1].g)
+
+    def test_a_batch(self) -> None:
+        rng = np.random.default_rng(12)
+        x, y = rng.normal(size=(3, 6, 2)), rng.normal(size=(3, 5, 2))
+        here, there = (monge.sinkhorn_divergence(x, y, eps=0.3, tol=1e-7, device=device) for device in ("cpu", "cuda"))
+        np.testing.assert_allclose(there, here, atol=1e-7)
+        assert all(loss.converged and loss.terms[1].iterations <= 7 for loss in there)
+
+    def test_histograms(self) -> None:
+        rng = np.random.default_rng(13)
+        places, (a, b) = rng.normal(size=(7, 2)), rng.dirichlet(np.full(7, 5.0), size=2)
+        C = ground_costs(places, places, "sqeuclidean")
+        for kind in (C, np.stack([C, C])):
+            here, there = (
+                monge.sinkhorn_divergence(a=a, b=b, cost=kind, eps=0.3, tol=1e-7, device=device)
+                for device in ("cpu", "cuda")
+            )
+            np.testing.assert_allclose(there, here, atol=1e-7)

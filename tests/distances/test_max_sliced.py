@@ -177,5 +177,5 @@ class TestPromises:
     def test_bad_input(self):
         with pytest.raises(ValueError, match="n_projections should be a positive integer"):
             monge.max_sliced_wasserstein([[0.0]], [[0.0]], n_projections=-1)
-        with pytest.raises(ValueError, match="problem 0: x should hold finite"):
+        with pytest.raises(ValueError, match="pair 0: x should hold finite"):
             monge.max_sliced_wasserstein(np.full((1, 2, 2), np.nan), np.zeros((1, 2, 2)))

@@ -279,20 +279,19 @@ class TestBatches:
     def test_fresh_directions_are_shared(self):
         x = np.random.default_rng(0).normal(size=(6, 10, 4))
         losses = monge.sliced_wasserstein(x, -x)
-        assert all(loss.directions is losses[0].directions for loss in losses)
+        for loss in losses:
+            np.testing.assert_array_equal(loss.directions, losses[0].directions)
 
-    def test_empty(self):
-        assert monge.sliced_wasserstein([], []) == []
-        assert monge.sliced_wasserstein(np.empty((0, 3, 2)), np.empty((0, 3, 2))) == []
-
-    def test_errors_name_the_problem(self):
+    def test_errors_name_the_pair(self):
         x = np.zeros((3, 4, 2))
         y = x.copy()
         y[2, 1, 0] = np.nan
-        with pytest.raises(ValueError, match=r"problem 2: y should hold finite coordinates; y\[1, 0\] = nan"):
+        with pytest.raises(ValueError, match=r"pair 2: y should hold finite coordinates; y\[1, 0\] = nan"):
             monge.sliced_wasserstein(x, y)
-        with pytest.raises(ValueError, match=r"batches of as many clouds; got 3 and 2"):
+        with pytest.raises(ValueError, match=r"batches of as many clouds, .* got \[3, 2\]"):
             monge.sliced_wasserstein(x, x[:2])
+        with pytest.raises(ValueError, match="at least one"):
+            monge.sliced_wasserstein([], [])
         with pytest.raises(ValueError, match="one vector of weights for each of the 3 problems"):
             monge.sliced_wasserstein(x, x, np.ones((2, 4)))
 
@@ -368,7 +367,7 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("arguments", "options", "error", "text"),
         [
-            (([[0.0, 1.0]], [[0.0]]), {}, ValueError, r"as many coordinates; got shapes \(1, 2\) and \(1, 1\)"),
+            (([[0.0, 1.0]], [[0.0]]), {}, ValueError, r"the same dimension; got shapes \(1, 2\) and \(1, 1\)"),
             (([[0.0, np.inf]], [[0.0, 1.0]]), {}, ValueError, r"x should hold finite coordinates"),
             ((np.empty((0, 2)), [[0.0, 1.0]]), {}, ValueError, "at least one point"),
             (([[0.0]], [[0.0]], [-1.0], [1.0]), {}, ValueError, "not negative"),

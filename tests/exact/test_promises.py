@@ -29,7 +29,7 @@ from test_balance import classes, stored
 import monge
 import monge.distances.pairwise as pairwise_costs
 import monge.entropic.levels as cloud_levels
-import monge.entropic.sinkhorn
+import monge.entropic.solving
 import monge.exact.dense as dense_costs
 import monge.maps.color
 from monge.entropic import _stored
@@ -574,7 +574,7 @@ WORK = [
 def test_bad_input_is_an_error_before_work_starts(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for owner, work in WORK:
         monkeypatch.setattr(owner, work, lambda *_, work=work, **__: pytest.fail(f"{work} was called"))
-    monkeypatch.setattr(monge.entropic.sinkhorn, "_CHUNK", 2)
+    monkeypatch.setattr(monge.entropic.solving, "_CHUNK", 2)
     with pytest.raises((ValueError, TypeError)):
         BAD[name]()
 

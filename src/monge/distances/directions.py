@@ -8,6 +8,8 @@ so that one picked from them by chance is uniform on the sphere, and means are u
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 
 from monge.problem.arrays import shown
 
-__all__ = ["check_count", "check_rng", "directions", "frames"]
+__all__ = ["check_count", "check_rng", "directions", "drawing", "frames"]
 
 Array = NDArray[np.float64]
 
@@ -69,6 +71,15 @@ def _orthogonal(d: int, count: int, rng: np.random.Generator) -> Array:
     matrices from the classical compact groups")."""
     q, r = np.linalg.qr(rng.normal(size=(d, count)))
     return np.ascontiguousarray((q * np.where(np.diag(r) < 0.0, -1.0, 1.0)).T)
+
+
+def drawing(draw: Callable[[int, int, np.random.Generator], Array], count: int, rng: Any) -> Callable[[int], Array]:
+    """What `draw` draws for each dimension, `directions` or `frames`: one number from `rng` decides on all of them.
+
+    The problems of a batch have the same, then, whichever of them comes first.
+    """
+    seed = int(check_rng(rng).integers(2**63))
+    return cache(lambda d: draw(d, count, np.random.default_rng(seed)))
 
 
 def check_count(value: Any, name: str) -> int:

@@ -36,7 +36,7 @@ class Loss(float):
     array([[-1.2, -1.6]])
     """
 
-    home: Home | None = None  # where the caller's arrays are, if not in NumPy
+    home: Home | None = None  # where the caller's arrays are, if not in NumPy; forgotten by a pickle
 
     def __new__(cls, value: float, *_: Any, **__: Any) -> Loss:
         return super().__new__(cls, value)

@@ -11,16 +11,15 @@ largest.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monge.distances.ascent import Summit, apart, climb, polish
+from monge.distances.clouds import each_pair
 from monge.distances.directions import check_count, check_rng, directions
-from monge.distances.slices import SlicedLoss, Slices, each_problem
+from monge.distances.slices import SlicedLoss, Slices
 from monge.exact.univariate import check_power
 from monge.problem.arrays import available_threads
 
@@ -112,12 +111,13 @@ def max_sliced_wasserstein(
     """
     power, count, workers = check_power(p), check_count(n_projections, "n_projections"), available_threads(threads)
 
-    def prepare(x: Any, y: Any, a: Any, b: Any, threads: int) -> Callable[[], MaxSlicedLoss]:
-        slices = Slices.of(x, y, a, b, power, threads)
-        drawn = check_rng(rng)
-        return partial(_solve, slices, directions(slices.x.shape[1], count, drawn), *drawn.spawn(1))
+    seed = int(check_rng(rng).integers(2**63))
 
-    return each_problem(prepare, x, y, a, b, workers)
+    def one(x: Any, y: Any, a: Any, b: Any, threads: int) -> MaxSlicedLoss:
+        slices, own = Slices.of(x, y, a, b, power, threads), np.random.default_rng(seed)
+        return _solve(slices, directions(slices.x.shape[1], count, own), own)
+
+    return each_pair(x, y, a, b, workers, one)
 
 
 def _solve(slices: Slices, looked_at: Array, rng: np.random.Generator) -> MaxSlicedLoss:

@@ -5,12 +5,11 @@ SW_p^p = mean over theta of  min_P  sum_ij P_ij |<x_i - y_j, theta>|^p          
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
-from monge.distances.directions import check_count, check_rng, directions
-from monge.distances.slices import SlicedLoss, Slices, each_problem
+from monge.distances.clouds import each_pair
+from monge.distances.directions import check_count, directions, drawing
+from monge.distances.slices import SlicedLoss, Slices
 from monge.exact.univariate import check_power
 from monge.problem.arrays import available_threads
 
@@ -39,21 +38,21 @@ def sliced_wasserstein(
     ----------
     x : array_like (n, d)
         Points of the first measure; a vector stands for points on the line. An array (B, n, d), or a list of clouds of
-        any sizes, is a batch of problems; an empty one has no answers, [].
+        any sizes, is a batch of pairs.
     y : array_like (m, d)
-        Points of the second; for a batch as many clouds, or one that all problems share.
+        Points of the second. Where one of the two is a batch, one cloud on the other side stands for all.
     a, b : array_like (n,), (m,), optional
         Weights, of equal totals; None for uniform ones. They are normalised to probabilities. For a batch also (B, n),
-        or a list of one array or None per problem.
+        or a list of one array or None per pair.
     p : float
         Exponent, >= 1.
     n_projections : int
-        Number of directions. On the line one is enough, and the distance is exact. The problems of a batch that have as
+        Number of directions. On the line one is enough, and the distance is exact. The pairs of a batch that have as
         many coordinates share them.
     rng : None, int or numpy.random.Generator
         What draws the directions (SPEC 7). The same seed gives the same directions; None fresh ones in each call.
     threads : int, optional
-        Directions, or the problems of a batch, are spread over the threads; None for all processors. The answer has the
+        Directions, or the pairs of a batch, are spread over the threads; None for all processors. The answer has the
         same bits for any number.
 
     Returns
@@ -67,8 +66,8 @@ def sliced_wasserstein(
     Raises
     ------
     ValueError
-        Points that are not finite or differ in dimension, weights as for `emd`, p < 1, no directions. In a batch, the
-        text of this and of the other errors begins with the index of the problem.
+        Points that are not finite or differ in dimension, weights as for `emd`, p < 1, no directions, an empty batch.
+        In a batch, the text of this and of the other errors begins with the index of the pair.
     TypeError
         Points, weights or an rng of the wrong type.
     MemoryError
@@ -93,13 +92,10 @@ def sliced_wasserstein(
     array([0.42426407, 0.56568542])
     """
     power, count, workers = check_power(p), check_count(n_projections, "n_projections"), available_threads(threads)
-    drawn: dict[int, Any] = {}  # by dimension: a seed gives a problem of a batch what it has alone
+    drawn = drawing(directions, count, rng)
 
-    def prepare(x: Any, y: Any, a: Any, b: Any, threads: int) -> Callable[[], SlicedLoss]:
+    def one(x: Any, y: Any, a: Any, b: Any, threads: int) -> SlicedLoss:
         slices = Slices.of(x, y, a, b, power, threads)
-        d = slices.x.shape[1]
-        if d not in drawn:
-            drawn[d] = directions(d, count, check_rng(rng))
-        return partial(slices.loss, drawn[d])
+        return slices.loss(drawn(slices.x.shape[1]))
 
-    return each_problem(prepare, x, y, a, b, workers)
+    return each_pair(x, y, a, b, workers, one)

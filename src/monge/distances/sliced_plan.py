@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.distances.directions import check_count, check_rng, directions
-from monge.distances.slices import Slices, home_among
-from monge.entropic.at_home import TransportAtHome
+from monge.distances.directions import check_count, directions, drawing
+from monge.distances.slices import Slices
 from monge.exact.univariate import check_power, emd_1d
 from monge.problem.arrays import available_threads, shown
+from monge.problem.at_home import at_home
 from monge.problem.costs import PointCloud
 from monge.problem.measures import check_value
 from monge.problem.transport import Status, Transport
@@ -117,7 +117,7 @@ def sliced_plan(
     slices = Slices.of(x, y, a, b, power, workers)
     cloud = PointCloud(slices.x, slices.y, ("euclidean", power))
     in_units = _unit_cost(slices, power)
-    drawn = directions(slices.x.shape[1], count, check_rng(rng))
+    drawn = drawing(directions, count, rng)(slices.x.shape[1])
     found = slices.sums(drawn, lifted=True)
     best, furthest = int(found["lifted"].argmin()), int(found["means"].argmax())
     along = _on_line(slices, drawn[best])
@@ -140,8 +140,7 @@ def sliced_plan(
         entries=entries,
         cloud=cloud,
     )
-    home = home_among(x, y, a, b)
-    return result if home is None else TransportAtHome(result, home)
+    return at_home(result, slices.home)
 
 
 def _unit_cost(slices: Slices, p: float) -> float:

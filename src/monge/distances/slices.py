@@ -1,4 +1,4 @@
-"""Two clouds as they are seen along directions: what the sliced distances are made of, and how they go through a batch.
+"""Two clouds as they are seen along directions: what the sliced distances are made of.
 
 F(theta) = min_P  sum_ij P_ij |<x_i - y_j, theta>|^p          P 1 = a,  P' 1 = b,  of total mass one
 
@@ -9,11 +9,9 @@ overflows and none loses digits because the clouds are far from the origin.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,14 +19,13 @@ from numpy.typing import NDArray
 from monge.distances.loss import Loss
 from monge.exact import _sliced
 from monge.exact.univariate import smaller_unit
-from monge.problem.arrays import items, require_memory
-from monge.problem.batch import is_batch, naming, one_each
+from monge.problem.arrays import require_memory
 from monge.problem.costs import as_points
 from monge.problem.ground import scale_of
-from monge.problem.home import Home, home_of
+from monge.problem.home import Home, home_of_any
 from monge.problem.measures import Weights, check_weights, total_mass
 
-__all__ = ["SlicedLoss", "Slices", "both_clouds", "each_problem", "home_among", "tangent"]
+__all__ = ["SlicedLoss", "Slices", "both_clouds", "tangent"]
 
 Array = NDArray[np.float64]
 
@@ -47,12 +44,12 @@ def both_clouds(x: Any, y: Any) -> tuple[Array, Array]:
     )
     if points_x.shape[1] != points_y.shape[1]:
         raise ValueError(
-            f"x and y should have points of as many coordinates; got shapes {points_x.shape} and {points_y.shape}."
+            f"x and y should have points of the same dimension; got shapes {points_x.shape} and {points_y.shape}."
         )
     return points_x, points_y
 
 
-@dataclass(frozen=True)
+@dataclass
 class Slices:
     """Two clouds with their weights, and the power of the distance."""
 
@@ -61,14 +58,15 @@ class Slices:
     a: Weights | None  # (n,)
     b: Weights | None  # (m,)
     p: float
-    threads: int
+    threads: int  # for what is asked of it later, too
+    home: Home | None
 
     @classmethod
     def of(cls, x: Any, y: Any, a: Any, b: Any, p: float, threads: int) -> Slices:
         """From what the caller gave; p and threads are checked already."""
         points_x, points_y = both_clouds(x, y)
         weights = check_weights(a, b, len(points_x), len(points_y))
-        slices = cls(points_x, points_y, *weights, min(p, _LARGEST_POWER), threads)
+        slices = cls(points_x, points_y, *weights, min(p, _LARGEST_POWER), threads, home_of_any(x, y, a, b))
         n, d = len(points_x) + len(points_y), points_x.shape[1]
         if n > _MANY:
             wanted = 8 * n * (2 * d + 4 * threads + max(_AT_LEAST, 2 * threads))
@@ -145,7 +143,17 @@ class SlicedLoss(Loss):
         self, value: float, slices: Slices, directions: Array, distances: Array, mean: float, unit: float
     ) -> None:
         self.directions, self.distances = directions, distances
+        self.home = slices.home
         self._slices, self._mean, self._unit = slices, mean, unit
+
+    @property
+    def threads(self) -> int:
+        """On how many derivatives are computed."""
+        return self._slices.threads
+
+    @threads.setter
+    def threads(self, threads: int) -> None:
+        self._slices.threads = threads
 
     def _slope(self) -> float:
         """That of the root, times p: a change of the mean, in its unit, changes the loss by so much of that unit."""
@@ -173,62 +181,3 @@ def tangent(slopes: Array, weights: Weights | None) -> Array:
     """Derivatives with respect to weights that are divided by their total, from those for a total of one."""
     mean = float(slopes.mean()) if weights is None else float(slopes @ weights / weights.sum())
     return (slopes - mean) / total_mass(weights)
-
-
-L = TypeVar("L", bound=Loss)
-
-
-def each_problem(
-    prepare: Callable[[Any, Any, Any, Any, int], Callable[[], L]], x: Any, y: Any, a: Any, b: Any, threads: int
-) -> L | list[L]:
-    """The loss that `prepare(x, y, a, b, threads)` has made ready, or a list of them for a batch.
-
-    A batch is two lists of as many clouds, or a list and one cloud that all problems have in common.
-
-    All problems are made ready one after the other, which also draws random numbers in their order. Where there are
-    many they are then solved side by side, each on one thread.
-    """
-    if not is_batch(x) and not is_batch(y):
-        loss = prepare(x, y, a, b, threads)()
-        loss.home = home_among(x, y, a, b)
-        return loss
-    sides = [_clouds(values, name) for values, name in ((x, "x"), (y, "y"))]
-    counts = [len(side) for side in sides if side is not None]
-    if min(counts) != max(counts):
-        raise ValueError(
-            f"x and y should be batches of as many clouds; got {counts[0]} and {counts[1]}. A single cloud, an array "
-            "(m, d), is shared by all problems."
-        )
-    count = counts[0]
-    all_x, all_y = ([values] * count if side is None else side for side, values in zip(sides, (x, y), strict=True))
-    all_a, all_b = one_each(a, "a", count), one_each(b, "b", count)
-    inside = 1 if count >= threads else threads
-    ready = []
-    with naming("problem", 0) as at:
-        for at.index, problem in enumerate(zip(all_x, all_y, all_a, all_b, strict=True)):
-            ready.append(prepare(*problem, inside))
-
-    def one(k: int) -> L:
-        with naming("problem", k):
-            loss = ready[k]()
-        loss.home = home_among(*(_item(values, k) for values in (x, y, a, b)))
-        return loss
-
-    if inside > 1 or threads == 1:
-        return [one(k) for k in range(count)]
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(one, range(count)))
-
-
-def _clouds(values: Any, name: str) -> list[Any] | None:
-    return list(items(values, name, "a batch of clouds, (B, n, d) or a list")) if is_batch(values) else None
-
-
-def _item(values: Any, k: int) -> Any:
-    """What may say where the k-th problem is: an array of another library is all in one place."""
-    return values[k] if isinstance(values, list | tuple) and len(values) > k else values
-
-
-def home_among(*values: Any) -> Home | None:
-    """Where the first of some arrays is that has a home."""
-    return next((home for home in map(home_of, values) if home is not None), None)

@@ -18,13 +18,15 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.distances.directions import check_count, check_rng, frames
+from monge.distances.clouds import each_pair
+from monge.distances.directions import check_count, drawing, frames
 from monge.distances.loss import Loss
-from monge.distances.slices import both_clouds, each_problem, tangent
+from monge.distances.slices import both_clouds, tangent
 from monge.exact import _univariate
 from monge.exact.univariate import check_power, mean_power
 from monge.problem.arrays import available_threads
 from monge.problem.ground import on_sphere
+from monge.problem.home import Home, home_of_any
 from monge.problem.measures import Weights, check_weights
 
 __all__ = ["SphericalLoss", "spherical_sliced_wasserstein"]
@@ -69,7 +71,7 @@ def spherical_sliced_wasserstein(
     rng : None, int or numpy.random.Generator
         What draws them (SPEC 7), as in `sliced_wasserstein`.
     threads : int, optional
-        Great circles, or the problems of a batch, are spread over the threads; None for all processors. The answer has
+        Great circles, or the pairs of a batch, are spread over the threads; None for all processors. The answer has
         the same bits for any number.
 
     Returns
@@ -101,19 +103,16 @@ def spherical_sliced_wasserstein(
     1.570796326795
     """
     power, count, workers = check_power(p), check_count(n_projections, "n_projections"), available_threads(threads)
-    drawn: dict[int, Array] = {}
+    drawn = drawing(frames, count, rng)
 
-    def prepare(x: Any, y: Any, a: Any, b: Any, threads: int) -> Callable[[], SphericalLoss]:
+    def one(x: Any, y: Any, a: Any, b: Any, threads: int) -> SphericalLoss:
         spheres = _Spheres.of(x, y, a, b, power, threads)
-        d = spheres.x.shape[1]
-        if d not in drawn:
-            drawn[d] = frames(d, count, check_rng(rng))
-        return partial(spheres.loss, drawn[d])
+        return spheres.loss(drawn(spheres.x.shape[1]))
 
-    return each_problem(prepare, x, y, a, b, workers)
+    return each_pair(x, y, a, b, workers, one)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Spheres:
     """Two sets of unit vectors with their weights, and the power of the distance."""
 
@@ -123,7 +122,8 @@ class _Spheres:
     a: Weights | None
     b: Weights | None
     p: float
-    threads: int
+    threads: int  # for what is asked of it later, too
+    home: Home | None
 
     @classmethod
     def of(cls, x: Any, y: Any, a: Any, b: Any, p: float, threads: int) -> _Spheres:
@@ -136,10 +136,9 @@ class _Spheres:
             if not largest.all():
                 raise ValueError(f"{name} should hold points off the origin; {name}[{int(largest.argmin())}] is zero.")
             lengths.append(largest * np.linalg.norm(each / largest, axis=1, keepdims=True))
-        a, b = check_weights(a, b, len(points[0]), len(points[1]))
-        return cls(
-            on_sphere(points[0]), on_sphere(points[1]), (lengths[0], lengths[1]), a, b, min(p, _LARGEST_POWER), threads
-        )
+        weights = check_weights(a, b, len(points[0]), len(points[1]))
+        sides = on_sphere(points[0]), on_sphere(points[1]), (lengths[0], lengths[1])
+        return cls(*sides, *weights, min(p, _LARGEST_POWER), threads, home_of_any(x, y, a, b))
 
     def angles(self, plane: Array) -> tuple[Array, Array]:
         """Of the projections (n,) and (m,) to a plane (2, d), in turns."""
@@ -229,7 +228,17 @@ class SphericalLoss(Loss):
 
     def __init__(self, value: float, spheres: _Spheres, planes: Array, distances: Array) -> None:
         self.frames, self.distances = planes, distances
+        self.home = spheres.home
         self._spheres = spheres
+
+    @property
+    def threads(self) -> int:
+        """On how many derivatives are computed."""
+        return self._spheres.threads
+
+    @threads.setter
+    def threads(self, threads: int) -> None:
+        self._spheres.threads = threads
 
     @cached_property
     def _point_gradients(self) -> tuple[Array, Array]:

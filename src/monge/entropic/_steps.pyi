@@ -10,7 +10,14 @@ class Steps:
     g: Array
     s: Array
     def __init__(
-        self, a: Array, b: Array, marginals: tuple[Marginal, Marginal], f: Array, g: Array, depth: int
+        self,
+        a: Array,
+        b: Array,
+        marginals: tuple[Marginal, Marginal],
+        f: Array,
+        g: Array,
+        depth: int,
+        symmetric: bool = False,
     ) -> None: ...
     def measure(self, eps: float) -> tuple[float, float, float, float]: ...
     def keep_digits(self, eps: float) -> None: ...

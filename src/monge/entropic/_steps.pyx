@@ -13,6 +13,7 @@ cdef extern from "entropic/steps.hpp" namespace "monge" nogil:
         const double* a
         const double* b
         double kl_a, cap_a, kl_b, cap_b
+        boolean symmetric
 
     cdef struct Measured:
         double error, mass, value_a, value_b
@@ -35,10 +36,12 @@ cdef class Steps:
     cdef readonly object f, g, s
     cdef tuple kept  # what the pointers point to
 
-    def __cinit__(self, const double[::1] a, const double[::1] b, marginals, double[::1] f, double[::1] g, size_t depth):
+    def __cinit__(self, const double[::1] a, const double[::1] b, marginals, double[::1] f, double[::1] g, size_t depth,
+                  boolean symmetric=False):
         rows, columns = marginals
         cdef double[::1] s = np.zeros(len(b))
-        cdef Sides sides = Sides(len(a), len(b), &a[0], &b[0], rows.kl, rows.cap, columns.kl, columns.cap)
+        cdef Sides sides = Sides(len(a), len(b), &a[0], &b[0], rows.kl, rows.cap, columns.kl, columns.cap,
+                                 symmetric)
         self.kept = a, b, f, g, s
         self.f, self.g, self.s = np.asarray(f), np.asarray(g), np.asarray(s)
         self.core = new CoreSteps(sides, depth, &f[0], &g[0], &s[0])

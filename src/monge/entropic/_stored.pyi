@@ -11,13 +11,16 @@ MOST_NEWTON_COLUMNS: int
 def worth_turning(n: int, m: int) -> bool: ...
 
 # The costs, as a matrix (n, m) or as points (n, d) and (m, d), their base, exponent and factor; a, b, and f and g: they
-# hold the start, and get the answer.
+# hold the start, and get the answer; the eps to start from, zero for one that suits
+# the costs; whether both sides are the same.
 Problem = tuple[
     NDArray[float32] | NDArray[float64] | tuple[NDArray[float64], NDArray[float64], int, float, float],
     NDArray[float64],
     NDArray[float64],
     NDArray[float64],
     NDArray[float64],
+    float,
+    bool,
 ]
 # Whether it converged, passes, steps of Newton's method, the marginal error, the dual value, the errors of all passes,
 # seconds, and how often the kernel matrix was made.
@@ -27,7 +30,6 @@ def solve(
     problems: list[Problem],
     demands: tuple[float, float, float, float],
     eps: float,
-    first: float,
     tol: float,
     max_iter: int,
     threads: int,

@@ -31,6 +31,7 @@ cdef extern from "entropic/stored.hpp" namespace "monge" nogil:
         double kl[2]
         double cap[2]
         double eps, first, tol
+        cbool symmetric
         int64_t max_iter
         double* f
         double* g
@@ -78,13 +79,13 @@ cdef cbool _poll(void* context, int64_t passes, double eps, double marginal_erro
     return False
 
 
-cdef void _convert(tuple problem, tuple demands, double eps, double first, double tol, int64_t max_iter,
+cdef void _convert(tuple problem, tuple demands, double eps, double tol, int64_t max_iter,
                    StoredProblem* out) except *:
     cdef const float[:, ::1] floats
     cdef const double[:, ::1] doubles, x, y
     cdef const double[::1] a, b
     cdef double[::1] f, g
-    cost, a, b, f, g = problem
+    cost, a, b, f, g, out.first, out.symmetric = problem
     out.n, out.m = f.shape[0], g.shape[0]
     out.floats, out.doubles = <const float*> NULL, <const double*> NULL
     if isinstance(cost, tuple):
@@ -99,7 +100,7 @@ cdef void _convert(tuple problem, tuple demands, double eps, double first, doubl
         out.doubles = &doubles[0, 0]
     out.a, out.b, out.f, out.g = &a[0], &b[0], &f[0], &g[0]
     out.kl[0], out.cap[0], out.kl[1], out.cap[1] = demands
-    out.eps, out.first, out.tol, out.max_iter = eps, first, tol, max_iter
+    out.eps, out.tol, out.max_iter = eps, tol, max_iter
 
 
 cdef tuple _answer(const StoredOutcome& out):
@@ -113,8 +114,7 @@ cdef tuple _answer(const StoredOutcome& out):
     return out.converged, out.passes, out.steps, out.error, out.dual, kept, out.seconds, out.kernels
 
 
-def solve(list problems, tuple demands, double eps, double first, double tol, int64_t max_iter, int threads,
-          report):
+def solve(list problems, tuple demands, double eps, double tol, int64_t max_iter, int threads, report):
     cdef vector[StoredProblem] converted
     cdef vector[StoredOutcome] outcomes
     cdef StoredOptions options
@@ -124,7 +124,7 @@ def solve(list problems, tuple demands, double eps, double first, double tol, in
     converted.resize(count)
     outcomes.resize(count)
     for k in range(count):
-        _convert(problems[k], demands, eps, first, tol, max_iter, &converted[k])
+        _convert(problems[k], demands, eps, tol, max_iter, &converted[k])
     watch.report = report
     options.threads, options.poll, options.context = threads, _poll, <void*> watch
     with nogil:

@@ -112,7 +112,7 @@ def _at_once(problem: Problem, pairs: Any, report: Report | None) -> Found:
         solver = _solvers.take(the_same(cost.ground), len(x), len(y), x.shape[1])
     sides = Side(problem.inner_a, f, f), Side(problem.inner_b, g, g)
     schedule = Schedule(first, eps, problem.tol, problem.max_iter)
-    solver.load(x, y, *sides, factor, problem.marginals, schedule, pairs.noise)
+    solver.load(x, y, *sides, factor, problem.marginals, schedule, pairs.noise, problem.symmetric)
     found = solver.solve(report)
     f[:], _, g[:], softmins = solver.potentials()
     _solvers.give_back(solver)
@@ -215,12 +215,12 @@ def solve_all(problems: Sequence[Problem], threads: int) -> list[Outcome]:
 def _kind(problem: Problem) -> Any:
     """What problems have in common that are solved together; None for one that is not."""
     n, m = problem.cost.shape
-    if max(n, m) > MOST_PLACES or problem.first > 0.0:
+    if max(n, m) > MOST_PLACES or (problem.first > 0.0 and not problem.symmetric):
         return None
     size = 2 ** max(3, (max(n, m) - 1).bit_length())  # others would have to be filled up too far
     if problem.cost.cloud is None:
-        return None if problem.forbidden is not None else ("matrix", size, problem.eps)
-    return the_same(problem.cost.ground), problem.cost.x.shape[1], size, problem.eps
+        return None if problem.forbidden is not None else ("matrix", size, problem.eps, problem.symmetric)
+    return the_same(problem.cost.ground), problem.cost.x.shape[1], size, problem.eps, problem.symmetric
 
 
 def _noises(problems: list[Problem], x: Array, y: Array, C: Array | None, factors: Array) -> Array:
@@ -271,7 +271,7 @@ def _at_a_time(problems: list[Problem]) -> list[Outcome]:
         x, y, factors = centred(one.cost.formed.ground, x, y, scales)
     answer = solve_batch(
         None if cloud is None else the_same(cloud.ground), x, y, a, b, C, factors, one.marginals, one.eps, one.tol,
-        one.max_iter, _noises(problems, x, y, C, factors),
+        one.max_iter, _noises(problems, x, y, C, factors), one.symmetric,
     )  # fmt: skip
     seconds = answer.seconds / count
     outcomes = []

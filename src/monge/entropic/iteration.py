@@ -134,7 +134,7 @@ def iterate(
         steps.forget()
         accelerated, shorter, refused, pause = False, 0, 0, 0
         safe_dual, safe_error, best, waiting = -math.inf, math.inf, math.inf, 0
-        complete, unsure = False, 0
+        complete, unsure, error = False, 0, math.inf
         halving = _Halving(pairs.patience, tol)
         while True:
             if restart is not None and halving.takes_too_long(found.error):
@@ -146,7 +146,7 @@ def iterate(
                 report(found.passes, eps, found.error)
             found.passes += 1
             unsure = 0 if was_complete else unsure + 1
-            error, mass, value_a, value_b = steps.measure(eps)
+            before, (error, mass, value_a, value_b) = error, steps.measure(eps)
             dual = value_a + value_b + eps * (1.0 - mass)
             found.error, found.dual = error, dual
             if found.passes <= _HISTORY:
@@ -155,7 +155,9 @@ def iterate(
             if done and unsure > 0 and found.passes < max_iter:
                 complete = True
                 continue  # the same potentials again, with all pairs
-            complete = unsure >= _REFRESH
+            # So does one that seems to be the last at this eps: it is to be about all pairs.
+            ending = error * error <= (stop if single else goal) * before < math.inf
+            complete = unsure >= _REFRESH or ending
             if final and done:
                 found.converged = True
                 return found

@@ -79,10 +79,10 @@ def _solve(
             skipped, goal = max(min(_SKIPPED, _SKIPPED_OF_TOL * tol), sys.float_info.min), tol
         a, b = level.x.weights, level.y.weights
         passes = NearPasses(level.cost, a, b, marginals, threads, skipped, f, level.scale)
-        steps = Steps(a, b, marginals, f, g, memory_depth(goal))
+        steps = Steps(a, b, marginals, f, g, memory_depth(goal), problem.symmetric)
         first = first or passes.size  # all the way: coarse passes cost next to nothing
         last = eps if depth == 0 else last_of(level, levels[depth - 1], eps, first)
-        restart = partial(_restart, level, threads, passes, f, g) if problem.balanced else None
+        restart = partial(_restart, level, threads, passes, f, g) if problem.may_restart else None
         if exact:
             _restart(level, threads, passes, f, g, eps)
             restart = None

@@ -23,7 +23,7 @@ def solve(problem: Problem, threads: int, report: Callable[[int, float, float], 
     a, b, f, g = problem.inner_a, problem.inner_b, problem.f, problem.g
     with Threads(threads) as workers:
         pairs = problem.pairs(workers)
-        steps = Steps(a, b, problem.marginals, f, g, memory_depth(problem.tol))
+        steps = Steps(a, b, problem.marginals, f, g, memory_depth(problem.tol), problem.symmetric)
         first = problem.first if problem.first > 0.0 else START * pairs.size
 
         def restart(_: float) -> None:
@@ -31,7 +31,7 @@ def solve(problem: Problem, threads: int, report: Callable[[int, float, float], 
             if found is not None:
                 g[:] = found
 
-        when: Callable[[float], None] | None = restart if problem.balanced else None
+        when: Callable[[float], None] | None = restart if problem.may_restart else None
         if when is not None and problem.first == 0.0 and problem.eps < pairs.exact_below:
             restart(problem.eps)
             first, when = problem.eps, None

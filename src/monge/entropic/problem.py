@@ -70,17 +70,21 @@ class Problem:
         Weights for the solver: without those that no arc leads away from, of total one if both sides are fixed.
     f, g : ndarray (n,), (m,)
         The start, and later the potentials.
-    asked : float
-        The eps of the result: what was asked for, or the smallest that the digits of the costs in use allow.
+    wanted, asked : float
+        The eps of the call; and that of the result: the same, or the smallest that the digits of the costs in use
+        allow.
     eps : float
         The eps to solve with: the same, but for one so large that potentials do not depend on it.
     first : float
         The eps to start from; zero for one that suits the size of the costs.
+    symmetric : bool
+        Whether the transport is that of a measure to itself, at a symmetric cost, with the same marginals. Then f = g,
+        and the steps are those of one potential, which get to any eps at once; see csrc/entropic/steps.hpp.
     """
 
     def __init__(
         self, cost: Cost, a: Any, b: Any, marginals: tuple[Marginal, Marginal], eps: float, tol: float, max_iter: int,
-        init: Any = None, device: str | None = None, threads: int = 1,
+        init: Any = None, device: str | None = None, threads: int = 1, symmetric: bool = False,
     ) -> None:  # fmt: skip
         self.began = time.perf_counter()
         self.cost, self.marginals, self.tol, self.max_iter = cost, marginals, tol, max_iter
@@ -97,6 +101,7 @@ class Problem:
         self.inner_cost, self.forbidden = cost, _check_costs(cost, eps)
         fine = _WORTH_MEASURING * tol / _ROUNDING  # costs and potentials over eps, up to which rounding does not count
         largest = cost.largest(eps * min(fine, _DIGITS))
+        self.wanted = eps
         self.asked = self.eps = max(eps, _finest_eps(cost)) if largest > eps * _DIGITS else eps
         if self.balanced and self.forbidden is None and 0.0 < largest < eps / _FLAT:
             self.eps = min(eps, _FLAT * cost.bound)
@@ -108,8 +113,14 @@ class Problem:
         if self.M != 1.0:
             self.inner_a, self.inner_b = self.inner_a / self.M, self.inner_b / self.M
         self.f, self.g = start_potentials(init, n, m) or (np.zeros(n), np.zeros(m))
-        self.first = self.eps if init is not None else 0.0
+        self.symmetric = symmetric
+        self.first = self.eps if init is not None or symmetric else 0.0
         self.prepared = time.perf_counter()
+
+    @property
+    def may_restart(self) -> bool:
+        """Whether exact potentials are of use where the error stays."""
+        return self.balanced and not self.symmetric
 
     def pairs(self, threads: Threads) -> Any:
         """The pairs that the solver works on."""
@@ -142,6 +153,10 @@ class Problem:
             value = dual + eps * (float(a.sum()) * float(b.sum()) - 1.0)
         if M != 1.0:
             f -= eps * math.log(M)
+        if self.symmetric:  # the dual is concave, and that of (f, g) is that of (g, f): their mean is no worse
+            f += g
+            f *= 0.5
+            g[:] = f
         if forbidden is not None:
             for weights, kept, side in zip((a, b), (self.inner_a, self.inner_b), self.marginals, strict=True):
                 if not side.fixed:

@@ -40,6 +40,24 @@ class EntropicTransport(Transport):
     ``cost``, ``marginal_error`` and ``gap`` are computed when first asked for, by passes over all pairs in double
     precision. So is all that is asked of the lazy ``plan``, at any time, and of ``rounded()``. Points and weights are
     copies, but a cost matrix is the caller's: what is lazy is computed from it as it is then. Do not change it before.
+
+    Attributes
+    ----------
+    eps : float
+        Strength of the entropy that was used.
+    plan : LazyPlan (n, m)
+        The plan, computed where it is looked at.
+    cost : float
+        <P, C>, without the entropy.
+    marginal_error : float
+        How far the plan's marginals are from those they should have, measured.
+    gap : float
+        Certified bound on how far `value` is from the optimum.
+
+    Methods
+    -------
+    rounded()
+        The plan with exact marginals, and its certificate.
     """
 
     def __init__(
@@ -170,8 +188,18 @@ class EntropicTransport(Transport):
                 (self.f, self.g), self.marginals, self._shares(), (b, a), strict=True
             )
         )
-        fixed = all(side.fixed for side in self.marginals)
-        return balanced_gradients(grad_a, grad_b, a, b) if fixed else (grad_a, grad_b)
+        if all(side.fixed for side in self.marginals):
+            return balanced_gradients(grad_a, grad_b, a, b)
+        if all(side.cap < np.inf for side in self.marginals) and abs(a.sum() - b.sum()) <= _AT_BOUND * a.sum():
+            # Within TV's bounds f + t and g - t are as good as f and g: the same constant is chosen.
+            (f, cap_a), (g, cap_b) = (
+                (potential[weights > 0.0], side.cap)
+                for potential, weights, side in zip((self.f, self.g), (a, b), self.marginals, strict=True)
+            )
+            t = 0.5 * float(grad_b @ b / b.sum() - grad_a @ a / a.sum())
+            t = max(min(t, cap_a - f.max(), cap_b + g.min()), -cap_a - f.min(), g.max() - cap_b)
+            return grad_a + t, grad_b - t
+        return grad_a, grad_b
 
     def _shares(self) -> tuple[Array, Array]:
         """What each place sends or receives, per unit of its weight, as the potentials call for it."""

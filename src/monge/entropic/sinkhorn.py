@@ -2,43 +2,31 @@
 
 minimise  <P, C> + eps KL(P | a x b)  subject to  P 1 = a,  P' 1 = b          (Cuturi 2013)
 
-or with penalties in place of the constraints. `kernels.select` chooses between three routes: problems whose kernel
-matrix is `stored` are solved whole in the C++ core, larger clouds in few dimensions by `multiscale`, others by `passes`
-over all pairs. `problem` has the checks, the scales, and the way from potentials to a `Transport`.
+or with penalties in place of the constraints. `kernels.select` chooses between the routes that `solving` takes: where
+the kernel matrix is `stored`, problems are solved whole in the C++ core; larger clouds in few dimensions by
+`multiscale`, others by `passes` over all pairs. `problem` has the checks, the scales, and the way from potentials to a
+`Transport`.
 """
 
 from __future__ import annotations
 
-import math
-import warnings
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from threading import Event
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from monge.entropic import multiscale, passes, stored
-from monge.entropic.at_home import TransportAtHome
 from monge.entropic.kernels.room import require_room
-from monge.entropic.kernels.select import Route, check_device
+from monge.entropic.kernels.select import check_device
 from monge.entropic.marginals import Marginal, as_marginals
-from monge.entropic.problem import Outcome, Problem
+from monge.entropic.problem import Problem
 from monge.entropic.result import EntropicTransport
-from monge.problem.arrays import available_threads, items, real_number, shown
+from monge.entropic.solving import count_of_passes, device_of, solve_all, solve_one, warn_of_shortfalls
+from monge.problem.arrays import available_threads, items, positive
+from monge.problem.at_home import at_home
 from monge.problem.batch import is_batch, naming, one_each
 from monge.problem.costs import as_cost
-from monge.problem.home import Home, home_of
+from monge.problem.home import home_of_any
 from monge.problem.progress import count_bar, pass_bar
-from monge.problem.transport import ConvergenceWarning, Status, Transport
+from monge.problem.transport import Transport
 
 __all__ = ["sinkhorn"]
-
-Array = NDArray[np.float64]
-
-# Problems of a batch that are prepared and solved together.
-_CHUNK = 1024
 
 
 def sinkhorn(
@@ -92,8 +80,7 @@ def sinkhorn(
         A start: the result of a similar problem, or potentials (n,) and (m,). Not for a batch.
     device : str, optional
         "cpu" or "cuda", an NVIDIA GPU (needs ``pip install 'monge[cuda]'``). None takes the device that points or costs
-        are on: arrays of torch, CuPy or JAX on a GPU are solved there, and what the result holds and gives are such
-        arrays, too; ``on_host`` of the result is the same for NumPy.
+        are on: for arrays of torch, CuPy or JAX on a GPU that one.
     threads : int, optional
         Threads for the passes, or for the problems of a batch; None for all processors. The answer has the same bits
         for any number.
@@ -105,7 +92,8 @@ def sinkhorn(
     Transport, or list of Transport for a batch
         ``value``, the dual value of the potentials ``f`` and ``g``; the lazy ``plan``, with
         P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps); ``cost``, ``marginal_error`` and ``gap``, measured when asked for;
-        ``status``; and in ``stats`` passes, pairs, seconds and the errors of all passes.
+        ``status``; and in ``stats`` passes, pairs, seconds and the errors of all passes. Of arrays of another library
+        it has such arrays, as `emd` says.
 
     Raises
     ------
@@ -147,7 +135,7 @@ def sinkhorn(
     >>> t.plan.sum(axis=1).round(3)
     array([0.5, 0. ])
     """
-    eps, tol, max_iter = _positive(eps, "eps"), _positive(tol, "tol"), _count(max_iter)
+    eps, tol, max_iter = positive(eps, "eps"), positive(tol, "tol"), count_of_passes(max_iter)
     both = as_marginals(marginals)
     check_device(device)
     workers = available_threads(threads)
@@ -155,41 +143,19 @@ def sinkhorn(
         if init is not None:
             raise ValueError("init= is for a single problem; got a batch. Leave it out, or solve them one by one.")
         each = items(cost, "cost", "a batch of (n, m) matrices")
-        home = home_of(cost) or (getattr(each[0], "home", None) or home_of(each[0]) if len(each) else None)
-        answers = _solve_all(each, a, b, both, eps, tol, max_iter, _device(device, home), workers, progress)
+        where, home = device_of(device, home_of_any(cost)), home_of_any(cost, a, b)
+        answers = _solve_all(each, a, b, both, eps, tol, max_iter, where, workers, progress)
     else:
         one = as_cost(cost)
-        home = one.home
-        where = _device(device, home)
+        where, home = device_of(device, one.home), home_of_any(one.home, a, b)
         if where != "cuda":  # which says so itself
             require_room([one], eps, tol, 1)
         problem = Problem(one, a, b, both, eps, tol, max_iter, init, where, workers)
-        answers = [_solve(problem, workers, progress)]
-    changed = [t.eps for t in answers if t.eps != eps]
-    if changed:
-        which = f" in {len(changed)} of {len(answers)} problems" if is_batch(cost) else ""
-        warnings.warn(
-            f"sinkhorn: eps = {eps!r} is below the digits of the costs in use{which}; solved with eps = "
-            f"{max(changed):.3g} in its place, which is t.eps. For the limit of a small eps use monge.emd.",
-            ConvergenceWarning,
-            stacklevel=2,
-        )
-    for status in (Status.MAX_ITER, Status.ROUNDED):
-        late = [t.stats["error"] for t in answers if t.status is status]
-        if late:
-            which = f"{len(late)} of {len(answers)} problems: " if is_batch(cost) else ""
-            text = f"sinkhorn: {which}{status.value} (marginal error {max(late):.3g})."
-            warnings.warn(text, ConvergenceWarning, stacklevel=2)
-    found = answers if home is None else [TransportAtHome(t, home) for t in answers]
+        with pass_bar(progress) as report:
+            answers = [solve_one(problem, workers, report)]
+    warn_of_shortfalls("sinkhorn", answers, eps, is_batch(cost))
+    found = at_home(answers, home)
     return found if is_batch(cost) else found[0]
-
-
-def _device(device: str | None, home: Home | None) -> str | None:
-    """The device that was asked for, or else the one that the costs are on."""
-    if device is None and home is not None:
-        check_device("cuda")
-        return "cuda"
-    return device
 
 
 def _solve_all(
@@ -208,75 +174,5 @@ def _solve_all(
         for at.index, one in enumerate(costs):
             weights = weights_a[at.index], weights_b[at.index]
             problems.append(Problem(one, *weights, marginals, eps, tol, max_iter, None, device, workers))
-    answers: list[EntropicTransport] = []
     with count_bar(progress, len(problems), "sinkhorn", "problems") as show:
-        for first in range(0, len(problems), _CHUNK):
-            answers += _solve_some(problems[first : first + _CHUNK], first, eps, workers)
-            if show is not None:
-                show(len(answers))
-    return answers
-
-
-def _solve_some(problems: list[Problem], first: int, eps: float, workers: int) -> list[EntropicTransport]:
-    """Problems of a batch, from number `first` on: those with a kernel matrix in one call, others side by
-    side."""
-    # Those whose costs have too few digits for this eps have one of their own.
-    together = [k for k, problem in enumerate(problems) if problem.way is Route.STORED and problem.eps == eps]
-    outcomes = dict(zip(together, stored.solve_all([problems[k] for k in together], workers), strict=True))
-    if problems[0].way is Route.DEVICE:
-        from monge.entropic import gpu  # which imports the compiler
-
-        together = list(range(len(problems)))
-        outcomes = dict(enumerate(gpu.solve_all(problems, workers)))
-    stopped = Event()
-
-    def look(*_: Any) -> None:
-        if stopped.is_set():
-            raise KeyboardInterrupt
-
-    def one(k: int) -> EntropicTransport:
-        look()
-        with naming("problem", first + k):
-            outcome = outcomes[k] if k in outcomes else _SOLVERS[problems[k].way](problems[k], 1, look)
-            return problems[k].answer(outcome, workers)
-
-    if workers == 1 or len(together) == len(problems):
-        return [one(k) for k in range(len(problems))]
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            return list(pool.map(one, range(len(problems))))
-        finally:  # after an interrupt the others stop at their next pass
-            stopped.set()
-
-
-def _solve(problem: Problem, workers: int, progress: bool) -> EntropicTransport:
-    with pass_bar(progress) as report:
-        outcome = _SOLVERS[problem.way](problem, workers, report)
-    return problem.answer(outcome, workers)
-
-
-def _on_device(problem: Problem, workers: int, report: Any) -> Outcome:
-    from monge.entropic import gpu  # which imports the compiler
-
-    return gpu.solve(problem, workers, report)
-
-
-_SOLVERS: dict[Route, Callable[..., Outcome]] = {
-    Route.STORED: stored.solve,
-    Route.MULTISCALE: multiscale.solve,
-    Route.PASSES: passes.solve,
-    Route.DEVICE: _on_device,
-}
-
-
-def _positive(value: Any, name: str) -> float:
-    number = real_number(value, name, "a positive number")
-    if not 0.0 < number < math.inf:
-        raise ValueError(f"{name} should be positive and finite; got {shown(value)}.")
-    return number
-
-
-def _count(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"max_iter should be a positive integer; got {shown(value)}.")
-    return int(value)
+        return solve_all(problems, workers, show)

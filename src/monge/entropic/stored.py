@@ -40,7 +40,7 @@ def solve_all(
     rows, columns = one.marginals
     marginals = rows.kl, rows.cap, columns.kl, columns.cap
     outcomes = _stored.solve(
-        [_converted(problem) for problem in problems], marginals, one.eps, one.first, one.tol,
+        [_converted(problem) for problem in problems], marginals, one.eps, one.tol,
         min(one.max_iter, _MOST_PASSES), threads, report,
     )  # fmt: skip
     return [
@@ -64,4 +64,4 @@ def _settled(problem: Problem, outcome: Outcome, threads: int) -> Outcome:
 def _converted(problem: Problem) -> CoreProblem:
     cost: Any = problem.inner_cost
     costs = cost.form(np.float64) if cost.formed is not None else np.ascontiguousarray(cost.C)
-    return costs, problem.inner_a, problem.inner_b, problem.f, problem.g
+    return costs, problem.inner_a, problem.inner_b, problem.f, problem.g, problem.first, problem.symmetric

@@ -18,8 +18,9 @@ from monge.problem._ground import LARGEST_COST, cost_matrix
 from monge.problem.arrays import real_array, sampled, shown, stride
 from monge.problem.grid import Grid
 from monge.problem.ground import Form, Ground, as_ground, explained, scale_of
-from monge.problem.home import home_of
+from monge.problem.home import home_of, home_of_any
 from monge.problem.sparse import SparseCost, is_sparse
+from monge.problem.symmetric import require_same, require_square
 from monge.problem.user_cost import GroundCost
 
 if TYPE_CHECKING:
@@ -48,6 +49,17 @@ class CostMatrix:
         whatever their strides; other types are converted once. +inf forbids an arc; NaN and -inf are errors.
         Whatever is computed later, such as the plan of `sinkhorn`, is computed from C as it is then.
 
+    Attributes
+    ----------
+    C : ndarray (n, m)
+        The costs.
+    shape : (int, int)
+        Numbers of sources and targets, (n, m).
+    dtype : numpy.dtype
+        In which the costs are stored.
+    T : CostMatrix (m, n)
+        The cost from the columns to the rows.
+
     Raises
     ------
     TypeError
@@ -67,9 +79,6 @@ class CostMatrix:
         self.C = real_array(C, "cost", 2, "an (n, m) matrix")
         if 0 in self.C.shape:
             raise ValueError(f"cost should have at least one row and one column; got shape {self.C.shape}.")
-
-    def __getstate__(self) -> dict[str, Any]:
-        return vars(self) | {"home": None}  # where it is loaded there may be no GPU
 
     stored = True  # whether all n * m costs are
     cloud = None  # of which points the costs are
@@ -145,6 +154,11 @@ class CostMatrix:
         size = float(np.abs(self.C, where=finite, out=np.zeros_like(self.C)).max())
         return (forbidden if forbidden.any() else None), size
 
+    def require_symmetric(self) -> None:
+        """ValueError for a matrix that is not symmetric, but for rounding."""
+        require_square(*self.shape)
+        require_same(self.C, self.C.T, "C", "Symmetrise it, for example as (C + C.T) / 2.")
+
     def __repr__(self) -> str:
         return f"CostMatrix(shape={self.shape}, dtype={self.C.dtype})"
 
@@ -160,6 +174,17 @@ class PointCloud:
         Target points, which are copied.
     cost : str, (str, float), callable or GroundCost
         One of the ground costs of `monge.problem.ground`.
+
+    Attributes
+    ----------
+    x, y : ndarray (n, d), (m, d)
+        The points.
+    shape : (int, int)
+        Numbers of sources and targets, (n, m).
+    dtype : numpy.dtype
+        In which the costs are computed: float32 if both sets of points are, else float64.
+    T : PointCloud
+        The cost from the targets to the sources.
 
     Raises
     ------
@@ -186,8 +211,9 @@ class PointCloud:
         self, x: Any, y: Any, cost: str | tuple[str, float] | GroundCost | Callable[..., Any] = "sqeuclidean"
     ) -> None:
         # Copies: what is lazy in a result is computed from them, whatever becomes of the caller's arrays.
-        self.home = home_of(x) or home_of(y)
-        self.x, self.y = as_points(x, "x").copy(), as_points(y, "y").copy()
+        self.home = home_of_any(x, y)
+        self.x = as_points(x, "x").copy()
+        self.y = self.x if y is x else as_points(y, "y").copy()  # one cloud is kept, and sorted, once
         if self.x.shape[1] != self.y.shape[1]:
             raise ValueError(
                 f"x and y should have points of the same dimension; got shapes {self.x.shape} and {self.y.shape}."
@@ -389,8 +415,7 @@ class PointCloud:
         return 0.0 if self.formed is not None else self._written.error_in_single(self.x, self.y)
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = {name: value for name, value in vars(self).items() if name not in ("in_double", "in_single")}
-        return kept | {"home": None}  # where it is loaded there may be no GPU
+        return {name: value for name, value in vars(self).items() if name not in ("in_double", "in_single")}
 
     def _check_overflow(self) -> None:
         # No two points are further apart than this. Most callers' are nowhere near overflow, and the box takes longer.
@@ -411,6 +436,22 @@ class PointCloud:
     def checked(self) -> tuple[None, float]:
         """That no arc is forbidden, and that its costs were checked when it was made; how large a user's are."""
         return None, 0.0 if self.formed is not None else self._seen
+
+    def require_symmetric(self) -> None:
+        """ValueError unless the costs are between the same points, and symmetric."""
+        require_square(*self.shape)
+        if not np.array_equal(self.x, self.y):
+            raise ValueError("a divergence needs the costs between the same places; these points differ. Pass x and y.")
+        self.require_symmetric_ground()
+
+    def require_symmetric_ground(self) -> None:
+        """ValueError if a user's c(x, y) is not c(y, x), between some of the points."""
+        if self.formed is not None:
+            return
+        rows, columns = sampled(len(self.x)), sampled(len(self.y))
+        back = PointCloud(self.y, self.x, self.cost).between(columns, rows).T
+        remedy = "A divergence needs a symmetric one, as (c(x, y) + c(y, x)) / 2 is; monge.sinkhorn takes any."
+        require_same(self.between(rows, columns), back, f"the cost {self.ground!r}", remedy)
 
     def __repr__(self) -> str:
         return f"PointCloud(shape={self.shape}, d={self.x.shape[1]}, cost={shown(self.cost)})"

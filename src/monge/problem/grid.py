@@ -29,6 +29,13 @@ class Grid:
     spacing : float or tuple of float
         The distance s_k between neighbours, for all axes or for each.
 
+    Attributes
+    ----------
+    sides : tuple of int
+        Number of cells along each axis.
+    shape : (int, int)
+        (n, n), n the number of cells.
+
     Raises
     ------
     TypeError
@@ -121,6 +128,9 @@ class Grid:
     def checked(self) -> tuple[None, float]:
         """That no arc is forbidden, and that its costs were checked when it was made."""
         return None, 0.0
+
+    def require_symmetric(self) -> None:
+        """It is."""
 
     def __repr__(self) -> str:
         return f"Grid({self.sides}, power={self.power:g}, spacing={self.spacing})"

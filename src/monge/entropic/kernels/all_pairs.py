@@ -34,6 +34,9 @@ Result = TypeVar("Result")
 # Entries at a time, which stay in cache between the few operations on them; and those where memory alone matters.
 BLOCK, _LARGE_BLOCK = 2**16, 2**19
 
+# Pairs below which a chunk of rows takes longer to call for than to work on.
+_PAIRS_OF_CHUNK = 2**13
+
 _LN2 = math.log(2.0)
 
 
@@ -281,7 +284,7 @@ class AllPairs:
     def _over_chunks(self, work: Callable[[slice], Result]) -> list[Result]:
         """work(rows) for all chunks of rows, on the threads of these pairs; in their order."""
         n, m = self.shape
-        chunks = min(CHUNKS, n)
+        chunks = max(1, min(CHUNKS, n, n * m // _PAIRS_OF_CHUNK))
         return self.threads.share(chunks, lambda k: work(slice(k * n // chunks, (k + 1) * n // chunks)), n * m)
 
 

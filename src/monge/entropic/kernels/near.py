@@ -23,9 +23,9 @@ __all__ = ["NearPairs"]
 
 Array = NDArray[np.float64]
 
-# The marginal error that passes leave out unless told otherwise, and the share of what a row or a column of a plan
-# should hold that sums leave out.
-_SKIPPED, _NEGLIGIBLE = 1e-9, 1e-20
+# The marginal error that passes leave out unless told otherwise; the share of what a row or a column of a plan should
+# hold that sums leave out; and that of gradients, which with it have fifteen digits, from three fifths of the pairs.
+_SKIPPED, _NEGLIGIBLE, _NEGLIGIBLE_SLOPE = 1e-9, 1e-20, 1e-12
 
 _LN2 = math.log(2.0)
 
@@ -128,7 +128,7 @@ class NearPairs(AllPairs):
     def gradient(self, f: Array, g: Array, eps: float) -> tuple[Array, Array]:
         rows, columns = self._order
         d = self._cloud.x.shape[1]
-        plan = self._near_plan(self.a, self.b, f, g, eps)
+        plan = self._near_plan(self.a, self.b, f, g, eps, _NEGLIGIBLE_SLOPE)
         sent, grad_x = np.empty(len(rows)), np.empty((len(rows), d))
 
         def work(first: int, last: int) -> Array:
@@ -155,8 +155,9 @@ class NearPairs(AllPairs):
     @cached_property
     def _order(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The rows and the columns in the order of a k-d tree."""
-        x, y = (kd_order(np.ascontiguousarray(points, dtype=np.float64)) for points in (self._cloud.x, self._cloud.y))
-        return x, y
+        x, y = self._cloud.x, self._cloud.y
+        rows = kd_order(np.ascontiguousarray(x, dtype=np.float64))
+        return rows, rows if y is x else kd_order(np.ascontiguousarray(y, dtype=np.float64))
 
     @cached_property
     def _sorted(self) -> tuple[Array, Array, tuple[int, float, bool], float, float]:
@@ -168,7 +169,7 @@ class NearPairs(AllPairs):
     def _factor(self) -> float:
         return self._sorted[-1]
 
-    def _near_plan(self, a: Array, b: Array, f: Array, g: Array, eps: float) -> Plan:
+    def _near_plan(self, a: Array, b: Array, f: Array, g: Array, eps: float, negligible: float = _NEGLIGIBLE) -> Plan:
         x, y, metric, _, factor = self._sorted
         (rows, columns), (kl_a, kl_b) = self._order, (side.kl for side in self.marginals)
         logs = log_weights(a, f, eps)[rows] / _LN2, log_weights(b, g, eps)[columns] / _LN2
@@ -178,7 +179,7 @@ class NearPairs(AllPairs):
             for weights, potential, kl, order in ((self.a, f, kl_a, rows), (self.b, g, kl_b, columns))
         )
         inverse = factor / (eps * _LN2)
-        return Plan(x, y, self._cloud.x.shape[1], metric, inverse, *logs, mass_a, mass_b, math.log2(_NEGLIGIBLE))
+        return Plan(x, y, self._cloud.x.shape[1], metric, inverse, *logs, mass_a, mass_b, math.log2(negligible))
 
     def _over_blocks(self, work: Any, n: int | None = None) -> list[Any]:
         """work(first, last) for all chunks of rows, on the threads of these pairs; in their order."""

@@ -172,8 +172,16 @@ class ReferenceSteps:
     """Potentials and the steps on them."""
 
     def __init__(
-        self, a: Array, b: Array, marginals: tuple[Marginal, Marginal], f: Array, g: Array, depth: int
+        self,
+        a: Array,
+        b: Array,
+        marginals: tuple[Marginal, Marginal],
+        f: Array,
+        g: Array,
+        depth: int,
+        symmetric: bool = False,
     ) -> None:
+        self.symmetric = symmetric
         self.a, self.b, (self.rows, self.columns) = a, b, marginals
         self.f, self.g, self.s = f, g, np.zeros(len(b))
         self._depth = depth
@@ -204,6 +212,9 @@ class ReferenceSteps:
         self.g[:] = self._plain(eps)
 
     def _plain(self, eps: float) -> Array:
+        if self.symmetric:  # see csrc/entropic/steps.hpp
+            best = self.columns.potential(self.s, eps)
+            return np.where(self.b > 0.0, (self.g + 8.0 * (self.f + best)) / 17.0, 0.0)
         translate = min(self.rows.kl, self.columns.kl) < math.inf == min(self.rows.cap, self.columns.cap)
         shift = self._translation(self.g) if translate else 0.0
         plain = np.where(self.b > 0.0, self.columns.potential(self.s - shift, eps), 0.0)

@@ -204,7 +204,7 @@ def batch_kernel(ground: Any, d: int, real: Any, T: int) -> Any:
             if t == 0:
                 size = k[L.FACTOR] * (red[0] - red[1])
                 eps = k[L.LAST]
-                while eps * ANNEAL <= FIRST * size:
+                while eps * ANNEAL <= FIRST * size and k[L.SYMMETRIC] == 0.0:
                     eps *= ANNEAL
                 k[L.EPS] = eps
             cuda.syncthreads()
@@ -232,6 +232,7 @@ def batch_kernel(ground: Any, d: int, real: Any, T: int) -> Any:
 def solve_batch(
     ground: Any, x: Array, y: Array, a: Array, b: Array, C: NDArray[Any] | None, factors: Array,
     marginals: tuple[Marginal, Marginal], eps: float, tol: float, max_iter: int, noises: Array,
+    symmetric: bool,
 ) -> BatchAnswer:  # fmt: skip
     """Problems of points x (problems, n, d), y (problems, m, d) or of matrices C (problems, n, m), and weights a, b.
 
@@ -245,7 +246,7 @@ def solve_batch(
     ctl[:, [L.LAST, L.TOL, L.MAX_ITER, L.KEPT]] = eps, tol, max_iter, _KEPT
     ctl[:, L.NOISE] = noises
     ctl[:, [L.KL_A, L.CAP_A, L.KL_B, L.CAP_B]] = rows.kl, rows.cap, columns.kl, columns.cap
-    ctl[:, L.FACTOR] = factors
+    ctl[:, L.FACTOR], ctl[:, L.SYMMETRIC] = factors, symmetric
     stream, D1, f32, f64 = cuda.stream(), L.width(d), np.float32, np.float64
     both = np.zeros((count, 2, 1), dtype=f32)
     if C is not None:

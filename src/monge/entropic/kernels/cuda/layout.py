@@ -21,17 +21,17 @@ ROWS = 8
 FAR = -1e30
 
 # What the loop knows. First what the host sets: eps to end with, tolerance, passes allowed; noise; the factor from the
-# device's costs to cost units; marginals; how many errors are kept.
+# device's costs to cost units; marginals; whether both sides are the same; how many errors are kept.
 (
-    LAST, TOL, MAX_ITER, NOISE, FACTOR, KL_A, CAP_A, KL_B, CAP_B, KEPT,
+    LAST, TOL, MAX_ITER, NOISE, FACTOR, KL_A, CAP_A, KL_B, CAP_B, SYMMETRIC, KEPT,
     # Where it is: eps, whether this is the last eps, what is asked for, and of which precision.
     EPS, FINAL, GOAL, FLOOR, ENOUGH, SINGLE, STOP,
     # Acceleration and its safeguards.
     ACCELERATED, SHORTER, REFUSED, PAUSE, TAKEN, SAFE_DUAL, SAFE_ERROR, BEST, WAITING,
     # What comes out.
     DONE, CONVERGED, PASSES, ERROR, DUAL, UNSAFE,
-) = range(32)  # fmt: skip
-CTL = 32
+) = range(33)  # fmt: skip
+CTL = 33
 
 
 def width(d: int) -> int:

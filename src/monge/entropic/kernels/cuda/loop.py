@@ -83,11 +83,11 @@ class Solver:
 
     def load(
         self, x: Array, y: Array, rows: Side, columns: Side, factor: float, marginals: tuple[Marginal, Marginal],
-        schedule: Schedule, noise: float,
+        schedule: Schedule, noise: float, symmetric: bool = False,
     ) -> None:  # fmt: skip
         """Puts points (n, d), (m, d), what the sides start from and what the loop is to know on the device."""
         d, at = self.sums.d, layout.CTL
-        self.sent.host[:at] = _to_know(factor, marginals, schedule, noise)
+        self.sent.host[:at] = _to_know(factor, marginals, schedule, noise, symmetric)
         for points, side in ((x, rows), (y, columns)):
             size = len(points)
             self.sent.host[at : at + size * d] = points.ravel()
@@ -190,7 +190,9 @@ class Solver:
         self.sums.launch(real, side, self.stream, self.ctl, V, X, Y, self.part[real])
 
 
-def _to_know(factor: float, marginals: tuple[Marginal, Marginal], schedule: Schedule, noise: float) -> Array:
+def _to_know(
+    factor: float, marginals: tuple[Marginal, Marginal], schedule: Schedule, noise: float, symmetric: bool
+) -> Array:
     first, last, tol, max_iter = schedule
     eps = last
     while eps * ANNEAL <= first:
@@ -200,5 +202,5 @@ def _to_know(factor: float, marginals: tuple[Marginal, Marginal], schedule: Sche
     ctl[[layout.FACTOR, layout.KL_A, layout.CAP_A, layout.KL_B, layout.CAP_B]] = (
         factor, rows.kl, rows.cap, columns.kl, columns.cap
     )  # fmt: skip
-    ctl[[layout.KEPT, layout.EPS]] = _KEPT, eps
+    ctl[[layout.KEPT, layout.EPS, layout.SYMMETRIC]] = _KEPT, eps, symmetric
     return ctl

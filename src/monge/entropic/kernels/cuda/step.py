@@ -88,7 +88,7 @@ def step_function(T: int, d: int, lifted: bool) -> Any:
         """Brings the plain step within reach of `plain`: by which constants it differs from that of each softmin."""
         kl_a, kl_b = ctl[L.KL_A], ctl[L.KL_B]
         finite = kl_a < math.inf or kl_b < math.inf
-        if not (finite and ctl[L.CAP_A] == math.inf and ctl[L.CAP_B] == math.inf):
+        if ctl[L.SYMMETRIC] != 0.0 or not (finite and ctl[L.CAP_A] == math.inf and ctl[L.CAP_B] == math.inf):
             return 0.0, 0.0
         shift = translation(ctl, A, L.POTENTIAL, n, B, L.POTENTIAL, m, red, t)
         for i in range(t, n, T):
@@ -101,12 +101,15 @@ def step_function(T: int, d: int, lifted: bool) -> Any:
         return shift, translation(ctl, A, L.POTENTIAL, n, B, L.ROOM, m, red, t)
 
     @exact
-    def plain(ctl: Any, B: Any, j: Any, shift: Any, rest: Any) -> Any:
-        """The best potential of column j for those of the rows."""
+    def plain(ctl: Any, A: Any, B: Any, j: Any, shift: Any, rest: Any) -> Any:
+        """The best potential of column j for those of the rows; see csrc/entropic/steps.hpp for symmetric problems."""
         if not B[L.WEIGHT, j] > 0.0:
             return 0.0
         g = (B[L.SOFTMIN, j] - shift) / (1.0 + ctl[L.EPS] / ctl[L.KL_B])
-        return min(max(g, -ctl[L.CAP_B]), ctl[L.CAP_B]) - rest
+        g = min(max(g, -ctl[L.CAP_B]), ctl[L.CAP_B]) - rest
+        if ctl[L.SYMMETRIC] != 0.0:
+            return (B[L.POTENTIAL, j] + 8.0 * (A[L.POTENTIAL, j] + g)) / 17.0
+        return g
 
     @exact
     def step(
@@ -155,7 +158,7 @@ def step_function(T: int, d: int, lifted: bool) -> Any:
         elif what == ADVANCE:
             shift, rest = plain_steps(ctl, A, B, n, m, red, t)
             for j in range(t, m, T):
-                B[L.POTENTIAL, j] = plain(ctl, B, j, shift, rest)
+                B[L.POTENTIAL, j] = plain(ctl, A, B, j, shift, rest)
             cuda.syncthreads()
             if t == 0:
                 ctl[L.EPS] = max(eps / ANNEAL, ctl[L.LAST])
@@ -169,7 +172,7 @@ def step_function(T: int, d: int, lifted: bool) -> Any:
             for q in range(SUMS):
                 products[q] = 0.0
             for j in range(t, m, T):
-                g = plain(ctl, B, j, shift, rest)
+                g = plain(ctl, A, B, j, shift, rest)
                 b = B[L.WEIGHT, j]
                 residual = 0.0
                 if b > 0.0:
