@@ -33,8 +33,8 @@ Array = NDArray[np.float64]
 _LARGEST_POWER = 1e18
 # The power of two over which points are taken, at least: the inverse of a smaller one is out of range.
 _SMALLEST_SCALE = -1000
-# Projections that are held at a time, whatever the number of points, at least this many directions; in bytes for each.
-_AT_LEAST, _MANY = 8, 10**7
+# From how many points on to ask whether there is room; and for how many directions projections are held, at least.
+_MANY, _AT_LEAST = 10**7, 8
 
 
 def both_clouds(x: Any, y: Any) -> tuple[Array, Array]:
