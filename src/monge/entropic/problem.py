@@ -20,7 +20,7 @@ from monge.problem.measures import Weights, check_value, check_weights, rounding
 from monge.problem.start import start_potentials
 from monge.problem.transport import InfeasibleError, Status
 
-__all__ = ["Outcome", "Problem", "fill_in"]
+__all__ = ["Outcome", "Problem", "fill_in", "weights_of"]
 
 Array = NDArray[np.float64]
 
@@ -92,7 +92,7 @@ class Problem:
         n, m = cost.shape
         self.balanced = marginals[0].fixed and marginals[1].fixed
         # P / M has weights a / M and b / M, and potentials that add up to eps log M more.
-        self.a, self.b, self.M = _weights(a, b, n, m, self.balanced)
+        self.a, self.b, self.M = weights_of(a, b, n, m, self.balanced)
         self.given = a, b
         total = self.M * self.M if self.balanced else float(self.a.sum()) * float(self.b.sum())
         check_value(eps * total, self.a, self.b)
@@ -202,7 +202,7 @@ def fill_in(pairs: Any, f: Array, g: Array, eps: float) -> None:
         g[empty] = np.where(reached, pairs.marginals[1].potential(np.where(reached, softmins, 0.0), eps), 0.0)
 
 
-def _weights(a: Any, b: Any, n: int, m: int, balanced: bool) -> tuple[Array, Array, float]:
+def weights_of(a: Any, b: Any, n: int, m: int, balanced: bool) -> tuple[Array, Array, float]:
     """Both weights as arrays, and their total, where both sides are fixed; it is one otherwise.
 
     Uniform weights have the total of the other side.
