@@ -48,8 +48,10 @@ POINTS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
         lambda *args: monge.sliced_wasserstein(*args, n_projections=20, rng=np.random.default_rng([3])),
     ),
     "max sliced": (
-        lambda *args: mj.max_sliced_wasserstein(*args, n_projections=20, rng=3),
-        lambda *args: monge.max_sliced_wasserstein(*args, n_projections=20, rng=np.random.default_rng([3])),
+        lambda x, y, a, b: mj.max_sliced_wasserstein(x, y + 3.0, a, b, n_projections=20, rng=3),
+        lambda x, y, a, b: monge.max_sliced_wasserstein(
+            x, y + 3.0, a, b, n_projections=20, rng=np.random.default_rng([3])
+        ),
     ),
 }  # fmt: skip
 

@@ -146,7 +146,7 @@ LOSSES = {
     "energy": lambda x, y, a=None, b=None: monge.torch.energy_distance(x, y, a, b),
     "projections": lambda x, y, a=None, b=None: monge.torch.energy_distance(x, y, a, b, projections=10, rng=0),
     "sliced": lambda x, y, a=None, b=None: monge.torch.sliced_wasserstein(x, y, a, b, p=1.5, n_projections=8, rng=0),
-    "max sliced": lambda x, y, a=None, b=None: monge.torch.max_sliced_wasserstein(x, y, a, b, rng=0),
+    "max sliced": lambda x, y, a=None, b=None: monge.torch.max_sliced_wasserstein(x, y + 3.0, a, b, rng=0),
 }
 
 
