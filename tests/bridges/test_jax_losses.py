@@ -43,6 +43,16 @@ POINTS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
         lambda *args: mj.energy_distance(*args, projections=20, rng=3),
         lambda *args: monge.energy_distance(*args, projections=20, rng=np.random.default_rng([3])),
     ),
+    "sliced": (
+        lambda *args: mj.sliced_wasserstein(*args, n_projections=20, rng=3),
+        lambda *args: monge.sliced_wasserstein(*args, n_projections=20, rng=np.random.default_rng([3])),
+    ),
+    "max sliced": (
+        lambda x, y, a, b: mj.max_sliced_wasserstein(x, y + 3.0, a, b, n_projections=20, rng=3),
+        lambda x, y, a, b: monge.max_sliced_wasserstein(
+            x, y + 3.0, a, b, n_projections=20, rng=np.random.default_rng([3])
+        ),
+    ),
 }  # fmt: skip
 
 

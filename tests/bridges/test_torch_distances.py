@@ -145,6 +145,8 @@ LOSSES = {
     "unbiased": lambda x, y, a=None, b=None: monge.torch.mmd(x, y, a, b, bandwidth=0.5, biased=False),
     "energy": lambda x, y, a=None, b=None: monge.torch.energy_distance(x, y, a, b),
     "projections": lambda x, y, a=None, b=None: monge.torch.energy_distance(x, y, a, b, projections=10, rng=0),
+    "sliced": lambda x, y, a=None, b=None: monge.torch.sliced_wasserstein(x, y, a, b, p=1.5, n_projections=8, rng=0),
+    "max sliced": lambda x, y, a=None, b=None: monge.torch.max_sliced_wasserstein(x, y + 3.0, a, b, rng=0),
 }
 
 
@@ -160,6 +162,9 @@ class TestFirstOrder:
         arrays = x.numpy(), y.numpy(), a.numpy(), b
         assert monge.torch.mmd(x, y, a).item() == pytest.approx(monge.mmd(*arrays), rel=1e-12)
         assert monge.torch.energy_distance(x, y, a).item() == pytest.approx(monge.energy_distance(*arrays), rel=1e-12)
+        for name in ("sliced_wasserstein", "max_sliced_wasserstein"):
+            found = getattr(monge.torch, name)(x, y, a, n_projections=7, rng=2)
+            assert found.item() == pytest.approx(getattr(monge, name)(*arrays, n_projections=7, rng=2), rel=1e-12)
 
     @pytest.mark.parametrize("name", LOSSES)
     def test_second_derivatives_are_refused(self, name: str) -> None:
@@ -227,8 +232,12 @@ class TestModules:
                 lambda x, y, a: monge.torch.sinkhorn_divergence(x, y, a, eps=0.2, marginals=monge.KL(1.0)),
             ),
             (lambda: monge.torch.MMD(bandwidth=0.5), lambda x, y, a: monge.torch.mmd(x, y, a, bandwidth=0.5)),
+            (
+                lambda: monge.torch.SlicedWasserstein(n_projections=9, rng=1),
+                lambda x, y, a: monge.torch.sliced_wasserstein(x, y, a, n_projections=9, rng=1),
+            ),
         ],
-        ids=["SinkhornDivergence", "MMD"],
+        ids=["SinkhornDivergence", "MMD", "SlicedWasserstein"],
     )
     def test_they_are_the_functions(self, module: Any, function: Any) -> None:
         x, y, a = (v.detach() for v in tensors((2, 4, 2), (5, 2), (4,)))

@@ -17,13 +17,21 @@ try:
 except ImportError as error:
     raise ImportError("monge.jax needs JAX: pip install 'monge[jax]'.", name="jax") from error
 
-from monge.jax.losses import energy_distance, mmd, sinkhorn_divergence
+from monge.jax.losses import (
+    energy_distance,
+    max_sliced_wasserstein,
+    mmd,
+    sinkhorn_divergence,
+    sliced_wasserstein,
+)
 from monge.jax.transport import emd, sinkhorn
 
 __all__ = [
     "emd",
     "energy_distance",
+    "max_sliced_wasserstein",
     "mmd",
     "sinkhorn",
     "sinkhorn_divergence",
+    "sliced_wasserstein",
 ]

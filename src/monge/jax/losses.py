@@ -8,14 +8,21 @@ from typing import Any
 import jax
 import numpy as np
 
-from monge.distances import divergence, energy
+from monge.distances import divergence, energy, max_sliced, sliced
 from monge.distances import mmd as discrepancy
 from monge.jax.arrays import Measures, checked, of_costs, of_points
 from monge.jax.function import Kind, value_of
 from monge.jax.trial import tried
 from monge.problem.costs import Grid
 
-__all__ = ["between_points", "energy_distance", "mmd", "sinkhorn_divergence"]
+__all__ = [
+    "between_points",
+    "energy_distance",
+    "max_sliced_wasserstein",
+    "mmd",
+    "sinkhorn_divergence",
+    "sliced_wasserstein",
+]
 
 
 def sinkhorn_divergence(
@@ -227,6 +234,116 @@ def energy_distance(
     options = {"biased": biased, "projections": projections, "threads": threads}
     seed = None if projections is None else rng
     return between_points("energy_distance", energy.energy_distance, x, y, a, b, rng=seed, **options)
+
+
+def sliced_wasserstein(
+    x: Any,
+    y: Any,
+    a: Any = None,
+    b: Any = None,
+    *,
+    p: float = 2,
+    n_projections: int = 100,
+    rng: Any = 0,
+    threads: int | None = None,
+) -> jax.Array:
+    """The sliced Wasserstein distance ``(mean over directions of W_p^p)^(1/p)``, differentiable once.
+
+    See `monge.sliced_wasserstein`, which computes it.
+
+    Parameters
+    ----------
+    x : array (..., n, d)
+        Points of the first measure; leading dimensions are those of a batch, and broadcast.
+    y : array (..., m, d)
+        Points of the second.
+    a : array (..., n), optional
+        Weights, normalised to probabilities; None for uniform ones.
+    b : array (..., m), optional
+        Likewise.
+    p : float
+        Exponent, >= 1.
+    n_projections : int
+        Number of directions.
+    rng : int, array of integers, or key of jax.random
+        Draws the directions; an argument like the points, as in `energy_distance`.
+    threads : int, optional
+        As in `monge.sliced_wasserstein`.
+
+    Returns
+    -------
+    jax.Array (...)
+        Of the widest floating type of the arrays; computed in double precision.
+
+    Raises
+    ------
+    ValueError, TypeError, RuntimeError
+        As `monge.jax.emd` does.
+
+    Examples
+    --------
+    >>> import jax, jax.numpy as jnp, monge.jax
+    >>> x = jnp.array([[0.0, 0.0], [1.0, 0.0]])
+    >>> round(float(monge.jax.sliced_wasserstein(x, x + 1.0)), 5)  # the root of |t|^2 / d
+    1.0
+    """
+    options = {"p": p, "n_projections": n_projections, "threads": threads}
+    return between_points("sliced_wasserstein", sliced.sliced_wasserstein, x, y, a, b, rng=rng, **options)
+
+
+def max_sliced_wasserstein(
+    x: Any,
+    y: Any,
+    a: Any = None,
+    b: Any = None,
+    *,
+    p: float = 2,
+    n_projections: int = 100,
+    rng: Any = 0,
+    threads: int | None = None,
+) -> jax.Array:
+    """The largest W_p along a direction, differentiable once: at the direction that was found.
+
+    See `monge.max_sliced_wasserstein`, which computes it.
+
+    Parameters
+    ----------
+    x : array (..., n, d)
+        Points of the first measure; leading dimensions are those of a batch, and broadcast.
+    y : array (..., m, d)
+        Points of the second.
+    a : array (..., n), optional
+        Weights, normalised to probabilities; None for uniform ones.
+    b : array (..., m), optional
+        Likewise.
+    p : float
+        Exponent, >= 1.
+    n_projections : int
+        Number of directions that are looked at; ascents start from the best.
+    rng : int, array of integers, or key of jax.random
+        Draws them; an argument like the points, as in `energy_distance`.
+    threads : int, optional
+        As in `monge.max_sliced_wasserstein`.
+
+    Returns
+    -------
+    jax.Array (...)
+        Of the widest floating type of the arrays; computed in double precision.
+
+    Raises
+    ------
+    ValueError, TypeError, RuntimeError
+        As `monge.jax.emd` does.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp, monge.jax
+    >>> x = jnp.array([[0.0, 0.0], [1.0, 0.0]])
+    >>> round(float(monge.jax.max_sliced_wasserstein(x, x + jnp.array([3.0, 4.0]))), 4)
+    5.0
+    """
+    options = {"p": p, "n_projections": n_projections, "threads": threads}
+    return between_points("max_sliced_wasserstein", max_sliced.max_sliced_wasserstein, x, y, a, b, rng=rng, **options)
 
 
 def between_points(

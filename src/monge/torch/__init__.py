@@ -19,15 +19,19 @@ from monge.torch.divergence import sinkhorn_divergence
 from monge.torch.emd import emd
 from monge.torch.energy import energy_distance
 from monge.torch.mmd import mmd
-from monge.torch.modules import MMD, SinkhornDivergence
+from monge.torch.modules import MMD, SinkhornDivergence, SlicedWasserstein
 from monge.torch.sinkhorn import sinkhorn
+from monge.torch.sliced import max_sliced_wasserstein, sliced_wasserstein
 
 __all__ = [
     "MMD",
     "SinkhornDivergence",
+    "SlicedWasserstein",
     "emd",
     "energy_distance",
+    "max_sliced_wasserstein",
     "mmd",
     "sinkhorn",
     "sinkhorn_divergence",
+    "sliced_wasserstein",
 ]

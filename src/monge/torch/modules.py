@@ -10,8 +10,9 @@ from torch.nn import Module
 
 from monge.torch.divergence import sinkhorn_divergence
 from monge.torch.mmd import mmd
+from monge.torch.sliced import sliced_wasserstein
 
-__all__ = ["MMD", "SinkhornDivergence"]
+__all__ = ["MMD", "SinkhornDivergence", "SlicedWasserstein"]
 
 
 class _Loss(Module):
@@ -89,3 +90,24 @@ class MMD(_Loss):
         threads: int | None = None,
     ) -> None:
         super().__init__(mmd, kernel=kernel, bandwidth=bandwidth, biased=biased, threads=threads)
+
+
+class SlicedWasserstein(_Loss):
+    """`sliced_wasserstein` as a module, called with x, y and, if they are not uniform, weights a, b.
+
+    Parameters
+    ----------
+    p, n_projections, rng, threads
+        As in `monge.torch.sliced_wasserstein`. With rng a number, every call has the same directions.
+
+    Examples
+    --------
+    >>> import torch, monge.torch
+    >>> loss = monge.torch.SlicedWasserstein(n_projections=64)
+    >>> x = torch.tensor([[0.0, 0.0], [1.0, 0.0]])
+    >>> round(loss(x, x + 1.0).item(), 6)
+    1.0
+    """
+
+    def __init__(self, *, p: float = 2, n_projections: int = 100, rng: Any = None, threads: int | None = None) -> None:
+        super().__init__(sliced_wasserstein, p=p, n_projections=n_projections, rng=rng, threads=threads)

@@ -15,6 +15,8 @@ _INSTEAD = {
     "max_sliced_wasserstein_distance": "monge.max_sliced_wasserstein",
     "sliced": "monge.sliced_wasserstein",
     "sliced_wasserstein_distance": "monge.sliced_wasserstein",
+    "sliced_wasserstein_sphere": "monge.spherical_sliced_wasserstein",
+    "min_sliced_transport_plan": "monge.sliced_plan",
     "wasserstein_circle": "monge.wasserstein_1d(x, y, p=p, period=1)",
     "binary_search_circle": "monge.wasserstein_1d(x, y, p=p, period=1)",
     "da": "monge.color_transfer for pictures",
