@@ -97,8 +97,8 @@ class SlicedWasserstein(_Loss):
 
     Parameters
     ----------
-    p, n_projections, rng, threads
-        As in `monge.torch.sliced_wasserstein`. With rng a number, every call has the same directions.
+    p, n_projections, rng, threads : see `sliced_wasserstein`
+        As there. With rng a number, every call has the same directions.
 
     Examples
     --------
