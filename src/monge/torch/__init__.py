@@ -17,8 +17,11 @@ except ImportError as error:
 
 from monge.torch.emd import emd
 from monge.torch.sinkhorn import sinkhorn
+from monge.torch.wasserstein_loss import WassersteinLoss, wasserstein_loss
 
 __all__ = [
+    "WassersteinLoss",
     "emd",
     "sinkhorn",
+    "wasserstein_loss",
 ]
