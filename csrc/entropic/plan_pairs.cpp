@@ -228,13 +228,15 @@ double spread_price(const SpreadRows& in) {
     return price;
 }
 
-template <class Base>
-void gradient_of(PlanGradient& in, Base) {
+/// D is the number of coordinates, if it is so small that the sums of a row stay in registers, and the exponent is one;
+/// else zero.
+template <size_t D, class Base>
+void gradient_of(PlanGradient& in) {
     typedef typename Base::template Slopes<Vector<double>> Slopes;
     typedef Points<double, Base, false> Source;
     const PlanRows& plan = in.plan;
-    const size_t d = plan.costs.d;
-    const double exponent = plan.costs.exponent;
+    const size_t d = D > 0 ? D : plan.costs.d;
+    const double exponent = D > 0 ? 1.0 : plan.costs.exponent;
     // The one gives bases, the other makes costs of them.
     const Source points = {plan.costs.x, plan.costs.y, d, Exponent<double>(1.0)};
     const Source costs = {plan.costs.x, plan.costs.y, d, Exponent<double>(exponent)};
@@ -245,7 +247,8 @@ void gradient_of(PlanGradient& in, Base) {
         const double* rows[tall];
         find_rows(points, i, plan.last, tall, rows);
         Vector<double> sent[tall] = {};
-        for (size_t k = 0; k < d * tall * width<double>; ++k) in.scratch[k] = 0.0;
+        Vector<double> pushed[D > 0 ? D * tall : 1] = {};
+        for (size_t k = 0; D == 0 && k < d * tall * width<double>; ++k) in.scratch[k] = 0.0;
         for (size_t j = 0; j < plan.m; j += block<double>) {
             const Block<double> bases = points.read(rows, j), paid = exponent == 1.0 ? bases : costs.raise(bases);
             for (size_t v = 0; v < wide; ++v) {
@@ -271,10 +274,14 @@ void gradient_of(PlanGradient& in, Base) {
                     const Vector<double> there = load<double>(y + k * panel_size<double>);
                     Vector<double> pull = load<double>(out + k * panel_size<double>);
                     for (size_t r = 0; r < tall; ++r) {
-                        double* const lanes = in.scratch + (k * tall + r) * width<double>;
                         const Vector<double> push = weight[r] * slopes[r](rows[r][k] - there);
-                        store(lanes, load<double>(lanes) + push);
                         pull -= push;
+                        if (D > 0) {
+                            pushed[D > 0 ? k * tall + r : 0] += push;
+                            continue;
+                        }
+                        double* const lanes = in.scratch + (k * tall + r) * width<double>;
+                        store(lanes, load<double>(lanes) + push);
                     }
                     store(out + k * panel_size<double>, pull);
                 }
@@ -283,7 +290,8 @@ void gradient_of(PlanGradient& in, Base) {
         for (size_t r = 0; r < count; ++r) {
             in.sent[i + r] = sum<double>(sent[r]);
             for (size_t k = 0; k < d; ++k)
-                in.x[(i + r) * d + k] = sum<double>(load<double>(in.scratch + (k * tall + r) * width<double>));
+                in.x[(i + r) * d + k] = sum<double>(D > 0 ? pushed[D > 0 ? k * tall + r : 0]
+                                                          : load<double>(in.scratch + (k * tall + r) * width<double>));
         }
     }
     in.price = sum<double>(price);
@@ -294,7 +302,12 @@ void plan_gradient(PlanGradient& in) {
     const size_t whole = whole_panels<double>(in.plan.m);
     for (size_t j = 0; j < whole; ++j) in.received[j] = 0.0;
     for (size_t j = 0; j < whole * costs.d; ++j) in.y[j] = 0.0;
-    with_ground(costs.ground, [&](auto base) { gradient_of(in, base); });
+    if (costs.ground == Ground::squares && costs.exponent == 1.0) switch (costs.d) {
+            case 1: return gradient_of<1, Squares>(in);
+            case 2: return gradient_of<2, Squares>(in);
+            case 3: return gradient_of<3, Squares>(in);
+        }
+    with_ground(costs.ground, [&](auto base) { gradient_of<0, decltype(base)>(in); });
 }
 
 constexpr PlanKernels kernels = {plan_entries, plan_sums,     plan_product, plan_entropy,

@@ -38,12 +38,12 @@ inline bool at_bound(double g, double cap, double column, double wanted) {
 /// out (m,) = the best g for this f, where a balanced one would be s; translated before and after if `translate`, where
 /// f takes part in the first translation.
 ///
-/// In a symmetric problem it is (g + 8 f + 8 times that) / 17. Let h be the potential and P its plan. Where g is off by e,
-/// f is off by -Q e and the best g by Q^2 e, with Q = diag(P 1)^-1 P (and damped, for KL), whose eigenvalues are in
-/// [0, 1] for the kernels of the usual costs, and in [-1, 1] always. The polynomial (1 - 8 t + 8 t^2) / 17 is Chebyshev's of
-/// [0, 1] that is one at -1: it is at most 1/17 there, and less than one in (-1, 0), whatever eps is. So a pass leaves a
-/// seventeenth of the error; the mean of f and g (Feydy et al. 2019, "Interpolating between optimal transport and MMD using
-/// Sinkhorn divergences", section 3.1, equation 25) leaves a half.
+/// In a symmetric problem it is (g + 8 f + 8 times that) / 17. Let h be the potential and P its plan. Where g is off by
+/// e, f is off by -Q e and the best g by Q^2 e, with Q = diag(P 1)^-1 P (and damped, for KL), whose eigenvalues are in
+/// [0, 1] for the kernels of the usual costs, and in [-1, 1] always. The polynomial (1 - 8 t + 8 t^2) / 17 is
+/// Chebyshev's of [0, 1] that is one at -1: it is at most 1/17 there, and less than one in (-1, 0), whatever eps is. So
+/// a pass leaves a seventeenth of the error; the mean of f and g (Feydy et al. 2019, "Interpolating between optimal
+/// transport and MMD using Sinkhorn divergences", section 3.1, equation 25) leaves a half.
 void plain_step(const Sides& sides, double eps, bool translate, double* f, const double* g, const double* s,
                 double* out);
 

@@ -45,7 +45,7 @@ def plan(
     lines: int = _MOST_LINES,
     colors: tuple[str, str] = (_SOURCE, _TARGET),
 ) -> Any:
-    """Draws both point clouds and a line from x_i to y_j wherever P_ij > 0, the darker the more mass it carries.
+    """Draw both point clouds and a line from x_i to y_j wherever P_ij > 0, the darker the more mass it carries.
 
     Points have areas in proportion to their mass. In one dimension the sources stand above the targets.
 
@@ -67,6 +67,7 @@ def plan(
     Returns
     -------
     matplotlib axes
+        Those that were drawn into; ``axes.figure`` is their figure.
 
     Raises
     ------
@@ -121,7 +122,7 @@ def plan(
 
 
 def histograms_plan(transport: Transport, figure: Any = None, *, cells: int = 400) -> Any:
-    """Draws the plan as a matrix, with the marginals a on its left and b above it.
+    """Draw the plan as a matrix, with the marginals a on its left and b above it.
 
     Parameters
     ----------
@@ -173,7 +174,7 @@ def histograms_plan(transport: Transport, figure: Any = None, *, cells: int = 40
 
 
 def color_transfer(source: Any, target: Any, found: ColorTransfer, *, lines: int = 1500) -> Any:
-    """Draws a colour transfer: the source, the target, the result, and the plan in colour space.
+    """Draw a colour transfer: the source, the target, the result, and the plan in colour space.
 
     Colour space is seen from the side: upwards is luminance, and across the direction, among those without luminance,
     in which the two palettes vary most. A dot's area is the number of pixels of its colour; the heaviest entries of the
@@ -191,6 +192,7 @@ def color_transfer(source: Any, target: Any, found: ColorTransfer, *, lines: int
     Returns
     -------
     matplotlib figure
+        With the axes of the source, the target, the result and the plan, in this order.
 
     Examples
     --------

@@ -129,6 +129,21 @@ def test_two_points_under_kl() -> None:
         np.testing.assert_allclose(part, number, rtol=1e-10)
 
 
+@pytest.mark.parametrize("marginals", ["balanced", "KL", "TV"])
+def test_of_a_measure_and_itself(marginals: str) -> None:
+    # One equation in place of two, when all is the same on both sides.
+    problem = Problem(marginals)
+    problem.y, problem.b, problem.v, problem.more_b = problem.x, problem.a, problem.u, problem.more_a
+    problem.a[1], problem.more_a[1] = 0.0, 0.0
+    t = problem.of_points("sqeuclidean")
+    t.f = t.g = 0.5 * (t.f + t.g)
+    along = Direction(problem.u, problem.u, None, problem.more_a, problem.more_a)
+    right = hessian_product(t, along, POINTS_AND_WEIGHTS)
+    found = hessian_product(t, along, POINTS_AND_WEIGHTS, symmetric=True)
+    for one, two in ((found.x, right.x), (found.y, right.y), (found.a + found.b, right.a + right.b)):
+        np.testing.assert_allclose(one, two, rtol=1e-9, atol=1e-10)
+
+
 def test_a_translation_changes_nothing() -> None:
     problem = Problem("KL")
     t, shift = problem.of_points(("euclidean", 1.5)), np.array([1.0, -2.0, 0.5])

@@ -32,7 +32,7 @@ PLOT_USERS = {"__main__"}
 CONFINED = {
     "torch": ("torch", "torch.", "neural."),
     "jax": ("jax", "jax."),
-    "matplotlib": ("plot",),
+    "matplotlib": ("plot", "compat.pot.plot"),
     "mpl_toolkits": ("plot",),
     "numba.cuda": ("entropic.kernels.cuda.", "__main__"),  # `monge info` asks whether there is a device
 }

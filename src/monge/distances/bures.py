@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from monge.distances.loss import Loss
 from monge.distances.nested import nested
 from monge.problem.arrays import positive, real_array
-from monge.problem.home import Home, home_of
+from monge.problem.home import Home, home_of_any
 
 __all__ = ["bures"]
 
@@ -93,8 +93,7 @@ def bures(mean_x: Any, cov_x: Any, mean_y: Any, cov_y: Any, *, eps: float | None
     array([[5., 1.]])
     """
     s = 0.0 if eps is None else 0.5 * positive(eps, "eps")
-    given = (mean_x, cov_x, mean_y, cov_y)
-    home = next((found for values in given if (found := home_of(values)) is not None), None)
+    home = home_of_any(mean_x, cov_x, mean_y, cov_y)
     means_x, means_y = _means(mean_x, "mean_x"), _means(mean_y, "mean_y")
     roots_x, roots_y = _roots(cov_x, "cov_x"), _roots(cov_y, "cov_y")
     sizes = [means_x.shape[-1], roots_x.shape[-1], means_y.shape[-1], roots_y.shape[-1]]
@@ -172,7 +171,7 @@ class BuresLoss(Loss):
         if x.shape[-1] != d:
             raise ValueError(f"points should have {d} coordinates; got shape {x.shape}.")
         images = self._means[1] + (x - self._means[0]) @ self._maps[0]
-        home = home_of(points)
+        home = home_of_any(self.home, points)
         return images if home is None else home(images)
 
     @cached_property

@@ -15,7 +15,7 @@ from monge.entropic.kernels.threads import Threads
 from monge.problem.arrays import items
 from monge.problem.batch import is_batch, naming, one_each
 from monge.problem.costs import as_points
-from monge.problem.home import Home, home_of
+from monge.problem.home import Home, home_of_any
 from monge.problem.measures import check_weights
 
 __all__ = ["Clouds", "each_pair", "pairs_of_batch"]
@@ -23,11 +23,12 @@ __all__ = ["Clouds", "each_pair", "pairs_of_batch"]
 Array = NDArray[np.float64]
 
 
-class _WithThreads(Protocol):
+class _Settings(Protocol):
     threads: int  # for what it does later
+    home: Home | None
 
 
-Result = TypeVar("Result", bound=_WithThreads)
+Result = TypeVar("Result", bound=_Settings)
 
 # Next to one, what is left of the weight of all pairs without those of a point and itself is rounding below this.
 _LEAST_REST = 1e-12
@@ -47,7 +48,7 @@ class Clouds:
     @classmethod
     def of(cls, x: Any, y: Any, a: Any, b: Any) -> Clouds:
         """Checked. Raises ValueError and TypeError as `PointCloud` and `emd` do."""
-        home = next((found for values in (x, y, a, b) if (found := home_of(values)) is not None), None)
+        home = home_of_any(x, y, a, b)
         points_x, points_y = as_points(x, "x"), as_points(y, "y")
         if points_x.shape[1] != points_y.shape[1]:
             raise ValueError(
@@ -129,12 +130,14 @@ def each_pair(
         with naming("pair", k):
             return one(xs[k], ys[k], weights_a[k], weights_b[k], threads)
 
+    home = home_of_any(x, y, a, b)
     if workers == 1 or count == 1:
-        return [work(k, workers) for k in range(count)]
-    pairs = sum((_length(xs[k]) + _length(ys[k])) ** 2 for k in range(count))
-    found = Threads(workers).share(count, lambda k: work(k, 1), pairs)
+        found = [work(k, workers) for k in range(count)]
+    else:
+        pairs = sum((_length(xs[k]) + _length(ys[k])) ** 2 for k in range(count))
+        found = Threads(workers).share(count, lambda k: work(k, 1), pairs)
     for one_of_many in found:
-        one_of_many.threads = workers
+        one_of_many.threads, one_of_many.home = workers, home
     return found
 
 

@@ -29,7 +29,7 @@ from monge.entropic.solving import count_of_passes, device_of, solve_all, solve_
 from monge.problem.arrays import available_threads, items, positive
 from monge.problem.batch import is_batch, naming, one_each
 from monge.problem.costs import Cost, PointCloud, as_cost
-from monge.problem.home import Home, home_of
+from monge.problem.home import Home, home_of_any
 from monge.problem.progress import count_bar, pass_bar
 from monge.problem.transport import Status, balanced_gradients
 from monge.problem.user_cost import GroundCost
@@ -46,6 +46,10 @@ class Divergence(Loss):
     ----------
     terms : tuple of Transport
         The entropic transports from a to b, from a to itself and from b to itself.
+    error_bound : float
+        How far the value may be off, by the gaps of these.
+    converged : bool
+        Whether all three are as precise as was asked for.
     """
 
     def __init__(self, value: float, terms: tuple[EntropicTransport, EntropicTransport, EntropicTransport]) -> None:
@@ -154,7 +158,8 @@ def sinkhorn_divergence(
     Loss, or list of Loss for a batch
         A float, with ``grad_x``, ``grad_y``, ``grad_a`` and ``grad_b``, computed when asked for, ``error_bound``, which
         the gaps of the three transports prove, and these transports in ``terms``. The value is never clipped: between
-        measures that are nearly equal it may be negative, by less than that bound.
+        measures that are nearly equal it may be negative, by less than that bound. Of arrays of another library the
+        gradients are such arrays, as those of `emd`.
 
     Raises
     ------
@@ -193,7 +198,7 @@ def sinkhorn_divergence(
     9.0
     """
     eps, tol, max_iter = positive(eps, "eps"), positive(tol, "tol"), count_of_passes(max_iter)
-    both = as_marginals(marginals)
+    both, home = as_marginals(marginals), home_of_any(x, y, a, b, cost)
     if both[0] != both[1]:
         raise ValueError(
             f"a divergence has one penalty for both sides; got marginals={both!r}. Pass one of them, or use "
@@ -202,8 +207,7 @@ def sinkhorn_divergence(
     check_device(device)
     workers = available_threads(threads)
     costs, batch = (_of_histograms(cost, a, b)) if x is None and y is None else _of_points(x, y, cost)
-    home = _home(x, y, a, b, costs)
-    where = device_of(device, home)
+    where = device_of(device, home_of_any(x, y, cost))
     if where != "cuda":
         require_room([each for three in costs for each in three], eps, tol, workers)
     options = both, eps, tol, max_iter, where, workers
@@ -301,12 +305,3 @@ def _is_many(weights: Any) -> bool:
     if isinstance(weights, list | tuple):
         return len(weights) == 0 or weights[0] is None or np.ndim(weights[0]) == 1
     return np.ndim(weights) == 2
-
-
-def _home(x: Any, y: Any, a: Any, b: Any, costs: list[tuple[Cost, Cost, Cost]]) -> Home | None:
-    """Where the caller's arrays are."""
-    for given in (x, y, a, b):
-        first = given[0] if isinstance(given, list | tuple) and given else given
-        if (home := home_of(first)) is not None:
-            return home
-    return costs[0][0].home if costs else None

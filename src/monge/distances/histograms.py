@@ -20,7 +20,7 @@ from monge.distances.loss import Loss
 from monge.distances.nested import nested
 from monge.problem._ground import LARGEST_TOTAL, SMALLEST_TOTAL, total_tolerance
 from monge.problem.arrays import real_array
-from monge.problem.home import Home, home_of
+from monge.problem.home import Home, home_of_any
 from monge.problem.measures import rounding_of
 
 __all__ = ["js", "kl", "tv"]
@@ -236,7 +236,7 @@ class _TV(_HistogramLoss):
 
 
 def _of_pairs(p: Any, q: Any, kind: Callable[..., _HistogramLoss]) -> Any:
-    home = home_of(p) or home_of(q)
+    home = home_of_any(p, q)
     expected = "a histogram (n,), or a batch of them (..., n)"
     both = []
     for values, name in ((p, "p"), (q, "q")):

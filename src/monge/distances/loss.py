@@ -36,14 +36,10 @@ class Loss(float):
     array([[-1.2, -1.6]])
     """
 
-    home: Home | None = None  # where the caller's arrays are, if not in NumPy
+    home: Home | None = None  # where the caller's arrays are, if not in NumPy; forgotten by a pickle
 
     def __new__(cls, value: float, *_: Any, **__: Any) -> Loss:
         return super().__new__(cls, value)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Pickled, it forgets where the caller's arrays are: derivatives are then NumPy's."""
-        return {name: value for name, value in vars(self).items() if name != "home"}
 
     @property
     def value(self) -> float:

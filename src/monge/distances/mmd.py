@@ -58,7 +58,7 @@ def mmd(
         is compiled as `GroundCost` says, and needs its gradient there if derivatives with respect to points are wanted.
         If it is not positive definite, neither is this.
     bandwidth : float, or sequence of floats, optional
-        h, in the unit of the coordinates; the kernel is the sum over several. None for the median of the distances
+        The h, in the unit of the coordinates; the kernel is the sum over several. None for the median of the distances
         between different ones of all points (beyond about a thousand points: of evenly spaced ones), weights aside.
     biased : bool
         Whether pairs of a point and itself count (the V-statistic, which is not negative). Without them it is the

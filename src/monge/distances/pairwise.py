@@ -21,9 +21,11 @@ from monge.exact.result import check_solved
 from monge.exact.univariate import check_power, check_range, in_order, mean_powers
 from monge.problem._ground import cost_matrix
 from monge.problem.arrays import available_threads, items, require_memory, shown
+from monge.problem.at_home import at_home
 from monge.problem.batch import naming
 from monge.problem.costs import Cost, PointCloud, as_cost, as_points
 from monge.problem.ground import Ground, power_of, scale_of, scaled
+from monge.problem.home import home_of_any, is_bfloat16, on_host
 from monge.problem.measures import Weights, check_value, check_weights, rounding_of, total_mass
 from monge.problem.progress import count_bar
 from monge.problem.transport import ConvergenceWarning, Status
@@ -55,7 +57,7 @@ class _Pair(NamedTuple):
 class _Cloud(NamedTuple):
     points: NDArray[Any]  # (n, d)
     weights: Weights | None  # (n,)
-    given: NDArray[Any] | None  # the weights before they became float64, which tell how far they are rounded
+    given: Any  # the weights before they became float64, which tell how far they are rounded
 
 
 def pairwise(
@@ -101,7 +103,7 @@ def pairwise(
     -------
     ndarray (k, k) or (k, l)
         Transport costs in the unit of `cost` times that of the weights; distances in the unit of the coordinates, for
-        weights normalised to probabilities.
+        weights normalised to probabilities. Of arrays of another library it is such an array, as `emd` says.
 
     Raises
     ------
@@ -133,7 +135,13 @@ def pairwise(
            [1., 0., 1.],
            [2., 1., 0.]])
     """
-    workers = available_threads(threads)
+    workers, home = available_threads(threads), home_of_any(measures, other, cost)
+    return at_home(_distances(measures, other, cost, p, ground, workers, progress), home)
+
+
+def _distances(
+    measures: Any, other: Any, cost: Any, p: float | None, ground: Any, workers: int, progress: bool
+) -> Array:
     if cost is None:
         if callable(ground) or isinstance(ground, GroundCost):
             return _with_function(measures, other, ground, 2.0 if p is None else p, workers, progress)
@@ -305,7 +313,7 @@ def _solve(pairs: Iterable[_Pair], count: int, root: float, D: Array, threads: i
                 show(done)
     if inexact:
         text = f"pairwise: {inexact} of {count} pairs: {Status.INEXACT.value}."
-        warnings.warn(text, ConvergenceWarning, stacklevel=4)
+        warnings.warn(text, ConvergenceWarning, stacklevel=5)
 
 
 def _report(show: Callable[[int], None] | None, before: int) -> Callable[[int, int, float], None] | None:
@@ -337,8 +345,13 @@ def _histograms(values: Any, name: str, size: int) -> tuple[list[Weights], list[
             weights, _ = check_weights(row, None, size, 1)
             assert weights is not None
             rows.append(weights)
-            given.append(np.asarray(row))
+            given.append(_as_given(row))
     return rows, given
+
+
+def _as_given(weights: Any) -> Any:
+    """The weights in a type that tells how far they are rounded, in NumPy's where it has it."""
+    return weights if weights is None or is_bfloat16(weights) else np.asarray(on_host(weights))
 
 
 def _clouds(values: Any, name: str) -> list[_Cloud]:
@@ -355,7 +368,7 @@ def _clouds(values: Any, name: str) -> list[_Cloud]:
             points, given = _points_and_weights(item)
             points = as_points(points, "points")
             weights, _ = check_weights(given, None, len(points), 1)
-        clouds.append(_Cloud(points, weights, None if given is None else np.asarray(given)))
+        clouds.append(_Cloud(points, weights, _as_given(given)))
     return clouds
 
 

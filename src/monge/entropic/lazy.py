@@ -56,7 +56,18 @@ class Lazy(ABC):
         return entries if index.ndim else entries[0]
 
     def sum(self, axis: int | None = None) -> Any:
-        """The total mass, or the marginal: (m,) for axis 0, (n,) for axis 1."""
+        """The total mass, or a marginal.
+
+        Parameters
+        ----------
+        axis : int, optional
+            0 for what each target receives, 1 for what each source sends; None for all.
+
+        Returns
+        -------
+        float or ndarray
+            The mass; or (m,) for axis 0, (n,) for axis 1.
+        """
         if axis is None:
             return float(self._marginal(1).sum())
         if isinstance(axis, bool) or not isinstance(axis, int | np.integer) or not -2 <= axis < 2:

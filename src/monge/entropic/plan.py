@@ -20,15 +20,30 @@ Array = NDArray[np.float64]
 
 
 class LazyPlan(Lazy):
-    """A plan P (n, m) given by potentials. Every use computes its entries anew, in double precision, on the threads of
-    the solve that it comes from.
+    """A plan P (n, m) that is given by potentials and never stored.
 
-    A cost matrix is the caller's own, not a copy: entries are computed from it as it is then. Products and sums on a
-    grid cost what a pass of `sinkhorn` does; those of a large cloud in few dimensions leave out entries that are next
-    to nothing.
+    Every use computes its entries anew, in double precision, on the threads of the solve that it comes from. A cost
+    matrix is the caller's own, not a copy: entries are computed from it as it is then. Products and sums on a grid cost
+    what a pass of `sinkhorn` does; those of a large cloud in few dimensions leave out entries that are next to nothing.
 
     It takes part in products (``P @ v``, ``v @ P``, vectors and matrices), has ``P.T``, ``P.sum(axis)``, rows
     (``P[i]``, ``P[2:5]``), the largest entries of each row (``P.top(k)``), and ``P.toarray()``.
+
+    Attributes
+    ----------
+    shape : (int, int)
+        Numbers of sources and targets, (n, m).
+    T : LazyPlan (m, n)
+        The transposed plan.
+
+    Methods
+    -------
+    toarray()
+        All entries.
+    top(k)
+        The largest entries of each row.
+    sum(axis=None)
+        The mass, or a marginal.
 
     Examples
     --------
@@ -57,7 +72,18 @@ class LazyPlan(Lazy):
         return LazyPlan(self._pairs.T, g, f, eps)
 
     def toarray(self) -> Array:
-        """All entries, as an array (n, m)."""
+        """All entries, as an array.
+
+        Returns
+        -------
+        ndarray (n, m)
+            In double precision.
+
+        Raises
+        ------
+        MemoryError
+            If it would not fit.
+        """
         n, m = self.shape
         require_memory(n * m * 8, f"the {n} x {m} plan as an array", "Use products, rows or top(k) instead.")
         out = np.empty(self.shape)
@@ -77,7 +103,23 @@ class LazyPlan(Lazy):
         return np.asarray((self.T @ values).T)
 
     def top(self, k: int) -> Any:
-        """The k largest entries of each row, as a scipy.sparse.coo_array (n, m)."""
+        """The k largest entries of each row, as a sparse array.
+
+        Parameters
+        ----------
+        k : int
+            How many, from 1 to m.
+
+        Returns
+        -------
+        scipy.sparse.coo_array (n, m)
+            With k entries per row.
+
+        Raises
+        ------
+        ValueError
+            For another k.
+        """
         from scipy.sparse import coo_array
 
         n, m = self.shape

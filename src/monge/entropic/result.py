@@ -40,6 +40,24 @@ class EntropicTransport(Transport):
     ``cost``, ``marginal_error`` and ``gap`` are computed when first asked for, by passes over all pairs in double
     precision. So is all that is asked of the lazy ``plan``, at any time, and of ``rounded()``. Points and weights are
     copies, but a cost matrix is the caller's: what is lazy is computed from it as it is then. Do not change it before.
+
+    Attributes
+    ----------
+    eps : float
+        Strength of the entropy that was used.
+    plan : LazyPlan (n, m)
+        The plan, computed where it is looked at.
+    cost : float
+        <P, C>, without the entropy.
+    marginal_error : float
+        How far the plan's marginals are from those they should have, measured.
+    gap : float
+        Certified bound on how far `value` is from the optimum.
+
+    Methods
+    -------
+    rounded()
+        The plan with exact marginals, and its certificate.
     """
 
     def __init__(

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from monge.entropic.lazy import Lazy
 from monge.exact.univariate import emd_1d
 from monge.problem.arrays import real_array, require_memory
+from monge.problem.at_home import PlanAtHome, at_home
+from monge.problem.home import home_of_any
 from monge.problem.measures import check_weights, total_mass
 
 __all__ = ["RoundedPlan", "Rounding", "marginals", "round_plan", "scalings"]
@@ -43,7 +45,8 @@ def round_plan(P: Any, a: Any = None, b: Any = None) -> Any:
     Returns
     -------
     ndarray, scipy.sparse.csr_array or RoundedPlan (n, m)
-        G >= 0 with G 1 = a and G' 1 = b to rounding, and |P - G|_1 <= 2 (|P 1 - a|_1 + |P' 1 - b|_1).
+        G >= 0 with G 1 = a and G' 1 = b to rounding, and |P - G|_1 <= 2 (|P 1 - a|_1 + |P' 1 - b|_1). Of arrays of
+        another library it is or gives such arrays, as those of `emd`.
 
     Raises
     ------
@@ -59,10 +62,15 @@ def round_plan(P: Any, a: Any = None, b: Any = None) -> Any:
     array([[0.4, 0.1],
            [0.1, 0.4]])
     """
+    if isinstance(P, PlanAtHome):
+        return P.at_home(_rounded(P.on_host, a, b))
+    home = home_of_any(P, a, b)
+    return at_home(_rounded(P, a, b), home)
+
+
+def _rounded(P: Any, a: Any, b: Any) -> Any:
     from scipy.sparse import csr_array, issparse
 
-    if hasattr(P, "at_home"):  # a plan whose arrays are on a GPU
-        return P.at_home(round_plan(P.on_host, a, b))
     lazy = hasattr(P, "toarray") and not issparse(P)
     if not lazy:
         # Sums in double precision, whatever the masses are stored in.

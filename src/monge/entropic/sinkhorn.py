@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from monge.entropic.at_home import TransportAtHome
 from monge.entropic.kernels.room import require_room
 from monge.entropic.kernels.select import check_device
 from monge.entropic.marginals import Marginal, as_marginals
@@ -20,9 +19,10 @@ from monge.entropic.problem import Problem
 from monge.entropic.result import EntropicTransport
 from monge.entropic.solving import count_of_passes, device_of, solve_all, solve_one, warn_of_shortfalls
 from monge.problem.arrays import available_threads, items, positive
+from monge.problem.at_home import at_home
 from monge.problem.batch import is_batch, naming, one_each
 from monge.problem.costs import as_cost
-from monge.problem.home import home_of
+from monge.problem.home import home_of_any
 from monge.problem.progress import count_bar, pass_bar
 from monge.problem.transport import Transport
 
@@ -80,8 +80,7 @@ def sinkhorn(
         A start: the result of a similar problem, or potentials (n,) and (m,). Not for a batch.
     device : str, optional
         "cpu" or "cuda", an NVIDIA GPU (needs ``pip install 'monge[cuda]'``). None takes the device that points or costs
-        are on: arrays of torch, CuPy or JAX on a GPU are solved there, and what the result holds and gives are such
-        arrays, too; ``on_host`` of the result is the same for NumPy.
+        are on: for arrays of torch, CuPy or JAX on a GPU that one.
     threads : int, optional
         Threads for the passes, or for the problems of a batch; None for all processors. The answer has the same bits
         for any number.
@@ -93,7 +92,8 @@ def sinkhorn(
     Transport, or list of Transport for a batch
         ``value``, the dual value of the potentials ``f`` and ``g``; the lazy ``plan``, with
         P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps); ``cost``, ``marginal_error`` and ``gap``, measured when asked for;
-        ``status``; and in ``stats`` passes, pairs, seconds and the errors of all passes.
+        ``status``; and in ``stats`` passes, pairs, seconds and the errors of all passes. Of arrays of another library
+        it has such arrays, as `emd` says.
 
     Raises
     ------
@@ -143,19 +143,18 @@ def sinkhorn(
         if init is not None:
             raise ValueError("init= is for a single problem; got a batch. Leave it out, or solve them one by one.")
         each = items(cost, "cost", "a batch of (n, m) matrices")
-        home = home_of(cost) or (getattr(each[0], "home", None) or home_of(each[0]) if len(each) else None)
-        answers = _solve_all(each, a, b, both, eps, tol, max_iter, device_of(device, home), workers, progress)
+        where, home = device_of(device, home_of_any(cost)), home_of_any(cost, a, b)
+        answers = _solve_all(each, a, b, both, eps, tol, max_iter, where, workers, progress)
     else:
         one = as_cost(cost)
-        home = one.home
-        where = device_of(device, home)
+        where, home = device_of(device, one.home), home_of_any(one.home, a, b)
         if where != "cuda":  # which says so itself
             require_room([one], eps, tol, 1)
         problem = Problem(one, a, b, both, eps, tol, max_iter, init, where, workers)
         with pass_bar(progress) as report:
             answers = [solve_one(problem, workers, report)]
     warn_of_shortfalls("sinkhorn", answers, eps, is_batch(cost))
-    found = answers if home is None else [TransportAtHome(t, home) for t in answers]
+    found = at_home(answers, home)
     return found if is_batch(cost) else found[0]
 
 

@@ -116,7 +116,7 @@ def warn_of_shortfalls(solver: str, answers: Sequence[EntropicTransport], eps: f
 
 def device_of(device: str | None, home: Home | None) -> str | None:
     """The device that was asked for, or else the one that the costs are on."""
-    if device is None and home is not None:
+    if device is None and home is not None and home.on_gpu:
         check_device("cuda")
         return "cuda"
     return device

@@ -12,8 +12,10 @@ from monge.exact import _core
 from monge.exact.dense import dense
 from monge.exact.result import transport
 from monge.problem.arrays import available_threads, items, require_memory, seconds
+from monge.problem.at_home import at_home
 from monge.problem.batch import naming, one_each
 from monge.problem.costs import Cost, as_cost
+from monge.problem.home import home_of_any
 from monge.problem.measures import as_weights
 from monge.problem.progress import count_bar
 from monge.problem.transport import ConvergenceWarning, Status, Transport
@@ -34,7 +36,7 @@ def emd_batch(
     """`emd` for what `is_batch` accepts; the arguments are described there."""
     if init is not None:
         raise ValueError("init= is for a single problem; got a batch. Leave it out, or solve the problems one by one.")
-    workers, limit = available_threads(threads), seconds(time_limit)
+    workers, limit, home = available_threads(threads), seconds(time_limit), home_of_any(cost, a, b)
     problems = _problems(cost)
     weights_a, weights_b = one_each(a, "a", len(problems)), one_each(b, "b", len(problems))
     roundings = []
@@ -50,7 +52,7 @@ def emd_batch(
         solutions = _core.emd_all(matrices, weights_a, weights_b, roundings, workers, limit, report)
         if show is not None:
             show(len(matrices))
-    answers = []
+    answers: list[Transport] = []
     with naming("problem", 0) as at:
         each = zip(problems, solutions, matrices, weights_a, weights_b, strict=True)
         for at.index, (problem, solution, C, *weights) in enumerate(each):
@@ -63,7 +65,7 @@ def emd_batch(
                 ConvergenceWarning,
                 stacklevel=3,
             )
-    return answers
+    return at_home(answers, home)
 
 
 def _problems(cost: Any) -> list[Cost]:

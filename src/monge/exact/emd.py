@@ -19,8 +19,10 @@ from monge.exact.dense import dense
 from monge.exact.result import transport
 from monge.exact.sparse import solve_sparse
 from monge.problem.arrays import available_threads, seconds
+from monge.problem.at_home import at_home
 from monge.problem.batch import is_batch
 from monge.problem.costs import Cost, SparseCost, as_cost, is_sparse
+from monge.problem.home import home_of_any
 from monge.problem.measures import Weights, as_weights, check_weights, rounding_of
 from monge.problem.progress import pivot_bar
 from monge.problem.start import start_potentials
@@ -110,16 +112,17 @@ def emd(
     -------
     Transport, or list of Transport for a batch
         ``value``, the ``plan`` as a sparse (n, m) array with at most n + m - 1 entries, feasible potentials ``f`` and
-        ``g``, ``gap``, ``status``, and counters in ``stats``.
+        ``g``, ``gap``, ``status``, and counters in ``stats``. Of arrays of another library than NumPy it holds and
+        gives such arrays, see the notes.
 
     Raises
     ------
     ValueError
         Shapes that do not fit, NaN or -inf costs, negative, NaN or all-zero weights, totals that differ, masses so
-        large that times their costs they overflow. In a batch, the text of this and of the other errors begins with
-        the index of the problem.
+        large that times their costs they overflow; arrays on several devices. In a batch, the text of this and of the
+        other errors begins with the index of the problem.
     TypeError
-        Costs or weights that are not real numbers.
+        Costs or weights that are not real numbers, or are arrays of two libraries beside NumPy.
     InfeasibleError
         If the forbidden arcs leave no plan, those without an entry in a sparse cost included. Mass that finds no way
         over allowed arcs because weights are rounded, and for no other reason, is left out: ``stats["dropped"]``.
@@ -135,6 +138,13 @@ def emd(
     marginals agree with a and b to rounding. Where costs differ so much in size that rounding could hide what a plan
     lacks, the problem is solved again for what the potentials leave of the costs (iterative refinement; Gleixner,
     Steffy and Wolter 2016, section 2); ``stats["refinements"]`` counts how often.
+
+    Costs, points and weights may be arrays of any library that follows the array API standard, such as torch, JAX or
+    CuPy, beside arrays of NumPy. Potentials, gradients, images and what the plan gives are then arrays of that library,
+    on the same device, of the widest floating type among the arrays given, or of integers the library's default. From
+    float16 and bfloat16 everything is computed in single precision or better, and results are rounded to them. Values
+    stay floats of Python, the plan takes part in products, and ``t.on_host`` is the same result for NumPy, in double
+    precision. Nothing is recorded for automatic differentiation.
 
     Examples
     --------
@@ -166,6 +176,7 @@ def emd(
         return emd_batch(cost, a, b, init=init, threads=threads, time_limit=time_limit, progress=progress)
     problem = SparseCost(cost) if is_sparse(cost) else as_cost(cost)
     n, m = problem.shape
+    home = home_of_any(problem.home, a, b)
     init = getattr(init, "on_host", init)
     f, g = start_potentials(init, n, m) or (None, None)
     plan_arcs: tuple[Any, Any] = (None, None)
@@ -191,7 +202,7 @@ def emd(
             report(c["pivots"] + c["coarse_pivots"], c["sweeps"] + c["coarse_sweeps"], 0.0)
     if not answer.converged:
         warnings.warn(f"emd: {answer.status.value} (gap {answer.gap:.3g}).", ConvergenceWarning, stacklevel=2)
-    return answer
+    return at_home(answer, home)
 
 
 def emd_of_rest(cost: Cost, a: Weights, b: Weights, noise: float, threads: int) -> Transport:

@@ -13,7 +13,9 @@ from monge.exact import _core
 from monge.exact.dense import dense
 from monge.exact.result import transport
 from monge.problem.arrays import available_threads, seconds
+from monge.problem.at_home import at_home
 from monge.problem.costs import as_cost
+from monge.problem.home import home_of_any
 from monge.problem.measures import check_partial, rounding_of
 from monge.problem.progress import pivot_bar
 from monge.problem.transport import ConvergenceWarning, Transport
@@ -59,7 +61,8 @@ def partial(
         ``value``, the ``plan`` as a sparse (n, m) array with at most n + m - 1 entries, potentials ``f`` (n,) and ``g``
         (m,) with f_i + g_j <= C_ij as for `emd`, and ``gap`` = value - (a.f + b.g - (a.sum() - mass) * max(f) -
         (b.sum() - mass) * max(g)). max(f) + max(g) is what one more unit of mass would cost; sources with f_i < max(f)
-        send all they have, targets with g_j < max(g) take all they can.
+        send all they have, targets with g_j < max(g) take all they can. Of arrays of another library it has such
+        arrays, as `emd` says.
 
     Raises
     ------
@@ -96,6 +99,7 @@ def partial(
     """
     problem = as_cost(cost)
     n, m = problem.shape
+    home = home_of_any(problem.home, a, b)
     weights_a, weights_b, moved, sends_all, fills_all = check_partial(a, b, n, m, mass)
     workers, limit = available_threads(threads), seconds(time_limit)
     matrix = dense(problem, workers)
@@ -110,4 +114,4 @@ def partial(
     answer = transport(raw, matrix, (weights_a, weights_b), mass=moved, cloud=problem.cloud, infeasible=infeasible)
     if not answer.converged:
         warnings.warn(f"partial: {answer.status.value} (gap {answer.gap:.3g}).", ConvergenceWarning, stacklevel=2)
-    return answer
+    return at_home(answer, home)

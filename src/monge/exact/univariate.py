@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 from monge.exact import _univariate
 from monge.problem.arrays import available_threads, real_array, real_number, require_memory, shown
+from monge.problem.at_home import at_home
+from monge.problem.home import home_of_any
 from monge.problem.measures import check_value, check_weights
 from monge.problem.transport import Status, Transport
 
@@ -85,7 +87,8 @@ def emd_1d(
     Transport
         ``value``, in units of distance^p times mass, the ``plan`` as a sparse (n, m) array with at most n + m - 1
         entries, potentials ``f`` and ``g`` that are feasible for all pairs, and ``gap``. ``iterations`` is zero;
-        ``stats`` counts the cuts of the circle that were tried, and the seconds.
+        ``stats`` counts the cuts of the circle that were tried, and the seconds. Of arrays of another library it has
+        such arrays, as `emd` says.
 
     Raises
     ------
@@ -120,7 +123,7 @@ def emd_1d(
     >>> round(monge.emd_1d([24 - 1 / 12], [1 / 12], period=24).value * 60, 9)
     10.0
     """
-    power = check_power(p)
+    power, home = check_power(p), home_of_any(x, y, a, b)
     problem = _check(x, y, a, b, period)
     try:
         overflows = problem.extent**power > _LARGEST_COST
@@ -135,7 +138,7 @@ def emd_1d(
         problem.x, problem.y, problem.a, problem.b, power, problem.period, available_threads(threads)
     )
     check_value(solution["cost"], problem.a, problem.b)
-    return Transport(
+    answer = Transport(
         value=solution["cost"],
         cost=solution["cost"],
         f=f,
@@ -148,6 +151,7 @@ def emd_1d(
         entries=(rows, cols, mass),
         cloud=_Line(problem.x[:, np.newaxis], problem.y[:, np.newaxis], power, problem.period),
     )
+    return at_home(answer, home)
 
 
 class _Line(NamedTuple):

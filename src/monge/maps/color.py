@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from monge.exact.emd import emd
 from monge.problem.arrays import available_threads, shown
 from monge.problem.costs import PointCloud
+from monge.problem.home import on_host
 from monge.problem.transport import Transport
 
 __all__ = ["ColorTransfer", "color_transfer", "palette", "transfer_colors"]
@@ -96,16 +97,23 @@ def palette(image: NDArray[np.uint8], size: int) -> tuple[Array, Array]:
 def transfer_colors(
     source: Any, target: Any, *, colors: int = _COLORS, threads: int | None = None, progress: bool = False
 ) -> ColorTransfer:
-    """As `color_transfer`, with the palettes and the transport between them.
+    """The picture of `color_transfer`, with the palettes and the transport between them.
 
     Parameters
     ----------
-    source, target, colors, threads, progress
+    source, target : array_like (h, w, 3) or (h, w, 4)
         As for `color_transfer`, which also says what is raised.
+    colors : int
+        Most colours of a palette.
+    threads : int, optional
+        As in `emd`.
+    progress : bool
+        Show a progress bar (needs tqdm).
 
     Returns
     -------
     ColorTransfer
+        The picture and the problem that was solved for it.
 
     Examples
     --------
@@ -150,7 +158,7 @@ def color_transfer(
     Returns
     -------
     ndarray (h, w, 3), uint8
-        With the height and width of the source.
+        With the height and width of the source: of NumPy, whatever the pictures were given as.
 
     Raises
     ------
@@ -224,7 +232,7 @@ def _channels(codes: NDArray[np.int64]) -> Array:
 
 
 def _rgb(image: Any, name: str) -> NDArray[np.uint8]:
-    array = np.asarray(image)
+    array = np.asarray(on_host(image))
     if array.ndim != 3 or array.shape[2] not in (3, 4) or 0 in array.shape:
         raise ValueError(
             f"{name} should be a colour picture of shape (h, w, 3) or (h, w, 4); got shape {array.shape}. "

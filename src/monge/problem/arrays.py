@@ -1,8 +1,8 @@
 """Arrays as the solvers want them, from whatever the caller has.
 
-Anything that NumPy can read is taken: lists, NumPy arrays of any layout, data frames, CPU tensors of other libraries.
-float32 and float64 stay what they are; float16 becomes float32, integers and booleans float64. Nothing is rounded in
-silence.
+Anything that NumPy can read is taken: lists, NumPy arrays of any layout, data frames, and arrays of other libraries on
+any device (`home`). float32 and float64 stay what they are; float16 and bfloat16 become float32, integers and booleans
+float64. Nothing is rounded in silence.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.problem.home import on_host
+from monge.problem.home import is_bfloat16, on_host
 
 __all__ = [
     "available_memory",
@@ -34,6 +34,12 @@ _NATIVE = (np.dtype(np.float64), np.dtype(np.float32))
 
 # Integers beyond this are not all float64 numbers.
 _EXACT_INTEGER = 2**53
+
+# Where a library transforms or compiles the function around a call, arrays have no numbers yet.
+_TRANSFORMED = {
+    "jax": "inside jax.jit, grad and vmap use the functions of monge.jax. ",
+    "torch": "inside torch.func and torch.compile use the functions of monge.torch. ",
+}
 
 # Of a sample that tells the scale of the costs: at most so many rows and so many columns.
 _SAMPLE = 64
@@ -88,14 +94,21 @@ def items(values: Any, name: str, expected: str) -> Any:
 
     Lists, tuples and arrays can do that themselves. What else NumPy reads may count by other names, as data frames do.
     """
-    return values if isinstance(values, list | tuple | np.ndarray) else _read(values, name, expected)
+    if isinstance(values, list | tuple | np.ndarray):
+        return values
+    return list(values) if is_bfloat16(values) else _read(values, name, expected)  # items that say how they are rounded
 
 
 def _read(values: Any, name: str, expected: str) -> NDArray[Any]:
     try:
-        return np.asarray(on_host(values))
+        array = np.asarray(on_host(values))
+        return array.astype(np.float32) if is_bfloat16(array) else array  # a type that JAX adds to NumPy's
     except (ValueError, TypeError, RuntimeError) as error:
-        raise TypeError(f"{name} should be {expected}; NumPy cannot read {type(values).__name__}: {error}") from error
+        library = type(values).__module__.partition(".")[0]
+        remedy = _TRANSFORMED.get(library, "")
+        raise TypeError(
+            f"{name} should be {expected}; {remedy}NumPy cannot read {type(values).__name__}: {error}"
+        ) from error
 
 
 def real_number(value: Any, name: str, expected: str) -> float:

@@ -18,7 +18,7 @@ from monge.problem._ground import LARGEST_COST, cost_matrix
 from monge.problem.arrays import real_array, sampled, shown, stride
 from monge.problem.grid import Grid
 from monge.problem.ground import Form, Ground, as_ground, explained, scale_of
-from monge.problem.home import home_of
+from monge.problem.home import home_of, home_of_any
 from monge.problem.sparse import SparseCost, is_sparse
 from monge.problem.symmetric import require_same, require_square
 from monge.problem.user_cost import GroundCost
@@ -49,6 +49,17 @@ class CostMatrix:
         whatever their strides; other types are converted once. +inf forbids an arc; NaN and -inf are errors.
         Whatever is computed later, such as the plan of `sinkhorn`, is computed from C as it is then.
 
+    Attributes
+    ----------
+    C : ndarray (n, m)
+        The costs.
+    shape : (int, int)
+        Numbers of sources and targets, (n, m).
+    dtype : numpy.dtype
+        In which the costs are stored.
+    T : CostMatrix (m, n)
+        The cost from the columns to the rows.
+
     Raises
     ------
     TypeError
@@ -68,9 +79,6 @@ class CostMatrix:
         self.C = real_array(C, "cost", 2, "an (n, m) matrix")
         if 0 in self.C.shape:
             raise ValueError(f"cost should have at least one row and one column; got shape {self.C.shape}.")
-
-    def __getstate__(self) -> dict[str, Any]:
-        return vars(self) | {"home": None}  # where it is loaded there may be no GPU
 
     stored = True  # whether all n * m costs are
     cloud = None  # of which points the costs are
@@ -167,6 +175,17 @@ class PointCloud:
     cost : str, (str, float), callable or GroundCost
         One of the ground costs of `monge.problem.ground`.
 
+    Attributes
+    ----------
+    x, y : ndarray (n, d), (m, d)
+        The points.
+    shape : (int, int)
+        Numbers of sources and targets, (n, m).
+    dtype : numpy.dtype
+        In which the costs are computed: float32 if both sets of points are, else float64.
+    T : PointCloud
+        The cost from the targets to the sources.
+
     Raises
     ------
     TypeError
@@ -192,7 +211,7 @@ class PointCloud:
         self, x: Any, y: Any, cost: str | tuple[str, float] | GroundCost | Callable[..., Any] = "sqeuclidean"
     ) -> None:
         # Copies: what is lazy in a result is computed from them, whatever becomes of the caller's arrays.
-        self.home = home_of(x) or home_of(y)
+        self.home = home_of_any(x, y)
         self.x = as_points(x, "x").copy()
         self.y = self.x if y is x else as_points(y, "y").copy()  # one cloud is kept, and sorted, once
         if self.x.shape[1] != self.y.shape[1]:
@@ -396,8 +415,7 @@ class PointCloud:
         return 0.0 if self.formed is not None else self._written.error_in_single(self.x, self.y)
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = {name: value for name, value in vars(self).items() if name not in ("in_double", "in_single")}
-        return kept | {"home": None}  # where it is loaded there may be no GPU
+        return {name: value for name, value in vars(self).items() if name not in ("in_double", "in_single")}
 
     def _check_overflow(self) -> None:
         # No two points are further apart than this. Most callers' are nowhere near overflow, and the box takes longer.

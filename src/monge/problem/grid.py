@@ -29,6 +29,13 @@ class Grid:
     spacing : float or tuple of float
         The distance s_k between neighbours, for all axes or for each.
 
+    Attributes
+    ----------
+    sides : tuple of int
+        Number of cells along each axis.
+    shape : (int, int)
+        (n, n), n the number of cells.
+
     Raises
     ------
     TypeError

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from monge.problem._ground import LARGEST_TOTAL, SMALLEST_TOTAL, total_tolerance
 from monge.problem.arrays import real_array, real_number, shown
-from monge.problem.home import on_host
+from monge.problem.home import is_bfloat16, on_host
 
 __all__ = [
     "Weights",
@@ -25,6 +25,7 @@ __all__ = [
 
 _FLOAT64 = np.dtype(np.float64)
 _EPS = float(np.finfo(np.float64).eps)
+_EPS_OF_BFLOAT16 = 2.0**-7  # which NumPy lacks
 
 Weights: TypeAlias = NDArray[np.float64]
 
@@ -58,15 +59,20 @@ def as_weights(values: Any, size: int, name: str, place: str) -> tuple[Weights |
     array = real_array(values, name, 1, f"weights of shape ({size},), one per {place} of the cost")
     if array.shape != (size,):
         raise ValueError(f"{name} should have shape ({size},), one weight per {place} of the cost; got {array.shape}.")
-    source = np.asarray(on_host(values)).dtype
     # A copy: the result measures its marginals against these, whatever becomes of the caller's array.
-    return np.array(array, dtype=np.float64, order="C"), float(np.finfo(source).eps) if source.kind == "f" else _EPS
+    return np.array(array, dtype=np.float64, order="C"), rounding_of(values)
 
 
 def rounding_of(*weights: Any) -> float:
     """The relative rounding of the types in which weights came, the largest; None stands for uniform ones."""
-    sources = [np.asarray(on_host(values)).dtype for values in weights if values is not None]
-    return max((float(np.finfo(source).eps) for source in sources if source.kind == "f"), default=_EPS)
+    return max((_eps_of(values) for values in weights if values is not None), default=_EPS)
+
+
+def _eps_of(values: Any) -> float:
+    if is_bfloat16(values):
+        return _EPS_OF_BFLOAT16
+    source = np.asarray(on_host(values)).dtype
+    return float(np.finfo(source).eps) if source.kind == "f" else _EPS
 
 
 def check_partial(

@@ -26,6 +26,8 @@ class SparseCost:
     cost : ndarray (entries,) of float64
     """
 
+    home = None  # scipy.sparse is NumPy's
+
     def __init__(self, matrix: Any) -> None:
         if len(matrix.shape) != 2:
             raise ValueError(f"cost should be a sparse (n, m) matrix; got shape {matrix.shape}.")

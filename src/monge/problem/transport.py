@@ -26,7 +26,13 @@ class InfeasibleError(ValueError):
 
 
 class Status(enum.Enum):
-    """Why a solver stopped. The value is the advice."""
+    """Why a solver stopped. The value is the advice.
+
+    Attributes
+    ----------
+    value : str
+        What it means, and what to do about it if the solver should not have stopped.
+    """
 
     OPTIMAL = "the plan is optimal; the gap certifies it"
     CONVERGED = "the marginal error is within tol"
@@ -79,6 +85,17 @@ class Transport:
         plan.
     grad_a, grad_b : ndarray (n,), (m,)
         Derivatives of `value` with respect to the weights.
+    plan : scipy.sparse.coo_array (n, m)
+        The masses P_ij; for `sinkhorn` a `LazyPlan`.
+    marginal_error : float
+        How far the sums of the plan are from the weights, measured, relative to the total mass.
+    shape : (int, int)
+        Numbers of sources and targets, (n, m).
+
+    Methods
+    -------
+    map(y)
+        Where each source goes on average.
     """
 
     def __init__(
@@ -152,7 +169,7 @@ class Transport:
 
     @property
     def grad_x(self) -> Array:
-        """d value / d x_i = sum_j P_ij dc(x_i, y_j) / dx_i, (n, d), in cost units times mass per coordinate unit.
+        """Derivative d value / d x_i = sum_j P_ij dc(x_i, y_j) / dx_i, (n, d), in cost units times mass per unit of x.
 
         The envelope theorem (Danskin 1967, "The Theory of Max-Min"): the plan and the potentials need not be
         differentiated, since they are optimal. For `emd` it is a subgradient where several plans are optimal. A pair
@@ -174,12 +191,12 @@ class Transport:
 
     @property
     def grad_y(self) -> Array:
-        """d value / d y_j, (m, d); see `grad_x`."""
+        """Derivative d value / d y_j, (m, d); see `grad_x`."""
         return self._point_gradients[1]
 
     @property
     def grad_a(self) -> Array:
-        """d value / d a_i, (n,), in cost units.
+        """Derivative d value / d a_i, (n,), in cost units.
 
         Where both totals must stay equal, as for `emd`, the derivatives are defined up to a constant that grad_a and
         grad_b have with opposite signs. It is chosen so that <grad_a, a> / sum a = <grad_b, b> / sum b. For `emd`,
@@ -196,7 +213,7 @@ class Transport:
 
     @property
     def grad_b(self) -> Array:
-        """d value / d b_j, (m,); see `grad_a`."""
+        """Derivative d value / d b_j, (m,); see `grad_a`."""
         return self._weight_gradients[1]
 
     @cached_property

@@ -48,16 +48,16 @@ class GroundCost:
     Parameters
     ----------
     cost : callable
-        c(x, y) -> float. Points are tuples of up to eight coordinates, or one-dimensional arrays of more. Inside,
-        coordinates are indexed or looped over, with ``if``, ``min``, ``max``, ``abs``, functions of numbers of `math`
-        and `numpy`, and helper functions of your own. A lambda, a closure or a function made by ``numba.njit`` will do.
-        It must not depend on anything but its arguments: what it refers to, such as a global or a variable of the
-        function around it, is read when the GroundCost is made and never again. A cost of +inf forbids an arc.
+        The function c(x, y) -> float. Points are tuples of up to eight coordinates, or one-dimensional arrays of more.
+        Inside, coordinates are indexed or looped over, with ``if``, ``min``, ``max``, ``abs``, functions of numbers of
+        `math` and `numpy`, and helper functions of your own. A lambda, a closure or a function made by ``numba.njit``
+        will do. It must not depend on anything but its arguments: what it refers to, such as a global or a variable of
+        the function around it, is read when the GroundCost is made and never again. A cost of +inf forbids an arc.
     gradient : callable or (callable, callable), optional
-        dc(x, y, out), which writes the derivatives of c with respect to the coordinates of x into the array out, for
-        ``grad_x`` and ``grad_y`` of a result. One function stands for a symmetric cost, where the derivative with
-        respect to y is dc(y, x, out). Otherwise a pair (dcx, dcy), both called with (x, y, out). A derivative that is
-        NaN counts as none, and adds nothing.
+        A function dc(x, y, out), which writes the derivatives of c with respect to the coordinates of x into the array
+        out, for ``grad_x`` and ``grad_y`` of a result. One function stands for a symmetric cost, where the derivative
+        with respect to y is dc(y, x, out). Otherwise a pair (dcx, dcy), both called with (x, y, out). A derivative that
+        is NaN counts as none, and adds nothing.
     name : str, optional
         For messages; that of the function if None.
 

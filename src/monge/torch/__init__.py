@@ -15,13 +15,22 @@ try:
 except ImportError as error:
     raise ImportError("monge.torch needs PyTorch: pip install 'monge[torch]'.", name="torch") from error
 
+from monge.torch.divergence import sinkhorn_divergence
 from monge.torch.emd import emd
+from monge.torch.energy import energy_distance
+from monge.torch.mmd import mmd
+from monge.torch.modules import MMD, SinkhornDivergence
 from monge.torch.sinkhorn import sinkhorn
 from monge.torch.wasserstein_loss import WassersteinLoss, wasserstein_loss
 
 __all__ = [
+    "MMD",
+    "SinkhornDivergence",
     "WassersteinLoss",
     "emd",
+    "energy_distance",
+    "mmd",
     "sinkhorn",
+    "sinkhorn_divergence",
     "wasserstein_loss",
 ]

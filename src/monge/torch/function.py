@@ -26,7 +26,7 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode
 from monge.problem.hessian import Direction
 from monge.torch.kind import KINDS, Measures, Settings
 
-__all__ = ["value_of"]
+__all__ = ["untransformed", "value_of"]
 
 # The tensors of one call: x (..., n, d), y (..., m, d), C (..., n, m), a (..., n), b (..., m), with the same leading
 # dimensions; and how many dimensions of each are its own.
@@ -38,7 +38,7 @@ _PLAIN = (Tensor, torch.nn.Parameter)
 
 def value_of(kind: str, tensors: Tensors, ground: Any, numbers: tuple[float, ...]) -> Tensor:
     """The loss of this kind, of the shape of the leading dimensions. `tensors` are those of `tensors.checked`."""
-    call = _Value if torch.compiler.is_compiling() or not _untransformed(_first(tensors)[0]) else _EagerValue
+    call = _Value if torch.compiler.is_compiling() or not untransformed(_first(tensors)[0]) else _EagerValue
     value: Tensor = call.apply(*tensors, kind, ground, numbers)[0]
     return value
 
@@ -221,7 +221,8 @@ def _ground_of(key: str) -> Any:
     return (name, float(power)) if power else name
 
 
-def _untransformed(tensor: Tensor) -> bool:
+def untransformed(tensor: Tensor) -> bool:
+    """Whether no transform of torch.func is at work either."""
     return _eager(tensor) and not torch._C._are_functorch_transforms_active()
 
 

@@ -42,7 +42,8 @@ class Kind:
     name: str
 
     def __init_subclass__(cls) -> None:
-        KINDS[cls.name] = cls()
+        if "name" in vars(cls):
+            KINDS[cls.name] = cls()
 
     def state_size(self, n: Any, m: Any, d: Any) -> Any:
         """How many numbers the state has, for n points and m points of d coordinates, zero if there are no points."""

@@ -20,7 +20,7 @@ from monge.torch.function import value_of
 from monge.torch.kind import Kind, Measures, Settings
 from monge.torch.tensors import checked
 
-__all__ = ["sinkhorn"]
+__all__ = ["marginals_of", "numbers_of", "sinkhorn"]
 
 Array = NDArray[np.float64]
 
@@ -98,10 +98,7 @@ def sinkhorn(
     """
     is_matrix = isinstance(cost, Tensor)
     measures = checked(x, y, cost if is_matrix else None, a, b)
-    rows, columns = as_marginals(marginals)
-    numbers = (
-        eps, tol, max_iter, threads or 0, measures.rounding, rows.kl, rows.cap, columns.kl, columns.cap
-    )  # fmt: skip
+    numbers = numbers_of(eps, tol, max_iter, threads, measures.rounding, marginals)
     value = value_of("sinkhorn", measures.tensors, "" if is_matrix else cost, numbers)
     return value if value.dtype == measures.dtype else value.to(measures.dtype)
 
@@ -116,7 +113,7 @@ class _Sinkhorn(Kind):
 
     def solve(self, problems: list[Measures], settings: Settings) -> tuple[list[float], list[Array]]:
         eps, tol, max_iter, threads, rounding, *_ = settings.numbers
-        marginals = _marginals(settings)
+        marginals = marginals_of(settings)
         problems = with_same_totals(problems, rounding, all(side.fixed for side in marginals))
         costs = costs_of(problems, settings.ground)
         a, b = [problem.a for problem in problems], [problem.b for problem in problems]
@@ -151,13 +148,21 @@ class _Sinkhorn(Kind):
         return hessian_product(_transport(problem, state, settings), along, wanted)
 
 
-def _marginals(settings: Settings) -> tuple[Marginal, Marginal]:
+def numbers_of(
+    eps: float, tol: float, max_iter: int, threads: int | None, rounding: float, marginals: Any
+) -> tuple[float, ...]:
+    """The settings of a solve, as operators take them."""
+    rows, columns = as_marginals(marginals)
+    return eps, tol, max_iter, threads or 0, rounding, rows.kl, rows.cap, columns.kl, columns.cap
+
+
+def marginals_of(settings: Settings) -> tuple[Marginal, Marginal]:
     kl_a, cap_a, kl_b, cap_b = settings.numbers[5:9]
     return Marginal(kl_a, cap_a), Marginal(kl_b, cap_b)
 
 
 def _transport(problem: Measures, state: Array, settings: Settings) -> EntropicTransport:
-    marginals = _marginals(settings)
+    marginals = marginals_of(settings)
     threads, rounding = settings.numbers[3:5]
     (problem,) = with_same_totals([problem], rounding, all(side.fixed for side in marginals))
     f, g, (eps,) = split(state, problem)
