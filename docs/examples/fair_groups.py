@@ -109,17 +109,20 @@ axes[0].plot(gap.mean(axis=0), accuracy.mean(axis=0), color="0.6", zorder=0)
 axes[0].scatter(gap.mean(axis=0), accuracy.mean(axis=0), color="#0072B2")
 for x, y, strength in zip(gap.mean(axis=0), accuracy.mean(axis=0), strengths, strict=True):
     axes[0].annotate(f" {strength:g}", (x, y), va="top")
+axes[0].set_xlim(0.0, 0.25)
+axes[0].set_ylim(0.65, 0.8)
 axes[0].set_xlabel("parity gap")
 axes[0].set_ylabel("accuracy")
 axes[0].set_title("what parity costs, by strength")
 for ax, strength in zip(axes[1:], (strengths[0], strengths[-1]), strict=True):
-    represent, _ = network(np.ones(len(fast), bool), strength, seed=0)
+    represent, answer = network(np.ones(len(fast), bool), strength, seed=0)
     with torch.no_grad():
-        points = represent(tensor(measured)).numpy()
+        scores = torch.sigmoid(answer(represent(tensor(measured)))[:, 0]).numpy()
     for group, color in ((~sex, "#E69F00"), (sex, "#0072B2")):
-        ax.scatter(*points[group].T, s=10, color=color, alpha=0.6, linewidths=0.0)
-        ax.plot(*points[group].mean(axis=0), "P", color=color, markersize=13, markeredgecolor="white")
-    ax.set_title(f"the representation, strength {strength:g}")
+        ax.hist(scores[group], np.linspace(0.0, 1.0, 26), density=True, color=color, alpha=0.55)
+    ax.set_yticks([])
+    ax.set_xlabel('probability of "fast" that the network gives')
+    ax.set_title(f"both groups, strength {strength:g}")
 plt.show()
 
 # %%

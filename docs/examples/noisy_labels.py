@@ -38,16 +38,16 @@ def noisy(seed, noise=0.3, teachers=1):
 
 
 train, test, labels, C = noisy(seed=0)
-fig, axes = plt.subplots(1, 2, figsize=(10.0, 4.2), width_ratios=[1.0, 1.3], layout="constrained")
+fig, axes = plt.subplots(1, 2, figsize=(10.0, 4.2), width_ratios=[1.0, 1.5], layout="constrained")
 axes[0].imshow(C, cmap="Greys")
 axes[0].set_xticks(range(10))
 axes[0].set_yticks(range(10))
 axes[0].set_title("ground cost")
-sheet = pictures[train[:32]].reshape(4, 8, 8, 8).transpose(0, 2, 1, 3).reshape(32, 64)
-axes[1].imshow(sheet, cmap="Greys")
+sheet = np.pad(pictures[train[:32]].reshape(4, 8, 8, 8), ((0, 0), (0, 0), (1, 1), (4, 1)))  # (rows, columns, 10, 13)
+axes[1].imshow(sheet.transpose(0, 2, 1, 3).reshape(40, 104), cmap="Greys")
 for k, label in enumerate(labels[:32, 0]):
     color = "#D55E00" if label != digits[train[k]] else "#0072B2"
-    axes[1].text(k % 8 * 8, k // 8 * 8, str(label), color=color, fontsize=12, va="top")
+    axes[1].text(k % 8 * 13 + 1, k // 8 * 10 + 5, str(label), color=color, fontsize=12, va="center")
 axes[1].set_axis_off()
 axes[1].set_title("training pictures and labels, wrong ones in red")
 plt.show()
