@@ -57,7 +57,7 @@ plt.show()
 # what that costs, an inner product of the prediction with a column of the ground cost. There is no problem to solve.
 #
 # That loss grows linearly with a wrong prediction, the cross entropy without bounds: it insists on every label,
-# `monge.torch.WassersteinLoss` gives in where most others say something else. The price is that a linear loss teaches
+# ``monge.torch.WassersteinLoss`` gives in where most others say something else. The price is that a linear loss teaches
 # nothing to a network that is sure of something wrong, which is how networks begin, so a fiftieth of the cross entropy
 # is added. To tell what the ground cost does from what the straight line does, here is the same loss, too, for a
 # cost that is the same for all mistakes.
