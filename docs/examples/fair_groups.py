@@ -100,9 +100,9 @@ for row in zip(strengths, accuracy.mean(axis=0), gap.mean(axis=0), leak.mean(axi
 
 # %%
 # The *parity gap* is by how much more often "fast" is said of one sex than of the other. At strength 1 it is less than
-# half of what it was, at hardly any cost in accuracy; at strength 3 it is about a quarter, for one or two right answers
-# in a hundred. The last column says how often a logistic regression guesses the sex from the representation: 53 times
-# in a hundred is what one has by always naming the larger group.
+# half of what it was, at strength 3 about a quarter or less. These are two runs; over more of them that costs one and
+# two to three right answers in a hundred. The last column says how often a logistic regression guesses the sex from
+# the representation: 53 times in a hundred is what one has by always naming the larger group.
 
 fig, axes = plt.subplots(1, 3, figsize=(13.0, 3.8), layout="constrained")
 axes[0].plot(gap.mean(axis=0), accuracy.mean(axis=0), color="0.6", zorder=0)
