@@ -35,8 +35,8 @@ struct Sum {
     double value() const { return sum + lost; }
 };
 
-// The powers h: h(d), and rise(d, e, step) = h(e) - h(d) for e = d + step. The step is known better than e - d, and the
-// potentials are sums of many rises.
+// The powers h: h(d), rise(d, e, step) = h(e) - h(d) for e = d + step, and slope(d) = h'(d) unit / p, zero where there
+// is none. The step is known better than e - d, and the potentials are sums of many rises.
 
 struct Distance {
     double scale;
@@ -46,12 +46,14 @@ struct Distance {
         if (d <= 0.0 && e <= 0.0) return -step * scale;
         return (*this)(e) - (*this)(d);
     }
+    double slope(double d) const { return d > 0.0 ? 1.0 : d < 0.0 ? -1.0 : 0.0; }
 };
 
 struct Square {
     double scale;
     double operator()(double d) const { return (d * scale) * (d * scale); }
     double rise(double d, double e, double step) const { return (step * scale) * ((d + e) * scale); }
+    double slope(double d) const { return d * scale; }
 };
 
 /// Beyond the knee, where it would overflow, h goes on as its tangent. It stays convex, and mass that matters does not
@@ -65,6 +67,7 @@ struct Power {
         return t <= knee ? std::pow(t, p) : largest * (1.0 + p * (t / knee - 1.0));
     }
     double rise(double d, double e, double) const { return (*this)(e) - (*this)(d); }
+    double slope(double d) const { return std::copysign(std::pow(std::fabs(d) / unit, p - 1.0), d); }
 };
 
 /// Masses in some order. Where all are equal one stands for all: a million points spend as long on fresh memory as on
@@ -150,9 +153,11 @@ private:
 };
 
 /// Where a row and a column are used up together the staircase may go either way round: rows first or columns first.
-/// Both give feasible potentials, and so does any mean of the two; `columns_first` is the weight of the second.
-template <class H, class Visitor>
-void walk(const Side& x, const Side& y, const H& h, double columns_first, Visitor& visitor, Monitor& monitor) {
+/// Both give feasible potentials, and so does any mean of the two; `columns_first` is the weight of the second. Of a
+/// Line it needs size(), at[k] and mass[k] in increasing order of points, and at.size(); a Look has check(), true if it
+/// should stop.
+template <class Line, class H, class Visitor, class Look>
+void walk(const Line& x, const Line& y, const H& h, double columns_first, Visitor& visitor, Look& monitor) {
     const std::size_t n = x.size(), m = y.size();
     const std::size_t last_row = x.at.size() - 1, last_col = y.at.size() - 1;  // n and m on the circle: a turn later
     auto row_step = [&](std::size_t i, std::size_t j) {

@@ -35,6 +35,10 @@ MORE = [
     "monge.entropic.plan.LazyPlan",
     "monge.distances.loss.Loss",
     "monge.distances.divergence.Divergence",
+    "monge.distances.slices.SlicedLoss",
+    "monge.distances.max_sliced.MaxSlicedLoss",
+    "monge.distances.sliced_plan.SlicedTransport",
+    "monge.distances.spherical.SphericalLoss",
     "monge.maps.color.transfer_colors",
     "monge.maps.color.ColorTransfer",
 ]

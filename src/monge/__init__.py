@@ -13,8 +13,12 @@ from monge.distances.bures import bures
 from monge.distances.divergence import sinkhorn_divergence
 from monge.distances.energy import energy_distance
 from monge.distances.histograms import js, kl, tv
+from monge.distances.max_sliced import max_sliced_wasserstein
 from monge.distances.mmd import mmd
 from monge.distances.pairwise import pairwise
+from monge.distances.sliced import sliced_wasserstein
+from monge.distances.sliced_plan import sliced_plan
+from monge.distances.spherical import spherical_sliced_wasserstein
 from monge.distances.wasserstein import wasserstein, wasserstein_1d
 from monge.entropic.marginals import KL, TV
 from monge.entropic.rounding import round_plan
@@ -47,12 +51,16 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "energy_distance",
     "js",
     "kl",
+    "max_sliced_wasserstein",
     "mmd",
     "pairwise",
     "partial",
     "round_plan",
     "sinkhorn",
     "sinkhorn_divergence",
+    "sliced_plan",
+    "sliced_wasserstein",
+    "spherical_sliced_wasserstein",
     "tv",
     "wasserstein",
     "wasserstein_1d",

@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -169,7 +170,8 @@ def test_a_loss(there: Library, data: Data) -> None:
 def test_losses_of_clouds_and_histograms(there: Library, data: Data) -> None:
     x, y, a, b = given(there, data)
     singles = [values.astype(np.float32) for values in data]
-    for loss in (monge.mmd, monge.energy_distance):
+    sliced = (monge.sliced_wasserstein, monge.max_sliced_wasserstein, monge.spherical_sliced_wasserstein)
+    for loss in (monge.mmd, monge.energy_distance, *(partial(loss, rng=0) for loss in sliced)):
         same(there, loss(x, y, a, b).grad_x, loss(*singles).grad_x)
         same(there, loss(data[0], data[1], a, b).grad_b, loss(*data[:2], *singles[2:]).grad_b)
         many, right = (loss(points, targets) for points, targets in (
@@ -177,6 +179,9 @@ def test_losses_of_clouds_and_histograms(there: Library, data: Data) -> None:
         ))  # fmt: skip
         for one, exact in zip(many, right, strict=True):
             same(there, one.grad_y, exact.grad_y)
+    plan, right = (monge.sliced_plan(*each, rng=0) for each in ((x, y, a, b), singles))
+    same(there, plan.f, right.f)
+    same(there, plan.direction, right.direction)
     same(there, monge.js(a, there.array(singles[2][::-1].copy())).grad_a, monge.js(data[2], data[2][::-1]).grad_a)
     spread = np.eye(2, dtype=np.float32)
     loss = monge.bures(x[0, :], there.array(spread), y[0, :], there.array(4.0 * spread))

@@ -1,13 +1,15 @@
 """Directions and great circles over which a distance is averaged, spread better than independent ones.
 
 How they are drawn decides how far the mean over some of them is from that over all: at d = 3 a spiral has a thirtieth
-of the error of independent directions, and orthogonal ones half of it or less from d = 10 on. Each direction by itself
-is uniform on the sphere, so that means are unbiased.
+of the error of independent directions, and orthogonal ones half of it or less from d = 10 on. All are turned at random,
+so that one picked from them by chance is uniform on the sphere, and means are unbiased.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 
 from monge.problem.arrays import shown
 
-__all__ = ["check_count", "check_rng", "directions", "frames"]
+__all__ = ["check_count", "check_rng", "directions", "drawing", "frames"]
 
 Array = NDArray[np.float64]
 
@@ -24,7 +26,7 @@ _GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
 
 
 def directions(d: int, count: int, rng: np.random.Generator) -> Array:
-    """Unit vectors (count, d), for functions that are the same for a vector and its opposite; one is enough on the line.
+    """Unit vectors (count, d), for functions that are the same for a vector and its opposite; one on the line.
 
     In the plane equal angles with a random first one; in space a spiral from pole to pole (Swinbank and Purser 2006,
     "Fibonacci grids"), turned at random; else blocks of d orthogonal directions, each block turned at random (Rowland
@@ -71,6 +73,15 @@ def _orthogonal(d: int, count: int, rng: np.random.Generator) -> Array:
     return np.ascontiguousarray((q * np.where(np.diag(r) < 0.0, -1.0, 1.0)).T)
 
 
+def drawing(draw: Callable[[int, int, np.random.Generator], Array], count: int, rng: Any) -> Callable[[int], Array]:
+    """What `draw` draws for each dimension, `directions` or `frames`: one number from `rng` decides on all of them.
+
+    The problems of a batch have the same, then, whichever of them comes first.
+    """
+    seed = int(check_rng(rng).integers(2**63))
+    return cache(lambda d: draw(d, count, np.random.default_rng(seed)))
+
+
 def check_count(value: Any, name: str) -> int:
     """A positive number of directions."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
@@ -79,7 +90,7 @@ def check_count(value: Any, name: str) -> int:
 
 
 def check_rng(rng: Any) -> np.random.Generator:
-    """The generator that `rng` stands for (SPEC 7): itself, a new one from a seed, or one from fresh entropy for None."""
+    """The generator that `rng` stands for (SPEC 7): itself, one from a seed, or one from fresh entropy for None."""
     try:
         return np.random.default_rng(rng)
     except (TypeError, ValueError) as error:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monge.distances.clouds import Clouds, each_pair
-from monge.distances.directions import check_count, check_rng, directions
+from monge.distances.directions import check_count, directions, drawing
 from monge.distances.kernels import BuiltIn
 from monge.distances.loss import Loss
 from monge.distances.mmd import between
@@ -101,18 +101,14 @@ def energy_distance(
     """
     workers = available_threads(threads)
     count = 0 if projections is None else check_count(projections, "projections")
-    # One number decides on the directions in every dimension, whichever of a batch comes first.
-    seed = int(check_rng(rng).integers(2**63))
-    drawn: dict[int, Array] = {1: np.ones((1, 1))}
+    drawn = drawing(directions, count, rng)
 
     def one(x: Any, y: Any, a: Any, b: Any, threads: int) -> Loss:
         clouds = Clouds.of(x, y, a, b)
         d = clouds.points.shape[1]
         if count == 0 and d > 1:
             return between(clouds, BuiltIn("energy", (1.0,)), None, biased, threads)
-        if d not in drawn:
-            drawn[d] = directions(d, count, np.random.default_rng(seed))
-        return SlicedLoss(_mean(clouds, drawn[d], biased, threads), clouds, drawn[d], biased, threads)
+        return SlicedLoss(_mean(clouds, drawn(d), biased, threads), clouds, drawn(d), biased, threads)
 
     return each_pair(x, y, a, b, workers, one)
 

@@ -24,7 +24,16 @@ from monge.problem.home import home_of_any
 from monge.problem.measures import check_value, check_weights
 from monge.problem.transport import Status, Transport
 
-__all__ = ["SortedPoints", "check_power", "check_range", "emd_1d", "in_order", "mean_power", "mean_powers"]
+__all__ = [
+    "SortedPoints",
+    "check_power",
+    "check_range",
+    "emd_1d",
+    "in_order",
+    "mean_power",
+    "mean_powers",
+    "smaller_unit",
+]
 
 Array = NDArray[np.float64]
 
@@ -198,13 +207,13 @@ def _mean_power(problem: _Problem, power: float, unit: float, workers: int) -> t
     x, y, a, b, period, _ = problem
     while True:
         mean, reach = _univariate.mean_cost(x, y, a, b, power, unit, period, workers)
-        smaller = _smaller_unit(mean, reach, unit)
+        smaller = smaller_unit(mean, reach, unit)
         if smaller is None:
             return mean, unit
         unit = smaller
 
 
-def _smaller_unit(mean: float, reach: float, unit: float) -> float | None:
+def smaller_unit(mean: float, reach: float, unit: float) -> float | None:
     """A unit next to which the largest distance of a plan does not vanish, where it does next to this one."""
     if mean > _SMALLEST_COST or not 0.0 < reach < unit:
         return None
@@ -237,7 +246,7 @@ def mean_powers(
     units = [_power_of_two(max(s.high, t.high) - min(s.low, t.low)) for s, t in pairs]
     found = []
     for k, (mean, reach) in enumerate(_univariate.mean_costs(pairs, power, units, threads, report)):
-        smaller = _smaller_unit(mean, reach, units[k])
+        smaller = smaller_unit(mean, reach, units[k])
         if smaller is None:
             found.append((mean, units[k]))
         else:
