@@ -14,6 +14,8 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "extensions"))
 
+from public_names import examples_to_leave_out  # noqa: E402
+
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 project = "monge"
@@ -72,6 +74,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "examples",
     "gallery_dirs": "gallery",
     "filename_pattern": r"\.py$",  # all are executed
+    "ignore_pattern": examples_to_leave_out(),
     "within_subsection_order": "public_names.order_of_examples",
     "doc_module": ("monge",),
     "backreferences_dir": "gallery/backreferences",
