@@ -64,7 +64,7 @@ MISSING = [library for library in ("torch", "jax", "sklearn") if find_spec(libra
 # In the gallery: from the first idea to the last.
 EXAMPLES = [
     "clouds", "temperatures", "two_lines", "four_animals", "quantiles", "entropy", "unbalanced", "colours", "flow",
-    "slices",
+    "slices", "horse", "noisy_labels", "fair_groups",
 ]  # fmt: skip
 
 
@@ -110,10 +110,12 @@ def executed(examples: Path) -> str:
 def find_by_last_part(app: Any, env: Any, node: Any, text: Any) -> Any:
     """Where `emd` is written in a module that has no page of its own for it, that of the next module around it; and
     where a member is written outside of its class, or another name outside of its module, the only thing whose full
-    name ends so."""
+    name ends so. What has no page since a library is missing remains a word."""
     if node.get("refdomain") != "py":
         return None
     objects, target = env.domains["py"].objects, node["reftarget"]
+    if any(target.startswith(f"{module}.") for module in set(MODULES) - set(present_modules())):
+        return text
     parts = (node.get("py:module") or "monge").split(".")
     around = (".".join([*parts[:k], target]) for k in range(len(parts), 0, -1))
     found = [name for name in around if name in objects][:1] or [n for n in objects if n.endswith(f".{target}")]

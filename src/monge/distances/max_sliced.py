@@ -64,8 +64,8 @@ def max_sliced_wasserstein(
     """The max-sliced Wasserstein distance between two weighted point clouds: W_p of their projections to one line.
 
     ``max_theta (min_P sum_ij P_ij |<x_i - y_j, theta>|^p)^(1/p)`` over unit vectors theta. It is a metric, at most W_p,
-    and at least the distance of the means. The maximum is looked for by ascents from several starts. F is not concave:
-    what is found is a local maximum, and a lower bound of the largest.
+    and at least the distance of the means. The maximum is looked for by ascents from several starts: what is found is a
+    local maximum, and a lower bound of the largest.
 
     Parameters
     ----------
@@ -89,7 +89,9 @@ def max_sliced_wasserstein(
     -------
     Loss, or list of Loss for a batch
         A float in the unit of the coordinates, with ``direction`` (d,) and, by the envelope theorem, ``grad_x``,
-        ``grad_y``, ``grad_a`` and ``grad_b``: those along this direction, as `sliced_wasserstein` has them.
+        ``grad_y``, ``grad_a`` and ``grad_b``: those along this direction, as `sliced_wasserstein` has them. The
+        largest slice of a few points is often at a ridge, where two matchings are as good as each other; there it has
+        no derivative, and that of one matching is given.
 
     Raises
     ------

@@ -22,11 +22,13 @@ from monge.torch.mmd import mmd
 from monge.torch.modules import MMD, SinkhornDivergence, SlicedWasserstein
 from monge.torch.sinkhorn import sinkhorn
 from monge.torch.sliced import max_sliced_wasserstein, sliced_wasserstein
+from monge.torch.wasserstein_loss import WassersteinLoss, wasserstein_loss
 
 __all__ = [
     "MMD",
     "SinkhornDivergence",
     "SlicedWasserstein",
+    "WassersteinLoss",
     "emd",
     "energy_distance",
     "max_sliced_wasserstein",
@@ -34,4 +36,5 @@ __all__ = [
     "sinkhorn",
     "sinkhorn_divergence",
     "sliced_wasserstein",
+    "wasserstein_loss",
 ]
