@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bars import escaped
 from numpydoc.docscrape import ClassDoc
 from sphinx.util import logging
 from sphinx.util.nodes import make_refnode
@@ -230,7 +231,7 @@ def members_of(thing: type) -> str:
 
 
 def summary(name: Name) -> str:
-    return str((inspect.getdoc(name.thing) or "").split("\n\n")[0].replace("\n", " ").replace("|", r"\|"))
+    return escaped((inspect.getdoc(name.thing) or "").split("\n\n")[0].replace("\n", " "))
 
 
 def shown(name: Name) -> str:
