@@ -89,6 +89,7 @@ class Name(NamedTuple):
 
 def setup(app: Any) -> dict[str, Any]:
     app.connect("config-inited", lambda app, config: write_pages(Path(app.srcdir) / "api"))
+    app.add_config_value("missing_libraries", MISSING, "env")  # every page is made again where another one is there
     if MISSING:
         logging.getLogger(__name__).info("Without %s: some pages are left out, some programs not run.", MISSING)
     app.connect("missing-reference", find_by_last_part)
