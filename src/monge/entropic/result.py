@@ -135,14 +135,19 @@ class EntropicTransport(Transport):
     def above(self) -> float:
         """How far `value` may be above the optimum: by the rounding of passes in single precision.
 
-        It is the difference from the dual value at f and g, summed up in double precision.
+        It is the difference from the dual value at f and g.
         """
+        return max(self.value - self.dual, 0.0)
+
+    @cached_property
+    def dual(self) -> float:
+        """The dual value at f and g, summed up in double precision from a pass over all pairs."""
         (a, b), sums = self.weights, self.plan.measured
         dual = self.eps * (float(a.sum()) * float(b.sum()) - float(sums[0].sum()))
         for weights, potential, side in zip((a, b), (self.f, self.g), self.marginals, strict=True):
             some = weights > 0.0  # the potential of a place without weight may have any size
             dual += float(weights[some] @ _worth(potential[some], side))
-        return max(self.value - dual, 0.0) if math.isfinite(dual) else 0.0
+        return dual if math.isfinite(dual) else self.value
 
     @cached_property
     def below(self) -> float:
