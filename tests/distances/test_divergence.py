@@ -344,6 +344,10 @@ def test_short_of_passes_it_says_so():
     with pytest.warns(monge.ConvergenceWarning, match="sinkhorn_divergence: max_iter ran out"):
         loss = monge.sinkhorn_divergence(x, y, a, b, eps=0.01, tol=1e-12, max_iter=2)
     assert not loss.converged
+    with pytest.warns(monge.ConvergenceWarning, match="2 of 3 problems: max_iter ran out") as warned:
+        losses = monge.sinkhorn_divergence([x, x, x[:1]], [y, y, y[:1]], eps=0.01, tol=1e-12, max_iter=2)
+    assert [loss.converged for loss in losses] == [False, False, True]
+    assert not any("init=" in str(each.message) for each in warned)  # of which there is none
 
 
 def one_way(p, q):

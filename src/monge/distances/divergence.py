@@ -225,7 +225,7 @@ def sinkhorn_divergence(
     else:
         with pass_bar(progress) as report:
             answers = [solve_one(problem, workers, report) for problem in _problems(costs[0], a, b, *options)]
-    warn_of_shortfalls("sinkhorn_divergence", answers, eps, batch)
+    warn_of_shortfalls("sinkhorn_divergence", answers, eps, batch, share=3)
     found = [_divergence(answers[k : k + 3], home) for k in range(0, len(answers), 3)]
     return found if batch else found[0]
 
