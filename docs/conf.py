@@ -14,7 +14,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "extensions"))
 
-from public_names import examples_to_leave_out  # noqa: E402
+import public_names  # noqa: E402
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 
@@ -73,8 +73,7 @@ numpydoc_validation_overrides = {"PR01": [r"(?sm)\A(?!.*^Parameters$).*^Attribut
 sphinx_gallery_conf = {
     "examples_dirs": "examples",
     "gallery_dirs": "gallery",
-    "filename_pattern": r"\.py$",  # all are executed
-    "ignore_pattern": examples_to_leave_out(),
+    "filename_pattern": public_names.executed(HERE / "examples"),
     "within_subsection_order": "public_names.order_of_examples",
     "doc_module": ("monge",),
     "backreferences_dir": "gallery/backreferences",

@@ -37,6 +37,7 @@ SECTIONS = {
     "correctness": Section("correctness", 0.25),
     "time_to_tolerance": Section("timing", 0.4),
     "batch": Section("timing", 0.15),
+    "losses": Section("losses", 0.3),
     "peers": Section("peers", 0.4),
 }
 

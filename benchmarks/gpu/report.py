@@ -45,12 +45,21 @@ def _all(results: dict[str, Any]) -> Iterator[str]:
     if "seconds" in many:
         size = f"{many['problems']} problems of {many['points']}"
         yield f"{size}: {1e3 * many['seconds']:.4g} ms, error {many['error']:.2g}"
+    for row in results.get("losses", {}).get("rows", []):
+        yield _loss(row)
     for case in results.get("peers", {}).get("cases", []):
         yield _case(case)
     for name in results:
         part = results[name]
         if isinstance(part, dict) and ("left_out" in part or "skipped" in part):
             yield f"{name}: " + part.get("skipped", "left out " + "; ".join(part.get("left_out", [])))
+
+
+def _loss(row: dict[str, Any]) -> str:
+    times = ", ".join(f"{name} {1e3 * seconds:.4g}" for name, seconds in row.get("seconds", {}).items())
+    peer = row.get("geomloss", "-")
+    beside = f"{1e3 * peer['seconds']:.4g}" if isinstance(peer, dict) and "seconds" in peer else peer
+    return f"divergence of {row['n']}: ms: {times}; gradient off by {row.get('error', 0.0):.1e}; GeomLoss {beside}"
 
 
 def _card(machine: dict[str, Any], ceilings: dict[str, Any]) -> Iterator[str]:

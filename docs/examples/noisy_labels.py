@@ -38,7 +38,7 @@ def noisy(seed, noise=0.3, teachers=1):
 
 
 train, test, labels, C = noisy(seed=0)
-fig, axes = plt.subplots(1, 2, figsize=(10.0, 4.2), width_ratios=[1.0, 1.5], layout="constrained")
+fig, axes = plt.subplots(1, 2, figsize=(11.0, 4.8), width_ratios=[1.0, 1.5], layout="constrained")
 axes[0].imshow(C, cmap="Greys")
 axes[0].set_xticks(range(10))
 axes[0].set_yticks(range(10))

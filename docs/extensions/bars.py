@@ -21,4 +21,9 @@ def escape_bars(app: Any, what: str, name: str, obj: Any, options: Any, lines: l
     for k, line in enumerate(lines):
         in_example = bool(line.strip()) and (in_example or line.lstrip().startswith(">>>"))
         if not in_example:
-            lines[k] = _LITERAL_OR_BAR.sub(lambda found: found[1] or r"\|", line)
+            lines[k] = escaped(line)
+
+
+def escaped(text: str) -> str:
+    """With a backslash before each bar that is not in a literal."""
+    return _LITERAL_OR_BAR.sub(lambda found: found[1] or r"\|", text)

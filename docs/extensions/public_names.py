@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bars import escaped
 from numpydoc.docscrape import ClassDoc
-from sphinx.ext.autodoc.mock import mock
+from sphinx.util import logging
 from sphinx.util.nodes import make_refnode
 
 import monge
@@ -42,18 +44,29 @@ MORE = [
     "monge.maps.color.transfer_colors",
     "monge.maps.color.ColorTransfer",
 ]
-# Modules that are imported by themselves, with an __all__ of their own.
-MODULES = {"monge.plot": "Pictures"}
-# Libraries that pages can be made without: where they are missing, autodoc puts something in their place.
-MISSING = [library for library in ("torch", "jax") if find_spec(library) is None]
+# Modules that are imported by themselves, with an __all__ of their own: the heading, and what to say below it.
+MODULES = {
+    "monge.torch": ("Losses for PyTorch", "After ``import monge.torch``, which needs the extra ``torch``."),
+    "monge.jax": ("Losses for JAX", "After ``import monge.jax``, which needs the extra ``jax``."),
+    "monge.plot": ("Pictures", "After ``import monge.plot``, which needs the extra ``demo``."),
+    "monge.compat.pot": (
+        "POT's names",
+        "After ``import monge.compat.pot as ot``; :doc:`/from_pot` says how they differ from POT's own.",
+    ),
+}
+# And modules within these, whose names belong under the same heading.
+PARTS = {"monge.compat.pot": ["lp", "bregman", "unbalanced", "partial", "utils", "datasets", "plot"]}
+# As programs that use them write it.
+SHORT = ("monge.compat.pot", "ot")
+# Without these libraries the pages are made, too, but for those of the modules that need them, and with programs in the
+# gallery that are shown but not run.
+MISSING = [library for library in ("torch", "jax", "sklearn") if find_spec(library) is None]
 
 # In the gallery: from the first idea to the last.
 EXAMPLES = [
     "clouds", "temperatures", "two_lines", "four_animals", "quantiles", "entropy", "unbalanced", "colours", "flow",
-    "horse", "noisy_labels", "fair_groups",
+    "slices", "horse", "noisy_labels", "fair_groups",
 ]  # fmt: skip
-# Those that are left out where a library is missing.
-LEARNING = {"noisy_labels": ("torch", "sklearn"), "fair_groups": ("torch", "sklearn")}
 
 
 class Name(NamedTuple):
@@ -69,21 +82,19 @@ class Name(NamedTuple):
 
     @property
     def page(self) -> str:
-        return f"{self.folder}/{self.name}"
+        # mmd and MMD cannot have files side by side where capitals make no difference.
+        inside = "modules/" if self.module == "monge.torch" and inspect.isclass(self.thing) else ""
+        return f"{self.folder}/{inside}{self.name}"
 
 
 def setup(app: Any) -> dict[str, Any]:
     app.connect("config-inited", lambda app, config: write_pages(Path(app.srcdir) / "api"))
-    app.connect("config-inited", lambda app, config: config.autodoc_mock_imports.extend(MISSING))
+    app.add_config_value("missing_libraries", MISSING, "env")  # every page is made again where another one is there
+    if MISSING:
+        logging.getLogger(__name__).info("Without %s: some pages are left out, some programs not run.", MISSING)
     app.connect("missing-reference", find_by_last_part)
     app.connect("autodoc-process-signature", hide_what_is_not_called, priority=900)  # after numpydoc
     return {"parallel_read_safe": True, "parallel_write_safe": True}
-
-
-def examples_to_leave_out() -> str:
-    """A pattern of the paths of those for which a library is missing."""
-    missing = [name for name, libraries in LEARNING.items() if not all(map(find_spec, libraries))]
-    return rf"({'|'.join(['__init__', *missing])})\.py"
 
 
 def order_of_examples(filename: str) -> int:
@@ -91,13 +102,25 @@ def order_of_examples(filename: str) -> int:
     return EXAMPLES.index(Path(filename).stem)
 
 
+def executed(examples: Path) -> str:
+    """A pattern of the names of those programs that import nothing which is missing."""
+    programs = {path: path.read_text(encoding="utf-8") for path in examples.glob("*.py")}
+    wanted = re.compile(rf"^(?:import|from) (?:monge\.)?(?:{'|'.join(MISSING) or '-'})\b", re.MULTILINE)
+    return rf"/(?:{'|'.join(path.stem for path, text in programs.items() if not wanted.search(text))})\.py$"
+
+
 def find_by_last_part(app: Any, env: Any, node: Any, text: Any) -> Any:
-    """Where `emd` is written in another module than monge, that of monge; and where a member is written outside of its
-    class, or another name outside of its module, the only thing whose full name ends so."""
+    """Where `emd` is written in a module that has no page of its own for it, that of the next module around it; and
+    where a member is written outside of its class, or another name outside of its module, the only thing whose full
+    name ends so. What has no page since a library is missing remains a word."""
     if node.get("refdomain") != "py":
         return None
     objects, target = env.domains["py"].objects, node["reftarget"]
-    found = [f"monge.{target}"] if f"monge.{target}" in objects else [n for n in objects if n.endswith(f".{target}")]
+    if any(target.startswith(f"{module}.") for module in set(MODULES) - set(present_modules())):
+        return text
+    parts = (node.get("py:module") or "monge").split(".")
+    around = (".".join([*parts[:k], target]) for k in range(len(parts), 0, -1))
+    found = [name for name in around if name in objects][:1] or [n for n in objects if n.endswith(f".{target}")]
     if len(found) != 1:
         return None
     entry = objects[found[0]]
@@ -119,15 +142,26 @@ def public_names() -> Iterator[Name]:
     for path in MORE:
         module, _, name = path.rpartition(".")
         yield Name(module, name, module.split(".")[1])
-    for module in MODULES:
-        for name in imported(module).__all__:
-            if not inspect.ismodule(getattr(imported(module), name)):
-                yield Name(module, name, module.removeprefix("monge."))
+    for module in present_modules():
+        seen: list[Any] = []
+        for part in (module, *(f"{module}.{part}" for part in PARTS.get(module, []))):
+            for name in imported(part).__all__:
+                thing = getattr(imported(part), name)
+                if not inspect.ismodule(thing) and not any(thing is one for one in seen):
+                    seen.append(thing)
+                    yield Name(part, name, folder_of(module))
+
+
+def folder_of(module: str) -> str:
+    return module.removeprefix("monge.").replace(".", "/")
 
 
 def imported(module: str) -> Any:
-    with mock(MISSING):
-        return importlib.import_module(module)
+    return importlib.import_module(module)
+
+
+def present_modules() -> list[str]:
+    return [module for module in MODULES if module.removeprefix("monge.") not in MISSING]
 
 
 def write_pages(folder: Path) -> None:
@@ -151,14 +185,16 @@ def write(path: Path, text: str) -> Path:
 def index_of(names: list[Name]) -> str:
     parts = [
         title("Reference"),
-        ".. currentmodule:: monge\n",
-        "Every public name, by what it is for. Arguments and results are explained with their shapes and units, and "
-        "each page has an example.\n",
+        "Every public name, by what it is for. Arguments and results are explained with their shapes and units, "
+        "mostly with an example.\n",
     ]
-    for folder, heading in {**ROOMS, **{m.removeprefix("monge."): h for m, h in MODULES.items()}}.items():
+    rooms = {room: ("monge", heading, "") for room, heading in ROOMS.items()}
+    modules = {folder_of(module): (module, *MODULES[module]) for module in present_modules()}
+    for folder, (module, heading, before) in (rooms | modules).items():
         inside = [name for name in names if name.folder == folder]
         rows = "".join(f"   * - :doc:`{shown(name)} <{name.page}>`\n     - {summary(name)}\n" for name in inside)
         parts.append(title(heading, "-"))
+        parts.append(f".. currentmodule:: {module}\n\n{before}\n")
         parts.append(f".. list-table::\n   :widths: 30 70\n   :class: names\n\n{rows}")
         parts.append(
             f".. toctree::\n   :hidden:\n   :caption: {heading}\n\n" + "".join(f"   {name.page}\n" for name in inside)
@@ -196,12 +232,13 @@ def members_of(thing: type) -> str:
 
 
 def summary(name: Name) -> str:
-    return str((inspect.getdoc(name.thing) or "").split("\n\n")[0].replace("\n", " ").replace("|", r"\|"))
+    return escaped((inspect.getdoc(name.thing) or "").split("\n\n")[0].replace("\n", " "))
 
 
 def shown(name: Name) -> str:
-    """As users write it: monge.emd, monge.plot.plan; results without the module that they never import."""
-    return name.name if name.module not in ("monge", *MODULES) else f"{name.module}.{name.name}"
+    """As users write it: monge.emd, monge.plot.plan, ot.emd; results without the module that they never import."""
+    ours = name.module == "monge" or any(name.folder == folder_of(module) for module in MODULES)
+    return f"{name.module}.{name.name}".replace(*SHORT) if ours else name.name
 
 
 def title(text: str, line: str = "=") -> str:

@@ -858,14 +858,17 @@ def test_a_program_runs_unchanged():
     assert ours["cost"] == pytest.approx(theirs["cost"], rel=1e-12)
 
 
-def test_the_page_about_it_runs():
+def test_the_page_about_it_runs(monkeypatch):
+    """Its lines that are no examples, which are run with those of all pages."""
+    monkeypatch.setitem(sys.modules, "ot", ot)  # is put back
     page = (Path(__file__).parents[2] / "docs" / "from_pot.rst").read_text(encoding="utf-8")
     blocks = re.findall(r"^\.\. code-block:: python\n\n((?:   .*\n|\n)+)", page, re.MULTILINE)
-    assert len(blocks) == 3
+    assert len(blocks) == 2
     names = {}
     for block in blocks:
         exec(textwrap.dedent(block), names)
-    assert (names["G"] * shim.dist(names["x"], names["y"])).sum() == pytest.approx(names["t"].value)
+    assert names["ot"] is shim
+    assert sys.modules["ot"] is shim
 
 
 def test_packages_that_import_pot_themselves_can_be_given_this():

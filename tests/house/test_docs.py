@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import doctest
+import re
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,13 @@ DOCS = Path(__file__).parents[2] / "docs"
 MADE = {"api", "gallery", "build"}  # before a build, and by it
 PAGES = [page for page in sorted(DOCS.rglob("*.rst")) if page.relative_to(DOCS).parts[0] not in MADE]
 CHAPTERS = [page for page in PAGES if page.parent.name == "chapters" and page.name != "index.rst"]
+OPTIONAL = re.compile(r"^>>> import (torch|jax)\b", re.MULTILINE)
 
 
 @pytest.mark.parametrize("page", [pytest.param(page, id=page.relative_to(DOCS).as_posix()) for page in PAGES])
 def test_examples(page: Path) -> None:
+    for library in OPTIONAL.findall(page.read_text(encoding="utf-8")):
+        pytest.importorskip(library, reason=f"the page's examples need the extra {library}")
     result = doctest.testfile(str(page), module_relative=False, encoding="utf-8")
     assert result.failed == 0
 

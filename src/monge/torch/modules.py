@@ -38,8 +38,8 @@ class SinkhornDivergence(_Loss):
 
     Parameters
     ----------
-    eps, cost, marginals, tol, max_iter, threads
-        As in `monge.torch.sinkhorn_divergence`.
+    eps, cost, marginals, tol, max_iter, threads : see `sinkhorn_divergence`
+        As there.
 
     Examples
     --------
@@ -70,8 +70,8 @@ class MMD(_Loss):
 
     Parameters
     ----------
-    kernel, bandwidth, biased, threads
-        As in `monge.torch.mmd`.
+    kernel, bandwidth, biased, threads : see `mmd`
+        As there.
 
     Examples
     --------
@@ -97,8 +97,8 @@ class SlicedWasserstein(_Loss):
 
     Parameters
     ----------
-    p, n_projections, rng, threads
-        As in `monge.torch.sliced_wasserstein`. With rng a number, every call has the same directions.
+    p, n_projections, rng, threads : see `sliced_wasserstein`
+        As there. With rng a number, every call has the same directions.
 
     Examples
     --------

@@ -84,7 +84,7 @@ def sinkhorn(
     Notes
     -----
     First derivatives are those of the envelope theorem; second ones, products with a vector, solve the linear system
-    that the potentials' derivatives fulfil (`monge.entropic.hessian`). Where totals must stay equal, derivatives with
+    that the potentials' derivatives fulfil (``monge.entropic.hessian``). Where totals must stay equal, derivatives with
     respect to weights are defined up to a constant.
 
     Examples

@@ -68,8 +68,8 @@ def wasserstein_loss(
         Penalties in place of the constraints, as in `monge.sinkhorn`; needs eps.
     reduction : str
         "mean" or "sum" over all predictions, or "none" for one loss each.
-    tol, max_iter, threads
-        As in `monge.sinkhorn`.
+    tol, max_iter, threads : see `monge.sinkhorn`
+        As there.
 
     Returns
     -------
@@ -161,8 +161,8 @@ class WassersteinLoss(torch.nn.Module):
     ----------
     cost : array_like (K, L), or "ordinal"
         The ground cost; a buffer of the module, and so moved and saved with it.
-    eps, marginals, reduction, tol, max_iter, threads
-        As in `wasserstein_loss`.
+    eps, marginals, reduction, tol, max_iter, threads : see `wasserstein_loss`
+        As there.
 
     Examples
     --------

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from monge.compat.pot.arrays import Measures, back_home, capped, has_never, measures, needs_gradient, on_host
 from monge.compat.pot.missing import missing_from
+from monge.compat.pot.plans import FINEST, MANY, loss
 from monge.entropic.kernels.room import require_room
 from monge.entropic.marginals import as_marginals
 from monge.entropic.problem import Problem
@@ -31,10 +32,7 @@ from monge.problem.arrays import available_threads, positive, real_array, real_n
 from monge.problem.costs import CostMatrix, is_sparse
 
 __all__ = [
-    "FINEST",
-    "MANY",
     "greenkhorn",
-    "loss",
     "sinkhorn",
     "sinkhorn2",
     "sinkhorn_epsilon_scaling",
@@ -47,10 +45,6 @@ __getattr__ = missing_from(__name__)
 
 Array = NDArray[Any]
 
-# Below this, rounding decides on the marginal error.
-FINEST = 1e-14
-# Plans of fewer entries are not worth a look at the free memory.
-MANY = 2**24
 # POT measures its error at every tenth iteration.
 _EVERY = 10
 # What POT's methods take beside the arguments of all; nothing here depends on it but the number of iterations.
@@ -187,10 +181,12 @@ def sinkhorn2(
 
     Parameters
     ----------
-    a, b, M, reg, method, numItermax, stopThr, verbose, log, warmstart, **kwargs
-        As in `sinkhorn`.
+    a, b, M, reg, method, numItermax, stopThr, verbose, log : see `sinkhorn`
+        As there.
     warn : bool
         Whether to warn if `stopThr` was not reached; here POT does not, unless it is asked to.
+    warmstart, **kwargs : see `sinkhorn`
+        As there.
 
     Returns
     -------
@@ -230,7 +226,18 @@ def sinkhorn_knopp(
     warmstart: Any = None,
     **kwargs: Any,
 ) -> Any:
-    """`sinkhorn` with the method "sinkhorn"; see there for all arguments and results."""
+    """`sinkhorn` with the method "sinkhorn".
+
+    Parameters
+    ----------
+    a, b, M, reg, numItermax, stopThr, verbose, log, warn, warmstart, **kwargs : see `sinkhorn`
+        As there.
+
+    Returns
+    -------
+    ndarray (n, m), or with `log` (ndarray, dict)
+        As of `sinkhorn`.
+    """
     return sinkhorn(a, b, M, reg, "sinkhorn", numItermax, stopThr, verbose, log, warn, warmstart, **kwargs)
 
 
@@ -247,7 +254,18 @@ def sinkhorn_log(
     warmstart: Any = None,
     **kwargs: Any,
 ) -> Any:
-    """`sinkhorn` with the method "sinkhorn_log"; see there for all arguments and results."""
+    """`sinkhorn` with the method "sinkhorn_log".
+
+    Parameters
+    ----------
+    a, b, M, reg, numItermax, stopThr, verbose, log, warn, warmstart, **kwargs : see `sinkhorn`
+        As there.
+
+    Returns
+    -------
+    ndarray (n, m), or with `log` (ndarray, dict)
+        As of `sinkhorn`.
+    """
     return sinkhorn(a, b, M, reg, "sinkhorn_log", numItermax, stopThr, verbose, log, warn, warmstart, **kwargs)
 
 
@@ -263,7 +281,18 @@ def greenkhorn(
     warn: bool = True,
     warmstart: Any = None,
 ) -> Any:
-    """`sinkhorn` with the method "greenkhorn"; see there for all arguments and results."""
+    """`sinkhorn` with the method "greenkhorn".
+
+    Parameters
+    ----------
+    a, b, M, reg, numItermax, stopThr, verbose, log, warn, warmstart : see `sinkhorn`
+        As there.
+
+    Returns
+    -------
+    ndarray (n, m), or with `log` (ndarray, dict)
+        As of `sinkhorn`.
+    """
     return sinkhorn(a, b, M, reg, "greenkhorn", numItermax, stopThr, verbose, log, warn, warmstart)
 
 
@@ -282,7 +311,18 @@ def sinkhorn_stabilized(
     warn: bool = True,
     **kwargs: Any,
 ) -> Any:
-    """`sinkhorn` with the method "sinkhorn_stabilized"; see there for all arguments and results."""
+    """`sinkhorn` with the method "sinkhorn_stabilized".
+
+    Parameters
+    ----------
+    a, b, M, reg, numItermax, tau, stopThr, warmstart, verbose, print_period, log, warn, **kwargs : see `sinkhorn`
+        As there.
+
+    Returns
+    -------
+    ndarray (n, m), or with `log` (ndarray, dict)
+        As of `sinkhorn`.
+    """
     return sinkhorn(a, b, M, reg, "sinkhorn_stabilized", numItermax, stopThr, verbose, log, warn, warmstart, **kwargs)
 
 
@@ -303,7 +343,26 @@ def sinkhorn_epsilon_scaling(
     warn: bool = True,
     **kwargs: Any,
 ) -> Any:
-    """`sinkhorn` with the method "sinkhorn_epsilon_scaling"; see there for all arguments and results."""
+    """`sinkhorn` with the method "sinkhorn_epsilon_scaling".
+
+    Parameters
+    ----------
+    a, b, M, reg : see `sinkhorn`
+        As there.
+    numItermax : int
+        Half of the largest number of passes over M, divided by `numInnerItermax`.
+    epsilon0 : float
+        Not used.
+    numInnerItermax : int
+        Multiplies `numItermax`.
+    tau, stopThr, warmstart, verbose, print_period, log, warn, **kwargs : see `sinkhorn`
+        As there.
+
+    Returns
+    -------
+    ndarray (n, m), or with `log` (ndarray, dict)
+        As of `sinkhorn`.
+    """
     kwargs["numInnerItermax"] = numInnerItermax
     return sinkhorn(
         a, b, M, reg, "sinkhorn_epsilon_scaling", numItermax, stopThr, verbose, log, warn, warmstart, **kwargs
@@ -402,15 +461,6 @@ def _result(t: EntropicTransport, wanted: Array, mass: float, costs: Array | Non
     errors = [*(np.asarray(t.stats["errors"])[:-1:_EVERY] * mass), measured]
     answer = plan if costs is None else loss(plan, costs)
     return _Result(answer, log_u + shift, log_v - shift, errors, t.iterations, t.eps)
-
-
-def loss(plan: Array, M: Array) -> float:
-    """<P, M>, to which forbidden arcs add nothing."""
-    with np.errstate(invalid="ignore"):
-        value = float(np.vdot(plan, M))
-    if math.isnan(value):
-        value = float(np.sum(np.multiply(plan, M, out=np.zeros_like(plan), where=plan > 0.0)))
-    return value
 
 
 def _starts(warmstart: Any, given: Measures, eps: float, method: str, count: int) -> list[Any]:

@@ -42,7 +42,7 @@ def make_1D_gauss(n: int, m: float, s: float) -> NDArray[np.float64]:
 
 
 def make_2D_samples_gauss(n: int, m: Any, sigma: Any, random_state: Any = None) -> NDArray[np.float64]:
-    """Points of a normal distribution in the plane.
+    """Random points of a normal distribution in the plane.
 
     Parameters
     ----------
@@ -58,6 +58,7 @@ def make_2D_samples_gauss(n: int, m: Any, sigma: Any, random_state: Any = None) 
     Returns
     -------
     ndarray (n, 2)
+        The points, those that POT draws for the same `random_state`.
 
     Examples
     --------
@@ -84,10 +85,32 @@ def _source(random_state: Any) -> Any:
 
 
 def get_1D_gauss(n: int, m: float, sigma: float) -> NDArray[np.float64]:
-    """`make_1D_gauss` by its old name."""
+    """`make_1D_gauss` by its old name.
+
+    Parameters
+    ----------
+    n, m, sigma : see `make_1D_gauss`
+        As there; sigma is its s.
+
+    Returns
+    -------
+    ndarray (n,)
+        Of sum one.
+    """
     return make_1D_gauss(n, m, sigma)
 
 
 def get_2D_samples_gauss(n: int, m: Any, sigma: Any, random_state: Any = None) -> NDArray[np.float64]:
-    """`make_2D_samples_gauss` by its old name."""
+    """`make_2D_samples_gauss` by its old name.
+
+    Parameters
+    ----------
+    n, m, sigma, random_state : see `make_2D_samples_gauss`
+        As there.
+
+    Returns
+    -------
+    ndarray (n, 2)
+        The points.
+    """
     return make_2D_samples_gauss(n, m, sigma, random_state)

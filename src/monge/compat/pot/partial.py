@@ -88,8 +88,8 @@ def partial_wasserstein2(
 
     Parameters
     ----------
-    a, b, M, m, nb_dummies, log, **kwargs
-        As in `partial_wasserstein`.
+    a, b, M, m, nb_dummies, log, **kwargs : see `partial_wasserstein`
+        As there.
 
     Returns
     -------

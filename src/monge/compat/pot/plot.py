@@ -77,10 +77,12 @@ def plot1D_mat(
         Histograms.
     M : array_like (n, m)
         A plan, or costs.
-    title, a_label, b_label : str
-        What is written beside the image and the histograms.
+    title : str
+        What is written below the image.
     plot_style : str
         "yx": a at the left, b on top; "xy": a below, b at the left.
+    a_label, b_label : str
+        What is written beside the histograms.
     color_source, color_target : str
         Of a and b.
     coupling_cmap : str

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monge.compat.pot.arrays import Measures, back_home, capped, has_never, matched, measures, needs_gradient, on_host
-from monge.compat.pot.bregman import FINEST, MANY, loss
 from monge.compat.pot.missing import missing_from
+from monge.compat.pot.plans import FINEST, MANY, loss
 from monge.entropic.kernels.room import require_room
 from monge.entropic.marginals import KL, as_marginals
 from monge.entropic.problem import Problem
@@ -92,17 +92,17 @@ def sinkhorn_unbalanced(
         ``total_cost``, the objective without the masses - p + q of the divergences, as in POT. That with them is the
         ``value`` of `monge.sinkhorn`.
 
-    Warns
-    -----
-    UserWarning
-        If `stopThr` was not reached.
-
     Raises
     ------
     ValueError
         An unknown method or type, a `reg` or `reg_m` that is not positive, columns of weights.
     TypeError
         Tensors that carry derivatives.
+
+    Warns
+    -----
+    UserWarning
+        If `stopThr` was not reached.
 
     Examples
     --------
@@ -138,14 +138,17 @@ def sinkhorn_unbalanced2(
 
     Parameters
     ----------
-    a, b, M, reg, reg_m, method, reg_type, c, warmstart, numItermax, stopThr, verbose, log, **kwargs
-        As in `sinkhorn_unbalanced`.
+    a, b, M, reg, reg_m, method, reg_type, c, warmstart : see `sinkhorn_unbalanced`
+        As there.
     returnCost : str
         "linear" for <P, M>, "total" for ``total_cost``.
+    numItermax, stopThr, verbose, log, **kwargs : see `sinkhorn_unbalanced`
+        As there.
 
     Returns
     -------
     numpy.float64, or with `log` (numpy.float64, dict)
+        The dictionary is that of `sinkhorn_unbalanced`.
 
     Raises
     ------
@@ -182,7 +185,20 @@ def sinkhorn_knopp_unbalanced(
     log: bool = False,
     **kwargs: Any,
 ) -> Any:
-    """`sinkhorn_unbalanced` with the method "sinkhorn"; see there for all arguments and results."""
+    """`sinkhorn_unbalanced` with the method "sinkhorn".
+
+    Parameters
+    ----------
+    a, b, M, reg, reg_m, reg_type, c, warmstart : see `sinkhorn_unbalanced`
+        As there.
+    numItermax, stopThr, verbose, log, **kwargs : see `sinkhorn_unbalanced`
+        As there.
+
+    Returns
+    -------
+    ndarray (n, m), or with `log` (ndarray, dict)
+        As of `sinkhorn_unbalanced`.
+    """
     return sinkhorn_unbalanced(
         a, b, M, reg, reg_m, "sinkhorn", reg_type, c, warmstart, numItermax, stopThr, verbose, log, **kwargs
     )

@@ -53,7 +53,7 @@ def dist(
         Weights of the coordinates, for "minkowski", or with ``backend="scipy"`` for what SciPy takes them for.
     backend : str
         "auto", or "scipy" for SciPy's functions and float64 throughout.
-    nx, use_tensor
+    nx, use_tensor : object
         Not used.
 
     Returns
@@ -131,12 +131,13 @@ def euclidean_distances(X: Any, Y: Any, squared: bool = False, nx: Any = None) -
         Points.
     squared : bool
         Whether to return squares.
-    nx
+    nx : object
         Not used.
 
     Returns
     -------
     ndarray (n, m)
+        The distances, in the type that `dist` has.
 
     Examples
     --------
@@ -161,6 +162,7 @@ def unif(n: int, type_as: Any = None) -> Any:
     Returns
     -------
     ndarray (n,)
+        The weights.
 
     Examples
     --------
@@ -185,6 +187,7 @@ def dist0(n: int, method: str = "lin_square") -> Any:
     Returns
     -------
     ndarray (n, n)
+        In float64.
 
     Examples
     --------
@@ -216,6 +219,7 @@ def kernel(x1: Any, x2: Any, method: str = "gaussian", sigma: float = 1, **kwarg
     Returns
     -------
     ndarray (n, m)
+        Between zero and one.
 
     Examples
     --------
@@ -272,6 +276,7 @@ def proj_simplex(v: Any, z: float = 1) -> Any:
     Returns
     -------
     ndarray (n,) or (n, k)
+        Of the shape and the type of v.
 
     Examples
     --------
@@ -295,7 +300,7 @@ _began = 0.0
 
 
 def tic() -> None:
-    """Starts the clock that `toc` and `toq` read; one for the whole program.
+    """Start the clock that `toc` and `toq` read; there is one for the whole program.
 
     Examples
     --------
@@ -309,7 +314,7 @@ def tic() -> None:
 
 
 def toc(message: str = "Elapsed time : {} s") -> float:
-    """Seconds since `tic`, which are printed, too.
+    """The seconds since `tic`, which are printed, too.
 
     Parameters
     ----------
@@ -319,6 +324,7 @@ def toc(message: str = "Elapsed time : {} s") -> float:
     Returns
     -------
     float
+        Seconds.
     """
     passed = toq()
     print(message.format(passed))
@@ -326,10 +332,11 @@ def toc(message: str = "Elapsed time : {} s") -> float:
 
 
 def toq() -> float:
-    """Seconds since `tic`.
+    """The seconds since `tic`.
 
     Returns
     -------
     float
+        Seconds.
     """
     return time.perf_counter() - _began

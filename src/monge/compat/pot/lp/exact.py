@@ -127,12 +127,14 @@ def emd2(
         Costs.
     processes : int
         Not used.
-    numItermax, center_dual, numThreads, check_marginals, potentials_init
-        As in `emd`.
+    numItermax : int
+        Not used, as in `emd`.
     log : bool
         Whether to return a dictionary, too.
     return_matrix : bool
         Whether to return it with the plan, as ``G``.
+    center_dual, numThreads, check_marginals, potentials_init : see `emd`
+        As there.
 
     Returns
     -------
@@ -196,12 +198,14 @@ def emd2_lazy(
         Weights; None or [] for uniform ones.
     metric : str
         One of the costs that `monge.PointCloud` knows; of POT's, "sqeuclidean", "euclidean" and "cityblock".
-    numItermax, center_dual, check_marginals, potentials_init
-        As in `emd`.
+    numItermax : int
+        Not used, as in `emd`.
     log : bool
         Whether to return a dictionary, too.
     return_matrix : bool
         Whether to return it with the plan, as ``G``, a scipy.sparse.coo_array; for tensors too.
+    center_dual, check_marginals, potentials_init : see `emd`
+        As there.
 
     Returns
     -------

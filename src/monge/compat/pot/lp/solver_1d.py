@@ -118,8 +118,8 @@ def emd2_1d(
 
     Parameters
     ----------
-    x_a, x_b, a, b, metric, p
-        As in `emd_1d`.
+    x_a, x_b, a, b, metric, p : see `emd_1d`
+        As there.
     dense : bool
         Whether the plan of the dictionary is an ndarray; else it is a scipy.sparse.coo_array.
     log : bool
