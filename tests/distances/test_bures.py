@@ -188,7 +188,8 @@ class TestEntropy:
         (m, A), (n, B) = normal(15, 3), normal(16, 3)
         assert monge.bures(m, A, n, B, eps=1e-9) == pytest.approx(monge.bures(m, A, n, B), rel=1e-7)
         product = ((m - n) ** 2).sum() + np.trace(A) + np.trace(B)  # <a x b, |x - y|^2>
-        assert monge.bures(m, A, n, B, eps=1e9) == pytest.approx(product, rel=1e-7)
+        for eps in (1e9, 1e12, 1e100, 1e300):
+            assert monge.bures(m, A, n, B, eps=eps) == pytest.approx(product, rel=100.0 / eps + 1e-13)
 
     def test_the_divergence(self):
         (m, A), (n, B) = normal(17, 2), normal(18, 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -293,6 +294,33 @@ def test_the_bound_on_the_error_holds(seed, eps, which):
     assert fine.error_bound < 1e-6
 
 
+def test_the_bound_knows_of_single_precision():
+    # Passes in single precision know the mass to 1e-7, which enters a value times eps.
+    rng = np.random.default_rng(5)
+    for total, n in ((5.0, 75), (1.0, 75), (1.0, 1200)):
+        x, a = rng.normal(size=(n, 4)), rng.random(n)
+        loss = monge.sinkhorn_divergence(x, x, total * a / a.sum(), total * a / a.sum(), eps=7.6, tol=1e-6)
+        assert abs(loss) <= loss.error_bound + 1e-12
+        assert loss.error_bound < 1e-5
+
+
+def test_symmetry_is_tried_some_rows_at_a_time():
+    n = 2100
+    places = np.arange(n)
+    C = np.abs(places[:, np.newaxis] - places).astype(float)
+    C[2050, 3] += 1.0
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=r"it is 2047.0 from 3 to 2050, and 2048.0 back"):
+        monge.sinkhorn_divergence(cost=C, eps=1.0)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 1.5 * C.nbytes
+    C[3, 2050] += 1.0
+    C[2050, 2090] += 1.0
+    with pytest.raises(ValueError, match=r"it is 41.0 from 2050 to 2090, and 40.0 back"):
+        monge.sinkhorn_divergence(cost=C, eps=1.0)
+
+
 def test_same_bits_for_any_number_of_threads():
     rng = np.random.default_rng(14)
     x, y, a, b = clouds(rng, 1800, 1700, 3)
@@ -316,6 +344,10 @@ def test_short_of_passes_it_says_so():
     with pytest.warns(monge.ConvergenceWarning, match="sinkhorn_divergence: max_iter ran out"):
         loss = monge.sinkhorn_divergence(x, y, a, b, eps=0.01, tol=1e-12, max_iter=2)
     assert not loss.converged
+    with pytest.warns(monge.ConvergenceWarning, match="2 of 3 problems: max_iter ran out") as warned:
+        losses = monge.sinkhorn_divergence([x, x, x[:1]], [y, y, y[:1]], eps=0.01, tol=1e-12, max_iter=2)
+    assert [loss.converged for loss in losses] == [False, False, True]
+    assert not any("init=" in str(each.message) for each in warned)  # of which there is none
 
 
 def one_way(p, q):
@@ -339,6 +371,8 @@ def one_way(p, q):
         ({"x": np.ones((2, 3, 1)), "y": np.ones((3, 3, 1)), "eps": 1.0}, ValueError, "batches of as many clouds"),
         ({"x": [], "y": [], "eps": 1.0}, ValueError, "at least one"),
         ({"cost": [], "eps": 1.0}, ValueError, "got an empty one"),
+        ({"cost": [[0.0]], "a": [], "eps": 1.0}, ValueError, "got an empty one"),
+        ({"cost": [[0.0]], "b": np.ones((0, 1)), "eps": 1.0}, ValueError, "got an empty one"),
         ({"x": np.zeros((2, 3, 1)), "y": np.full((2, 3, 1), np.nan), "eps": 1.0}, ValueError, "problem 0"),
     ],
 )  # fmt: skip

@@ -271,6 +271,13 @@ class TestDerivatives:
         expected = -1.5 * apart / np.linalg.norm(apart) - 0.5 * slope * away / r
         np.testing.assert_allclose(loss.grad_x[0], expected, rtol=1e-11)
 
+    @pytest.mark.parametrize("bandwidth", [1e-8, 1e-100, 1e-200])
+    def test_a_point_does_not_pull_itself(self, bandwidth):
+        x, y, a, b = clouds(7)
+        loss = monge.mmd(x, y, a, b, bandwidth=bandwidth)  # which no two points are near
+        assert loss == pytest.approx(a @ a / 9.0 + b @ b / 9.0)
+        assert not loss.grad_x.any()
+
     def test_descent_brings_clouds_together(self):
         rng = np.random.default_rng(11)
         x, y = rng.normal(size=(30, 2)), rng.normal(size=(30, 2)) + 2.0

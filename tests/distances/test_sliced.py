@@ -166,6 +166,11 @@ class TestWhatHoldsForAll:
         assert other / scale == pytest.approx(float(one), rel=1e-9)
         np.testing.assert_allclose(other.grad_x, one.grad_x, rtol=1e-6, atol=1e-12)
 
+    def test_weights_in_the_largest_units(self):
+        x, y, a, b = clouds(15, 20, 3)
+        one, other = (monge.max_sliced_wasserstein(u * x, u * y, a, b, rng=0) for u in (1.0, 2.0**1020))
+        np.testing.assert_allclose(other.grad_a / 2.0**1020, one.grad_a, rtol=1e-6)
+
     def test_high_powers_tend_to_the_largest_distance(self):
         x, y, _, _ = clouds(15, 20, 3)
         largest = max(

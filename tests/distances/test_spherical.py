@@ -109,6 +109,19 @@ class TestWhatHoldsForAll:
         assert loss.grad_x.any()
         assert np.isfinite(loss.grad_a).all()
 
+    def test_the_highest_powers(self):
+        # Of as many points of equal weight it is the least of the largest arcs, over pairings that keep the order.
+        x, y, _, _ = spheres(9, 9, 2)
+        at, to = (np.sort(np.arctan2(*points.T)) for points in (x, y))
+        turns = (np.abs(at - np.roll(to, k)) for k in range(9))
+        least = min(np.minimum(turn, 2.0 * np.pi - turn).max() for turn in turns)
+        for p in (1e9, 1e15, 1e18, 1e300):
+            assert monge.spherical_sliced_wasserstein(x, y, p=p) == pytest.approx(least, rel=1e-8)
+        x, y, _, _ = spheres(20, 15, 3)
+        one, other = (monge.spherical_sliced_wasserstein(x, y, p=p, rng=0, n_projections=20) for p in (1e9, 1e300))
+        assert other == pytest.approx(float(one), rel=1e-6)
+        np.testing.assert_allclose(other.grad_x, one.grad_x, atol=0.01)
+
     def test_same_bits_seeds_and_pickles(self):
         x, y, a, b = spheres(200, 150, 5)
         first, *others = (

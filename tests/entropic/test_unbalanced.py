@@ -221,3 +221,18 @@ def test_steps_that_lead_nowhere_are_not_taken_again(seed, rho, eps, points):
     cost = monge.PointCloud(x, y, "cityblock") if points else np.abs(x - y.T)
     t = monge.sinkhorn(cost, a, b, eps=eps, marginals=monge.TV(rho), max_iter=1000)
     assert t.converged
+
+
+@pytest.mark.parametrize("a", [1e-5, 1e-12, 1e-100])
+@pytest.mark.parametrize("eps", [1.0, 0.01])
+def test_small_masses_have_a_value(a, eps):
+    # Of two points the mass that moves is known; beside it a mass of one would leave no digits.
+    rho, C, b = 0.7, 0.3, 3.0 * a
+    t = monge.sinkhorn([[C]], [a], [b], eps=eps, marginals=monge.KL(rho), tol=1e-12)
+    moved = (a * b) ** ((rho + eps) / (2.0 * rho + eps)) * math.exp(-C / (2.0 * rho + eps))
+    assert t.value == pytest.approx(rho * (a + b - 2.0 * moved) + eps * (a * b - moved), rel=1e-12)
+    assert t.gap < 1e-12 * t.value
+    loss = monge.sinkhorn_divergence([[0.0]], [[1.0]], [a], [a], eps=1.0, marginals=monge.KL(rho), tol=1e-12)
+    power = (rho + 1.0) / (2.0 * rho + 1.0)
+    left = (2.0 * rho + 1.0) * (a * a) ** power * -math.expm1(-1.0 / (2.0 * rho + 1.0))
+    assert loss == pytest.approx(left, abs=1e-14 * a)

@@ -118,7 +118,8 @@ def bures(mean_x: Any, cov_x: Any, mean_y: Any, cov_y: Any, *, eps: float | None
         values = (apart**2).sum(axis=(-2, -1))
         if s > 0.0:
             D = np.hypot(2.0 * S, s)
-            more = s * (1.0 - s / (2.0 * S + D)) + s * np.log1p(2.0 * S / s * (S / (D + s)))
+            grown = 2.0 * S * (2.0 * S / (D + s))  # D - s, of which a difference would leave few digits for a large s
+            more = s * ((2.0 * S + grown) / (2.0 * S + D)) + s * np.log1p(grown / (2.0 * s))
             values = values + more.sum(axis=-1)
         values = np.broadcast_to(((means_x - means_y) ** 2).sum(axis=-1) + values, batch)
     if not np.isfinite(values).all():

@@ -174,6 +174,8 @@ class BuiltIn:
             size = max(float(np.abs(x).max()), float(np.abs(y).max()))
             close = np.nonzero(squares < (_CLOSE * size) ** 2)
         S = self._summed(squares, lambda q, factor: factor * self.profile.slope(q))
+        if rows == columns:
+            np.fill_diagonal(S, 0.0)  # a point does not pull itself, but for rounding, which narrow kernels enlarge
         if close is not None:
             strong, S[close] = S[close], 0.0
         forward, back = _pulled(S, x, y, V[columns]), _pulled(S.T, y, x, V[rows])

@@ -173,8 +173,12 @@ class SlicedLoss(Loss):
         if self._mean == 0.0:
             return np.zeros(len(slices.x)), np.zeros(len(slices.y))
         found = slices.sums(self.directions, self._unit, weights=True)
-        slope = math.ldexp(self._slope() * self._unit / slices.p, slices.scale)
-        return tangent(slope * found["weights_a"], slices.a), tangent(slope * found["weights_b"], slices.b)
+        slope = self._slope() * self._unit / slices.p
+        of_a, of_b = (
+            tangent(slope * found["weights_a"], slices.a),
+            tangent(slope * found["weights_b"], slices.b),
+        )
+        return np.ldexp(of_a, slices.scale), np.ldexp(of_b, slices.scale)  # last: on the way it may be out of range
 
 
 def tangent(slopes: Array, weights: Weights | None) -> Array:

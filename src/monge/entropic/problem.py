@@ -33,6 +33,8 @@ _DIGITS = 1e14
 # The ratio of eps to the largest cost beyond which potentials that must meet both marginals are at their limit, but for
 # its inverse: a larger eps would only add to their rounding.
 _FLAT = 1e8
+# The mass of the product of weights below which a value is summed up once more: passes know it beside a mass of one.
+_SMALL_TOTAL = 1e-6
 # What rounding of potentials adds to the marginal error, per largest cost over eps, at most; and the share of the
 # tolerance from which that is measured.
 _ROUNDING, _WORTH_MEASURING = 1e-15, 0.02
@@ -150,7 +152,8 @@ class Problem:
         if self.balanced:  # eps (M^2 - M - M log M), of which little is left for M near one
             value = M * dual + eps * M * ((M - 1.0) - (math.log1p(M - 1.0) if M > 0.5 else math.log(M)))
         else:
-            value = dual + eps * (float(a.sum()) * float(b.sum()) - 1.0)
+            total = float(a.sum()) * float(b.sum())
+            value = dual + eps * (total - 1.0)
         if M != 1.0:
             f -= eps * math.log(M)
         if self.symmetric:  # the dual is concave, and that of (f, g) is that of (g, f): their mean is no worse
@@ -188,6 +191,8 @@ class Problem:
                 **counters,
             },
         )
+        if not self.balanced and total < _SMALL_TOTAL:
+            t.value = t.dual
         if converged and (self.coarse or self._far(f) or self._far(g)) and t.marginal_error > self.tol:
             t.status, t.stats = Status.ROUNDED, {**t.stats, "error": t.marginal_error}
         return t

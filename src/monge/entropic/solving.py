@@ -21,6 +21,13 @@ from monge.problem.transport import ConvergenceWarning, Status
 
 __all__ = ["count_of_passes", "device_of", "solve_all", "solve_one", "warn_of_shortfalls"]
 
+# What a status says of results that are made of several transports, and are no start for another call.
+_OF_TERMS = {
+    Status.MAX_ITER: (
+        "max_iter ran out before the marginal errors of all transports came below tol: error_bound says how far the "
+        "value may be off. Raise max_iter, tol or eps"
+    )
+}
 # Problems that are prepared and solved together.
 _CHUNK = 1024
 
@@ -95,22 +102,30 @@ _SOLVERS: dict[Route, Callable[..., Outcome]] = {
 }
 
 
-def warn_of_shortfalls(solver: str, answers: Sequence[EntropicTransport], eps: float, batch: bool) -> None:
-    """Warns the caller of the public function that called this where results are not what was asked for."""
-    changed = [t.eps for t in answers if t.eps != eps]
+def warn_of_shortfalls(
+    solver: str, answers: Sequence[EntropicTransport], eps: float, batch: bool, share: int = 1
+) -> None:
+    """Warns the caller of the public function that called this where results are not what was asked for.
+
+    So many answers, `share`, belong to one result, which has them in `terms`.
+    """
+    count, result = len(answers) // share, "t" if share == 1 else "loss.terms[k]"
+    changed = [(k // share, t.eps) for k, t in enumerate(answers) if t.eps != eps]
     if changed:
-        which = f" in {len(changed)} of {len(answers)} problems" if batch else ""
+        which = f" in {len({k for k, _ in changed})} of {count} problems" if batch else ""
         warnings.warn(
             f"{solver}: eps = {eps!r} is below the digits of the costs in use{which}; solved with eps = "
-            f"{max(changed):.3g} in its place, which is t.eps. For the limit of a small eps use monge.emd.",
+            f"{max(used for _, used in changed):.3g} in its place, which is {result}.eps. For the limit of a small eps "
+            "use monge.emd.",
             ConvergenceWarning,
             stacklevel=3,
         )
     for status in (Status.MAX_ITER, Status.ROUNDED):
-        late = [t.stats["error"] for t in answers if t.status is status]
+        late = [(k // share, t.stats["error"]) for k, t in enumerate(answers) if t.status is status]
         if late:
-            which = f"{len(late)} of {len(answers)} problems: " if batch else ""
-            text = f"{solver}: {which}{status.value} (marginal error {max(late):.3g})."
+            which = f"{len({k for k, _ in late})} of {count} problems: " if batch else ""
+            said = status.value if share == 1 else _OF_TERMS.get(status, status.value)
+            text = f"{solver}: {which}{said} (marginal error {max(error for _, error in late):.3g})."
             warnings.warn(text, ConvergenceWarning, stacklevel=3)
 
 

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 __all__ = ["require_same", "require_square"]
 
-# How far the two may be apart, in units of their rounding.
+# How far the two may be apart, in units of their rounding; and how many are compared at a time.
 _ROUNDING = 64.0
+_AT_ONCE = 1 << 20
 
 
 def require_square(n: int, m: int) -> None:
@@ -25,12 +26,15 @@ def require_square(n: int, m: int) -> None:
 def require_same(there: NDArray[Any], back: NDArray[Any], name: str, remedy: str) -> None:
     """ValueError if costs, and those of the way back, differ by more than rounding."""
     rounding = _ROUNDING * float(np.finfo(there.dtype).eps)
-    with np.errstate(invalid="ignore"):
-        apart = np.abs(there - back) > rounding * np.maximum(np.abs(there), np.abs(back))
-    apart |= np.isinf(there) != np.isinf(back)
-    if apart.any():
-        i, j = (int(k) for k in np.unravel_index(np.argmax(apart), apart.shape))
-        raise ValueError(
-            f"{name} should be symmetric; it is {float(there[i, j])!r} from {i} to {j}, and {float(back[i, j])!r} "
-            f"back. {remedy}"
-        )
+    step = max(1, _AT_ONCE // max(1, there.shape[1]))
+    for first in range(0, len(there), step):  # some rows at a time: a matrix may take half of the memory
+        one, other = there[first : first + step], back[first : first + step]
+        with np.errstate(invalid="ignore", over="ignore"):
+            apart = np.abs(one - other) > rounding * np.maximum(np.abs(one), np.abs(other))
+        apart |= np.isinf(one) != np.isinf(other)
+        if apart.any():
+            i, j = (int(k) for k in np.unravel_index(np.argmax(apart), apart.shape))
+            raise ValueError(
+                f"{name} should be symmetric; it is {float(one[i, j])!r} from {first + i} to {j}, and "
+                f"{float(other[i, j])!r} back. {remedy}"
+            )
