@@ -13,7 +13,7 @@ from monge.distances import mmd as discrepancy
 from monge.jax.arrays import Measures, checked, of_costs, of_points
 from monge.jax.function import Kind, value_of
 from monge.jax.trial import tried
-from monge.problem.costs import Grid
+from monge.problem.costs import Cost
 
 __all__ = [
     "between_points",
@@ -94,7 +94,7 @@ def sinkhorn_divergence(
     options = {"eps": eps, "marginals": marginals, "tol": tol, "max_iter": max_iter, "threads": threads}
     if of_points(x, y):
         return between_points(name, divergence.sinkhorn_divergence, x, y, a, b, ground=cost, **options)
-    if not (of_costs(cost) or isinstance(cost, Grid)):
+    if not (of_costs(cost) or isinstance(cost, Cost)):
         raise TypeError(f"without points x and y, cost should be an array (..., n, n) or a monge.Grid; got {cost!r}.")
     matrix, shape = (cost, None) if of_costs(cost) else (None, cost.shape)
     measures = checked(None, None, matrix, a, b, shape)
@@ -357,7 +357,7 @@ def between_points(
     """
     if not of_points(x, y):
         raise TypeError(f"monge.jax.{name} needs points x and y; got neither.")
-    if of_costs(ground) or isinstance(ground, Grid):
+    if of_costs(ground) or isinstance(ground, Cost):
         raise TypeError("pass points x and y, or their costs with x = y = None; got both.")
     measures = checked(x, y, None, a, b)
     kind = Kind.of(name, _between_points, None, plain, ground, options)

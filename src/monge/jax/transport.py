@@ -12,7 +12,7 @@ from monge.exact import emd as exact
 from monge.jax.arrays import Measures, checked, of_costs, of_points
 from monge.jax.function import Kind, value_of
 from monge.jax.trial import tried
-from monge.problem.costs import CostMatrix, Grid, PointCloud
+from monge.problem.costs import Cost, CostMatrix, PointCloud
 from monge.problem.transport import Transport
 
 __all__ = ["emd", "sinkhorn"]
@@ -153,11 +153,11 @@ def _transport(
 ) -> jax.Array:
     matrix = cost if of_costs(cost) else None
     if of_points(x, y):
-        if matrix is not None or isinstance(cost, Grid):
+        if matrix is not None or isinstance(cost, Cost):
             raise TypeError("pass points x and y, or their costs with x = y = None; got both.")
-    elif matrix is None and not isinstance(cost, Grid):
+    elif matrix is None and not isinstance(cost, Cost):
         raise TypeError(f"without points x and y, cost should be an array (..., n, m) or a monge.Grid; got {cost!r}.")
-    measures = checked(x, y, matrix, a, b, cost.shape if isinstance(cost, Grid) else None)
+    measures = checked(x, y, matrix, a, b, cost.shape if isinstance(cost, Cost) else None)
     kind = Kind.of(name, _solve, _plan, plain, None if matrix is not None else cost, options)
     tried(kind, measures)
     return value_of(kind, measures)
@@ -174,7 +174,7 @@ def _plan(t: Transport) -> Any:
     return t.plan.toarray()
 
 
-def _cost(problem: Measures, ground: Any) -> CostMatrix | PointCloud | Grid:
+def _cost(problem: Measures, ground: Any) -> Cost:
     if problem.C is not None:
         return CostMatrix(problem.C)
     return ground if problem.x is None else PointCloud(problem.x, problem.y, ground)

@@ -9,19 +9,19 @@ from numpy.typing import NDArray
 
 from monge.problem._ground import total_tolerance
 from monge.problem.batch import naming
-from monge.problem.costs import CostMatrix, Grid, PointCloud
+from monge.problem.costs import Cost, CostMatrix, PointCloud
 from monge.torch.kind import Measures
 
 __all__ = ["cost_of", "costs_of", "split", "with_same_totals"]
 
 
-def cost_of(problem: Measures, ground: Any) -> CostMatrix | PointCloud | Grid:
+def cost_of(problem: Measures, ground: Any) -> Cost:
     """The cost of its points, its matrix, or the cost object that was given."""
     if problem.C is not None:
         return CostMatrix(problem.C)
     if problem.x is not None:
         return PointCloud(problem.x, problem.y, ground)
-    if not isinstance(ground, Grid):
+    if not isinstance(ground, Cost):
         raise TypeError(f"without points x and y, cost should be a tensor (..., n, m) or a monge.Grid; got {ground!r}.")
     return ground
 

@@ -188,8 +188,9 @@ def _revived(problem: Measures, state: Array, settings: Settings) -> plain.Diver
     workers = available_threads(int(threads) or None)
     cost = cost_of(problem, settings.ground)
     costs: list[Any] = [cost, cost, cost]
-    if isinstance(cost, PointCloud):
-        costs[1:] = PointCloud(cost.x, cost.x, cost.cost), PointCloud(cost.y, cost.y, cost.cost)
+    cloud = cost.cloud
+    if cloud is not None:
+        costs[1:] = PointCloud(cloud.x, cloud.x, cloud.cost), PointCloud(cloud.y, cloud.y, cloud.cost)
 
     def term(k: int, a: Any, b: Any, potentials: tuple[Array, Array]) -> EntropicTransport:
         return revived(costs[k], a, b, marginals, float(each_eps[k]), potentials, settings.device, workers)
