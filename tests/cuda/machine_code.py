@@ -247,7 +247,7 @@ def _batch(cost: Any, real: Any) -> list[Launch]:
     with without_device() as launched, mock.patch.object(_Placed, "copy_to_host", known):
         solve_batch(
             None if cost is None else _ground(cost), points, points, ones, ones, C, np.ones(2),
-            (Balanced(), Balanced()), 1.0, 1e-3, 9, False,
+            (Balanced(), Balanced()), 1.0, 1e-3, 9, np.zeros(2), False,
         )  # fmt: skip
     return [launched[0 if real is SINGLE else 1]]
 
