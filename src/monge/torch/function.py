@@ -37,10 +37,24 @@ _PLAIN = (Tensor, torch.nn.Parameter)
 
 
 def value_of(kind: str, tensors: Tensors, ground: Any, numbers: tuple[float, ...]) -> Tensor:
-    """The loss of this kind, of the shape of the leading dimensions. `tensors` are those of `tensors.checked`."""
+    """The loss of this kind, of the shape of the leading dimensions. `tensors` are those of `tensors.checked`.
+
+    TypeError for an option with respect to which a derivative is asked for.
+    """
+    for option in (*numbers, *(ground if isinstance(ground, tuple) else ())):
+        if isinstance(option, Tensor) and _tracked(option):
+            raise TypeError(
+                "options should be numbers; got a tensor that requires a gradient or that torch.func transforms, and "
+                "there is no derivative with respect to it. Pass a number, as from its .item()."
+            )
     call = _Value if torch.compiler.is_compiling() or not untransformed(_first(tensors)[0]) else _EagerValue
     value: Tensor = call.apply(*tensors, kind, ground, numbers)[0]
     return value
+
+
+def _tracked(option: Tensor) -> bool:
+    """Whether derivatives of it may be asked for; a transform would take it for a constant without a word."""
+    return bool(option.requires_grad or torch._C._functorch.is_functorch_wrapped_tensor(option))
 
 
 # --- In NumPy ---------------------------------------------------------------------------------------------------------
@@ -284,7 +298,8 @@ class _EagerValue(_Value):
     @staticmethod
     def forward(ctx: Any, *inputs: Any) -> Any:
         output = _solve(inputs[:5], *inputs[5:])
-        _Value.setup_context(ctx, inputs, output)
+        if any(ctx.needs_input_grad):  # else nothing is kept, which tensors of inference mode would not allow
+            _Value.setup_context(ctx, inputs, output)
         return output
 
     setup_context = Function.setup_context
