@@ -214,3 +214,15 @@ def test_without_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_only_the_bridge_imports_it() -> None:
     code = "import sys, monge; assert 'torch' not in sys.modules; import monge.torch; assert 'torch' in sys.modules"
     assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0
+
+
+def test_hessians_of_autograd() -> None:
+    x = torch.rand(3, 2, dtype=float64)
+
+    def loss(x: Any) -> Any:
+        return monge.torch.sinkhorn(x, x.detach() + 1.0, eps=0.5, tol=1e-12)
+
+    right = jacrev(grad(loss))(x)
+    torch.testing.assert_close(torch.autograd.functional.hessian(loss, x), right)
+    with pytest.raises(RuntimeError, match=r"torch\.func\.jacrev"):
+        torch.autograd.functional.hessian(loss, x, vectorize=True)

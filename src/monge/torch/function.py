@@ -103,6 +103,11 @@ def _device(tensor: Tensor) -> str | None:
 
 
 def _numpy(tensor: Tensor) -> np.ndarray[Any, Any]:
+    if torch._C._functorch.is_legacy_batchedtensor(tensor):
+        raise RuntimeError(
+            "vectorize=True and is_grads_batched=True of torch.autograd work for first derivatives alone here. Use "
+            "torch.func, as in torch.func.jacrev(torch.func.grad(loss)), or leave them out."
+        )
     tensor = tensor.detach()
     array: np.ndarray[Any, Any] = (tensor.cpu() if tensor.is_cuda else tensor).numpy()
     return array
