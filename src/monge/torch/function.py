@@ -356,20 +356,37 @@ class _Product(Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        ctx.kind = inputs[11]
+        ctx.save_for_backward(*inputs[:6])
+        ctx.settings = inputs[11:]
 
     @staticmethod
-    def backward(ctx: Any, *_: Any) -> Any:
-        raise RuntimeError(
-            f"monge.torch.{ctx.kind} has first and second derivatives, but no third ones. Detach its second derivative "
-            "from the graph, or leave create_graph out of the second call."
-        )
+    def backward(ctx: Any, *moved: Any) -> Any:
+        kind, ground, numbers, wanted = ctx.settings
+        there = [k for k, tensor in enumerate(ctx.saved_tensors[:5]) if tensor is not None]
+        if any(ctx.needs_input_grad[k] and _executed(ctx, place) for place, k in enumerate(there)):
+            raise RuntimeError(
+                f"monge.torch.{kind} has first and second derivatives, but no third ones. Detach its second derivative "
+                "from the graph, or leave create_graph out of the second call."
+            )
+        # The second derivative is symmetric: autograd.functional.hvp has it by two passes.
+        needed, given = ctx.needs_input_grad[6:11], iter(moved)
+        steps = [next(given) if wanted >> k & 1 else None for k in range(5)]
+        each = iter(_Product.apply(*ctx.saved_tensors, *steps, kind, ground, numbers, _mask(needed)))
+        return *[None] * 6, *(next(each) if need else None for need in needed), *[None] * 4
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, *args: Any) -> Any:
         tensors = _batched(info.batch_size, in_dims[:11], args[:11])
         found = _Product.apply(*tensors, *args[11:])
         return found, (0,) * len(found)
+
+
+def _executed(ctx: Any, place: int) -> bool:
+    """Whether autograd goes on from here to what an input came from, by its place among tensors; or may do."""
+    try:
+        return bool(torch._C._will_engine_execute_node(ctx.next_functions[place][0]))
+    except (AttributeError, IndexError, RuntimeError, TypeError):
+        return True
 
 
 def _batched(count: int, dims: Sequence[int | None], tensors: Sequence[Any]) -> list[Any]:
