@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -312,3 +312,40 @@ class TestErrors:
         numbers = (0.1, 1e-3, 100, 0, 0.0, np.inf, np.inf, np.inf, np.inf)
         with pytest.raises(RuntimeError, match=r"monge\[cuda\]"):
             KINDS["sinkhorn"].solve([problem], Settings("sqeuclidean", numbers, "cuda"))
+
+
+class TestOptions:
+    """Are numbers, with respect to which there are no derivatives. A zero in their place would be wrong."""
+
+    CALLS: ClassVar[dict[str, Any]] = {
+        "eps": lambda x, y, h: monge.torch.sinkhorn(x, y, eps=h),
+        "eps of the divergence": lambda x, y, h: monge.torch.sinkhorn_divergence(x, y, eps=h),
+        "rho": lambda x, y, h: monge.torch.sinkhorn(x, y, eps=0.5, marginals=monge.KL(h)),
+        "power": lambda x, y, h: monge.torch.emd(x, y, cost=("euclidean", h)),
+        "bandwidth": lambda x, y, h: monge.torch.mmd(x, y, bandwidth=h),
+        "bandwidths": lambda x, y, h: monge.torch.mmd(x, y, bandwidth=[1.0, h]),
+        "p": lambda x, y, h: monge.torch.sliced_wasserstein(x, y, p=1.0 + h),
+    }
+
+    @pytest.mark.parametrize("name", CALLS)
+    def test_no_derivatives(self, name: str) -> None:
+        x, y = tensors((4, 2), (3, 2))
+        call, half = self.CALLS[name], torch.tensor(0.5)
+        assert call(x, y, half).item() > 0.0
+        with pytest.raises(TypeError, match=r"requires a gradient.*\.item\(\)"):
+            call(x, y, half.requires_grad_())
+        x, y, half = x.detach(), y.detach(), half.detach()
+        with pytest.raises(TypeError, match="requires a gradient"):
+            torch.func.grad(lambda h: call(x, y, h))(half)
+        with pytest.raises(TypeError, match="requires a gradient"):
+            torch.func.grad(lambda h: torch.func.grad(lambda x: call(x, y, h))(x).sum())(half)
+
+
+def test_tensors_of_inference_mode() -> None:
+    with torch.inference_mode():
+        x, y = torch.rand(4, 2), torch.rand(3, 2)
+        inside = monge.torch.emd(x, y)
+    outside = monge.torch.emd(x, y)  # nothing is to be kept for derivatives
+    assert not outside.requires_grad
+    assert outside == inside
+    assert monge.torch.sliced_wasserstein(x, y, rng=0) > 0.0

@@ -214,3 +214,42 @@ def test_without_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_only_the_bridge_imports_it() -> None:
     code = "import sys, monge; assert 'torch' not in sys.modules; import monge.torch; assert 'torch' in sys.modules"
     assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0
+
+
+def test_hessians_of_autograd() -> None:
+    x = torch.rand(3, 2, dtype=float64)
+
+    def loss(x: Any) -> Any:
+        return monge.torch.sinkhorn(x, x.detach() + 1.0, eps=0.5, tol=1e-12)
+
+    right = jacrev(grad(loss))(x)
+    torch.testing.assert_close(torch.autograd.functional.hessian(loss, x), right)
+    with pytest.raises(RuntimeError, match=r"torch\.func\.jacrev"):
+        torch.autograd.functional.hessian(loss, x, vectorize=True)
+
+
+@pytest.mark.parametrize("name", ["sinkhorn", "emd"])
+def test_products_of_autograd(name: str, points: Any) -> None:
+    # It takes the derivative of a product with respect to its direction, which is no third derivative.
+    x, y, u = points[0][0], points[1], torch.arange(4.0, dtype=float64)
+    call = losses()[name]
+
+    def loss(x: Any, u: Any) -> Any:
+        return call(u[:, None] + torch.exp(x), y)
+
+    along = torch.sin(9.0 * x), torch.cos(u)
+    whole = torch.autograd.functional.hessian(loss, (x, u))
+    products = torch.autograd.functional.hvp(loss, (x, u), along)[1]
+    for row, product in zip(whole, products, strict=True):
+        right = sum(torch.tensordot(part, step, step.dim()) for part, step in zip(row, along, strict=True))
+        torch.testing.assert_close(product, right, atol=1e-8, rtol=1e-8)
+    # Third ones are still refused, of leaves and of what is computed from them.
+    x = x.clone().requires_grad_()
+    z = torch.exp(x)
+    (first,) = torch.autograd.grad(call(z, y), z, create_graph=True)
+    (second,) = torch.autograd.grad(first.square().sum(), z, create_graph=True)
+    for inputs in (x, z):
+        with pytest.raises(RuntimeError, match="no third ones"):
+            torch.autograd.grad(second.sum(), inputs, retain_graph=True)
+    with pytest.raises(RuntimeError, match="no third ones"):
+        second.sum().backward()

@@ -1061,6 +1061,17 @@ def test_derivatives_of_wasserstein_1d(torch):
     assert float(a.grad[0] - a.grad[3]) == pytest.approx(change / 2e-6, rel=1e-4)
 
 
+@pytest.mark.parametrize(("metric", "p"), [("sqeuclidean", 2), ("euclidean", 1), ("minkowski", 3)])
+def test_derivatives_of_emd2_1d(torch, metric, p):
+    column = X[:, np.newaxis]  # which the line may be, too
+    found = gradients(torch, shim, lambda lib, *each: lib.emd2_1d(*each, metric=metric, p=p), column, Y, A, B)
+    logged = gradients(torch, shim, lambda lib, *each: lib.emd2_1d(*each, metric, p, log=True)[0], column, Y, A, B)
+    right = gradients(torch, shim, lambda lib, *each: lib.wasserstein_1d(*each, p=p), X, Y, A, B)
+    for one, same, other in zip(found, logged, right, strict=True):
+        torch.testing.assert_close(one.reshape(-1), other)
+        torch.testing.assert_close(one, same)
+
+
 def test_what_has_no_derivatives_says_so(torch):
     M = torch.tensor(C, requires_grad=True)
     for call in (shim.sinkhorn, shim.sinkhorn2):

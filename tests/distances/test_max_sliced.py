@@ -143,7 +143,10 @@ class TestDerivatives:
 
     def test_they_are_those_of_one_slice(self):
         rng = np.random.default_rng(2)
-        x, y = rng.normal(size=(30, 3)), rng.normal(size=(40, 3))
+        x, y = (
+            rng.normal(size=(30, 3)),
+            rng.normal(size=(40, 3)) + np.array([3.0, 0.0, 0.0]),
+        )  # the summit is on no ridge
         loss = monge.max_sliced_wasserstein(x, y, rng=0)
         t = monge.emd_1d(x @ loss.direction, y @ loss.direction, p=2)
         np.testing.assert_allclose(loss.grad_x, t.grad_x * loss.direction / (2.0 * loss), atol=1e-12)
@@ -181,3 +184,40 @@ class TestPromises:
             monge.max_sliced_wasserstein([[0.0]], [[0.0]], n_projections=-1)
         with pytest.raises(ValueError, match="pair 0: x should hold finite"):
             monge.max_sliced_wasserstein(np.full((1, 2, 2), np.nan), np.zeros((1, 2, 2)))
+
+
+class TestOnARidge:
+    """Of few points the largest slice is where two matchings are as good as each other. It is smooth there."""
+
+    @pytest.mark.parametrize("p", [1, 2, 3])
+    def test_derivatives_against_differences(self, p):
+        ridges = 0
+        for seed in range(8):
+            rng = np.random.default_rng(seed)
+            x, y = rng.normal(size=(6, 2)), rng.normal(size=(5, 2)) + 0.5
+            a, b = rng.dirichlet(np.full(6, 5.0)), np.full(5, 0.2)
+            steps = rng.normal(size=(6, 2)), rng.normal(size=(5, 2)), rng.normal(size=6) * a, rng.normal(size=5) * b
+            loss = monge.max_sliced_wasserstein(x, y, a, b, p=p, rng=0)
+            slopes = loss.grad_x, loss.grad_y, loss.grad_a, loss.grad_b
+            along = sum((slope * step).sum() for slope, step in zip(slopes, steps, strict=True))
+            h = 1e-4
+            ahead, behind = (
+                monge.max_sliced_wasserstein(*self.moved(x, y, a, b, steps, s), p=p, rng=0) for s in (h, -h)
+            )
+            assert along == pytest.approx((ahead - behind) / (2.0 * h), abs=1e-4)
+            ridges += len(loss._sides) > 1
+            np.testing.assert_array_equal(pickle.loads(pickle.dumps(loss)).grad_x, loss.grad_x)
+        assert ridges >= 2
+
+    @staticmethod
+    def moved(x, y, a, b, steps, s):
+        moved = [v + s * d for v, d in zip((x, y, a, b), steps, strict=True)]
+        return (*moved[:2], moved[2] / moved[2].sum(), moved[3] / moved[3].sum())
+
+    def test_both_matchings_alike(self):
+        # Along the second axis x is one place. Whichever of its points goes up moves that way; half of each is none.
+        x, y = np.array([[1.0, 0.0], [-1.0, 0.0]]), np.array([[0.0, 2.0], [0.0, -2.0]])
+        loss = monge.max_sliced_wasserstein(x, y, rng=0)
+        assert loss == pytest.approx(2.0, abs=1e-9)
+        np.testing.assert_allclose(loss.grad_x, 0.0, atol=1e-5)
+        np.testing.assert_allclose(loss.grad_y, 0.25 * y, atol=1e-5)

@@ -11,6 +11,7 @@ largest.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from monge.distances.ascent import Summit, apart, climb, polish
 from monge.distances.clouds import each_pair
 from monge.distances.directions import check_count, check_rng, directions
+from monge.distances.ridge import sides_of
 from monge.distances.slices import SlicedLoss, Slices
 from monge.exact.univariate import check_power
 from monge.problem.arrays import available_threads
@@ -48,6 +50,35 @@ class MaxSlicedLoss(SlicedLoss):
     def direction(self) -> Array:
         """The unit vector (d,) along which the distance is largest."""
         return np.asarray(self.directions[0])
+
+    @cached_property
+    def _sides(self) -> list[tuple[float, SlicedLoss]]:
+        """Of a summit on a ridge: shares, and the losses along directions on its sides. Else none."""
+        if self._mean == 0.0:
+            return []
+        places, shares = sides_of(self._slices, self.direction, self._unit)
+        if len(shares) == 1:
+            return []
+        return [
+            (share, self._slices.loss(place[np.newaxis])) for share, place in zip(shares.tolist(), places, strict=True)
+        ]
+
+    @cached_property
+    def _point_gradients(self) -> tuple[Array, Array]:
+        if not self._sides:
+            return super()._point_gradients
+        return _mixed([(share, loss._point_gradients) for share, loss in self._sides])
+
+    @cached_property
+    def _weight_gradients(self) -> tuple[Array, Array]:
+        if not self._sides:
+            return super()._weight_gradients
+        return _mixed([(share, loss._weight_gradients) for share, loss in self._sides])
+
+
+def _mixed(parts: list[tuple[float, tuple[Array, Array]]]) -> tuple[Array, Array]:
+    first, second = (sum(share * pair[k] for share, pair in parts) for k in range(2))
+    return np.asarray(first), np.asarray(second)
 
 
 def max_sliced_wasserstein(
@@ -90,8 +121,8 @@ def max_sliced_wasserstein(
     Loss, or list of Loss for a batch
         A float in the unit of the coordinates, with ``direction`` (d,) and, by the envelope theorem, ``grad_x``,
         ``grad_y``, ``grad_a`` and ``grad_b``: those along this direction, as `sliced_wasserstein` has them. The
-        largest slice of a few points is often at a ridge, where two matchings are as good as each other; there it has
-        no derivative, and that of one matching is given.
+        largest slice of a few points is often at a ridge, where several matchings are as good as each other; there they
+        are those of the mixture of these along which the slice has no slope.
 
     Raises
     ------

@@ -25,6 +25,7 @@ from monge.jax.losses import (
     sliced_wasserstein,
 )
 from monge.jax.transport import emd, sinkhorn
+from monge.jax.wasserstein_loss import wasserstein_loss
 
 __all__ = [
     "emd",
@@ -34,4 +35,5 @@ __all__ = [
     "sinkhorn",
     "sinkhorn_divergence",
     "sliced_wasserstein",
+    "wasserstein_loss",
 ]

@@ -112,7 +112,13 @@ def _read(values: Any, name: str, expected: str) -> NDArray[Any]:
 
 
 def real_number(value: Any, name: str, expected: str) -> float:
-    """`value` as a float. TypeError where it is not a real number, or is one in words; ValueError beyond float64."""
+    """`value` as a float. TypeError where it is not a real number, is one in words, or is a tensor of torch's whose
+    derivative is asked for, which a float forgets; ValueError beyond float64."""
+    if getattr(value, "requires_grad", False):
+        raise TypeError(
+            f"{name} should be {expected}; got a tensor that requires a gradient, and there is no derivative with "
+            "respect to it. Pass a number, as from its .item()."
+        )
     try:
         if isinstance(value, str | bytes) or getattr(value, "ndim", 0) != 0:
             raise TypeError

@@ -37,10 +37,24 @@ _PLAIN = (Tensor, torch.nn.Parameter)
 
 
 def value_of(kind: str, tensors: Tensors, ground: Any, numbers: tuple[float, ...]) -> Tensor:
-    """The loss of this kind, of the shape of the leading dimensions. `tensors` are those of `tensors.checked`."""
+    """The loss of this kind, of the shape of the leading dimensions. `tensors` are those of `tensors.checked`.
+
+    TypeError for an option with respect to which a derivative is asked for.
+    """
+    for option in (*numbers, *(ground if isinstance(ground, tuple) else ())):
+        if isinstance(option, Tensor) and _tracked(option):
+            raise TypeError(
+                "options should be numbers; got a tensor that requires a gradient or that torch.func transforms, and "
+                "there is no derivative with respect to it. Pass a number, as from its .item()."
+            )
     call = _Value if torch.compiler.is_compiling() or not untransformed(_first(tensors)[0]) else _EagerValue
     value: Tensor = call.apply(*tensors, kind, ground, numbers)[0]
     return value
+
+
+def _tracked(option: Tensor) -> bool:
+    """Whether derivatives of it may be asked for; a transform would take it for a constant without a word."""
+    return bool(option.requires_grad or torch._C._functorch.is_functorch_wrapped_tensor(option))
 
 
 # --- In NumPy ---------------------------------------------------------------------------------------------------------
@@ -89,6 +103,11 @@ def _device(tensor: Tensor) -> str | None:
 
 
 def _numpy(tensor: Tensor) -> np.ndarray[Any, Any]:
+    if torch._C._functorch.is_legacy_batchedtensor(tensor):
+        raise RuntimeError(
+            "vectorize=True and is_grads_batched=True of torch.autograd work for first derivatives alone here. Use "
+            "torch.func, as in torch.func.jacrev(torch.func.grad(loss)), or leave them out."
+        )
     tensor = tensor.detach()
     array: np.ndarray[Any, Any] = (tensor.cpu() if tensor.is_cuda else tensor).numpy()
     return array
@@ -284,7 +303,8 @@ class _EagerValue(_Value):
     @staticmethod
     def forward(ctx: Any, *inputs: Any) -> Any:
         output = _solve(inputs[:5], *inputs[5:])
-        _Value.setup_context(ctx, inputs, output)
+        if any(ctx.needs_input_grad):  # else nothing is kept, which tensors of inference mode would not allow
+            _Value.setup_context(ctx, inputs, output)
         return output
 
     setup_context = Function.setup_context
@@ -336,20 +356,37 @@ class _Product(Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        ctx.kind = inputs[11]
+        ctx.save_for_backward(*inputs[:6])
+        ctx.settings = inputs[11:]
 
     @staticmethod
-    def backward(ctx: Any, *_: Any) -> Any:
-        raise RuntimeError(
-            f"monge.torch.{ctx.kind} has first and second derivatives, but no third ones. Detach its second derivative "
-            "from the graph, or leave create_graph out of the second call."
-        )
+    def backward(ctx: Any, *moved: Any) -> Any:
+        kind, ground, numbers, wanted = ctx.settings
+        there = [k for k, tensor in enumerate(ctx.saved_tensors[:5]) if tensor is not None]
+        if any(ctx.needs_input_grad[k] and _executed(ctx, place) for place, k in enumerate(there)):
+            raise RuntimeError(
+                f"monge.torch.{kind} has first and second derivatives, but no third ones. Detach its second derivative "
+                "from the graph, or leave create_graph out of the second call."
+            )
+        # The second derivative is symmetric: autograd.functional.hvp has it by two passes.
+        needed, given = ctx.needs_input_grad[6:11], iter(moved)
+        steps = [next(given) if wanted >> k & 1 else None for k in range(5)]
+        each = iter(_Product.apply(*ctx.saved_tensors, *steps, kind, ground, numbers, _mask(needed)))
+        return *[None] * 6, *(next(each) if need else None for need in needed), *[None] * 4
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, *args: Any) -> Any:
         tensors = _batched(info.batch_size, in_dims[:11], args[:11])
         found = _Product.apply(*tensors, *args[11:])
         return found, (0,) * len(found)
+
+
+def _executed(ctx: Any, place: int) -> bool:
+    """Whether autograd goes on from here to what an input came from, by its place among tensors; or may do."""
+    try:
+        return bool(torch._C._will_engine_execute_node(ctx.next_functions[place][0]))
+    except (AttributeError, IndexError, RuntimeError, TypeError):
+        return True
 
 
 def _batched(count: int, dims: Sequence[int | None], tensors: Sequence[Any]) -> list[Any]:

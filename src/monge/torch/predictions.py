@@ -8,41 +8,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from monge.entropic.marginals import as_marginals
+from monge.distances.predictions import allowed
 
 __all__ = [
     "as_costs",
     "as_target",
     "as_tensor",
-    "check_options",
     "check_prediction",
-    "check_values",
     "readable",
     "with_total_of",
 ]
 
 _FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
-_REDUCTIONS = ("mean", "sum", "none")
-# Totals of a softmax over K classes are off by less than this many roundings, times the root of K.
-_ROUNDINGS = 4.0
-
-
-def check_options(cost: Any, eps: float | None, marginals: Any, reduction: str) -> None:
-    """Options that do not go together."""
-    if reduction not in _REDUCTIONS:
-        raise ValueError(f"reduction should be one of {', '.join(map(repr, _REDUCTIONS))}; got {reduction!r}.")
-    if isinstance(cost, str):
-        if cost != "ordinal":
-            raise ValueError(f'cost should be a matrix (K, L) of costs between classes, or "ordinal"; got {cost!r}.')
-        if eps is not None or marginals is not None:
-            raise ValueError(
-                'cost="ordinal" is exact and balanced; got eps or marginals. Leave them out, or pass the matrix of '
-                "costs, (k[:, None] - k).abs() with k = torch.arange(K)."
-            )
-    if marginals is not None:
-        as_marginals(marginals)
-        if eps is None:
-            raise ValueError("marginals need the entropic loss; got eps=None. Pass eps, in the units of the cost.")
 
 
 def check_prediction(h: Any) -> None:
@@ -96,41 +73,10 @@ def as_target(target: Any, h: Tensor, classes: int) -> tuple[Tensor, bool]:
     )
 
 
-def check_values(h: Tensor, t: Tensor, single: bool, classes: int, dtype: torch.dtype, *, balanced: bool) -> None:
-    """Predictions h and targets t, classes if single, whose numbers can be looked at; they came in `dtype`."""
-    if not bool((h >= 0.0).all()):
-        raise ValueError(
-            f"probabilities should not be negative or NaN; the smallest is {float(h.min())!r}. Pass logits.softmax(-1) "
-            "where these are logits."
-        )
-    if single:
-        low, high = int(t.min()), int(t.max())
-        if low < 0 or high >= classes:
-            raise ValueError(
-                f"target should hold classes from 0 to {classes - 1}; got {low if low < 0 else high}. "
-                "Leave predictions without a label out."
-            )
-    elif not bool((t >= 0.0).all()):
-        raise ValueError(f"target should not hold negative numbers or NaN; the smallest is {float(t.min())!r}.")
-    if not balanced:
-        return
-    total, wanted = h.sum(-1), torch.ones_like(h[..., 0]) if single else t.sum(-1)
-    off = ~((total - wanted).abs() <= _allowed(dtype, max(h.shape[-1], classes)) * torch.maximum(total, wanted))
-    if bool(off.any()):
-        k = int(off.flatten().int().argmax())
-        raise ValueError(
-            f"a prediction and its target should have the same total; got {float(total.flatten()[k])!r} and "
-            f"{float(wanted.flatten()[k])!r}. Normalise them, as in target / target.sum(-1, keepdim=True), or pass "
-            "marginals=monge.KL(rho) for masses that may differ."
-        )
-    if bool((total == 0.0).any()):
-        raise ValueError("predictions and targets should have some mass; got a row of zeros.")
-
-
 def with_total_of(h: Tensor, t: Tensor, dtype: torch.dtype) -> Tensor:
     """Targets t of the totals of the predictions h, where the rounding of their type is why these differ."""
     ratio = h.detach().sum(-1, keepdim=True) / t.detach().sum(-1, keepdim=True)
-    by_rounding = (ratio - 1.0).abs() <= _allowed(dtype, max(h.shape[-1], t.shape[-1]))
+    by_rounding = (ratio - 1.0).abs() <= allowed(torch.finfo(dtype).eps, max(h.shape[-1], t.shape[-1]))
     return t * torch.where(by_rounding, ratio, 1.0)
 
 
@@ -141,8 +87,3 @@ def readable(tensor: Tensor) -> bool:
         and not torch.compiler.is_compiling()
         and not torch._C._are_functorch_transforms_active()
     )
-
-
-def _allowed(dtype: torch.dtype, classes: int) -> float:
-    """How far totals may be apart, relative to them."""
-    return float(_ROUNDINGS * torch.finfo(dtype).eps * classes**0.5)

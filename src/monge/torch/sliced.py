@@ -72,9 +72,7 @@ def sliced_wasserstein(
     tensor([[-0.2500, -0.2500],
             [-0.2500, -0.2500]])
     """
-    return loss_of(
-        "sliced_wasserstein", (x, y), (a, b), "", float(p), n_projections, packed(seed_of(rng)), threads or 0
-    )
+    return loss_of("sliced_wasserstein", (x, y), (a, b), "", p, n_projections, packed(seed_of(rng)), threads or 0)
 
 
 def max_sliced_wasserstein(
@@ -128,9 +126,7 @@ def max_sliced_wasserstein(
     >>> round(monge.torch.max_sliced_wasserstein(x, x + torch.tensor([3.0, 4.0])).item(), 5)
     5.0
     """
-    return loss_of(
-        "max_sliced_wasserstein", (x, y), (a, b), "", float(p), n_projections, packed(seed_of(rng)), threads or 0
-    )
+    return loss_of("max_sliced_wasserstein", (x, y), (a, b), "", p, n_projections, packed(seed_of(rng)), threads or 0)
 
 
 class _SlicedWasserstein(FirstOrder):

@@ -14,14 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from monge.distances.predictions import check_options, check_values
 from monge.torch.emd import emd
 from monge.torch.predictions import (
     as_costs,
     as_target,
     as_tensor,
-    check_options,
     check_prediction,
-    check_values,
     readable,
     with_total_of,
 )  # fmt: skip
@@ -136,7 +135,7 @@ def wasserstein_loss(
     t, single = as_target(target, h, classes)
     seen = readable(h) and readable(t)
     if seen:
-        check_values(h, t, single, classes, dtype, balanced=marginals is None)
+        check_values(h, t, single, classes, torch.finfo(dtype).eps, balanced=marginals is None)
     if marginals is not None:
         t = torch.nn.functional.one_hot(t, classes).to(h.dtype) if single else t
     else:

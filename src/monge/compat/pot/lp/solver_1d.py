@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import namedtuple
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -91,13 +92,7 @@ def emd_1d(
     """
     t, dtype, reference = _line(x_a, x_b, a, b, metric, p, check_marginals)
     rows, cols = t.plan.row.astype(np.int64), t.plan.col.astype(np.int64)
-    G: Any
-    if dense or reference is not None:
-        G = np.zeros(t.shape, dtype)
-        G[rows, cols] = t.plan.data
-        G = back_home(G, reference)
-    else:
-        G = sparse(t, dtype)
+    G = _plan(t, dtype, reference, dense)
     if not log:
         return G
     places = {name: places_home(each, reference) for name, each in (("perms_x_a", rows), ("perms_x_b", cols))}
@@ -128,7 +123,8 @@ def emd2_1d(
     Returns
     -------
     float, or with `log` (float, dict)
-        The cost; its root is the Wasserstein distance. The dictionary holds the plan as ``G``.
+        The cost; its root is the Wasserstein distance. The dictionary holds the plan as ``G``. For tensors a scalar
+        tensor with derivatives, as of `wasserstein_1d`.
 
     Raises
     ------
@@ -141,11 +137,23 @@ def emd2_1d(
     >>> ot.emd2_1d([2.0, 0.0], [0.0, 3.0])
     0.5
     """
+    t, dtype, reference = _line(x_a, x_b, a, b, metric, p, True)
+    cost = back_home(float(t.value), reference)
+    given = x_a, x_b, a, b
+    if needs_gradient(*given):
+        slopes = t.grad_x, t.grad_y, t.grad_a, t.grad_b
+        cost = with_gradients(cost, zip(given, map(_along, slopes), strict=True))
     if not log:
-        t, _, reference = _line(x_a, x_b, a, b, metric, p, True)
-        return back_home(float(t.value), reference)
-    G, dictionary = emd_1d(x_a, x_b, a, b, metric, p, dense, log=True)
-    return dictionary["cost"], {"G": G}
+        return cost
+    return cost, {"G": _plan(t, dtype, reference, dense)}
+
+
+def _plan(t: Transport, dtype: np.dtype[Any], reference: Any, dense: bool) -> Any:
+    if not dense and reference is None:
+        return sparse(t, dtype)
+    G = np.zeros(t.shape, dtype)
+    G[t.plan.row, t.plan.col] = t.plan.data
+    return back_home(G, reference)
 
 
 def _line(x: Any, y: Any, a: Any, b: Any, metric: str, p: float, check: bool) -> tuple[Transport, np.dtype[Any], Any]:
@@ -263,6 +271,11 @@ def wasserstein_1d(
             pairs.append((tensor, _product(back_home(columns, reference), beyond)))
         result = with_gradients(result, pairs)
     return (result, plans) if return_plans else result
+
+
+def _along(slopes: Array) -> Callable[[Any], Any]:
+    """The function of a tensor that has these slopes."""
+    return lambda tensor: (tensor * back_home(slopes, tensor).reshape(tensor.shape)).sum()
 
 
 def _product(slopes: Any, beyond: tuple[int, ...]) -> Any:
