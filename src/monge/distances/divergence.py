@@ -235,9 +235,10 @@ def _problems(
     device: str | None, threads: int,
 ) -> list[Problem]:  # fmt: skip
     across = Problem(costs[0], a, b, marginals, eps, tol, max_iter, None, device, threads)
+    known = (None, None) if a is None and b is None else (across.a, across.b)  # uniform ones are soon checked
     selves = [
         Problem(cost, weights, weights, marginals, eps, tol, max_iter, None, device, threads, symmetric=True)
-        for cost, weights in zip(costs[1:], (across.a, across.b), strict=True)
+        for cost, weights in zip(costs[1:], known, strict=True)
     ]
     return [across, *selves]
 

@@ -64,6 +64,19 @@ def plan_gradient(
     The plan's costs are points that are not lifted. A pair of equal points adds nothing to a gradient.
     """
 
+def cloud_gradient(
+    form: tuple[Any, ...],
+    a: NDArray[np.float64],
+    b: NDArray[np.float64],
+    f: NDArray[np.float64],
+    g: NDArray[np.float64],
+    eps: float,
+    grad_x: NDArray[np.float64],
+    grad_y: NDArray[np.float64],
+) -> None:
+    """The gradients (n, d) and (m, d) of the plan a_i b_j exp((f_i + g_j - C_ij) / eps), all of it at once, for the few
+    points of a `Form`."""
+
 def transform(
     costs: tuple[Any, ...],
     g: NDArray[np.float64],

@@ -1,6 +1,6 @@
 # distutils: language = c++
 # cython: language_level=3, boundscheck=False, wraparound=False, embedsignature=False
-"""The binding of csrc/entropic/pairs.hpp and plan_pairs.hpp: convert, allocate, drop the GIL. Nothing else."""
+"""The binding of csrc/entropic/pairs.hpp, plan_pairs.hpp and cloud_gradient.hpp: convert, allocate, drop the GIL. Nothing else."""
 
 from libcpp.vector cimport vector
 
@@ -68,6 +68,24 @@ cdef extern from "entropic/packed_points.hpp" namespace "monge" nogil:
         bint lifted
         double factor
         void pack(const GroundCost&, const double* x, size_t n, const double* y, size_t m, size_t d) except +
+
+
+cdef extern from "entropic/cloud_gradient.hpp" namespace "monge" nogil:
+    cdef struct CloudGradient:
+        size_t n, m, d
+        const double* x
+        const double* y
+        Ground ground
+        double exponent, factor
+        const double* a
+        const double* b
+        const double* f
+        const double* g
+        double eps
+        double* grad_x
+        double* grad_y
+
+    void _cloud_gradient "monge::cloud_gradient"(const CloudGradient&) except +
 
 
 cdef extern from "entropic/plan_pairs.hpp" namespace "monge" nogil:
@@ -280,6 +298,20 @@ def plan_gradient(tuple plan, size_t m, size_t first, size_t last, double[::1] s
     panels = np.asarray(pulls).reshape(-1, d, _DOUBLES).transpose(0, 2, 1)
     np.asarray(y)[:] = panels.reshape(-1, d)[:m]
     return sums.price
+
+
+def cloud_gradient(form, const double[::1] a, const double[::1] b, const double[::1] f, const double[::1] g,
+                   double eps, double[:, ::1] grad_x, double[:, ::1] grad_y):
+    """The gradients of a whole plan between few points; see the header."""
+    cdef CloudGradient cloud
+    cdef const double[:, ::1] x, y
+    x, y, ground, cloud.exponent, cloud.factor = form
+    cloud.ground = <Ground> <int> ground
+    cloud.n, cloud.m, cloud.d = x.shape[0], y.shape[0], x.shape[1]
+    cloud.x, cloud.y, cloud.a, cloud.b, cloud.f, cloud.g = &x[0, 0], &y[0, 0], &a[0], &b[0], &f[0], &g[0]
+    cloud.eps, cloud.grad_x, cloud.grad_y = eps, &grad_x[0, 0], &grad_y[0, 0]
+    with nogil:
+        _cloud_gradient(cloud)
 
 
 def transform(tuple costs, const double[::1] g, size_t first, size_t last, double[::1] f, double[::1] low=None):

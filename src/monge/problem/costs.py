@@ -339,6 +339,15 @@ class PointCloud:
         ground, unit = self._built_in, 2.0 ** -scale_of(self.reach)
         return ground.turned(self.x, grad_x * unit), ground.turned(self.y, grad_y * unit)
 
+    def from_formed(
+        self, grad_x: NDArray[np.float64], grad_y: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Likewise, from those with respect to the points of `form` in double precision."""
+        scale = self._scale(np.float64)
+        if scale != 0:
+            grad_x, grad_y = grad_x * 2.0**-scale, grad_y * 2.0**-scale
+        return self._built_in.turned(self.x, grad_x), self._built_in.turned(self.y, grad_y)
+
     @property
     def T(self) -> PointCloud:
         """The cost from the columns to the rows."""

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monge.entropic._pairs import (
+    cloud_gradient,
     panel_size,
     plan_entries,
     plan_entropy,
@@ -36,6 +37,8 @@ BLOCK, _LARGE_BLOCK = 2**16, 2**19
 
 # Pairs below which a chunk of rows takes longer to call for than to work on.
 _PAIRS_OF_CHUNK = 2**13
+# Pairs up to which a gradient is one call.
+_AT_ONCE = 2**14
 
 _LN2 = math.log(2.0)
 
@@ -186,9 +189,15 @@ class AllPairs:
 
     def gradient(self, f: Array, g: Array, eps: float) -> tuple[Array, Array]:
         """sum_j P_ij dC_ij / dx_i (n, d) and sum_i P_ij dC_ij / dy_j (m, d), for points."""
-        (n, m), (points, factor), d = self.shape, self._differences, self.cost.x.shape[1]
-        if points is None:
+        if self.cost.formed is None:
             return self._gradient_of_function(f, g, eps)
+        (n, m), d = self.shape, self.cost.x.shape[1]
+        if n * m <= _AT_ONCE:
+            grad_x, grad_y = np.empty((n, d)), np.empty((m, d))
+            cloud_gradient(self.cost.form(np.float64), self.a, self.b, f, g, eps, grad_x, grad_y)
+            few: tuple[Array, Array] = self.cost.from_formed(grad_x, grad_y)
+            return few
+        points, factor = self._differences
         plan = points, factor / (eps * _LN2), *self._plan(self.a, self.b, f, g, eps)[1:]
         sent, grad_x = np.empty(n), np.empty((n, d))
 
