@@ -17,7 +17,7 @@ from monge.problem.costs import PointCloud
 from monge.problem.hessian import Direction, off_totals, with_equal_totals
 from monge.torch.cost import cost_of, split, with_same_totals
 from monge.torch.function import value_of
-from monge.torch.kind import Kind, Measures, Settings
+from monge.torch.kind import Kind, Measures, Settings, Solved
 from monge.torch.sinkhorn import marginals_of, numbers_of
 from monge.torch.tensors import checked
 
@@ -107,7 +107,7 @@ class _Divergence(Kind):
     def state_size(self, n: Any, m: Any, d: Any) -> Any:
         return 2 * (n + m) + 3
 
-    def solve(self, problems: list[Measures], settings: Settings) -> tuple[list[float], list[Array]]:
+    def solve(self, problems: list[Measures], settings: Settings) -> Solved:
         eps, tol, max_iter, threads, rounding, *_ = settings.numbers
         marginals = marginals_of(settings)
         problems = with_same_totals(problems, rounding, all(side.fixed for side in marginals))
@@ -128,11 +128,13 @@ class _Divergence(Kind):
         for loss in losses:
             across, of_x, of_y = loss.terms
             states.append(np.concatenate((across.f, across.g, of_x.f, of_y.f, [t.eps for t in loss.terms])))
-        return [loss.value for loss in losses], states
+        return Solved([loss.value for loss in losses], states, losses)
 
     def gradient(self, problem: Measures, state: Array, settings: Settings, wanted: Measures) -> Direction:
-        loss = _revived(problem, state, settings)
-        C = None
+        return self.slopes(_revived(problem, state, settings), wanted)
+
+    def slopes(self, answer: plain.Divergence, wanted: Measures) -> Direction:
+        C, loss = None, answer
         if wanted.C is not None:
             across, of_x, of_y = (t.plan.toarray() for t in loss.terms)
             C = across - 0.5 * (of_x + of_y)

@@ -15,7 +15,7 @@ from monge.problem.measures import check_weights
 from monge.problem.transport import balanced_gradients
 from monge.torch.cost import cost_of, costs_of, split, with_same_totals
 from monge.torch.function import value_of
-from monge.torch.kind import Kind, Measures, Settings
+from monge.torch.kind import Kind, Measures, Settings, Solved
 from monge.torch.tensors import checked
 
 __all__ = ["emd"]
@@ -97,7 +97,7 @@ class _Emd(Kind):
     def state_size(self, n: Any, m: Any, d: Any) -> Any:
         return n + m + 3 * (n + m - 1)
 
-    def solve(self, problems: list[Measures], settings: Settings) -> tuple[list[float], list[Array]]:
+    def solve(self, problems: list[Measures], settings: Settings) -> Solved:
         threads, rounding = settings.numbers
         problems = with_same_totals(problems, rounding, True)
         costs = costs_of(problems, settings.ground)
@@ -116,7 +116,7 @@ class _Emd(Kind):
             for row, part in zip(entries, arrays, strict=True):
                 row[: len(part)] = part
             states.append(np.concatenate((t.f, t.g, entries.ravel())))
-        return [t.value for t in answers], states
+        return Solved([t.value for t in answers], states, answers)
 
     def gradient(self, problem: Measures, state: Array, settings: Settings, wanted: Measures) -> Direction:
         cost, _, gradients, (rows, columns, mass) = _parts(problem, state, settings)
@@ -133,6 +133,15 @@ class _Emd(Kind):
             plan = np.zeros((n, m))
             plan[rows, columns] = mass
         return Direction(x, y, plan, *gradients)
+
+    def slopes(self, answer: Any, wanted: Measures) -> Direction:
+        return Direction(
+            None if wanted.x is None else answer.grad_x,
+            None if wanted.y is None else answer.grad_y,
+            None if wanted.C is None else answer.plan.toarray(),
+            None if wanted.a is None else answer.grad_a,
+            None if wanted.b is None else answer.grad_b,
+        )
 
     def product(
         self, problem: Measures, state: Array, settings: Settings, along: Direction, wanted: Direction

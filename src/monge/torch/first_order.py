@@ -17,7 +17,7 @@ from monge.distances.loss import Loss
 from monge.problem.hessian import Direction
 from monge.torch.cost import with_same_totals
 from monge.torch.function import untransformed, value_of
-from monge.torch.kind import Kind, Measures, Settings
+from monge.torch.kind import Kind, Measures, Settings, Solved
 from monge.torch.tensors import checked
 
 __all__ = ["FirstOrder", "loss_of", "packed", "seed_of", "unpacked"]
@@ -42,7 +42,7 @@ class FirstOrder(Kind):
     def state_size(self, n: Any, m: Any, d: Any) -> Any:
         return (n + m) * (d + 1)
 
-    def solve(self, problems: list[Measures], settings: Settings) -> tuple[list[float], list[Array]]:
+    def solve(self, problems: list[Measures], settings: Settings) -> Solved:
         problems = with_same_totals(problems, settings.numbers[1], True)
         each: list[Any] = [list(parts) for parts in zip(*problems, strict=True)]
         x, y, _, a, b = (parts[0] if len(problems) == 1 else parts for parts in each)
@@ -59,7 +59,7 @@ class FirstOrder(Kind):
                 filled = np.concatenate(parts)
                 state[: len(filled)] = filled
             states.append(state)
-        return [loss.value for loss in losses], states
+        return Solved([loss.value for loss in losses], states)
 
     def gradient(self, problem: Measures, state: Array, settings: Settings, wanted: Measures) -> Direction:
         n, m, d = _sizes(problem)

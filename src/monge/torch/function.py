@@ -61,9 +61,24 @@ def _tracked(option: Tensor) -> bool:
 
 
 def _solve(tensors: Tensors, kind: str, ground: Any, numbers: Sequence[float]) -> tuple[Tensor, Tensor]:
+    return _solved(tensors, kind, ground, numbers)[:2]
+
+
+def _solved(tensors: Tensors, kind: str, ground: Any, numbers: Sequence[float]) -> tuple[Tensor, Tensor, Any]:
+    """Values, states, and what was solved."""
     first, lead = _first(tensors)
-    values, states = KINDS[kind].solve(_problems(tensors, lead), Settings(ground, numbers, _device(first)))
-    return _tensor(values, lead, first.dtype, first.device), _tensor(states, lead, torch.float64, first.device)
+    values, states, answers = KINDS[kind].solve(_problems(tensors, lead), Settings(ground, numbers, _device(first)))
+    value, state = (
+        _tensor(each, lead, dtype, first.device) for each, dtype in ((values, first.dtype), (states, torch.float64))
+    )
+    return value, state, answers
+
+
+def _slopes(tensors: Tensors, kind: str, answers: list[Any], wanted: int) -> list[Tensor]:
+    """Derivatives of what was solved and is still at hand."""
+    first, lead = _first(tensors)
+    which = Measures(*_chosen(wanted))
+    return _gathered([KINDS[kind].slopes(answer, which) for answer in answers], wanted, lead, first)
 
 
 def _gradient(
@@ -280,7 +295,11 @@ class _Value(Function):
         needed = ctx.needs_input_grad[:5]
         if not torch.is_grad_enabled() and _eager(state) and _eager(slope):
             kind, ground, numbers = ctx.settings
-            found = _gradient(tensors, state, kind, ground, numbers, _mask(needed))
+            answers = getattr(ctx, "answers", None)
+            if answers is not None:
+                found = _slopes(tensors, kind, answers, _mask(needed))
+            else:
+                found = _gradient(tensors, state, kind, ground, numbers, _mask(needed))
         else:
             found = _Gradient.apply(*tensors, state, *ctx.settings, _mask(needed))
         each = iter(found)
@@ -302,10 +321,11 @@ class _EagerValue(_Value):
 
     @staticmethod
     def forward(ctx: Any, *inputs: Any) -> Any:
-        output = _solve(inputs[:5], *inputs[5:])
+        value, state, answers = _solved(inputs[:5], *inputs[5:])
         if any(ctx.needs_input_grad):  # else nothing is kept, which tensors of inference mode would not allow
-            _Value.setup_context(ctx, inputs, output)
-        return output
+            _Value.setup_context(ctx, inputs, (value, state))
+            ctx.answers = answers  # which have no tensors, and go with the graph
+        return value, state
 
     setup_context = Function.setup_context
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from monge.problem.hessian import Direction
 
-__all__ = ["KINDS", "Kind", "Measures", "Settings"]
+__all__ = ["KINDS", "Kind", "Measures", "Settings", "Solved"]
 
 Array = NDArray[np.float64]
 
@@ -33,6 +33,14 @@ class Settings(NamedTuple):
     device: str | None  # for solvers that can choose
 
 
+class Solved(NamedTuple):
+    """What a kind of loss makes of problems."""
+
+    values: list[float]
+    states: list[Array]
+    answers: list[Any] | None = None
+
+
 class Kind:
     """A kind of loss. There is one object of each, in `KINDS` by its name.
 
@@ -49,12 +57,16 @@ class Kind:
         """How many numbers the state has, for n points and m points of d coordinates, zero if there are no points."""
         raise NotImplementedError
 
-    def solve(self, problems: list[Measures], settings: Settings) -> tuple[list[float], list[Array]]:
-        """Values and states."""
+    def solve(self, problems: list[Measures], settings: Settings) -> Solved:
+        """Values, states, and what was solved if `slopes` knows it."""
         raise NotImplementedError
 
     def gradient(self, problem: Measures, state: Array, settings: Settings, wanted: Measures) -> Direction:
         """Derivatives of the value, of which those in `wanted` that are not None are needed."""
+        raise NotImplementedError
+
+    def slopes(self, answer: Any, wanted: Measures) -> Direction:
+        """The same, of what was solved. States outlast it: they are tensors."""
         raise NotImplementedError
 
     def product(

@@ -17,7 +17,7 @@ from monge.problem.arrays import available_threads
 from monge.problem.hessian import Direction
 from monge.torch.cost import cost_of, costs_of, split, with_same_totals
 from monge.torch.function import value_of
-from monge.torch.kind import Kind, Measures, Settings
+from monge.torch.kind import Kind, Measures, Settings, Solved
 from monge.torch.tensors import checked
 
 __all__ = ["marginals_of", "numbers_of", "sinkhorn"]
@@ -111,7 +111,7 @@ class _Sinkhorn(Kind):
     def state_size(self, n: Any, m: Any, d: Any) -> Any:
         return n + m + 1
 
-    def solve(self, problems: list[Measures], settings: Settings) -> tuple[list[float], list[Array]]:
+    def solve(self, problems: list[Measures], settings: Settings) -> Solved:
         eps, tol, max_iter, threads, rounding, *_ = settings.numbers
         marginals = marginals_of(settings)
         problems = with_same_totals(problems, rounding, all(side.fixed for side in marginals))
@@ -130,10 +130,14 @@ class _Sinkhorn(Kind):
             threads=int(threads) or None,
         )
         answers = [solved] if one else solved
-        return [t.value for t in answers], [np.concatenate((t.f, t.g, (t.eps,))) for t in answers]
+        states = [np.concatenate((t.f, t.g, (t.eps,))) for t in answers]
+        return Solved([t.value for t in answers], states, answers)
 
     def gradient(self, problem: Measures, state: Array, settings: Settings, wanted: Measures) -> Direction:
-        t = _transport(problem, state, settings)
+        return self.slopes(_transport(problem, state, settings), wanted)
+
+    def slopes(self, answer: EntropicTransport, wanted: Measures) -> Direction:
+        t = answer
         return Direction(
             None if wanted.x is None else t.grad_x,
             None if wanted.y is None else t.grad_y,
