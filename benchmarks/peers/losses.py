@@ -176,8 +176,9 @@ def sliced(asked: list[str], options: argparse.Namespace) -> Iterator[dict[str, 
 def in_torch(options: argparse.Namespace) -> dict[str, Any]:
     """What a call on 16 points takes in torch, forward and backward, beyond the same of the core."""
     try:
-        import monge.torch
         import torch
+
+        import monge.torch
     except ImportError as missing:
         return {"name": "a call in torch", "not_reached": {"torch": f"not installed: {missing.name}"}}
     x, y = clouds(1, 16, 3, options.seed)
