@@ -57,8 +57,8 @@ def wasserstein_loss(
         Penalties in place of the constraints, as in `monge.sinkhorn`; needs eps.
     reduction : str
         "mean" or "sum" over all predictions, or "none" for one loss each.
-    tol, max_iter, threads
-        As in `monge.sinkhorn`.
+    tol, max_iter, threads : see `monge.sinkhorn`
+        As there.
 
     Returns
     -------
