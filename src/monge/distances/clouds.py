@@ -18,7 +18,7 @@ from monge.problem.costs import as_points
 from monge.problem.home import Home, home_of_any
 from monge.problem.measures import check_weights
 
-__all__ = ["Clouds", "each_pair", "pairs_of_batch"]
+__all__ = ["Clouds", "both_clouds", "each_pair", "pairs_of_batch"]
 
 Array = NDArray[np.float64]
 
@@ -32,6 +32,18 @@ Result = TypeVar("Result", bound=_Settings)
 
 # Next to one, what is left of the weight of all pairs without those of a point and itself is rounding below this.
 _LEAST_REST = 1e-12
+
+
+def both_clouds(x: Any, y: Any) -> tuple[Array, Array]:
+    """Points (n, d) and (m, d) of as many coordinates, as float64 arrays that are not the caller's."""
+    points_x, points_y = (
+        np.array(as_points(values, name), np.float64, order="C") for values, name in ((x, "x"), (y, "y"))
+    )
+    if points_x.shape[1] != points_y.shape[1]:
+        raise ValueError(
+            f"x and y should have points of the same dimension; got shapes {points_x.shape} and {points_y.shape}."
+        )
+    return points_x, points_y
 
 
 @dataclass(frozen=True)
@@ -49,15 +61,11 @@ class Clouds:
     def of(cls, x: Any, y: Any, a: Any, b: Any) -> Clouds:
         """Checked. Raises ValueError and TypeError as `PointCloud` and `emd` do."""
         home = home_of_any(x, y, a, b)
-        points_x, points_y = as_points(x, "x"), as_points(y, "y")
-        if points_x.shape[1] != points_y.shape[1]:
-            raise ValueError(
-                f"x and y should have points of the same dimension; got shapes {points_x.shape} and {points_y.shape}."
-            )
+        points_x, points_y = both_clouds(x, y)
         n, m = len(points_x), len(points_y)
         weights_a, weights_b = check_weights(a, b, n, m)
         (total_a, a), (total_b, b) = _probabilities(weights_a, n), _probabilities(weights_b, m)
-        points = np.concatenate([points_x, points_y], dtype=np.float64)  # a copy: derivatives are computed later
+        points = np.concatenate([points_x, points_y])
         return cls(points, n, a, b, (total_a, total_b), home)
 
     @cached_property

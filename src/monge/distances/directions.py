@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from monge.problem.arrays import shown
 
-__all__ = ["check_count", "check_rng", "directions", "drawing", "frames"]
+__all__ = ["check_rng", "directions", "drawing", "frames"]
 
 Array = NDArray[np.float64]
 
@@ -80,13 +80,6 @@ def drawing(draw: Callable[[int, int, np.random.Generator], Array], count: int, 
     """
     seed = int(check_rng(rng).integers(2**63))
     return cache(lambda d: draw(d, count, np.random.default_rng(seed)))
-
-
-def check_count(value: Any, name: str) -> int:
-    """A positive number of directions."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"{name} should be a positive integer; got {shown(value)}.")
-    return int(value)
 
 
 def check_rng(rng: Any) -> np.random.Generator:

@@ -25,8 +25,8 @@ from monge.entropic.kernels.select import check_device
 from monge.entropic.marginals import Marginal, as_marginals
 from monge.entropic.problem import Problem
 from monge.entropic.result import EntropicTransport
-from monge.entropic.solving import count_of_passes, device_of, solve_all, solve_one, warn_of_shortfalls
-from monge.problem.arrays import available_threads, items, positive
+from monge.entropic.solving import device_of, solve_all, solve_one, warn_of_shortfalls
+from monge.problem.arrays import available_threads, items, positive, positive_integer
 from monge.problem.batch import is_batch, naming, one_each
 from monge.problem.costs import Cost, PointCloud, as_cost
 from monge.problem.home import Home, home_of_any
@@ -34,7 +34,7 @@ from monge.problem.progress import count_bar, pass_bar
 from monge.problem.transport import Status, balanced_gradients
 from monge.problem.user_cost import GroundCost
 
-__all__ = ["Divergence", "sinkhorn_divergence"]
+__all__ = ["Divergence", "cost_slopes", "sinkhorn_divergence"]
 
 Array = NDArray[np.float64]
 
@@ -200,8 +200,9 @@ def sinkhorn_divergence(
     >>> monge.sinkhorn_divergence(a=[1, 0, 0, 0, 0], b=[0, 0, 0, 1, 0], cost=line, eps=0.1).value
     9.0
     """
-    eps, tol, max_iter = positive(eps, "eps"), positive(tol, "tol"), count_of_passes(max_iter)
-    both, home = as_marginals(marginals), home_of_any(x, y, a, b, cost)
+    eps, tol, max_iter = positive(eps, "eps"), positive(tol, "tol"), positive_integer(max_iter, "max_iter")
+    of_costs = home_of_any(x, y, cost)
+    both, home = as_marginals(marginals), home_of_any(of_costs, a, b)
     if both[0] != both[1]:
         raise ValueError(
             f"a divergence has one penalty for both sides; got marginals={both!r}. Pass one of them, or use "
@@ -210,7 +211,7 @@ def sinkhorn_divergence(
     check_device(device)
     workers = available_threads(threads)
     costs, batch = _of_histograms(cost, a, b) if x is None and y is None else _of_points(x, y, cost)
-    where = device_of(device, home_of_any(x, y, cost))
+    where = device_of(device, of_costs)
     if where != "cuda":
         require_room([each for three in costs for each in three], eps, tol, workers)
     options = both, eps, tol, max_iter, where, workers
@@ -228,6 +229,12 @@ def sinkhorn_divergence(
     warn_of_shortfalls("sinkhorn_divergence", answers, eps, batch, share=3)
     found = [_divergence(answers[k : k + 3], home) for k in range(0, len(answers), 3)]
     return found if batch else found[0]
+
+
+def cost_slopes(loss: Divergence) -> Array:
+    """The derivative (n, n) with respect to a matrix of costs, along changes that keep it symmetric."""
+    across, of_x, of_y = (t.plan.toarray() for t in loss.terms)
+    return np.asarray(across - 0.5 * (of_x + of_y))
 
 
 def _problems(

@@ -19,13 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monge.distances.clouds import Clouds, each_pair
-from monge.distances.directions import check_count, directions, drawing
+from monge.distances.directions import directions, drawing
 from monge.distances.kernels import BuiltIn
 from monge.distances.loss import Loss
 from monge.distances.mmd import between
 from monge.entropic.kernels.threads import Threads
 from monge.exact._univariate import order
-from monge.problem.arrays import available_threads
+from monge.problem.arrays import available_threads, positive_integer
 
 __all__ = ["energy_distance"]
 
@@ -100,7 +100,7 @@ def energy_distance(
     10.0
     """
     workers = available_threads(threads)
-    count = 0 if projections is None else check_count(projections, "projections")
+    count = 0 if projections is None else positive_integer(projections, "projections")
     drawn = drawing(directions, count, rng)
 
     def one(x: Any, y: Any, a: Any, b: Any, threads: int) -> Loss:

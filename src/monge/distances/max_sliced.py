@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 
 from monge.distances.ascent import Summit, apart, climb, polish
 from monge.distances.clouds import each_pair
-from monge.distances.directions import check_count, check_rng, directions
+from monge.distances.directions import check_rng, directions
 from monge.distances.ridge import sides_of
 from monge.distances.slices import SlicedLoss, Slices
 from monge.exact.univariate import check_power
-from monge.problem.arrays import available_threads
+from monge.problem.arrays import available_threads, positive_integer
 
 __all__ = ["MaxSlicedLoss", "max_sliced_wasserstein"]
 
@@ -142,7 +142,7 @@ def max_sliced_wasserstein(
     >>> round(loss, 9), int(loss.direction.argmax())
     (2.0, 7)
     """
-    power, count, workers = check_power(p), check_count(n_projections, "n_projections"), available_threads(threads)
+    power, count, workers = check_power(p), positive_integer(n_projections, "n_projections"), available_threads(threads)
 
     seed = int(check_rng(rng).integers(2**63))
 

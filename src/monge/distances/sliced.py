@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from monge.distances.clouds import each_pair
-from monge.distances.directions import check_count, directions, drawing
+from monge.distances.directions import directions, drawing
 from monge.distances.slices import SlicedLoss, Slices
 from monge.exact.univariate import check_power
-from monge.problem.arrays import available_threads
+from monge.problem.arrays import available_threads, positive_integer
 
 __all__ = ["sliced_wasserstein"]
 
@@ -91,7 +91,7 @@ def sliced_wasserstein(
     >>> loss.grad_y.sum(axis=0).round(12)  # along (3, 4) / 5, by 1 / sqrt(2)
     array([0.42426407, 0.56568542])
     """
-    power, count, workers = check_power(p), check_count(n_projections, "n_projections"), available_threads(threads)
+    power, count, workers = check_power(p), positive_integer(n_projections, "n_projections"), available_threads(threads)
     drawn = drawing(directions, count, rng)
 
     def one(x: Any, y: Any, a: Any, b: Any, threads: int) -> SlicedLoss:

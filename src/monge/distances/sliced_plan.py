@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.distances.directions import check_count, directions, drawing
+from monge.distances.directions import directions, drawing
 from monge.distances.slices import Slices
 from monge.exact.univariate import check_power, emd_1d
-from monge.problem.arrays import available_threads, shown
+from monge.problem.arrays import available_threads, positive_integer, shown
 from monge.problem.at_home import at_home
 from monge.problem.costs import PointCloud
 from monge.problem.measures import check_value
@@ -113,7 +113,7 @@ def sliced_plan(
     >>> bool(start.cost - start.gap <= monge.emd(monge.PointCloud(x, -x)).cost <= start.cost)
     True
     """
-    power, count, workers = check_power(p), check_count(n_projections, "n_projections"), available_threads(threads)
+    power, count, workers = check_power(p), positive_integer(n_projections, "n_projections"), available_threads(threads)
     slices = Slices.of(x, y, a, b, power, workers)
     cloud = PointCloud(slices.x, slices.y, ("euclidean", power))
     in_units = _unit_cost(slices, power)

@@ -16,16 +16,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from monge.distances.clouds import both_clouds
 from monge.distances.loss import Loss
 from monge.exact import _sliced
 from monge.exact.univariate import smaller_unit
 from monge.problem.arrays import require_memory
-from monge.problem.costs import as_points
 from monge.problem.ground import scale_of
 from monge.problem.home import Home, home_of_any
 from monge.problem.measures import Weights, check_weights, total_mass
 
-__all__ = ["SlicedLoss", "Slices", "both_clouds", "tangent"]
+__all__ = ["SlicedLoss", "Slices", "tangent"]
 
 Array = NDArray[np.float64]
 
@@ -35,18 +35,6 @@ _LARGEST_POWER = 1e18
 _SMALLEST_SCALE = -1000
 # From how many points on to ask whether there is room; and for how many directions projections are held, at least.
 _MANY, _AT_LEAST = 10**7, 8
-
-
-def both_clouds(x: Any, y: Any) -> tuple[Array, Array]:
-    """Points (n, d) and (m, d) of as many coordinates, as float64 arrays that are not the caller's."""
-    points_x, points_y = (
-        np.array(as_points(values, name), np.float64, order="C") for values, name in ((x, "x"), (y, "y"))
-    )
-    if points_x.shape[1] != points_y.shape[1]:
-        raise ValueError(
-            f"x and y should have points of the same dimension; got shapes {points_x.shape} and {points_y.shape}."
-        )
-    return points_x, points_y
 
 
 @dataclass

@@ -18,13 +18,13 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.distances.clouds import each_pair
-from monge.distances.directions import check_count, drawing, frames
+from monge.distances.clouds import both_clouds, each_pair
+from monge.distances.directions import drawing, frames
 from monge.distances.loss import Loss
-from monge.distances.slices import both_clouds, tangent
+from monge.distances.slices import tangent
 from monge.exact import _univariate
 from monge.exact.univariate import check_power, mean_power
-from monge.problem.arrays import available_threads
+from monge.problem.arrays import available_threads, positive_integer
 from monge.problem.ground import on_sphere
 from monge.problem.home import Home, home_of_any
 from monge.problem.measures import Weights, check_weights
@@ -103,7 +103,7 @@ def spherical_sliced_wasserstein(
     >>> round(monge.spherical_sliced_wasserstein(x, -np.array(x)), 12)  # a quarter turn each
     1.570796326795
     """
-    power, count, workers = check_power(p), check_count(n_projections, "n_projections"), available_threads(threads)
+    power, count, workers = check_power(p), positive_integer(n_projections, "n_projections"), available_threads(threads)
     drawn = drawing(frames, count, rng)
 
     def one(x: Any, y: Any, a: Any, b: Any, threads: int) -> SphericalLoss:

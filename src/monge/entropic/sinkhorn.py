@@ -17,8 +17,8 @@ from monge.entropic.kernels.select import check_device
 from monge.entropic.marginals import Marginal, as_marginals
 from monge.entropic.problem import Problem
 from monge.entropic.result import EntropicTransport
-from monge.entropic.solving import count_of_passes, device_of, solve_all, solve_one, warn_of_shortfalls
-from monge.problem.arrays import available_threads, items, positive
+from monge.entropic.solving import device_of, solve_all, solve_one, warn_of_shortfalls
+from monge.problem.arrays import available_threads, items, positive, positive_integer
 from monge.problem.at_home import at_home
 from monge.problem.batch import is_batch, naming, one_each
 from monge.problem.costs import as_cost
@@ -135,7 +135,7 @@ def sinkhorn(
     >>> t.plan.sum(axis=1).round(3)
     array([0.5, 0. ])
     """
-    eps, tol, max_iter = positive(eps, "eps"), positive(tol, "tol"), count_of_passes(max_iter)
+    eps, tol, max_iter = positive(eps, "eps"), positive(tol, "tol"), positive_integer(max_iter, "max_iter")
     both = as_marginals(marginals)
     check_device(device)
     workers = available_threads(threads)

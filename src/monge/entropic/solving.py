@@ -8,18 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 from typing import Any
 
-import numpy as np
-
 from monge.entropic import multiscale, passes, stored
 from monge.entropic.kernels.select import Route, check_device
 from monge.entropic.problem import Outcome, Problem
 from monge.entropic.result import EntropicTransport
-from monge.problem.arrays import shown
 from monge.problem.batch import naming
 from monge.problem.home import Home
 from monge.problem.transport import ConvergenceWarning, Status
 
-__all__ = ["count_of_passes", "device_of", "solve_all", "solve_one", "warn_of_shortfalls"]
+__all__ = ["device_of", "solve_all", "solve_one", "warn_of_shortfalls"]
 
 # What a status says of results that are made of several transports, and are no start for another call.
 _OF_TERMS = {
@@ -57,11 +54,8 @@ def solve_all(
 def _solve_some(problems: Sequence[Problem], first: int, workers: int, share: int) -> list[EntropicTransport]:
     """From number `first` on: those with a kernel matrix in one call, others side by side."""
     # Those whose costs have too few digits for this eps have one of their own.
-    outcomes: dict[int, Outcome] = {}
-    together = [
-        k for k, problem in enumerate(problems) if problem.way is Route.STORED and problem.eps == problem.wanted
-    ]
-    outcomes.update(zip(together, stored.solve_all([problems[k] for k in together], workers), strict=True))
+    together = [k for k, one in enumerate(problems) if one.way is Route.STORED and one.eps == one.wanted]
+    outcomes = dict(zip(together, stored.solve_all([problems[k] for k in together], workers), strict=True))
     if problems[0].way is Route.DEVICE:
         from monge.entropic import gpu  # which imports the compiler
 
@@ -135,10 +129,3 @@ def device_of(device: str | None, home: Home | None) -> str | None:
         check_device("cuda")
         return "cuda"
     return device
-
-
-def count_of_passes(value: Any) -> int:
-    """`max_iter`, checked."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"max_iter should be a positive integer; got {shown(value)}.")
-    return int(value)

@@ -22,7 +22,7 @@ from scipy.sparse.linalg import splu
 
 from monge.problem.hessian import Direction, MovedCloud, off_totals, with_equal_totals
 
-__all__ = ["by_place", "hessian_product"]
+__all__ = ["hessian_product"]
 
 Array = NDArray[np.float64]
 
@@ -72,8 +72,8 @@ def hessian_product(
         forces = list(pairs.forces(mass)) or [np.zeros_like(mass)] * moved.d
         changes_at = list(pairs.changes(mass, more))
         found["x"], found["y"] = moved.turned(
-            (by_place(forces, rows, n), by_place(forces, columns, m)),
-            (by_place(changes_at, rows, n), by_place(changes_at, columns, m)),
+            (_by_place(forces, rows, n), _by_place(forces, columns, m)),
+            (_by_place(changes_at, rows, n), _by_place(changes_at, columns, m)),
         )
     elif wanted.C is not None:
         found["C"] = np.zeros((n, m))
@@ -81,7 +81,7 @@ def hessian_product(
     return Direction(**{k: v for k, v in found.items() if getattr(wanted, k) is not None})
 
 
-def by_place(parts: Iterable[Array], places: NDArray[np.int64], size: int) -> Array:
+def _by_place(parts: Iterable[Array], places: NDArray[np.int64], size: int) -> Array:
     """Sums (size, d) of what arcs contribute to their places, from one array of them per coordinate."""
     return np.stack([np.bincount(places, part, size).astype(np.float64) for part in parts], axis=1)
 

@@ -99,7 +99,7 @@ def sinkhorn_divergence(
     matrix, shape = (cost, None) if of_costs(cost) else (None, cost.shape)
     measures = checked(None, None, matrix, a, b, shape)
     ground = None if of_costs(cost) else cost
-    kind = Kind.of(name, _between_histograms, _of_three_plans, divergence.sinkhorn_divergence, ground, options)
+    kind = Kind.of(name, _between_histograms, divergence.cost_slopes, divergence.sinkhorn_divergence, ground, options)
     tried(kind, measures)
     return value_of(kind, measures)
 
@@ -115,11 +115,6 @@ def _between_histograms(kind: Kind, problems: list[Measures], _: Any) -> list[An
     shared = all(cost is costs[0] for cost in costs)
     a, b = [p.a for p in problems], [p.b for p in problems]
     return list(kind.plain(a=a, b=b, cost=costs[0] if shared else costs, **options))
-
-
-def _of_three_plans(loss: Any) -> Any:
-    across, of_x, of_y = (t.plan.toarray() for t in loss.terms)
-    return across - 0.5 * (of_x + of_y)
 
 
 def mmd(

@@ -21,6 +21,7 @@ __all__ = [
     "available_threads",
     "items",
     "positive",
+    "positive_integer",
     "real_array",
     "real_number",
     "require_memory",
@@ -135,6 +136,13 @@ def positive(value: Any, name: str) -> float:
     if not 0.0 < number < math.inf:
         raise ValueError(f"{name} should be positive and finite; got {number!r}.")
     return number
+
+
+def positive_integer(value: Any, name: str) -> int:
+    """`value` as an int that is positive."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{name} should be a positive integer; got {shown(value)}.")
+    return int(value)
 
 
 def shown(value: Any) -> str:

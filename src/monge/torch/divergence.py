@@ -130,26 +130,33 @@ class _Divergence(Kind):
             states.append(np.concatenate((across.f, across.g, of_x.f, of_y.f, [t.eps for t in loss.terms])))
         return Solved([loss.value for loss in losses], states, losses)
 
-    def gradient(self, problem: Measures, state: Array, settings: Settings, wanted: Measures) -> Direction:
-        return self.slopes(_revived(problem, state, settings), wanted)
+    def revived(self, problem: Measures, state: Array, settings: Settings) -> plain.Divergence:
+        marginals = marginals_of(settings)
+        threads, rounding = settings.numbers[3:5]
+        (problem,) = with_same_totals([problem], rounding, all(side.fixed for side in marginals))
+        f, g, rest = split(state, problem)
+        of_x, of_y, each_eps = rest[: len(f)], rest[len(f) : len(f) + len(g)], rest[-3:]
+        workers = available_threads(int(threads) or None)
+        cost = cost_of(problem, settings.ground)
+        costs: list[Any] = [cost, cost, cost]
+        cloud = cost.cloud
+        if cloud is not None:
+            costs[1:] = PointCloud(cloud.x, cloud.x, cloud.cost), PointCloud(cloud.y, cloud.y, cloud.cost)
 
-    def slopes(self, answer: plain.Divergence, wanted: Measures) -> Direction:
-        C, loss = None, answer
-        if wanted.C is not None:
-            across, of_x, of_y = (t.plan.toarray() for t in loss.terms)
-            C = across - 0.5 * (of_x + of_y)
-        return Direction(
-            None if wanted.x is None else loss.grad_x,
-            None if wanted.y is None else loss.grad_y,
-            C,
-            None if wanted.a is None else loss.grad_a,
-            None if wanted.b is None else loss.grad_b,
-        )
+        def term(k: int, a: Any, b: Any, potentials: tuple[Array, Array]) -> EntropicTransport:
+            return revived(costs[k], a, b, marginals, float(each_eps[k]), potentials, settings.device, workers)
+
+        across = term(0, problem.a, problem.b, (f, g))
+        a, b = across.weights
+        return plain.Divergence(np.nan, (across, term(1, a, a, (of_x, of_x)), term(2, b, b, (of_y, of_y))))
+
+    def cost_slopes(self, answer: plain.Divergence) -> Array:
+        return plain.cost_slopes(answer)
 
     def product(
         self, problem: Measures, state: Array, settings: Settings, along: Direction, wanted: Direction
     ) -> Direction:
-        loss = _revived(problem, state, settings)
+        loss = self.revived(problem, state, settings)
         across, of_x, of_y = loss.terms
         a, b = across.weights
         balanced, of_weights = (
@@ -179,24 +186,3 @@ class _Divergence(Kind):
             more = across.eps * float(moved_a.sum() - moved_b.sum())
             changes["a"], changes["b"] = changes["a"] + more, changes["b"] - more
         return Direction(**changes)
-
-
-def _revived(problem: Measures, state: Array, settings: Settings) -> plain.Divergence:
-    marginals = marginals_of(settings)
-    threads, rounding = settings.numbers[3:5]
-    (problem,) = with_same_totals([problem], rounding, all(side.fixed for side in marginals))
-    f, g, rest = split(state, problem)
-    of_x, of_y, each_eps = rest[: len(f)], rest[len(f) : len(f) + len(g)], rest[-3:]
-    workers = available_threads(int(threads) or None)
-    cost = cost_of(problem, settings.ground)
-    costs: list[Any] = [cost, cost, cost]
-    cloud = cost.cloud
-    if cloud is not None:
-        costs[1:] = PointCloud(cloud.x, cloud.x, cloud.cost), PointCloud(cloud.y, cloud.y, cloud.cost)
-
-    def term(k: int, a: Any, b: Any, potentials: tuple[Array, Array]) -> EntropicTransport:
-        return revived(costs[k], a, b, marginals, float(each_eps[k]), potentials, settings.device, workers)
-
-    across = term(0, problem.a, problem.b, (f, g))
-    a, b = across.weights
-    return plain.Divergence(np.nan, (across, term(1, a, a, (of_x, of_x)), term(2, b, b, (of_y, of_y))))

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from monge.exact import emd as plain
-from monge.exact.hessian import by_place, hessian_product
+from monge.exact.hessian import hessian_product
 from monge.problem.hessian import Direction
 from monge.problem.measures import check_weights
-from monge.problem.transport import balanced_gradients
+from monge.problem.transport import Status, Transport
 from monge.torch.cost import cost_of, costs_of, split, with_same_totals
 from monge.torch.function import value_of
 from monge.torch.kind import Kind, Measures, Settings, Solved
@@ -118,47 +118,23 @@ class _Emd(Kind):
             states.append(np.concatenate((t.f, t.g, entries.ravel())))
         return Solved([t.value for t in answers], states, answers)
 
-    def gradient(self, problem: Measures, state: Array, settings: Settings, wanted: Measures) -> Direction:
-        cost, _, gradients, (rows, columns, mass) = _parts(problem, state, settings)
-        n, m = cost.shape
-        x = y = plan = None
-        if wanted.x is not None or wanted.y is not None:
-            assert cost.cloud is not None
-            slopes = cost.cloud.ground.derivatives(cost.cloud.x[rows], cost.cloud.y[columns])
-            x, y = (
-                by_place(slope.T * mass, places, size)
-                for slope, places, size in zip(slopes, (rows, columns), (n, m), strict=True)
-            )
-        if wanted.C is not None:
-            plan = np.zeros((n, m))
-            plan[rows, columns] = mass
-        return Direction(x, y, plan, *gradients)
-
-    def slopes(self, answer: Any, wanted: Measures) -> Direction:
-        return Direction(
-            None if wanted.x is None else answer.grad_x,
-            None if wanted.y is None else answer.grad_y,
-            None if wanted.C is None else answer.plan.toarray(),
-            None if wanted.a is None else answer.grad_a,
-            None if wanted.b is None else answer.grad_b,
-        )
+    def revived(self, problem: Measures, state: Array, settings: Settings) -> Transport:
+        (problem,) = with_same_totals([problem], settings.numbers[1], True)
+        cost = cost_of(problem, settings.ground)
+        weights = check_weights(problem.a, problem.b, *cost.shape)
+        f, g, rest = split(state, problem)
+        rows, columns, mass = rest.reshape(3, -1)
+        real = mass > 0.0
+        entries = rows[real].astype(np.int64), columns[real].astype(np.int64), mass[real]
+        return Transport(
+            value=np.nan, cost=np.nan, f=f, g=g, gap=np.nan, status=Status.OPTIMAL, iterations=0, stats={},
+            weights=weights, entries=entries, cloud=cost.cloud,
+        )  # fmt: skip
 
     def product(
         self, problem: Measures, state: Array, settings: Settings, along: Direction, wanted: Direction
     ) -> Direction:
-        cost, weights, gradients, entries = _parts(problem, state, settings)
-        return hessian_product(entries, weights, gradients, cost.cloud, along, wanted)
-
-
-def _parts(problem: Measures, state: Array, settings: Settings) -> tuple[Any, Any, Any, Any]:
-    """The cost, the weights, the derivatives with respect to them, and the entries of the plan."""
-    (problem,) = with_same_totals([problem], settings.numbers[1], True)
-    cost = cost_of(problem, settings.ground)
-    n, m = cost.shape
-    a, b = check_weights(problem.a, problem.b, n, m)
-    a, b = np.full(n, 1.0 / n) if a is None else a, np.full(m, 1.0 / m) if b is None else b
-    f, g, rest = split(state, problem)
-    rows, columns, mass = rest.reshape(3, -1)
-    real = mass > 0.0
-    entries = rows[real].astype(np.intp), columns[real].astype(np.intp), mass[real]
-    return cost, (a, b), balanced_gradients(f, g, a, b), entries
+        t = self.revived(problem, state, settings)
+        assert t._entries is not None
+        a, b = (np.full(k, 1.0 / k) if w is None else w for k, w in zip(t.shape, t._weights, strict=True))
+        return hessian_product(t._entries, (a, b), (t.grad_a, t.grad_b), t._cloud, along, wanted)

@@ -61,13 +61,28 @@ class Kind:
         """Values, states, and what was solved if `slopes` knows it."""
         raise NotImplementedError
 
-    def gradient(self, problem: Measures, state: Array, settings: Settings, wanted: Measures) -> Direction:
-        """Derivatives of the value, of which those in `wanted` that are not None are needed."""
+    def revived(self, problem: Measures, state: Array, settings: Settings) -> Any:
+        """What was solved, made again from its state."""
         raise NotImplementedError
 
+    def gradient(self, problem: Measures, state: Array, settings: Settings, wanted: Measures) -> Direction:
+        """Derivatives of the value, of which those in `wanted` that are not None are needed."""
+        return self.slopes(self.revived(problem, state, settings), wanted)
+
     def slopes(self, answer: Any, wanted: Measures) -> Direction:
-        """The same, of what was solved. States outlast it: they are tensors."""
-        raise NotImplementedError
+        """The same, of what was solved."""
+        return Direction(
+            None if wanted.x is None else answer.grad_x,
+            None if wanted.y is None else answer.grad_y,
+            None if wanted.C is None else self.cost_slopes(answer),
+            None if wanted.a is None else answer.grad_a,
+            None if wanted.b is None else answer.grad_b,
+        )
+
+    def cost_slopes(self, answer: Any) -> Array:
+        """The derivative (n, m) with respect to a matrix of costs."""
+        plan: Array = answer.plan.toarray()
+        return plan
 
     def product(
         self, problem: Measures, state: Array, settings: Settings, along: Direction, wanted: Direction

@@ -133,23 +133,19 @@ class _Sinkhorn(Kind):
         states = [np.concatenate((t.f, t.g, (t.eps,))) for t in answers]
         return Solved([t.value for t in answers], states, answers)
 
-    def gradient(self, problem: Measures, state: Array, settings: Settings, wanted: Measures) -> Direction:
-        return self.slopes(_transport(problem, state, settings), wanted)
-
-    def slopes(self, answer: EntropicTransport, wanted: Measures) -> Direction:
-        t = answer
-        return Direction(
-            None if wanted.x is None else t.grad_x,
-            None if wanted.y is None else t.grad_y,
-            None if wanted.C is None else t.plan.toarray(),
-            None if wanted.a is None else t.grad_a,
-            None if wanted.b is None else t.grad_b,
-        )
+    def revived(self, problem: Measures, state: Array, settings: Settings) -> EntropicTransport:
+        marginals = marginals_of(settings)
+        threads, rounding = settings.numbers[3:5]
+        (problem,) = with_same_totals([problem], rounding, all(side.fixed for side in marginals))
+        f, g, (eps,) = split(state, problem)
+        workers = available_threads(int(threads) or None)
+        cost = cost_of(problem, settings.ground)
+        return revived(cost, problem.a, problem.b, marginals, float(eps), (f, g), settings.device, workers)
 
     def product(
         self, problem: Measures, state: Array, settings: Settings, along: Direction, wanted: Direction
     ) -> Direction:
-        return hessian_product(_transport(problem, state, settings), along, wanted)
+        return hessian_product(self.revived(problem, state, settings), along, wanted)
 
 
 def numbers_of(
@@ -163,13 +159,3 @@ def numbers_of(
 def marginals_of(settings: Settings) -> tuple[Marginal, Marginal]:
     kl_a, cap_a, kl_b, cap_b = settings.numbers[5:9]
     return Marginal(kl_a, cap_a), Marginal(kl_b, cap_b)
-
-
-def _transport(problem: Measures, state: Array, settings: Settings) -> EntropicTransport:
-    marginals = marginals_of(settings)
-    threads, rounding = settings.numbers[3:5]
-    (problem,) = with_same_totals([problem], rounding, all(side.fixed for side in marginals))
-    f, g, (eps,) = split(state, problem)
-    workers = available_threads(int(threads) or None)
-    cost = cost_of(problem, settings.ground)
-    return revived(cost, problem.a, problem.b, marginals, float(eps), (f, g), settings.device, workers)
