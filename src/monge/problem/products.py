@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from monge.problem.arrays import real_array
 from monge.problem.home import Home, home_of_any, on_host
 
-__all__ = ["clouds_together", "pair_costs", "product_costs"]
+__all__ = ["clouds_together", "mean_cost", "pair_costs", "product_costs"]
 
 # Coordinates of the pairs whose distances are computed at a time: what the caches hold, and what a GPU has to spare.
 _IN_CACHE, _ON_GPU = 2**16, 2**26
@@ -98,6 +98,17 @@ def pair_costs(x: Any, y: Any, i: NDArray[np.intp], j: NDArray[np.intp]) -> NDAr
             difference = np.subtract(x[i[some]], y[j[some]], dtype=np.float64)
             costs[some] = np.einsum("kd,kd->k", difference, difference)
     return costs
+
+
+def mean_cost(x: Any, y: Any) -> float:
+    """The mean of |x_i - y_j|^2 over all pairs, in O((n + m) d): what lies around the mean of y, of both clouds."""
+    home = home_of_any(x)
+    if home is not None and home.on_gpu:
+        centre = home.library.mean(y, axis=0)[None, :]
+    else:
+        x, y = np.asarray(on_host(x)), np.asarray(on_host(y))
+        centre = np.mean(y, axis=0, keepdims=True, dtype=np.float64)
+    return sum(float(pair_costs(z, centre, np.arange(len(z)), np.zeros(len(z), np.intp)).mean()) for z in (x, y))
 
 
 def _cloud(values: Any, name: str, home: Home | None) -> Any:
