@@ -24,6 +24,9 @@ from monge.problem.products import clouds_together, mean_cost, pair_costs, produ
 
 __all__ = ["Coupling", "couple"]
 
+# Below so many costs it takes longer to ask for the free memory than it is worth.
+_LARGE = 2**22
+
 
 class Coupling:
     """Pairs of rows of two batches: ``i, j = coupling`` are the indices, x0[i] goes with x1[j].
@@ -208,8 +211,9 @@ class _Batch:
         n, m = self.shape = x.shape[0], y.shape[0]
         self.groups = groups(conditions, n, m)
         rows, columns = (False, False) if drawn else needs_terms(n, m)
-        copies = 1 + 2 * (rows or columns)
-        require_memory(8 * n * m * copies, f"the {n} x {m} costs of this coupling", "Couple smaller batches.")
+        if n * m > _LARGE:
+            wanted = 8 * n * m * (1 + 2 * (rows or columns))
+            require_memory(wanted, f"the {n} x {m} costs of this coupling", "Couple smaller batches.")
         self.C = product_costs(x, y, rows=rows, columns=columns, names=("x0", "x1"))
         add_conditions(self.C, conditions, rows=rows, columns=columns)
 

@@ -3,8 +3,8 @@
 |x_i - y_j|^2  =  |x_i|^2  -  2 <x_i, y_j>  +  |y_j|^2
 
 Of the three terms, the first is the same along a row and the last along a column: where both marginals are fixed they
-change the cost of every plan alike, and the product is all that matters. Both clouds are centred first, each at its own
-mean, which also changes rows and columns as wholes only: so that far from the origin single precision loses nothing.
+change the cost of every plan alike, and the product is all that matters. A cloud far from the origin is centred first,
+at its own mean, which also changes rows and columns as wholes only: so that single precision loses nothing there.
 
 Points stay where they are, and as wide as they are. What crosses to the host are n x m numbers.
 """
@@ -24,6 +24,9 @@ __all__ = ["clouds_together", "mean_cost", "pair_costs", "product_costs"]
 
 # Coordinates of the pairs whose distances are computed at a time: what the caches hold, and what a GPU has to spare.
 _IN_CACHE, _ON_GPU = 2**16, 2**26
+
+# Points by which the squares of a cloud are judged.
+_SOME = 32
 
 
 def clouds_together(x: Any, y: Any, names: tuple[str, str] = ("x", "y")) -> tuple[Any, Any, Home | None]:
@@ -60,11 +63,10 @@ def product_costs(
     """
     library = np if isinstance(x, np.ndarray) else home_of_any(x).library  # type: ignore[union-attr]
     with np.errstate(all="ignore"):  # what is not finite is found in the end
-        centres = library.mean(x, axis=0), library.mean(y, axis=0)
-        x0, y0 = x - centres[0], y - centres[1]
+        (x0, from_x), (y0, from_y) = _centred(library, x), _centred(library, y)
         C = _own(on_host(_product(library, x0, y0)))
         C *= -2.0
-        shift = centres[0] - centres[1]  # |x - y|^2 = |x0 - y0 + shift|^2
+        shift = from_x - from_y  # |x - y|^2 = |x0 - y0 + shift|^2
         if rows:
             C += np.asarray(on_host(library.sum(x0 * (x0 + 2.0 * shift), axis=1)))[:, np.newaxis]
         if columns:
@@ -130,6 +132,18 @@ def _cloud(values: Any, name: str, home: Home | None) -> Any:
     if values.dtype != dtype:
         values = values.to(dtype) if hasattr(values, "detach") else library.astype(values, dtype)
     return library.reshape(values, (values.shape[0], width))
+
+
+def _centred(library: Any, x: Any) -> tuple[Any, Any]:
+    """The points around their mean, and the mean; or around the origin, without a copy, if that is near enough.
+
+    It is where the mean has at most half the squares of the points, here of some: then products are at most twice as
+    large as those around the mean would be.
+    """
+    centre, some = library.mean(x, axis=0), x[: min(x.shape[0], _SOME), :]
+    if library.sum(centre * centre) > 0.5 * library.sum(some * some) / some.shape[0]:
+        return x - centre, centre
+    return x, library.zeros_like(centre)
 
 
 def _product(library: Any, x: Any, y: Any) -> Any:
