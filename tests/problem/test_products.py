@@ -47,6 +47,17 @@ def test_is_the_squared_distance_up_to_the_terms_left_out(rows, columns, dtype, 
     np.testing.assert_allclose(without_means(C, rows, columns), right, atol=atol)
 
 
+def test_aligned_clouds_are_as_if_they_had_one_mean():
+    x, y = clouds(np.float32)
+    x, y = x + np.float32(1e4), y - np.float32(1e4)
+    C = product_costs(x, y, aligned=True)
+    assert distances(x, y).min() > 1e9
+    one_mean = distances(x - x.mean(axis=0, dtype=float), y - y.mean(axis=0, dtype=float))
+    np.testing.assert_allclose(C, one_mean, atol=0.05)  # the means are rounded to a thousandth
+    right = without_means(distances(x, y), False, False)
+    np.testing.assert_allclose(without_means(C, False, False), right, atol=1e-4)
+
+
 def test_no_distance_is_negative():
     x = clouds(np.float32)[0]
     C = product_costs(x, x, rows=True, columns=True)

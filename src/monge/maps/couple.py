@@ -27,6 +27,10 @@ __all__ = ["Coupling", "couple"]
 # Below so many costs it takes longer to ask for the free memory than it is worth.
 _LARGE = 2**22
 
+# Up to so many coordinates, near points are much nearer than others: the solver starts better from costs that show it,
+# by a third of its time at 256 points, and the terms for that cost next to nothing.
+_FEW = 16
+
 
 class Coupling:
     """Pairs of rows of two batches: ``i, j = coupling`` are the indices, x0[i] goes with x1[j].
@@ -214,7 +218,8 @@ class _Batch:
         if n * m > _LARGE:
             wanted = 8 * n * m * (1 + 2 * (rows or columns))
             require_memory(wanted, f"the {n} x {m} costs of this coupling", "Couple smaller batches.")
-        self.C = product_costs(x, y, rows=rows, columns=columns, names=("x0", "x1"))
+        aligned = not (drawn or rows or columns) and x.shape[1] <= _FEW
+        self.C = product_costs(x, y, rows=rows, columns=columns, aligned=aligned, names=("x0", "x1"))
         add_conditions(self.C, conditions, rows=rows, columns=columns)
 
     def costs(self) -> list[NDArray[Any]]:

@@ -54,19 +54,28 @@ def clouds_together(x: Any, y: Any, names: tuple[str, str] = ("x", "y")) -> tupl
 
 
 def product_costs(
-    x: Any, y: Any, *, rows: bool = False, columns: bool = False, names: tuple[str, str] = ("x", "y")
+    x: Any,
+    y: Any,
+    *,
+    rows: bool = False,
+    columns: bool = False,
+    aligned: bool = False,
+    names: tuple[str, str] = ("x", "y"),
 ) -> NDArray[Any]:
     """The squared distances |x_i - y_j|^2 as a new (n, m) array of NumPy, in the floating type of the points.
 
     Up to a term for each row unless `rows`, and up to one for each column unless `columns`; exactly, within rounding,
-    with both. x and y are as `clouds_together` gives them. ValueError for points that are not finite.
+    with both. With `aligned` up to those terms of rows and columns that vanish where both clouds have one mean: costs
+    that look like distances, however far the clouds are from each other. x and y are as `clouds_together` gives them.
+    ValueError for points that are not finite.
     """
     library = np if isinstance(x, np.ndarray) else home_of_any(x).library  # type: ignore[union-attr]
     with np.errstate(all="ignore"):  # what is not finite is found in the end
         (x0, from_x), (y0, from_y) = _centred(library, x), _centred(library, y)
         C = _own(on_host(_product(library, x0, y0)))
         C *= -2.0
-        shift = from_x - from_y  # |x - y|^2 = |x0 - y0 + shift|^2
+        shift = 0.0 * from_x if aligned else from_x - from_y  # |x - y|^2 = |x0 - y0 + shift|^2
+        rows, columns = rows or aligned, columns or aligned
         if rows:
             C += np.asarray(on_host(library.sum(x0 * (x0 + 2.0 * shift), axis=1)))[:, np.newaxis]
         if columns:
