@@ -43,6 +43,7 @@ MORE = [
     "monge.distances.spherical.SphericalLoss",
     "monge.maps.color.transfer_colors",
     "monge.maps.color.ColorTransfer",
+    "monge.maps.couple.Coupling",
 ]
 # Modules that are imported by themselves, with an __all__ of their own: the heading, and what to say below it.
 MODULES = {

@@ -171,7 +171,7 @@ def couple(
 
     >>> _, j = monge.couple(x0, x1, conditions=([0, 0, 1], [0, 1, 0]))
     >>> j
-    array([0, 2, 1])
+    array([2, 0, 1])
     """
     generator, workers = check_rng(rng), available_threads(threads)
     strength = None if eps is None else positive(eps, "eps")
