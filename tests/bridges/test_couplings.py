@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 from typing import Any
@@ -41,6 +42,7 @@ def test_tensors(torch: Any, options: dict[str, Any], m: int) -> None:
     right = monge.couple(x, y, **options)
     assert i.tolist() == right.i.tolist()
     assert j.tolist() == right.j.tolist()
+    assert isinstance(pickle.loads(pickle.dumps(coupling)).j, np.ndarray)
     assert coupling.cost == right.cost
     assert coupling.cost_before == right.cost_before
     (x0[i] - x1[j]).square().sum().backward()  # of what is made of the pairs there is a history

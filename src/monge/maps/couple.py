@@ -50,7 +50,7 @@ class Coupling:
     Notes
     -----
     The two costs are computed when they are first looked at, from the batches as they are then, in double precision on
-    a CPU. A coupling that is pickled takes them along, and leaves the batches behind.
+    a CPU. A coupling that is pickled takes them along, with indices of NumPy, and leaves the batches behind.
     """
 
     def __init__(self, pairs: Pairs, entropy: float, clouds: tuple[Any, Any], home: Home | None) -> None:
@@ -74,7 +74,8 @@ class Coupling:
 
     def __getstate__(self) -> dict[str, Any]:
         _ = self.cost, self.cost_before
-        return {**vars(self), "_clouds": None}
+        i, j = self._pairs  # where it is loaded there may be no such library, and no GPU
+        return {**vars(self), "i": i, "j": j, "_clouds": None}
 
     def __repr__(self) -> str:
         return f"<{len(self._pairs[0])} pairs: cost {self.cost:.6g}, at random {self.cost_before:.6g}>"

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monge.problem.arrays import real_array
-from monge.problem.home import Home, home_of_any, on_host
+from monge.problem.home import Home, home_of, home_of_any, on_host
 
 __all__ = ["clouds_together", "mean_cost", "pair_costs", "product_costs"]
 
@@ -69,7 +69,8 @@ def product_costs(
     that look like distances, however far the clouds are from each other. x and y are as `clouds_together` gives them.
     ValueError for points that are not finite.
     """
-    library = np if isinstance(x, np.ndarray) else home_of_any(x).library  # type: ignore[union-attr]
+    home = home_of(x)
+    library = np if home is None else home.library
     with np.errstate(all="ignore"):  # what is not finite is found in the end
         (x0, from_x), (y0, from_y) = _centred(library, x), _centred(library, y)
         C = _own(on_host(_product(library, x0, y0)))
@@ -94,7 +95,7 @@ def pair_costs(x: Any, y: Any, i: NDArray[np.intp], j: NDArray[np.intp]) -> NDAr
 
     In double precision on a CPU, in the type of the points on a GPU. x and y are as `clouds_together` gives them.
     """
-    home = home_of_any(x)
+    home = home_of(x)
     on_gpu = home is not None and home.on_gpu
     if not on_gpu:
         x, y = np.asarray(on_host(x)), np.asarray(on_host(y))
@@ -113,7 +114,7 @@ def pair_costs(x: Any, y: Any, i: NDArray[np.intp], j: NDArray[np.intp]) -> NDAr
 
 def mean_cost(x: Any, y: Any) -> float:
     """The mean of |x_i - y_j|^2 over all pairs, in O((n + m) d): what lies around the mean of y, of both clouds."""
-    home = home_of_any(x)
+    home = home_of(x)
     if home is not None and home.on_gpu:
         centre = home.library.mean(y, axis=0)[None, :]
     else:
@@ -124,7 +125,7 @@ def mean_cost(x: Any, y: Any) -> float:
 
 def _cloud(values: Any, name: str, home: Home | None) -> Any:
     """`values` as (n, d), at home."""
-    if home_of_any(values) is None:
+    if home_of(values) is None:
         values = real_array(values, name, None, "points of shape (n, d), or an array of n items such as images")
         if home is not None:
             values = home.library.asarray(np.array(values), device=home.device)
@@ -132,6 +133,8 @@ def _cloud(values: Any, name: str, home: Home | None) -> Any:
         raise ValueError(
             f"{name} should be points of shape (n, d), or an array of n items such as images; got one number."
         )
+    if "complex" in str(values.dtype):
+        raise TypeError(f"{name} should be points of real numbers; got dtype {values.dtype}.")
     width = math.prod(values.shape[1:])
     if home is None:
         return values.reshape(len(values), width)
