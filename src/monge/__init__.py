@@ -14,6 +14,7 @@ from monge.distances.divergence import sinkhorn_divergence
 from monge.distances.energy import energy_distance
 from monge.distances.histograms import js, kl, tv
 from monge.distances.max_sliced import max_sliced_wasserstein
+from monge.distances.minibatch.estimate import minibatch
 from monge.distances.mmd import mmd
 from monge.distances.pairwise import pairwise
 from monge.distances.sliced import sliced_wasserstein
@@ -52,6 +53,7 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "js",
     "kl",
     "max_sliced_wasserstein",
+    "minibatch",
     "mmd",
     "pairwise",
     "partial",

@@ -7,7 +7,7 @@ what each counts for. A block is drawn from its number and a seed alone, so that
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -52,8 +52,19 @@ class Draws(Protocol):
     def blocks(self) -> int:
         """Number of blocks."""
 
+    @property
+    def drawn(self) -> bool:
+        """Whether chance has a part in it."""
+
+    @property
+    def unit(self) -> int | None:
+        """Blocks that make up what is independent of the others: an epoch; None where every pair is."""
+
     def groups(self, block: int, rng: np.random.Generator) -> list[Group]:
         """The pairs of a block; `rng` is the block's own."""
+
+    def within(self, side: int) -> Draws:
+        """The same between one side and itself: x for 0, y for 1."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +100,7 @@ class Independent:
         Points of a batch, on either side; pairs.
     per_block : int
         Pairs of a block.
-    replace : bool
+    replacing : bool
         Whether a batch may take a point twice.
     chances : (Chances or None, Chances or None)
         With which points are drawn, with replacement; None for equal ones.
@@ -99,8 +110,11 @@ class Independent:
     size: int
     count: int
     per_block: int
-    replace: bool = False
+    replacing: bool = False
     chances: tuple[Chances | None, Chances | None] = (None, None)
+
+    drawn = True
+    unit = None
 
     @property
     def blocks(self) -> int:
@@ -113,12 +127,16 @@ class Independent:
         rows, columns = (self._side(rng, k, *side) for side in zip(self.sizes, self.chances, strict=True))
         return [Group(rows, columns, np.full(k, 1.0 / self.count), self.size)]
 
+    def within(self, side: int) -> Independent:
+        """The same between one side and itself."""
+        return replace(self, sizes=(self.sizes[side],) * 2, chances=(self.chances[side],) * 2)
+
     def _side(self, rng: np.random.Generator, k: int, n: int | None, chances: Chances | None) -> Indices | None:
         if n is None:
             return None
         if chances is not None:
             return chances.draw(rng, (k, self.size))
-        return rng.integers(0, n, (k, self.size)) if self.replace else subsets(rng, n, self.size, k)
+        return rng.integers(0, n, (k, self.size)) if self.replacing else subsets(rng, n, self.size, k)
 
 
 @dataclass(frozen=True)
@@ -148,24 +166,26 @@ class Epochs:
     per_block: int
     seed: np.random.SeedSequence
 
+    drawn = True
+
     @property
     def pairs(self) -> int:
         """Pairs of an epoch."""
         return -(-max(self.sizes) // self.size)
 
     @property
-    def blocks_of_epoch(self) -> int:
+    def unit(self) -> int:
         """Blocks of an epoch."""
         return -(-self.pairs // self.per_block)
 
     @property
     def blocks(self) -> int:
         """Number of blocks."""
-        return self.count * self.blocks_of_epoch
+        return self.count * self.unit
 
     def groups(self, block: int, rng: np.random.Generator) -> list[Group]:
         """The pairs of a block: those of full size, then perhaps the last of the epoch."""
-        epoch, part = divmod(block, self.blocks_of_epoch)
+        epoch, part = divmod(block, self.unit)
         first = part * self.per_block * self.size
         last = min(first + self.per_block * self.size, max(self.sizes))
         full = first + (last - first) // self.size * self.size
@@ -178,6 +198,10 @@ class Epochs:
                 weights = np.full(len(rows), size / (max(self.sizes) * self.count))
                 found.append(Group(rows, columns, weights, size))
         return found
+
+    def within(self, side: int) -> Epochs:
+        """The same between one side and itself."""
+        return replace(self, sizes=(self.sizes[side],) * 2)
 
 
 def _cycled(shuffle: Indices, start: int, stop: int) -> Indices:

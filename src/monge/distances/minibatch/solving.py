@@ -10,8 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monge.exact import _core
+from monge.exact.dense import dense
 from monge.exact.result import check_solved
+from monge.problem.batch import naming
 from monge.problem.costs import PointCloud
+from monge.problem.measures import check_value
 
 __all__ = ["Matched", "matched"]
 
@@ -30,13 +33,16 @@ class Matched:
         Where they stand in the two clouds of their pair.
     mass : ndarray (e,)
         What is moved. Between clouds of m points each there are m entries in all of 1 / m, up to rounding.
+    inexact : int
+        How many of them have costs of such different sizes that rounding hides what the plan may lack.
     """
 
     values: NDArray[np.float64]
     starts: NDArray[np.int64]
-    left: NDArray[np.int64]
-    right: NDArray[np.int64]
+    left: NDArray[Any]
+    right: NDArray[Any]
     mass: NDArray[np.float64]
+    inexact: int = 0
 
     @property
     def pair(self) -> NDArray[np.int64]:
@@ -51,17 +57,29 @@ def matched(x: NDArray[Any], y: NDArray[Any], cost: Any = "sqeuclidean") -> Matc
     precision where both are float32. Raises what `PointCloud` and `emd` do.
     """
     k, m, d = x.shape
-    cloud = PointCloud(x.reshape(-1, d), y.reshape(-1, d), cost)
-    xs, ys = cloud.x.reshape(k, m, d), cloud.y.reshape(k, -1, d)
-    costs = [
-        np.ascontiguousarray(PointCloud(a, b, cloud.cost).block(slice(None)), cloud.dtype)
-        for a, b in zip(xs, ys, strict=True)
-    ]
+    all_pairs = PointCloud(x.reshape(-1, d), y.reshape(-1, d), cost)  # its points are checked, not its costs computed
+    if all_pairs.formed is None:
+        return _by_matrices(all_pairs, k)
+    form = all_pairs.form(all_pairs.dtype)
+    xs, ys = form.x.reshape(k, m, -1), form.y.reshape(k, y.shape[1], -1)
+    code, values, starts, left, right, mass, inexact = _core.emd_pairs(xs, ys, *form[2:])
+    with naming("pair", len(values)):
+        check_solved(code, np.broadcast_to(0.0, (m, y.shape[1])), (None, None))
+    check_value(float(values.sum()), None, None)
+    return Matched(values, starts, left, right, mass, inexact)
+
+
+def _by_matrices(all_pairs: PointCloud, k: int) -> Matched:
+    """The same through matrices of costs: those of a user's function."""
+    xs, ys = (points.reshape(k, len(points) // k, -1) for points in (all_pairs.x, all_pairs.y))
+    costs = [dense(PointCloud(*pair, all_pairs.cost), 1) for pair in zip(xs, ys, strict=True)]
     uniform: list[Any] = [None] * k
     solutions = _core.emd_all(costs, uniform, uniform, [0.0] * k, 1, math.inf, None)
-    for C, solution in zip(costs, solutions, strict=True):
-        check_solved(solution[0], C, (None, None))
+    with naming("pair", 0) as at:
+        for at.index, solution in enumerate(solutions):
+            check_solved(solution[0], costs[at.index], (None, None))
     starts = np.zeros(k + 1, np.int64)
     np.cumsum([len(solution[5]) for solution in solutions], out=starts[1:])
     left, right, mass = (np.concatenate([solution[part] for solution in solutions]) for part in (5, 6, 7))
-    return Matched(np.array([solution[1] for solution in solutions]), starts, left, right, mass)
+    inexact = sum(solution[0] == _core.INEXACT for solution in solutions)
+    return Matched(np.array([solution[1] for solution in solutions]), starts, left, right, mass, inexact)

@@ -1,0 +1,189 @@
+"""What a run of pairs of batches comes to: values, the mean plan, mean derivatives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monge.distances.minibatch.running import Part, Run
+from monge.distances.minibatch.solvers import Asked, add_rows
+from monge.problem.costs import PointCloud
+from monge.spread.base import Source
+
+__all__ = ["Sampled", "slopes_of_plan"]
+
+Array = NDArray[np.float64]
+Triple = tuple[NDArray[Any], NDArray[Any], Array]
+
+# Entries whose derivatives are computed at a time.
+_AT_ONCE = 1 << 20
+_NO_INDICES = "a sampler has no rows that a plan or a derivative could belong to. Pass an array of its samples."
+
+
+@dataclass
+class Sampled:
+    """The sums of a run over the blocks that were done; of epochs, over whole ones as soon as there is one.
+
+    Attributes
+    ----------
+    run : Run
+        The run.
+    values, weights : ndarray (k,)
+        Of all pairs.
+    units : ndarray (u,)
+        Of independent units: means of epochs, or values of pairs. Empty without chance, and without a whole epoch.
+    blocks, late : int
+        Blocks that count, and pairs that are less precise than they should be.
+    """
+
+    run: Run
+    values: Array
+    weights: Array
+    units: Array
+    blocks: int
+    late: int
+    _entries: Triple | None
+    _sums: tuple[Array | None, Array | None]
+    _reason: str
+
+    @classmethod
+    def of(cls, run: Run) -> Sampled:
+        """Draws and solves."""
+        sides = run.x, run.y
+        indexed = tuple(source.rows is not None for source in sides)
+        # Where the plan comes along, derivatives are made of it when asked for.
+        plans = run.solver.sparse and all(indexed)
+        total = _Total(run, Asked(plans, (False, False) if plans else (indexed[0], indexed[1])))
+        return total.result()
+
+    @property
+    def value(self) -> float:
+        """The mean."""
+        return float((self.values * self.weights).sum() / self.weights.sum())
+
+    @property
+    def drawn(self) -> bool:
+        """Whether chance has a part in it."""
+        return self.run.draws.drawn
+
+    @property
+    def count(self) -> int:
+        """Pairs of batches that were solved."""
+        return len(self.values)
+
+    @property
+    def whole(self) -> bool:
+        """Whether all blocks were done."""
+        return self.blocks == self.run.draws.blocks
+
+    def within(self, side: int) -> Sampled:
+        """The same between one side and itself, with the same draws where it has as many points as the other."""
+        source = (self.run.x, self.run.y)[side]
+        return Sampled.of(replace(self.run, draws=self.run.draws.within(side), x=source, y=source))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Points of x and of y. TypeError for a sampler."""
+        n, m = self.run.x.rows, self.run.y.rows
+        if n is None or m is None:
+            raise TypeError(f"there is no plan: {_NO_INDICES}")
+        return n, m
+
+    @property
+    def entries(self) -> Triple:
+        """Rows, columns and masses of the mean plan; entries at the same place are to be summed."""
+        _ = self.shape
+        if self._entries is None:
+            if not self.run.solver.has_plans:
+                raise TypeError("there is no plan: loss= says what a pair of batches is worth, not how mass moves.")
+            again = _Total(replace(self.run, progress=False, time_limit=None), Asked(plans=True), self.blocks)
+            self._entries = again.result()._entries
+        assert self._entries is not None
+        return self._entries
+
+    def slopes(self, side: int) -> Array:
+        """The mean derivatives (n, d) with respect to x or y. TypeError where there are none."""
+        sums = self._sums[side]
+        if sums is None:
+            source, name = (self.run.x, self.run.y)[side], "xy"[side]
+            if source.rows is None:
+                raise TypeError(f"there is no grad_{name}: {_NO_INDICES}")
+            if not self.run.solver.sparse or self._entries is None:
+                raise TypeError(f"there is no grad_{name}: {self._reason}")
+            self._sums = slopes_of_plan(self.run.x, self.run.y, self.run.solver.cost, self._entries)
+            sums = self._sums[side]
+            assert sums is not None
+        return sums
+
+
+class _Total:
+    """Sums over the blocks of a run, in their order."""
+
+    def __init__(self, run: Run, asked: Asked, most: int | None = None) -> None:
+        self._run = run
+        self._parts: list[Part] = []  # without their slopes, which are summed up
+        self._units: list[float] = []
+        self._sums: list[Array | None] = [None, None]
+        self._blocks = 0
+        unit, waiting = run.draws.unit or 1, []
+        for parts in run.blocks(asked):
+            waiting.append(parts)
+            if len(waiting) == unit:
+                self._add(waiting)
+                waiting = []
+            if self._blocks + len(waiting) == most:
+                break
+        if self._blocks == 0 or most is not None:
+            self._add(waiting, whole=False)
+
+    def _add(self, blocks: list[list[Part]], whole: bool = True) -> None:
+        self._blocks += len(blocks)
+        parts = [part for block in blocks for part in block]
+        for part in parts:
+            for side, (source, slopes) in enumerate(zip((self._run.x, self._run.y), part.slopes, strict=True)):
+                if slopes is not None:
+                    if self._sums[side] is None:
+                        assert source.rows is not None
+                        self._sums[side] = np.zeros((source.rows, source.columns))
+                    add_rows(self._sums[side], slopes.places, slopes.rows)  # type: ignore[arg-type]
+            self._parts.append(replace(part, slopes=(None, None)))
+        if not self._run.draws.drawn:
+            return
+        if self._run.draws.unit is None:
+            self._units += [float(value) for part in parts for value in part.values]
+        elif whole:
+            weight = sum(float(part.weights.sum()) for part in parts)
+            self._units.append(sum(float((part.values * part.weights).sum()) for part in parts) / weight)
+
+    def result(self) -> Sampled:
+        parts = self._parts
+        values, weights = (np.concatenate([getattr(part, name) for part in parts]) for name in ("values", "weights"))
+        done = 1.0 / float(weights.sum()) if self._blocks < self._run.draws.blocks else 1.0
+        entries = None
+        if parts[0].entries is not None:
+            rows, columns, mass = (
+                np.concatenate(each) for each in zip(*(part.entries or () for part in parts), strict=True)
+            )
+            entries = rows, columns, mass * done
+        sums = tuple(None if total is None else total * done for total in self._sums)
+        reason = next((part.reason for part in parts if part.reason), "")
+        late = sum(part.late for part in parts)
+        units = np.array(self._units)
+        return Sampled(self._run, values, weights, units, self._blocks, late, entries, (sums[0], sums[1]), reason)
+
+
+def slopes_of_plan(x: Source, y: Source, cost: Any, entries: Triple) -> tuple[Array, Array]:
+    """sum_j P_ij dc(x_i, y_j) / dx_i (n, d), and the same for y."""
+    assert x.rows is not None and y.rows is not None
+    rows, columns, mass = entries
+    found = np.zeros((x.rows, x.columns)), np.zeros((y.rows, y.columns))
+    for first in range(0, len(mass), _AT_ONCE):
+        some = slice(first, first + _AT_ONCE)
+        points = x.take(rows[some]), y.take(columns[some])
+        ground = PointCloud(points[0][:1], points[1][:1], cost).ground
+        for sums, places, slopes in zip(found, (rows[some], columns[some]), ground.derivatives(*points), strict=True):
+            add_rows(sums, places, mass[some, np.newaxis] * slopes)
+    return found
