@@ -77,7 +77,7 @@ class Chances:
     def draw(self, rng: np.random.Generator, shape: tuple[int, int]) -> Indices:
         """Indices of that shape, each i with a probability in proportion to its weight."""
         at = np.searchsorted(self.sums, rng.random(shape) * self.sums[-1], side="right")
-        return self.places[np.minimum(at, len(self.places) - 1)]
+        return np.asarray(self.places[np.minimum(at, len(self.places) - 1)])
 
 
 def chances(weights: NDArray[np.float64] | None) -> Chances | None:
@@ -189,7 +189,8 @@ class Epochs:
         first = part * self.per_block * self.size
         last = min(first + self.per_block * self.size, max(self.sizes))
         full = first + (last - first) // self.size * self.size
-        key = tuple(np.atleast_1d(self.seed.entropy).tolist()), (*self.seed.spawn_key, epoch)
+        entropy = self.seed.entropy
+        key = tuple(entropy) if isinstance(entropy, Sequence) else entropy, (*self.seed.spawn_key, epoch)
         both = _shuffles(*key, *self.sizes)
         found = []
         for start, stop, size in ((first, full, self.size), (full, last, last - full)):
@@ -210,9 +211,10 @@ def _cycled(shuffle: Indices, start: int, stop: int) -> Indices:
 
 
 @lru_cache(maxsize=2)  # blocks of one epoch mostly follow each other
-def _shuffles(entropy: Sequence[int], spawn_key: tuple[int, ...], n: int, m: int) -> tuple[Indices, Indices]:
-    seed = np.random.SeedSequence(entropy[0] if len(entropy) == 1 else entropy, spawn_key=spawn_key)
-    rng = np.random.Generator(np.random.PCG64(seed))
+def _shuffles(
+    entropy: tuple[int, ...] | int | None, spawn_key: tuple[int, ...], n: int, m: int
+) -> tuple[Indices, Indices]:
+    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy, spawn_key=spawn_key)))
     return rng.permutation(n), rng.permutation(m)
 
 

@@ -1,9 +1,8 @@
-"""Optimal transport between minibatches: the public function, its checks, and the choice of what is drawn and solved."""
+"""Optimal transport between minibatches: the public function, its checks, what is drawn and what is solved."""
 
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -15,14 +14,13 @@ from monge.distances.minibatch.draws import Draws, Epochs, Independent, chances,
 from monge.distances.minibatch.line import OnLine, matches_in_order
 from monge.distances.minibatch.result import Minibatch
 from monge.distances.minibatch.running import Run
-from monge.distances.minibatch.sampled import Sampled
+from monge.distances.minibatch.sampled import Sampled, warn_of_shortfalls
 from monge.distances.minibatch.solvers import Entropic, Exact, OfLoss, Solver
 from monge.entropic.marginals import as_marginals
 from monge.problem.arrays import positive, positive_integer, require_memory, seconds, shown
 from monge.problem.costs import PointCloud
 from monge.problem.home import home_of_any
 from monge.problem.measures import check_weights
-from monge.problem.transport import ConvergenceWarning
 from monge.spread.blocks import seed_of
 from monge.spread.sources import Source, source_of
 
@@ -171,22 +169,7 @@ def minibatch(
         return Minibatch(whole.value, whole, home)
     draws = _draws((source_x, source_y), weights, size, n_batches, epochs, replace, seed, solver)
     estimate = Sampled.of(Run(draws, solver, source_x, source_y, seed, n_jobs, time_limit, progress))
-    if not estimate.whole:
-        text = (
-            f"time_limit ran out after {estimate.count} pairs of batches, in {estimate.blocks} of {draws.blocks} blocks"
-        )
-        if not draws.drawn:
-            raise TimeoutError(f"{text}, and a part of all pairs stands for nothing. Raise time_limit, or draw some.")
-        warnings.warn(
-            f"minibatch: {text}; the value is the mean over these. Raise time_limit.", ConvergenceWarning, stacklevel=2
-        )
-    if estimate.late > 0:
-        warnings.warn(
-            f"minibatch: {estimate.late} of {estimate.count} pairs of batches are not solved as precisely as they should "
-            "be: solve one of them with monge.sinkhorn or monge.emd, which say what to change.",
-            ConvergenceWarning,
-            stacklevel=2,
-        )
+    warn_of_shortfalls(estimate, 3)
     return Minibatch(estimate.value, estimate, home)
 
 
@@ -200,8 +183,9 @@ def _solver(cost: Any, eps: Any, marginals: Any, loss: Any, x: Source, y: Source
             )
         return OfLoss(loss)
     rng = np.random.default_rng(0)
-    one = [source.draw(rng, 1) for source in (x, y)]
-    known = PointCloud(*one, cost).cost  # of a bare function a GroundCost, which compiles once
+    known = PointCloud(
+        x.draw(rng, 1), y.draw(rng, 1), cost
+    ).cost  # of a bare function a GroundCost, which compiles once
     if eps is None:
         if marginals is not None:
             raise ValueError("marginals need entropic transport; got eps=None. Pass eps, in the units of the cost.")
@@ -244,8 +228,8 @@ def _checked(
                 raise ValueError(f"{name} is a sampler, of whose points there is no end; got {what}. Pass n_batches=k.")
         elif size > source.rows and not replace:
             raise ValueError(
-                f"batch_size should be at most {source.rows}, the number of points of {name}; got {size}. Pass a smaller "
-                "one, or replace=True."
+                f"batch_size should be at most {source.rows}, the number of points of {name}; got {size}. Pass a "
+                "smaller one, or replace=True."
             )
     return check_weights(a, b, x.rows or 0, y.rows or 0)
 
@@ -254,7 +238,7 @@ def _on_line(x: Source, y: Source, weights: Any, size: int, replace: bool, solve
     """All pairs in closed form; None where there is none."""
     if not (solver.sparse and x.columns == 1):
         return None
-    found = OnLine(x, y, *weights, size, bool(replace), solver.cost)
+    found = OnLine(x, y, weights[0], weights[1], size, bool(replace), solver.cost)
     return found if matches_in_order(found.cloud) else None
 
 
@@ -265,14 +249,16 @@ def _draws(
     n, m = sources[0].rows, sources[1].rows
     each = solver.seconds(size, sources[0].columns)
     if epochs is not None:
-        assert n is not None and m is not None
+        assert n is not None
+        assert m is not None
         pairs = -(-max(n, m) // size)
         _require_room(pairs * epochs, size, solver)
         # An epoch is cut by itself; of many, each is a block if it is short.
         per_block = min(pairs, pairs_in_block(pairs * int(epochs), each))
         return Epochs((n, m), size, int(epochs), per_block, seed)
     if n_batches == "all":
-        assert n is not None and m is not None
+        assert n is not None
+        assert m is not None
         counts = [number_of_batches(k, size, replace) for k in (n, m)]
         if math.prod(counts) > MOST_PAIRS:
             raise ValueError(

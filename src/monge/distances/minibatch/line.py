@@ -91,8 +91,8 @@ class OnLine:
 
 def whole_cloud(x: Source, y: Source, cost: Any) -> PointCloud:
     """The cost between all points of two sources."""
-    points = [source.take(np.arange(source.rows or 0)) for source in (x, y)]
-    return PointCloud(*points, cost)
+    points_x, points_y = (source.take(np.arange(source.rows or 0)) for source in (x, y))
+    return PointCloud(points_x, points_y, cost)
 
 
 def matches_in_order(cloud: PointCloud) -> bool:

@@ -4,65 +4,24 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monge.distances.loss import Loss
+from monge.distances.minibatch.sampled import Estimate, warn_of_shortfalls
 from monge.problem.at_home import at_home
 from monge.problem.home import Home
 
-__all__ = ["Debiased", "Estimate", "Minibatch"]
+__all__ = ["Debiased", "Minibatch"]
 
 Array = NDArray[np.float64]
 
 _NO_WEIGHTS = (
-    "there is no derivative with respect to weights: they are the chances with which points are drawn. Use monge.emd or "
-    "monge.sinkhorn of all points for grad_a and grad_b."
+    "there is no derivative with respect to weights: they are the chances with which points are drawn. Use monge.emd "
+    "or monge.sinkhorn of all points for grad_a and grad_b."
 )
-
-
-class Estimate(Protocol):
-    """A mean over pairs of batches; `Sampled`, or `OnLine` in closed form."""
-
-    @property
-    def value(self) -> float:
-        """The mean."""
-
-    @property
-    def drawn(self) -> bool:
-        """Whether chance has a part in it."""
-
-    @property
-    def units(self) -> Array:
-        """Values of what is independent: of pairs, or means of epochs."""
-
-    @property
-    def count(self) -> int:
-        """Pairs of batches."""
-
-    @property
-    def whole(self) -> bool:
-        """Whether all that was asked for was done."""
-
-    @property
-    def late(self) -> int:
-        """Pairs that are less precise than they should be."""
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Points of x and of y."""
-
-    @property
-    def entries(self) -> tuple[NDArray[Any], NDArray[Any], Array]:
-        """Rows, columns and masses of the mean plan."""
-
-    def slopes(self, side: int) -> Array:
-        """The derivatives with respect to x or y."""
-
-    def within(self, side: int) -> Estimate:
-        """The same between one side and itself."""
 
 
 class Minibatch(Loss):
@@ -133,6 +92,8 @@ class Minibatch(Loss):
         negative.
         """
         within = self._estimate.within(0), self._estimate.within(1)
+        for estimate in within:
+            warn_of_shortfalls(estimate, 4)
         value = self._estimate.value - 0.5 * (within[0].value + within[1].value)
         return Debiased(value, (self._estimate, *within), self.home)
 

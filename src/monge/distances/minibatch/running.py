@@ -1,4 +1,4 @@
-"""From drawn pairs to sums: what a block of pairs is solved to, wherever that happens, and how blocks are put together."""
+"""What a block of pairs is: drawn, and solved, wherever that happens."""
 
 from __future__ import annotations
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +12,10 @@ from numpy.typing import NDArray
 from monge.distances.minibatch.running import Part, Run
 from monge.distances.minibatch.solvers import Asked, add_rows
 from monge.problem.costs import PointCloud
+from monge.problem.transport import ConvergenceWarning
 from monge.spread.base import Source
 
-__all__ = ["Sampled", "slopes_of_plan"]
+__all__ = ["Estimate", "Sampled", "slopes_of_plan", "warn_of_shortfalls"]
 
 Array = NDArray[np.float64]
 Triple = tuple[NDArray[Any], NDArray[Any], Array]
@@ -21,6 +23,48 @@ Triple = tuple[NDArray[Any], NDArray[Any], Array]
 # Entries whose derivatives are computed at a time.
 _AT_ONCE = 1 << 20
 _NO_INDICES = "a sampler has no rows that a plan or a derivative could belong to. Pass an array of its samples."
+
+
+class Estimate(Protocol):
+    """A mean over pairs of batches; `Sampled`, or `OnLine` in closed form."""
+
+    @property
+    def value(self) -> float:
+        """The mean."""
+
+    @property
+    def drawn(self) -> bool:
+        """Whether chance has a part in it."""
+
+    @property
+    def units(self) -> Array:
+        """Values of what is independent: of pairs, or means of epochs."""
+
+    @property
+    def count(self) -> int:
+        """Pairs of batches."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether all that was asked for was done."""
+
+    @property
+    def late(self) -> int:
+        """Pairs that are less precise than they should be."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Points of x and of y."""
+
+    @property
+    def entries(self) -> tuple[NDArray[Any], NDArray[Any], Array]:
+        """Rows, columns and masses of the mean plan."""
+
+    def slopes(self, side: int) -> Array:
+        """The derivatives with respect to x or y."""
+
+    def within(self, side: int) -> Estimate:
+        """The same between one side and itself."""
 
 
 @dataclass
@@ -175,9 +219,29 @@ class _Total:
         return Sampled(self._run, values, weights, units, self._blocks, late, entries, (sums[0], sums[1]), reason)
 
 
+def warn_of_shortfalls(estimate: Estimate, stacklevel: int) -> None:
+    """Warns whoever called the function that is so far up where an estimate is not what was asked for.
+
+    TimeoutError where what was done stands for nothing.
+    """
+    if not estimate.whole:
+        text = f"time_limit ran out after {estimate.count} pairs of batches"
+        if not estimate.drawn:
+            raise TimeoutError(f"{text}, and a part of all pairs stands for nothing. Raise time_limit, or draw some.")
+        text = f"minibatch: {text}; the value is the mean over these. Raise time_limit."
+        warnings.warn(text, ConvergenceWarning, stacklevel=stacklevel)
+    if estimate.late > 0:
+        text = (
+            f"minibatch: {estimate.late} of {estimate.count} pairs of batches are not solved as precisely as they "
+            "should be. Solve one of them with monge.sinkhorn or monge.emd, which say what to change."
+        )
+        warnings.warn(text, ConvergenceWarning, stacklevel=stacklevel)
+
+
 def slopes_of_plan(x: Source, y: Source, cost: Any, entries: Triple) -> tuple[Array, Array]:
     """sum_j P_ij dc(x_i, y_j) / dx_i (n, d), and the same for y."""
-    assert x.rows is not None and y.rows is not None
+    assert x.rows is not None
+    assert y.rows is not None
     rows, columns, mass = entries
     found = np.zeros((x.rows, x.columns)), np.zeros((y.rows, y.columns))
     for first in range(0, len(mass), _AT_ONCE):

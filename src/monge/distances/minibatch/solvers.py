@@ -17,7 +17,7 @@ from monge.problem.batch import naming
 from monge.problem.costs import PointCloud
 from monge.problem.transport import Status
 
-__all__ = ["Asked", "Entropic", "Entries", "Exact", "OfLoss", "Solved", "Solver", "add_rows"]
+__all__ = ["Asked", "Entries", "Entropic", "Exact", "OfLoss", "Solved", "Solver", "add_rows"]
 
 Array = NDArray[np.float64]
 
@@ -176,7 +176,8 @@ class OfLoss:
         values = np.array([getattr(one, "value", one) for one in found])
         if values.shape != (len(x),) or values.dtype.kind not in "fiu":
             raise TypeError(
-                f"loss should be a function of two clouds that returns a Loss or a number; got {type(found[0]).__name__}."
+                "loss should be a function of two clouds that returns a Loss or a number; it returned "
+                f"{type(found[0]).__name__}."
             )
         slopes, reason = _slopes_of(found, asked)
         return Solved(values.astype(np.float64), None, slopes, reason)
