@@ -35,8 +35,7 @@ class Complete:
     columns: tuple[Indices, NDArray[np.float64]]
     per_block: int
 
-    drawn = False
-    unit = None
+    drawn, unit = False, 1
 
     @property
     def blocks(self) -> int:

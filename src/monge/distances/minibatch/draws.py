@@ -37,12 +37,15 @@ class Group:
         What each pair counts for; those of all pairs of a call add up to one.
     size : int
         Points on either side of a pair.
+    epochs : ndarray (k,) or None
+        To which epoch each pair belongs; None if every pair is drawn for itself, or none is.
     """
 
     rows: Indices | None
     columns: Indices | None
     weights: NDArray[np.float64]
     size: int
+    epochs: Indices | None = None
 
 
 class Draws(Protocol):
@@ -57,8 +60,8 @@ class Draws(Protocol):
         """Whether chance has a part in it."""
 
     @property
-    def unit(self) -> int | None:
-        """Blocks that make up what is independent of the others: an epoch; None where every pair is."""
+    def unit(self) -> int:
+        """Blocks that belong together: those of an epoch, or one."""
 
     def groups(self, block: int, rng: np.random.Generator) -> list[Group]:
         """The pairs of a block; `rng` is the block's own."""
@@ -113,8 +116,7 @@ class Independent:
     replacing: bool = False
     chances: tuple[Chances | None, Chances | None] = (None, None)
 
-    drawn = True
-    unit = None
+    drawn, unit = True, 1
 
     @property
     def blocks(self) -> int:
@@ -155,7 +157,7 @@ class Epochs:
     size, count : int
         Points of a batch, on either side; epochs.
     per_block : int
-        Pairs of a block, all of one epoch.
+        Pairs of a block at most: a part of an epoch, or several.
     seed : numpy.random.SeedSequence
         An epoch's shuffles come from it and the number of the epoch.
     """
@@ -175,30 +177,42 @@ class Epochs:
 
     @property
     def unit(self) -> int:
-        """Blocks of an epoch."""
+        """Blocks of an epoch; one if a block holds several."""
         return -(-self.pairs // self.per_block)
 
     @property
     def blocks(self) -> int:
         """Number of blocks."""
-        return self.count * self.unit
+        return self.count * self.unit if self.unit > 1 else -(-self.count // self._together)
+
+    @property
+    def _together(self) -> int:
+        """Epochs of a block, if it holds whole ones."""
+        return self.per_block // self.pairs
 
     def groups(self, block: int, rng: np.random.Generator) -> list[Group]:
-        """The pairs of a block: those of full size, then perhaps the last of the epoch."""
-        epoch, part = divmod(block, self.unit)
-        first = part * self.per_block * self.size
+        """The pairs of a block: those of full size, then perhaps the last of each epoch."""
+        if self.unit > 1:
+            epoch, part = divmod(block, self.unit)
+            epochs, first = range(epoch, epoch + 1), part * self.per_block * self.size
+        else:
+            epochs, first = range(block * self._together, min((block + 1) * self._together, self.count)), 0
         last = min(first + self.per_block * self.size, max(self.sizes))
         full = first + (last - first) // self.size * self.size
-        entropy = self.seed.entropy
-        key = tuple(entropy) if isinstance(entropy, Sequence) else entropy, (*self.seed.spawn_key, epoch)
-        both = _shuffles(*key, *self.sizes)
+        shuffles = [self._shuffles(epoch) for epoch in epochs]
         found = []
         for start, stop, size in ((first, full, self.size), (full, last, last - full)):
             if start < stop:
-                rows, columns = (_cycled(shuffle, start, stop).reshape(-1, size) for shuffle in both)
+                sides = [[_cycled(both[side], start, stop) for both in shuffles] for side in (0, 1)]
+                rows, columns = (np.concatenate(side).reshape(-1, size) for side in sides)
                 weights = np.full(len(rows), size / (max(self.sizes) * self.count))
-                found.append(Group(rows, columns, weights, size))
+                found.append(Group(rows, columns, weights, size, np.repeat(epochs, (stop - start) // size)))
         return found
+
+    def _shuffles(self, epoch: int) -> tuple[Indices, Indices]:
+        entropy = self.seed.entropy
+        key = tuple(entropy) if isinstance(entropy, Sequence) else entropy, (*self.seed.spawn_key, epoch)
+        return _shuffles(*key, *self.sizes)
 
     def within(self, side: int) -> Epochs:
         """The same between one side and itself."""

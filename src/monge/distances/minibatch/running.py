@@ -35,6 +35,8 @@ class Part:
     ----------
     values, weights : ndarray (k,)
         Of each pair.
+    epochs : ndarray (k,) or None
+        To which epoch it belongs, if to any.
     entries : (ndarray (e,), ndarray (e,), ndarray (e,)) or None
         Rows, columns and masses of the plans, times the weights.
     slopes : (Slopes or None, Slopes or None)
@@ -47,6 +49,7 @@ class Part:
 
     values: Array
     weights: Array
+    epochs: NDArray[np.int64] | None
     entries: tuple[NDArray[Any], NDArray[Any], Array] | None
     slopes: tuple[Slopes | None, Slopes | None]
     reason: str
@@ -74,7 +77,7 @@ class _Task:
             rows, columns = group.rows[pair, solved.entries.left], group.columns[pair, solved.entries.right]
             entries = _small(rows, x), _small(columns, y), solved.entries.mass * group.weights[pair]
         slopes = _slopes(group.rows, group, solved, 0), _slopes(group.columns, group, solved, 1)
-        return Part(solved.values, group.weights, entries, slopes, solved.reason, solved.late)
+        return Part(solved.values, group.weights, group.epochs, entries, slopes, solved.reason, solved.late)
 
 
 def _slopes(places: NDArray[np.int64] | None, group: Group, solved: Solved, side: int) -> Slopes | None:

@@ -20,6 +20,8 @@ __all__ = ["Estimate", "Sampled", "slopes_of_plan", "warn_of_shortfalls"]
 Array = NDArray[np.float64]
 Triple = tuple[NDArray[Any], NDArray[Any], Array]
 
+# Of the weight of an epoch, what sets a whole one off from a part.
+_WHOLE = 1.0 - 1e-9
 # Entries whose derivatives are computed at a time.
 _AT_ONCE = 1 << 20
 _NO_INDICES = "a sampler has no rows that a plan or a derivative could belong to. Pass an array of its samples."
@@ -169,10 +171,9 @@ class _Total:
     def __init__(self, run: Run, asked: Asked, most: int | None = None) -> None:
         self._run = run
         self._parts: list[Part] = []  # without their slopes, which are summed up
-        self._units: list[float] = []
         self._sums: list[Array | None] = [None, None]
         self._blocks = 0
-        unit, waiting = run.draws.unit or 1, []
+        unit, waiting = run.draws.unit, []
         for parts in run.blocks(asked):
             waiting.append(parts)
             if len(waiting) == unit:
@@ -181,9 +182,9 @@ class _Total:
             if self._blocks + len(waiting) == most:
                 break
         if self._blocks == 0 or most is not None:
-            self._add(waiting, whole=False)
+            self._add(waiting)
 
-    def _add(self, blocks: list[list[Part]], whole: bool = True) -> None:
+    def _add(self, blocks: list[list[Part]]) -> None:
         self._blocks += len(blocks)
         parts = [part for block in blocks for part in block]
         for part in parts:
@@ -194,13 +195,18 @@ class _Total:
                         self._sums[side] = np.zeros((source.rows, source.columns))
                     add_rows(self._sums[side], slopes.places, slopes.rows)  # type: ignore[arg-type]
             self._parts.append(replace(part, slopes=(None, None)))
+
+    def _units(self, values: Array, weights: Array) -> Array:
+        """Values of pairs, or means of whole epochs."""
+        parts = self._parts
         if not self._run.draws.drawn:
-            return
-        if self._run.draws.unit is None:
-            self._units += [float(value) for part in parts for value in part.values]
-        elif whole:
-            weight = sum(float(part.weights.sum()) for part in parts)
-            self._units.append(sum(float((part.values * part.weights).sum()) for part in parts) / weight)
+            return np.empty(0)
+        if parts[0].epochs is None:
+            return values
+        epochs = np.concatenate([part.epochs for part in parts if part.epochs is not None])
+        parts_of_all, sums = (np.bincount(epochs, weights=each) for each in (weights, weights * values))
+        whole = parts_of_all > _WHOLE * parts_of_all.max()
+        return np.asarray(sums[whole] / parts_of_all[whole])
 
     def result(self) -> Sampled:
         parts = self._parts
@@ -215,7 +221,7 @@ class _Total:
         sums = tuple(None if total is None else total * done for total in self._sums)
         reason = next((part.reason for part in parts if part.reason), "")
         late = sum(part.late for part in parts)
-        units = np.array(self._units)
+        units = self._units(values, weights)
         return Sampled(self._run, values, weights, units, self._blocks, late, entries, (sums[0], sums[1]), reason)
 
 
