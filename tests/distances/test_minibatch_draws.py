@@ -66,7 +66,7 @@ def test_epochs_are_the_same_however_they_are_cut(per_block):
         assert total == pytest.approx(1.0)
         found.append(batches)
     assert found[0] == found[1]
-    first, second = (sum((rows for rows, _ in found[0][epoch]), []) for epoch in (0, 1))
+    first, second = ([row for rows, _ in found[0][epoch] for row in rows] for epoch in (0, 1))
     assert sorted(first) == sorted(second) == list(range(10))
     assert first != second
 

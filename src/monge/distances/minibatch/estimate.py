@@ -24,7 +24,7 @@ from monge.problem.measures import check_weights
 from monge.spread.blocks import seed_of
 from monge.spread.sources import Source, source_of
 
-__all__ = ["minibatch"]
+__all__ = ["check_marginals", "minibatch"]
 
 # Bytes of an entry of a plan, with its row and column.
 _ENTRY = 16
@@ -187,11 +187,14 @@ def _solver(cost: Any, eps: Any, marginals: Any, loss: Any, x: Source, y: Source
     known = PointCloud(
         x.draw(rng, 1), y.draw(rng, 1), cost
     ).cost  # of a bare function a GroundCost, which compiles once
-    if eps is None:
-        if marginals is not None:
-            raise ValueError("marginals need entropic transport; got eps=None. Pass eps, in the units of the cost.")
-        return Exact(known)
-    return Entropic(known, positive(eps, "eps"), as_marginals(marginals))
+    check_marginals(eps, marginals)
+    return Exact(known) if eps is None else Entropic(known, positive(eps, "eps"), as_marginals(marginals))
+
+
+def check_marginals(eps: Any, marginals: Any) -> None:
+    """ValueError for penalties without entropy."""
+    if eps is None and marginals is not None:
+        raise ValueError("marginals need entropic transport; got eps=None. Pass eps, in the units of the cost.")
 
 
 def _checked(
