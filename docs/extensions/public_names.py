@@ -41,6 +41,8 @@ MORE = [
     "monge.distances.max_sliced.MaxSlicedLoss",
     "monge.distances.sliced_plan.SlicedTransport",
     "monge.distances.spherical.SphericalLoss",
+    "monge.distances.minibatch.result.Minibatch",
+    "monge.distances.minibatch.result.Debiased",
     "monge.maps.color.transfer_colors",
     "monge.maps.color.ColorTransfer",
 ]

@@ -151,7 +151,7 @@ def minibatch(
     All pairs of batches of points on the line, in closed form:
 
     >>> [round(monge.minibatch([0.0, 1.0, 2.0], [0.0, 1.0, 2.0], batch_size=m, n_batches="all"), 3) for m in (1, 2, 3)]
-    [1.333, 0.556, 0.0]
+    [1.333, 0.444, 0.0]
     """
     size = positive_integer(batch_size, "batch_size")
     home = home_of_any(*(values for values in (x, y, a, b) if not callable(values)))

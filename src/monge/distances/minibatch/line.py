@@ -86,7 +86,7 @@ class OnLine:
 
     def slopes(self, side: int) -> Array:
         """The derivatives (n, 1) with respect to x or y."""
-        return slopes_of_plan(self.x, self.y, self.cost, self.entries)[side]
+        return slopes_of_plan(self.x, self.y, self.cost, self.entries, side)
 
 
 def whole_cloud(x: Source, y: Source, cost: Any) -> PointCloud:

@@ -22,8 +22,8 @@ Triple = tuple[NDArray[Any], NDArray[Any], Array]
 
 # Of the weight of an epoch, what sets a whole one off from a part.
 _WHOLE = 1.0 - 1e-9
-# Entries whose derivatives are computed at a time.
-_AT_ONCE = 1 << 20
+# Coordinates of the entries whose derivatives are computed at a time.
+_IN_CACHE = 1 << 16
 _NO_INDICES = "a sampler has no rows that a plan or a derivative could belong to. Pass an array of its samples."
 
 
@@ -92,7 +92,7 @@ class Sampled:
     blocks: int
     late: int
     _entries: Triple | None
-    _sums: tuple[Array | None, Array | None]
+    _sums: list[Array | None]
     _reason: str
 
     @classmethod
@@ -159,9 +159,8 @@ class Sampled:
                 raise TypeError(f"there is no grad_{name}: {_NO_INDICES}")
             if not self.run.solver.sparse or self._entries is None:
                 raise TypeError(f"there is no grad_{name}: {self._reason}")
-            self._sums = slopes_of_plan(self.run.x, self.run.y, self.run.solver.cost, self._entries)
-            sums = self._sums[side]
-            assert sums is not None
+            sums = slopes_of_plan(self.run.x, self.run.y, self.run.solver.cost, self._entries, side)
+            self._sums[side] = sums
         return sums
 
 
@@ -218,11 +217,11 @@ class _Total:
                 np.concatenate(each) for each in zip(*(part.entries or () for part in parts), strict=True)
             )
             entries = rows, columns, mass * done
-        sums = tuple(None if total is None else total * done for total in self._sums)
+        sums = [None if total is None else total * done for total in self._sums]
         reason = next((part.reason for part in parts if part.reason), "")
         late = sum(part.late for part in parts)
         units = self._units(values, weights)
-        return Sampled(self._run, values, weights, units, self._blocks, late, entries, (sums[0], sums[1]), reason)
+        return Sampled(self._run, values, weights, units, self._blocks, late, entries, sums, reason)
 
 
 def warn_of_shortfalls(estimate: Estimate, stacklevel: int) -> None:
@@ -244,16 +243,29 @@ def warn_of_shortfalls(estimate: Estimate, stacklevel: int) -> None:
         warnings.warn(text, ConvergenceWarning, stacklevel=stacklevel)
 
 
-def slopes_of_plan(x: Source, y: Source, cost: Any, entries: Triple) -> tuple[Array, Array]:
-    """sum_j P_ij dc(x_i, y_j) / dx_i (n, d), and the same for y."""
+def slopes_of_plan(x: Source, y: Source, cost: Any, entries: Triple, side: int) -> Array:
+    """sum_j P_ij dc(x_i, y_j) / dx_i (n, d), or for side 1 the same for y (m, d)."""
+    from scipy.sparse import csr_array
+
     assert x.rows is not None
     assert y.rows is not None
     rows, columns, mass = entries
-    found = np.zeros((x.rows, x.columns)), np.zeros((y.rows, y.columns))
-    for first in range(0, len(mass), _AT_ONCE):
-        some = slice(first, first + _AT_ONCE)
-        points = x.take(rows[some]), y.take(columns[some])
-        ground = PointCloud(points[0][:1], points[1][:1], cost).ground
-        for sums, places, slopes in zip(found, (rows[some], columns[some]), ground.derivatives(*points), strict=True):
-            add_rows(sums, places, mass[some, np.newaxis] * slopes)
+    here, there = (x, y) if side == 0 else (y, x)
+    places = (rows, columns) if side == 0 else (columns, rows)
+    plan = csr_array((mass, places), shape=(here.rows, there.rows))  # sums up
+    found = np.zeros((x.rows if side == 0 else y.rows, x.columns))
+    visited = np.flatnonzero(np.diff(plan.indptr))
+    step = max(1, _IN_CACHE * len(visited) // (plan.nnz * x.columns))
+    for first in range(0, len(visited), step):
+        some = visited[first : first + step]
+        part = plan[some]
+        ours, theirs = here.take(some), there.take(part.indices)
+        spread = csr_array((part.data, np.arange(part.nnz), part.indptr))  # (rows, entries)
+        cloud = PointCloud(ours[:1], theirs[:1], cost) if side == 0 else PointCloud(theirs[:1], ours[:1], cost)
+        if cloud.squared:  # without a difference for each entry
+            found[some] = 2.0 * (part.sum(axis=1)[:, np.newaxis] * ours - spread @ theirs)
+            continue
+        of_entries = np.repeat(ours, np.diff(part.indptr), axis=0)
+        pairs = (of_entries, theirs) if side == 0 else (theirs, of_entries)
+        found[some] = spread @ cloud.ground.derivatives(*pairs)[side]
     return found

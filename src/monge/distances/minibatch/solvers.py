@@ -21,6 +21,8 @@ __all__ = ["Asked", "Entries", "Entropic", "Exact", "OfLoss", "Solved", "Solver"
 
 Array = NDArray[np.float64]
 
+# Up to so many, rows are added up a column at a time, by what NumPy has for that.
+_FEW_COLUMNS = 8
 # As the defaults of `sinkhorn`.
 _TOL, _MAX_ITER = 1e-3, 10_000
 
@@ -200,6 +202,12 @@ def _slopes_of(found: list[Any], asked: Asked) -> tuple[tuple[Array | None, Arra
 
 
 def add_rows(sums: Array, places: NDArray[Any], rows: Array) -> None:
-    """sums[places] += rows, where places repeat; a column at a time, which NumPy does faster."""
-    for column in range(sums.shape[1]):
-        np.add.at(sums[:, column], places, rows[:, column])
+    """sums[places] += rows, where places repeat."""
+    if rows.shape[1] <= _FEW_COLUMNS:
+        for column in range(rows.shape[1]):
+            np.add.at(sums[:, column], places, rows[:, column])
+        return
+    from scipy.sparse import csr_array
+
+    some, at = np.unique(places, return_inverse=True)
+    sums[some] += csr_array((np.ones(len(at)), (at, np.arange(len(at))))) @ rows

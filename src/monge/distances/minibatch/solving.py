@@ -62,13 +62,13 @@ def matched(x: NDArray[Any], y: NDArray[Any], cost: Any = "sqeuclidean") -> Matc
     Raises what `PointCloud` and `emd` do.
     """
     k, m, d = x.shape
-    all_pairs = PointCloud(x.reshape(-1, d), y.reshape(-1, d), cost)  # its points are checked, not its costs computed
-    if all_pairs.squared and d > _FEW_COORDINATES:
-        return _by_products(all_pairs, k)
-    if all_pairs.formed is None:
-        clouds = zip(*_split(all_pairs, k), strict=True)
-        return _of_matrices([dense(PointCloud(*pair, all_pairs.cost), 1) for pair in clouds])
-    form = all_pairs.form(all_pairs.dtype)
+    first = PointCloud(x[0, :1], y[0, :1], cost)
+    if first.squared and d > _FEW_COORDINATES:
+        return _by_products(*(points.astype(first.dtype, copy=False) for points in (x, y)))
+    if first.formed is None:
+        each = zip(x, y, strict=True)
+        return _of_matrices([dense(PointCloud(*pair, first.cost), 1) for pair in each])
+    form = PointCloud(x.reshape(-1, d), y.reshape(-1, d), cost).form(first.dtype)
     xs, ys = form.x.reshape(k, m, -1), form.y.reshape(k, y.shape[1], -1)
     code, values, starts, left, right, mass, inexact = _core.emd_pairs(xs, ys, *form[2:])
     with naming("pair", len(values)):
@@ -77,20 +77,13 @@ def matched(x: NDArray[Any], y: NDArray[Any], cost: Any = "sqeuclidean") -> Matc
     return Matched(values, starts, left, right, mass, inexact)
 
 
-def _by_products(all_pairs: PointCloud, k: int) -> Matched:
+def _by_products(x: NDArray[Any], y: NDArray[Any]) -> Matched:
     """The same for squared distances in many dimensions."""
-    dtype = all_pairs.dtype
-    xs, ys = (points.astype(dtype, copy=False) for points in _split(all_pairs, k))
-    found = _of_matrices([product_costs(*pair) for pair in zip(xs, ys, strict=True)])
-    m, n = xs.shape[1], ys.shape[1]
-    each = pair_costs(all_pairs.x, all_pairs.y, found.pair * m + found.left, found.pair * n + found.right)
+    found = _of_matrices([product_costs(*pair) for pair in zip(x, y, strict=True)])
+    d = x.shape[2]
+    at = found.pair * x.shape[1] + found.left, found.pair * y.shape[1] + found.right
+    each = pair_costs(x.reshape(-1, d), y.reshape(-1, d), *at)
     return replace(found, values=np.add.reduceat(each * found.mass, found.starts[:-1]))
-
-
-def _split(all_pairs: PointCloud, k: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The clouds (k, m, d) and (k, l, d) of k pairs."""
-    x, y = (points.reshape(k, len(points) // k, -1) for points in (all_pairs.x, all_pairs.y))
-    return x, y
 
 
 def _of_matrices(costs: list[NDArray[Any]]) -> Matched:
