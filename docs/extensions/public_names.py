@@ -67,7 +67,7 @@ MISSING = [library for library in ("torch", "jax", "sklearn") if find_spec(libra
 # In the gallery: from the first idea to the last.
 EXAMPLES = [
     "clouds", "temperatures", "two_lines", "four_animals", "quantiles", "entropy", "unbalanced", "colours", "flow",
-    "slices", "horse", "noisy_labels", "fair_groups",
+    "slices", "minibatches", "horse", "noisy_labels", "fair_groups",
 ]  # fmt: skip
 
 
