@@ -14,7 +14,7 @@ from slopes import numeric
 from stopping import needs_alarm, ticking
 
 import monge
-from monge.distances.minibatch import sampled, solvers
+from monge.distances.minibatch import sampled, solvers, solving
 from monge.exact import _core
 from monge.problem import progress
 
@@ -226,6 +226,23 @@ class TestSolvers:
         single = monge.minibatch((x + 10).astype(np.float32), (y + 10).astype(np.float32), batch_size=30, n_batches=1)
         assert single == pytest.approx(exact, rel=1e-5)
 
+    @pytest.mark.parametrize("cost", ["sqeuclidean", "euclidean"])
+    def test_derivatives_far_from_the_origin(self, cost):
+        x, y = clouds(40, 40, 20)
+        near, far = (
+            monge.minibatch(x + shift, y + shift, batch_size=10, epochs=1, rng=0, cost=cost) for shift in (0.0, 2.0**30)
+        )
+        np.testing.assert_allclose(far.grad_x, near.grad_x, atol=1e-7)
+        np.testing.assert_allclose(far.grad_y, near.grad_y, atol=1e-7)
+
+    def test_matrices_a_few_at_a_time(self, monkeypatch):
+        x, y = np.random.default_rng(0).random((2, 9, 8, 30))
+        whole = solvers.matched(x, y)
+        monkeypatch.setattr(solving, "_AT_ONCE", 200)
+        parts = solvers.matched(x, y)
+        for name in ("values", "starts", "left", "right", "mass"):
+            assert np.array_equal(getattr(whole, name), getattr(parts, name))
+
     def test_the_core_is_the_same_as_one_by_one(self):
         rng = np.random.default_rng(0)
         for dtype in (np.float32, np.float64):
@@ -247,6 +264,21 @@ class TestSolvers:
             with pytest.raises(TypeError, match="sampler"):
                 getattr(found, name)
         assert abs(found.debiased) < 5 * found.debiased.standard_error + 0.01
+
+    def test_more_points_than_there_are(self):
+        x, y = clouds(4, 5, 2)
+        found = monge.minibatch(x, y, batch_size=50, n_batches=100, replace=True, rng=0)
+        assert found.n_batches == 100
+        exact = monge.emd(monge.PointCloud(x, y)).value
+        assert 0.95 * exact < found < 1.3 * exact
+
+    def test_dask(self):
+        array = pytest.importorskip("dask.array", reason="arrays of dask come with the extra cluster")
+        x, y = clouds(40, 50, 2)
+        chunks = monge.minibatch(array.from_array(x, chunks=15), y, batch_size=10, n_batches=5, rng=0)
+        memory = monge.minibatch(x, y, batch_size=10, n_batches=5, rng=0)
+        assert chunks == memory
+        assert np.array_equal(chunks.grad_x, memory.grad_x)
 
     def test_files(self, tmp_path):
         x, y = clouds(40, 50, 2)

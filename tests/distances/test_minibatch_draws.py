@@ -97,3 +97,4 @@ def test_the_cut_into_blocks():
     assert pairs_in_block(10, 0.01) == 1  # a few long ones, side by side
     assert pairs_in_block(10, 1e-5) == 500  # a few short ones, together
     assert pairs_in_block(10**6, 1e-5) == 50_000  # many: half a second each
+    assert pairs_in_block(10**6, 1e-5, numbers=2**20) == 4  # large ones: what memory has room for

@@ -21,6 +21,8 @@ Indices = NDArray[np.int64]
 # Of a block of pairs: seconds of work that hide what it takes to hand it out; and those that one should not exceed, so
 # that little is lost with a worker. In between a call is cut into so many blocks.
 _LEAST, _MOST, _BLOCKS = 0.005, 0.5, 16
+# And coordinates of its batches on one side, 32 MiB.
+_NUMBERS = 1 << 22
 # Up to this share of all points, batches are drawn point by point until they differ; beyond, by shuffling all.
 _FEW = 0.25
 
@@ -251,10 +253,11 @@ def subsets(rng: np.random.Generator, n: int, m: int, k: int) -> Indices:
         drawn[open_rows] = np.sort(drawn[open_rows], axis=1)
 
 
-def pairs_in_block(count: int, seconds: float) -> int:
-    """Pairs of a block where `count` pairs of about so many seconds each are to be solved; no matter by whom."""
+def pairs_in_block(count: int, seconds: float, numbers: int = 1) -> int:
+    """Pairs of a block where `count` pairs are to be solved, no matter by whom: pairs of about so many seconds each,
+    and batches of so many coordinates."""
     least, most = (max(1, round(limit / seconds)) for limit in (_LEAST, _MOST))
-    return int(min(max(least, -(-count // _BLOCKS)), most))
+    return int(max(1, min(max(least, -(-count // _BLOCKS)), most, _NUMBERS // numbers)))
 
 
 def points_of(source: Any, indices: Indices | None, group: Group, rng: np.random.Generator) -> NDArray[Any]:

@@ -90,8 +90,8 @@ def minibatch(
     marginals : monge.KL, monge.TV, or a pair, optional
         Penalties in place of the constraints, as for `sinkhorn`; they need eps.
     loss : callable, optional
-        In place of these three: a function of two batches (batch_size, d) that returns a `Loss` or a number, such as
-        ``functools.partial(monge.sliced_wasserstein, rng=0, threads=1)``. There is no plan then.
+        In place of these three: a function of two batches, arrays (batch_size, d) of NumPy's, that returns a `Loss` or
+        a number, such as ``functools.partial(monge.sliced_wasserstein, rng=0, threads=1)``. There is no plan then.
     replace : bool
         Whether a batch may hold a point twice: batches of independent draws. Not with epochs.
     rng : None, int or numpy.random.Generator
@@ -251,13 +251,13 @@ def _draws(
     seed: np.random.SeedSequence, solver: Solver,
 ) -> Draws:  # fmt: skip
     n, m = sources[0].rows, sources[1].rows
-    each = solver.seconds(size, sources[0].columns)
+    each = solver.seconds(size, sources[0].columns), size * sources[0].columns
     if epochs is not None:
         assert n is not None
         assert m is not None
         pairs = -(-max(n, m) // size)
         _require_room(pairs * epochs, size, solver)
-        per_block = pairs_in_block(pairs * int(epochs), each)
+        per_block = pairs_in_block(pairs * int(epochs), *each)
         return Epochs((n, m), size, int(epochs), per_block, seed)
     if n_batches == "all":
         assert n is not None
@@ -270,11 +270,11 @@ def _draws(
             )
         _require_room(math.prod(counts), size, solver)
         batches = [every_batch(k, size, replace, w) for k, w in zip((n, m), weights, strict=True)]
-        return Complete(batches[0], batches[1], pairs_in_block(math.prod(counts), each))
+        return Complete(batches[0], batches[1], pairs_in_block(math.prod(counts), *each))
     count = int(n_batches)
     if n is not None and m is not None:
         _require_room(count, size, solver)
-    per_block = pairs_in_block(count, each)
+    per_block = pairs_in_block(count, *each)
     return Independent((n, m), size, count, per_block, bool(replace), (chances(weights[0]), chances(weights[1])))
 
 

@@ -262,8 +262,9 @@ def slopes_of_plan(x: Source, y: Source, cost: Any, entries: Triple, side: int) 
         ours, theirs = here.take(some), there.take(part.indices)
         spread = csr_array((part.data, np.arange(part.nnz), part.indptr))  # (rows, entries)
         cloud = PointCloud(ours[:1], theirs[:1], cost) if side == 0 else PointCloud(theirs[:1], ours[:1], cost)
-        if cloud.squared:  # without a difference for each entry
-            found[some] = 2.0 * (part.sum(axis=1)[:, np.newaxis] * ours - spread @ theirs)
+        if cloud.squared:  # without a difference for each entry; from a point nearby, so that no digits cancel
+            near = theirs[0].astype(np.float64)
+            found[some] = 2.0 * (part.sum(axis=1)[:, np.newaxis] * (ours - near) - spread @ (theirs - near))
             continue
         of_entries = np.repeat(ours, np.diff(part.indptr), axis=0)
         pairs = (of_entries, theirs) if side == 0 else (theirs, of_entries)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,8 @@ __all__ = ["Matched", "matched"]
 
 # Beyond so many coordinates squared distances come from a product of matrices: at 64 in half the time.
 _FEW_COORDINATES = 16
+# Costs that are there at a time, where it takes matrices of them.
+_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -61,38 +65,50 @@ def matched(x: NDArray[Any], y: NDArray[Any], cost: Any = "sqeuclidean") -> Matc
     precision where both are float32; in many dimensions those that make up a value once more, in double precision.
     Raises what `PointCloud` and `emd` do.
     """
-    k, m, d = x.shape
+    d = x.shape[2]
     first = PointCloud(x[0, :1], y[0, :1], cost)
     if first.squared and d > _FEW_COORDINATES:
-        return _by_products(*(points.astype(first.dtype, copy=False) for points in (x, y)))
-    if first.formed is None:
-        each = zip(x, y, strict=True)
-        return _of_matrices([dense(PointCloud(*pair, first.cost), 1) for pair in each])
-    form = PointCloud(x.reshape(-1, d), y.reshape(-1, d), cost).form(first.dtype)
+        found = _by_products(*(points.astype(first.dtype, copy=False) for points in (x, y)))
+    elif first.formed is None:
+        found = _of_matrices(dense(PointCloud(*pair, first.cost), 1) for pair in zip(x, y, strict=True))
+    else:
+        found = _by_points(x, y, cost, first.dtype)
+    check_value(float(found.values.sum()), None, None)
+    return found
+
+
+def _by_points(x: NDArray[Any], y: NDArray[Any], cost: Any, dtype: Any) -> Matched:
+    """The same for costs that the core knows: it makes them as it goes."""
+    k, m, d = x.shape
+    form = PointCloud(x.reshape(-1, d), y.reshape(-1, d), cost).form(dtype)
     xs, ys = form.x.reshape(k, m, -1), form.y.reshape(k, y.shape[1], -1)
     code, values, starts, left, right, mass, inexact = _core.emd_pairs(xs, ys, *form[2:])
     with naming("pair", len(values)):
         check_solved(code, np.broadcast_to(0.0, (m, y.shape[1])), (None, None))
-    check_value(float(values.sum()), None, None)
     return Matched(values, starts, left, right, mass, inexact)
 
 
 def _by_products(x: NDArray[Any], y: NDArray[Any]) -> Matched:
     """The same for squared distances in many dimensions."""
-    found = _of_matrices([product_costs(*pair) for pair in zip(x, y, strict=True)])
+    found = _of_matrices(product_costs(*pair) for pair in zip(x, y, strict=True))
     d = x.shape[2]
     at = found.pair * x.shape[1] + found.left, found.pair * y.shape[1] + found.right
     each = pair_costs(x.reshape(-1, d), y.reshape(-1, d), *at)
     return replace(found, values=np.add.reduceat(each * found.mass, found.starts[:-1]))
 
 
-def _of_matrices(costs: list[NDArray[Any]]) -> Matched:
-    """The same for matrices of costs."""
-    uniform: list[Any] = [None] * len(costs)
-    solutions = _core.emd_all(costs, uniform, uniform, [0.0] * len(costs), 1, math.inf, None)
-    with naming("pair", 0) as at:
-        for at.index, solution in enumerate(solutions):
-            check_solved(solution[0], costs[at.index], (None, None))
+def _of_matrices(costs: Iterator[NDArray[Any]]) -> Matched:
+    """The same for matrices of costs (m, l), of which a few are there at a time."""
+    solutions: list[Any] = []
+    for first in costs:
+        some = [first, *islice(costs, _AT_ONCE // first.size)]
+        uniform: list[Any] = [None] * len(some)
+        found = _core.emd_all(some, uniform, uniform, [0.0] * len(some), 1, math.inf, None)
+        with naming("pair", 0) as at:
+            for k, (C, solution) in enumerate(zip(some, found, strict=True)):
+                at.index = len(solutions) + k
+                check_solved(solution[0], C, (None, None))
+        solutions += found
     starts = np.cumsum([0, *(len(solution[5]) for solution in solutions)])
     left, right, mass = (np.concatenate([solution[part] for solution in solutions]) for part in (5, 6, 7))
     inexact = sum(solution[0] == _core.INEXACT for solution in solutions)
