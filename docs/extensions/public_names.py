@@ -27,6 +27,7 @@ ROOMS = {
     "exact": "Exact transport",
     "entropic": "Entropic transport",
     "distances": "Distances and losses",
+    "flows": "Flows",
     "maps": "Maps",
     "problem": "Costs and results",
 }
@@ -41,6 +42,8 @@ MORE = [
     "monge.distances.max_sliced.MaxSlicedLoss",
     "monge.distances.sliced_plan.SlicedTransport",
     "monge.distances.spherical.SphericalLoss",
+    "monge.flows.flow.Flow",
+    "monge.flows.flow.FlowStatus",
     "monge.maps.color.transfer_colors",
     "monge.maps.color.ColorTransfer",
 ]

@@ -26,6 +26,7 @@ from monge.entropic.sinkhorn import sinkhorn
 from monge.exact.emd import emd
 from monge.exact.partial import partial
 from monge.exact.univariate import emd_1d
+from monge.flows.gradient_flow import gradient_flow
 from monge.maps.color import color_transfer
 from monge.problem.costs import CostMatrix, Grid, PointCloud
 from monge.problem.transport import ConvergenceWarning, InfeasibleError, Status, Transport
@@ -49,6 +50,7 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "emd",
     "emd_1d",
     "energy_distance",
+    "gradient_flow",
     "js",
     "kl",
     "max_sliced_wasserstein",
