@@ -113,7 +113,8 @@ class LineSearch:
             x += place.x
             if all_finite(x):
                 there = self.objective(x, place)
-                if there.value <= place.value - _SHARE * size * slope:
+                # The second comparison counts where the promise is below the rounding of the value.
+                if there.value <= place.value - _SHARE * size * slope and there.value < place.value:
                     return State(there, state.time + size, size, scale=state.scale)
             size *= 0.5
         return FlowStatus.STALLED if self.size * slope > _VISIBLE * state.scale else FlowStatus.MINIMUM
