@@ -72,7 +72,8 @@ plt.show()
 # %%
 # Each loss has its own way. The exact cost pulls every point straight to one goal; slices pull along each direction by
 # itself; the energy distance pulls with a force that does not grow with the distance, and pushes points of the cloud
-# apart. What only counts distances, as the last two, needs other steps: `line_search` finds them.
+# apart. The gradients of the last two do not shrink on the way, so that the right step is hard to guess;
+# ``line_search=True`` finds it.
 
 losses = {
     "exact": lambda x, init: monge.emd(monge.PointCloud(x, y), init=init),
