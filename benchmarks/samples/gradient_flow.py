@@ -5,10 +5,10 @@
 
 5,000 points to 5,000 others, both of mixtures in 784-D; each step draws 10 pairs of batches of 500 points and moves
 along the mean of their exact gradients, 750 times, as Fatras et al. 2021, "Minibatch optimal transport distances;
-analysis and applications", do with faces. POT's loop, of its `dist` and `emd` and the same arithmetic in NumPy, runs for
-some steps before and after ours, and the better time per step counts; its time for all steps is that times their number.
-Beside the times, the loss on both sides after the same number of steps, and how far the points are from the target in
-the end, by exact transport between a part of them.
+analysis and applications", do with faces. POT's loop, of its `dist` and `emd` and the same arithmetic in NumPy, runs
+for some steps before and after ours, and the better time per step counts; its time for all steps is that times their
+number. Beside the times, the loss on both sides after the same number of steps, and how far the points are from the
+target in the end, by exact transport between a part of them.
 """
 
 from __future__ import annotations
