@@ -47,6 +47,19 @@ def test_a_product_says_what_differences_say(dtype, far):
         np.testing.assert_allclose(found, right, atol=1e-13 * (1.0 + far))
 
 
+def test_some_entries_at_a_time(monkeypatch):
+    rng = np.random.default_rng(3)
+    x, y, entries = (
+        rng.normal(size=(5, 3)),
+        rng.normal(size=(4, 3)),
+        (np.arange(20) % 5, np.arange(20) % 4, np.ones(20)),
+    )
+    whole = plan_slopes(as_ground("euclidean"), x, y, entries)
+    monkeypatch.setattr("monge.problem.plan_slopes._AT_ONCE", 3 * 7)
+    for part, all_at_once in zip(plan_slopes(as_ground("euclidean"), x, y, entries), whole, strict=True):
+        np.testing.assert_allclose(part, all_at_once, rtol=1e-14)
+
+
 def test_where_points_meet_it_is_zero():
     x = np.random.default_rng(2).normal(size=(20, 100)) + 1e6
     np.testing.assert_array_equal(monge.emd(monge.PointCloud(x, x[::-1])).grad_x, 0.0)
