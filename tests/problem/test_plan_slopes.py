@@ -37,7 +37,9 @@ def test_finite_differences(cost, d):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("far", [0.0, 1e4])
-def test_a_product_says_what_differences_say(dtype, far):
+@pytest.mark.parametrize("height", [7, 1000])
+def test_a_product_says_what_differences_say(dtype, far, height, monkeypatch):
+    monkeypatch.setattr("monge.problem.plan_slopes._IN_CACHE", 50 * height)
     rng = np.random.default_rng(1)
     x, y = ((rng.normal(size=(n, 50)) + far).astype(dtype) for n in (30, 20))
     entries = rng.integers(30, size=60), rng.integers(20, size=60), rng.random(60)
