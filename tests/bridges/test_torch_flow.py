@@ -7,7 +7,7 @@ import pytest
 
 import monge
 
-torch = pytest.importorskip("torch", reason="tensors need PyTorch: pip install 'monge[torch]'")
+torch = pytest.importorskip("torch", reason="needs the extra torch: pip install 'monge[torch]'")
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
