@@ -64,8 +64,8 @@ def gradient_flow(
     loss : callable
         ``loss(x)`` of the points (n, d): anything with ``.value`` and ``.grad_x`` (n, d), such as what `emd`,
         `sinkhorn`, `sinkhorn_divergence`, `sliced_wasserstein`, `energy_distance` and `mmd` return, or a pair (value,
-        gradient). A loss that has a parameter called ``init`` gets what it returned at the step before there, None at
-        the first one, so that its solver starts from there.
+        gradient). A loss that has a parameter called ``init`` gets there what it returned for the points before, and
+        None for the first ones, so that its solver can start from that.
     a : array_like (n,), optional
         Masses of the particles, positive: those that the loss gives them. None for 1 / n each.
     step : float
