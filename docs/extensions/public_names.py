@@ -27,6 +27,7 @@ ROOMS = {
     "exact": "Exact transport",
     "entropic": "Entropic transport",
     "distances": "Distances and losses",
+    "flows": "Flows",
     "maps": "Maps",
     "problem": "Costs and results",
 }
@@ -43,6 +44,8 @@ MORE = [
     "monge.distances.spherical.SphericalLoss",
     "monge.distances.minibatch.result.Minibatch",
     "monge.distances.minibatch.result.Debiased",
+    "monge.flows.flow.Flow",
+    "monge.flows.flow.FlowStatus",
     "monge.maps.color.transfer_colors",
     "monge.maps.color.ColorTransfer",
 ]

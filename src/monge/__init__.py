@@ -27,6 +27,7 @@ from monge.entropic.sinkhorn import sinkhorn
 from monge.exact.emd import emd
 from monge.exact.partial import partial
 from monge.exact.univariate import emd_1d
+from monge.flows.gradient_flow import gradient_flow
 from monge.maps.color import color_transfer
 from monge.maps.couple import couple
 from monge.problem.costs import CostMatrix, Grid, PointCloud
@@ -52,6 +53,7 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "emd",
     "emd_1d",
     "energy_distance",
+    "gradient_flow",
     "js",
     "kl",
     "max_sliced_wasserstein",

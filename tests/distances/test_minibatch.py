@@ -381,6 +381,11 @@ GOOD = {"batch_size": 3, "n_batches": 4}
         ({"a": np.ones(9), "replace": True}, ValueError, "one weight per row"),
         ({"a": np.ones(10), "b": np.ones(12), "replace": True}, ValueError, "same total"),
         ({"x": np.ones((60, 2)), "n_batches": "all", "batch_size": 9}, ValueError, "at most 1,000,000 pairs.*epochs="),
+        (
+            {"x": np.ones((10**5, 2)), "y": np.ones((10**5, 2)), "n_batches": "all", "batch_size": 40_000},
+            ValueError,
+            "more",
+        ),
         ({"marginals": monge.KL(1.0)}, ValueError, "marginals need entropic"),
         ({"eps": -1.0}, ValueError, "eps should be positive"),
         ({"cost": "manhattan"}, ValueError, "cost should be one of"),

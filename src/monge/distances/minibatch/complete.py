@@ -60,9 +60,12 @@ class Complete:
         return Complete(batches, batches, self.per_block)
 
 
-def number_of_batches(n: int, m: int, replace: bool) -> int:
-    """Of m of n points, in any order."""
-    return math.comb(n + m - 1, m) if replace else math.comb(n, m)
+def number_of_batches(n: int, m: int, replace: bool, most: int | None = None) -> int:
+    """Of m of n points, in any order; some number above `most` where there are more than that."""
+    k = n + m - 1 if replace else n
+    if most is not None and min(m, k - m) > most.bit_length():
+        return most + 1  # a product of more factors than that, none of them below two: too large to be worked out
+    return math.comb(k, m)
 
 
 def every_batch(n: int, m: int, replace: bool, weights: Any = None) -> tuple[Indices, NDArray[np.float64]]:

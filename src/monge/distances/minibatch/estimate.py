@@ -184,9 +184,8 @@ def _solver(cost: Any, eps: Any, marginals: Any, loss: Any, x: Source, y: Source
             )
         return OfLoss(loss)
     rng = np.random.default_rng(0)
-    known = PointCloud(
-        x.draw(rng, 1), y.draw(rng, 1), cost
-    ).cost  # of a bare function a GroundCost, which compiles once
+    # Of a bare function a GroundCost, which is compiled once.
+    known = PointCloud(x.draw(rng, 1), y.draw(rng, 1), cost).cost
     check_marginals(eps, marginals)
     return Exact(known) if eps is None else Entropic(known, positive(eps, "eps"), as_marginals(marginals))
 
@@ -262,25 +261,20 @@ def _draws(
     if n_batches == "all":
         assert n is not None
         assert m is not None
-        counts = [number_of_batches(k, size, replace) for k in (n, m)]
-        if math.prod(counts) > MOST_PAIRS:
+        pairs = math.prod(number_of_batches(k, size, replace, MOST_PAIRS) for k in (n, m))
+        if pairs > MOST_PAIRS:
             raise ValueError(
-                f'n_batches="all" takes at most {MOST_PAIRS:,} pairs of batches; there are {_many(counts)}. Pass a '
-                "number of pairs to draw, or epochs=."
+                f'n_batches="all" takes at most {MOST_PAIRS:,} pairs of batches, and there are more. Pass a number of '
+                "pairs to draw, or epochs=."
             )
-        _require_room(math.prod(counts), size, solver)
+        _require_room(pairs, size, solver)
         batches = [every_batch(k, size, replace, w) for k, w in zip((n, m), weights, strict=True)]
-        return Complete(batches[0], batches[1], pairs_in_block(math.prod(counts), *each))
+        return Complete(batches[0], batches[1], pairs_in_block(pairs, *each))
     count = int(n_batches)
     if n is not None and m is not None:
         _require_room(count, size, solver)
     per_block = pairs_in_block(count, *each)
     return Independent((n, m), size, count, per_block, bool(replace), (chances(weights[0]), chances(weights[1])))
-
-
-def _many(counts: list[int]) -> str:
-    total = math.prod(counts)
-    return f"{total:,}" if total < 10**15 else f"about 1e{len(str(total)) - 1}"
 
 
 def _require_room(pairs: int, size: int, solver: Solver) -> None:
