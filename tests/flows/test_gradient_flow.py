@@ -103,6 +103,39 @@ def test_minibatches_on_the_line(m):
     assert goal.std() / y.std() == pytest.approx(blur, abs=1e-3)
 
 
+def test_minibatches_of_the_library_on_the_line():
+    n, m = 60, 6
+    y, x0 = np.linspace(-1.0, 1.0, n), 0.5 * np.linspace(-1.0, 1.0, n) - 5.0
+    each = order_statistics(n, m)
+    plan = each @ each.T / m
+    goal, smoothing = n * plan @ y, np.eye(n) - 0.1 * n * plan
+
+    def complete(x):
+        return monge.minibatch(x, y, batch_size=m, n_batches="all")
+
+    flow = monge.gradient_flow(x0, complete, step=0.05, n_steps=40)
+    np.testing.assert_allclose(flow.points[:, 0], goal + 0.9**40 * (x0 - goal), atol=1e-12)
+    # U(x, x) / 2 has the derivative (x - n Pi x) / n: what is left of x - y is smoothed, and goes to zero.
+    flow = monge.gradient_flow(x0, lambda x: complete(x).debiased, step=0.05, n_steps=40)
+    wanted = y + np.linalg.matrix_power(smoothing, 40) @ (x0 - y)
+    np.testing.assert_allclose(flow.points[:, 0], wanted, atol=1e-12)
+
+
+def test_drawn_minibatches_go_where_all_of_them_do():
+    n, m = 200, 20
+    rng = np.random.default_rng(0)
+    y, x0 = np.sort(rng.normal(size=n)), np.sort(rng.normal(size=n)) - 5.0
+    goal = order_statistics(n, m) @ order_statistics(n, m).T @ y * n / m
+
+    def loss(x):
+        return monge.minibatch(x, y, batch_size=m, n_batches=10, rng=rng)
+
+    flow = monge.gradient_flow(x0, loss, step=0.05, n_steps=100)
+    wanted = goal + 0.9**100 * (x0 - goal)
+    assert np.sqrt(((np.sort(flow.points[:, 0]) - wanted) ** 2).mean()) < 0.1
+    assert flow.points.std() == pytest.approx(0.905 * y.std(), abs=0.05)
+
+
 # Losses of the library
 
 
