@@ -26,6 +26,8 @@ from monge.entropic.sinkhorn import sinkhorn
 from monge.exact.emd import emd
 from monge.exact.partial import partial
 from monge.exact.univariate import emd_1d
+from monge.flows.jko.energies import Entropy, Interaction, PorousMedium, Potential
+from monge.flows.jko.scheme import jko
 from monge.maps.color import color_transfer
 from monge.problem.costs import CostMatrix, Grid, PointCloud
 from monge.problem.transport import ConvergenceWarning, InfeasibleError, Status, Transport
@@ -36,11 +38,15 @@ __version__ = _version("monge")
 __all__ = [  # noqa: RUF022 - in the order of sorted()
     "ConvergenceWarning",
     "CostMatrix",
+    "Entropy",
     "Grid",
     "GroundCost",
     "InfeasibleError",
+    "Interaction",
     "KL",
     "PointCloud",
+    "PorousMedium",
+    "Potential",
     "Status",
     "TV",
     "Transport",
@@ -49,6 +55,7 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "emd",
     "emd_1d",
     "energy_distance",
+    "jko",
     "js",
     "kl",
     "max_sliced_wasserstein",

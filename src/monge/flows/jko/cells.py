@@ -1,0 +1,120 @@
+"""The cells of a density: where they are, and what energies say of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.fft import irfftn, next_fast_len, rfftn
+
+from monge.flows.jko.energies import Parts
+from monge.flows.jko.pulls import evaluated
+from monge.problem.arrays import real_array, shown
+from monge.problem.costs import Grid
+
+__all__ = ["Cells", "as_cells"]
+
+Array = NDArray[np.float64]
+
+# How much the distances of neighbours on an axis may differ, relative to them: coordinates may be in single precision.
+_EVEN = 1e-3
+
+
+class Cells:
+    """Cells around the points of a regular grid.
+
+    Attributes
+    ----------
+    grid : Grid
+        The squared distances between them.
+    volume : float
+        Of a cell: the product of the spacings.
+    """
+
+    def __init__(self, axes: list[Array], spacing: tuple[float, ...]) -> None:
+        self.axes, self.spacing = axes, spacing
+        self.sides = tuple(len(axis) for axis in axes)
+        self.grid = Grid(self.sides, spacing=spacing)
+        self.volume = math.prod(spacing)
+
+    def potential(self, parts: Parts) -> Array:
+        """V in all cells, (n,)."""
+        total = np.zeros(math.prod(self.sides))
+        if not parts.potential:
+            return total
+        places = _points(self.axes)
+        for weight, term in parts.potential:
+            values = term.function
+            if callable(values):
+                values = np.asarray(values(places), dtype=np.float64)
+                if values.shape != places.shape[:1]:
+                    raise ValueError(
+                        f"the potential should return shape {places.shape[:1]} for an array {places.shape}; got "
+                        f"{values.shape}."
+                    )
+            elif values.shape != self.sides:
+                raise ValueError(
+                    f"the values of a Potential should have the shape of the grid, {self.sides}; got {values.shape}."
+                )
+            if np.isnan(values).any() or (weight * values == -math.inf).any():
+                raise ValueError("a potential should be a number or +inf, a wall, in all cells of the grid.")
+            total += weight * values.reshape(-1)
+        return total
+
+    def interaction(self, parts: Parts) -> Callable[[Array], Array]:
+        """The function of masses p (n,) that returns sum_j W(x_i - x_j) p_j, (n,), by a fast Fourier transform."""
+        if not parts.interaction:
+            nothing = np.zeros(math.prod(self.sides))
+            return lambda p: nothing
+        steps = [h * np.arange(1 - n, n) for n, h in zip(self.sides, self.spacing, strict=True)]
+        z = _points(steps)
+        W = sum(w * evaluated(term.function, z, len(z), "the interaction") for w, term in parts.interaction)
+        shape = [next_fast_len(2 * n - 1, real=True) for n in self.sides]
+        kernel = rfftn(np.asarray(W).reshape([len(s) for s in steps]), shape)
+        middle = tuple(slice(n - 1, 2 * n - 1) for n in self.sides)
+        return lambda p: np.ascontiguousarray(
+            irfftn(kernel * rfftn(p.reshape(self.sides), shape), shape)[middle]
+        ).reshape(-1)
+
+
+def as_cells(grid: Any, sides: tuple[int, ...]) -> Cells:
+    """From a `Grid`, or the coordinates along each axis, for a density of these sides."""
+    if isinstance(grid, Grid):
+        if grid.power != 2.0:
+            raise ValueError(f"the grid of a flow should have power 2, squared distances; got {grid!r}.")
+        axes = [h * np.arange(n) for n, h in zip(grid.sides, grid.spacing, strict=True)]
+        _check_sides(grid.sides, sides)
+        return Cells(axes, grid.spacing)
+    expected = "a monge.Grid, or the evenly spaced coordinates along each axis, such as (xs, ys)"
+    listed = grid if isinstance(grid, tuple | list) and len(grid) > 0 and np.ndim(grid[0]) == 1 else (grid,)
+    axes = [np.asarray(real_array(axis, "grid", 1, expected), dtype=np.float64) for axis in listed]
+    _check_sides(tuple(len(axis) for axis in axes), sides)
+    spacing = []
+    for k, axis in enumerate(axes):
+        gaps = np.diff(axis)
+        even = len(axis) > 1 and bool(np.isfinite(axis).all()) and float(gaps.min()) > 0.0
+        if not even or float(np.ptp(gaps)) > _EVEN * float(gaps.mean()):
+            raise ValueError(
+                f"the coordinates along axis {k} of the grid should rise in equal steps, as those of numpy.linspace; "
+                f"got {shown(axis[:4])} ..."
+            )
+        spacing.append(float(axis[-1] - axis[0]) / (len(axis) - 1))
+    return Cells(axes, tuple(spacing))
+
+
+def _check_sides(of_grid: tuple[int, ...], of_density: tuple[int, ...]) -> None:
+    if of_grid != of_density:
+        raise ValueError(
+            f"the grid should have the shape of the density x0, {of_density}; got {of_grid}. For axes as of "
+            "numpy.meshgrid, index the density with indexing='ij'."
+        )
+
+
+def _points(axes: list[Array]) -> Array:
+    """All combinations, (n, d), or (n,) of one axis."""
+    if len(axes) == 1:
+        return axes[0]
+    return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))

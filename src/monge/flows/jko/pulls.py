@@ -1,0 +1,88 @@
+"""What potentials and interactions do to n points of equal mass: n times their energy, and its gradient.
+
+n F(x) = sum_i V(x_i) + 1/(2n) sum_ij W(x_i - x_j)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monge.flows.jko.energies import Parts
+
+__all__ = ["Pulls", "evaluated"]
+
+Array = NDArray[np.float64]
+
+# Differences that a function is given at once.
+_BLOCK = 2**18
+# The step of a difference of gradients, per size of the points: curvature only speeds Newton's steps up.
+_STEP = 1e-5
+
+
+class Pulls:
+    """The potentials and interactions of an energy, at points whose functions expect them as (n, *tail)."""
+
+    def __init__(self, parts: Parts, tail: tuple[int, ...]) -> None:
+        self.potential, self.interaction, self.tail = parts.potential, parts.interaction, tail
+
+    def value(self, x: Array) -> float:
+        """n F(x)."""
+        x = x.reshape(-1, *self.tail)
+        total = sum(w * float(evaluated(V.function, x, len(x), "the potential").sum()) for w, V in self.potential)
+        for weight, W in self.interaction:
+            for _, z in _differences(x):
+                total += weight * float(evaluated(W.function, z, len(z), "the interaction").sum()) / (2.0 * len(x))
+        return total
+
+    def gradient(self, x: Array) -> Array:
+        """The derivative of n F, of the shape of x."""
+        points = x.reshape(-1, *self.tail)
+        total = np.zeros(points.shape)
+        for weight, V in self.potential:
+            total += weight * evaluated(V.gradient, points, points.shape, "the gradient of the potential")
+        for weight, W in self.interaction:
+            for rows, z in _differences(points):
+                slopes = evaluated(W.gradient, z, z.shape, "the gradient of the interaction")
+                total[rows] += weight * slopes.reshape(-1, *points.shape).sum(axis=1) / len(x)
+        return total.reshape(x.shape)
+
+    def curvature(self, x: Array) -> Array:
+        """The diagonal of the Hessian of n F for points (n,) on the line, about: a difference of gradients."""
+        step = _STEP * max(float(np.ptp(x)), float(np.abs(x).max()), 1e-300)
+        points = x.reshape(-1, *self.tail)
+        total = np.zeros(points.shape)
+        for weight, V in self.potential:
+            total += weight * _slope(V.gradient, points, step)
+        for weight, W in self.interaction:
+            for rows, z in _differences(points):
+                total[rows] += weight * _slope(W.gradient, z, step).reshape(-1, *points.shape).sum(axis=1) / len(x)
+        return total.reshape(x.shape)
+
+
+def evaluated(function: Any, at: Array, shape: int | tuple[int, ...], name: str) -> Array:
+    """What a user's function returns, if it is finite numbers of that shape."""
+    expected = (shape,) if isinstance(shape, int) else shape
+    values = np.asarray(function(at), dtype=np.float64)
+    if values.shape != expected:
+        raise ValueError(f"{name} should return shape {expected} for an array {at.shape}; got {values.shape}.")
+    if not np.isfinite(values).all():
+        where = at[tuple(np.argwhere(~np.isfinite(values))[0][:1])]
+        raise ValueError(f"{name} should be finite; at {where} it is not. Smooth it there, or lower step.")
+    return values
+
+
+def _slope(gradient: Callable[[Any], Any] | None, x: Array, step: float) -> Array:
+    name = "the gradient"
+    return (evaluated(gradient, x + step, x.shape, name) - evaluated(gradient, x - step, x.shape, name)) / (2.0 * step)
+
+
+def _differences(x: Array) -> Iterator[tuple[slice, Array]]:
+    """Some rows, and x_i - x_j for all j and these i, (rows n, ...)."""
+    n = len(x)
+    for first in range(0, n, max(1, _BLOCK // n)):
+        rows = slice(first, min(n, first + max(1, _BLOCK // n)))
+        yield rows, (x[rows, np.newaxis] - x[np.newaxis]).reshape(-1, *x.shape[1:])
