@@ -39,6 +39,7 @@ from monge.entropic.kernels.grid_sums import GridSums
 from monge.entropic.kernels.threads import Threads
 from monge.flows.jko.cells import Cells
 from monge.flows.jko.energies import Parts
+from monge.flows.jko.mixing import Mixing
 from monge.flows.jko.result import Advance
 
 __all__ = ["GridScheme"]
@@ -46,9 +47,11 @@ __all__ = ["GridScheme"]
 Array = NDArray[np.float64]
 
 # Rounds of a step, and of potentials of a density to itself, at most.
-_ROUNDS = 10_000
+_ROUNDS = 5_000
 # Newton's steps to the logarithm of a density, and the change that ends them: they converge quadratically.
 _STEPS, _CHANGE = 100, 1e-9
+# Interactions are taken anew once the error for the last ones is this share of what they are off by.
+_SETTLED = 0.1
 
 
 class GridScheme:
@@ -79,6 +82,7 @@ class GridScheme:
         p = density.reshape(-1) * self.cells.volume
         return float(p[inside] @ (e + self.potential[inside] + 0.5 * self.interaction(p)[inside]))
 
+    @np.errstate(over="ignore", invalid="ignore")  # where a mixture leads astray, which is taken back
     def advance(self, density: Array, check: Callable[[], None]) -> Advance:
         """The next density."""
         q = density.reshape(-1) * self.cells.volume
@@ -86,39 +90,50 @@ class GridScheme:
         with np.errstate(divide="ignore"):
             log_q = np.log(q)
         d_q = self._to_itself(log_q, check)
-        p, u, d = q, np.zeros(len(q)), np.zeros(len(q))
-        v = log_q - self.sums.log_sum(u)
-        solved = False
+        n = len(q)
+        z, mixing, solved = np.concatenate([log_q - self.sums.log_sum(np.zeros(n)), np.zeros(n)]), Mixing(), False
+        pulled = self.interaction(q)  # at the density `at`
+        p, at, trust, strayed = q, q, 1.0, math.inf
         for k in range(_ROUNDS):
             check()
+            v, d = z[:n], z[n:]
             log_r, before = self.sums.log_sum(v), p
-            log_p = self._prox(log_r, d, p)
-            p = np.exp(log_p)
-            u = log_p - log_r
+            log_p = self._prox(log_r, d, pulled)
+            p, u = np.exp(log_p), log_p - log_r
             arrived = self.sums.log_sum(u)  # what would arrive of v is exp(v + arrived)
             error = float(np.abs(np.exp(v + arrived) - q).sum()) + float(np.abs(p - before).sum())
-            v = log_q - arrived
+            image = np.concatenate([log_q - arrived, d])
             if self.debias:
                 d = 0.5 * log_p if k == 0 else d
                 own = self.sums.log_sum(d)
                 error += float(np.abs(np.exp(d + own) - p).sum())
-                d = 0.5 * (d + log_p - own)
-            if error <= self.tol * mass:
+                image[n:] = 0.5 * (d + log_p - own)
+            away = float(np.abs(p - at).sum()) if self.parts.interaction else 0.0
+            if error + away <= self.tol * mass:
                 solved = True
                 break
+            if error <= max(_SETTLED * away, self.tol * mass):
+                trust, strayed = trust * (0.5 if away > strayed else 1.0), away
+                at = (1.0 - trust) * at + trust * p * (mass / float(p.sum()))
+                pulled = self.interaction(at)
+                mixing = Mixing()
+            z = image if k == 0 else mixing.next(z, image, np.concatenate([q, p]))
+        v, d = image[:n], image[n:]
         log_p = u + self.sums.log_sum(v)  # whose mass is that of q
         p = np.exp(log_p)
         d_p = self._to_itself(log_p, check, d if self.debias else None)
         self._last = log_p, d_p
-        squared = self.eps * (_dot(p, u - d_p) + _dot(q, v - d_q))
+        squared = self.eps * (_dot(p, u) + _dot(q, v) - _dot(p, d_p) - _dot(q, d_q))
+        if not np.isfinite(p).all():
+            return Advance(density, 0.0, False)
         rho = (p / self.cells.volume).reshape(density.shape)
         return Advance(rho, math.sqrt(max(squared, 0.0)), solved)
 
-    def _prox(self, log_r: Array, d: Array, p: Array) -> Array:
-        """log p with eps (log p - log r - d) + 2 step F'(p) = 0, interactions at the last p."""
+    def _prox(self, log_r: Array, d: Array, pulled: Array) -> Array:
+        """log p with eps (log p - log r - d) + 2 step F'(p) = 0, with the pull of interactions as it is."""
         eps, twice = self.eps, 2.0 * self.step
         with np.errstate(invalid="ignore"):
-            right = eps * (log_r + d - self.log_volume) - twice * (self.potential + self.interaction(p))
+            right = eps * (log_r + d - self.log_volume) - twice * (self.potential + pulled)
         inside = right > -math.inf  # not beyond walls
         level = self._level(right[inside])
         out = np.full(len(right), -math.inf)

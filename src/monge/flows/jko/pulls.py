@@ -59,7 +59,10 @@ class Pulls:
             total += weight * _slope(V.gradient, points, step)
         for weight, W in self.interaction:
             for rows, z in _differences(points):
-                total[rows] += weight * _slope(W.gradient, z, step).reshape(-1, *points.shape).sum(axis=1) / len(x)
+                slopes = _slope(W.gradient, z, step).reshape(-1, len(x))
+                own = np.arange(rows.start, rows.stop)
+                slopes[own - rows.start, own] = 0.0  # of a point to itself, which stays where it is
+                total[rows] += weight * slopes.sum(axis=1).reshape(-1, *points.shape[1:]) / len(x)
         return total.reshape(x.shape)
 
 

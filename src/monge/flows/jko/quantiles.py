@@ -116,6 +116,8 @@ class Quantiles:
 
 def _solved(diagonal: Array, beside: Array, right: Array, least: float) -> Array:
     """Of the tridiagonal system; where it is not positive definite, with more on its diagonal."""
+    if len(diagonal) == 1:
+        return right / np.maximum(diagonal, least)
     more = 0.0
     while True:
         banded = np.zeros((2, len(diagonal)))

@@ -33,8 +33,9 @@ __all__ = ["jko"]
 Array = NDArray[np.float64]
 
 # The default blur on a grid, in squared spacings. From there on the kernel is resolved by the cells: for Gaussians the
-# variance of a flow of ten steps is right to 1e-4 then, and off by a percent at a half.
-_BLUR = 2.0
+# variance of a flow of ten steps is right to 1e-4 then, and off by a percent at a half. Rounds are about as many as steps
+# over eps, so a large step takes this share of it, whose square is nothing beside the error of so large a step.
+_BLUR, _SHARE = 2.0, 1 / 20
 
 
 class _Scheme(Protocol):
@@ -90,7 +91,8 @@ def jko(
         (xs, ys), or one array for one axis; or a `Grid`, whose first cell is at the origin. No mass leaves it.
     eps : float, optional
         On a grid, the strength of the entropic term, in units of squared length, as for `sinkhorn`. None is twice the
-        squared spacing, the widest one. A larger eps takes fewer rounds; the error is of order eps^2.
+        squared spacing, the widest one, or a twentieth of the step if that is more. A larger eps takes fewer rounds;
+        the error is of order eps^2.
     debias : bool
         On a grid, whether W_2^2 is the Sinkhorn divergence at eps, which hardly blurs. False is the step of Peyre 2015,
         which blurs by a variance of about eps / 2 along each axis in each step: eps should then be small beside the
@@ -159,7 +161,7 @@ def jko(
         if bandwidth is not None:
             raise ValueError("bandwidth is for particles; a density on a grid needs none. Leave it out.")
         density, cells = _density(x0, grid)
-        blur = _BLUR * max(cells.spacing) ** 2 if eps is None else positive(eps, "eps")
+        blur = max(_BLUR * max(cells.spacing) ** 2, _SHARE * step) if eps is None else positive(eps, "eps")
         scheme = _on_grid(density, cells, parts, step, tol, blur, debias, workers)
     else:
         if eps is not None or not debias:
