@@ -206,7 +206,9 @@ def _function(gradient: Any, name: str, function: Any) -> Any:
         raise TypeError(f"the gradient of {name} should be a function, or None; got {type(gradient).__name__}.")
     if callable(function):
         return function
-    return np.array(real_array(function, "the values of a Potential", None, "a function, or values in the cells"), float)
+    return np.array(
+        real_array(function, "the values of a Potential", None, "a function, or values in the cells"), float
+    )
 
 
 class Parts(NamedTuple):

@@ -86,7 +86,9 @@ class Quantiles:
         x = np.sort(x)  # a measure does not know which is which, and this is nearer to the start
         return Advance(x.reshape(points.shape), math.sqrt(float(np.mean((x - start) ** 2))), done)
 
-    def _line_search(self, x: Array, start: Array, move: Array, worth: float, slope: float) -> tuple[Array, float, bool]:
+    def _line_search(
+        self, x: Array, start: Array, move: Array, worth: float, slope: float
+    ) -> tuple[Array, float, bool]:
         length = 1.0
         if self.parts.internal:
             closing = -np.diff(move) / np.diff(x)
