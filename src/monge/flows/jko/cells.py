@@ -12,15 +12,11 @@ from scipy.fft import irfftn, next_fast_len, rfftn
 
 from monge.flows.jko.energies import Parts
 from monge.flows.jko.pulls import evaluated
-from monge.problem.arrays import real_array, shown
-from monge.problem.costs import Grid
+from monge.problem.grid import Grid, axes_of
 
-__all__ = ["Cells", "as_cells"]
+__all__ = ["Cells"]
 
 Array = NDArray[np.float64]
-
-# How much the distances of neighbours on an axis may differ, relative to them: coordinates may be in single precision.
-_EVEN = 1e-3
 
 
 class Cells:
@@ -34,11 +30,17 @@ class Cells:
         Of a cell: the product of the spacings.
     """
 
-    def __init__(self, axes: list[Array], spacing: tuple[float, ...]) -> None:
-        self.axes, self.spacing = axes, spacing
-        self.sides = tuple(len(axis) for axis in axes)
-        self.grid = Grid(self.sides, spacing=spacing)
-        self.volume = math.prod(spacing)
+    def __init__(self, grid: Any, sides: tuple[int, ...]) -> None:
+        """From a `Grid`, or the coordinates along each axis, for a density of these sides."""
+        self.axes, self.spacing = axes_of(grid)
+        self.sides = tuple(len(axis) for axis in self.axes)
+        if self.sides != sides:
+            raise ValueError(
+                f"the grid should have the shape of the density x0, {sides}; got {self.sides}. For axes as of "
+                "numpy.meshgrid, index the density with indexing='ij'."
+            )
+        self.grid = Grid(self.sides, spacing=self.spacing)
+        self.volume = math.prod(self.spacing)
 
     def potential(self, parts: Parts) -> Array:
         """V in all cells, (n,)."""
@@ -69,7 +71,7 @@ class Cells:
         if not parts.interaction:
             nothing = np.zeros(math.prod(self.sides))
             return lambda p: nothing
-        steps = [h * np.arange(1 - n, n) for n, h in zip(self.sides, self.spacing, strict=True)]
+        steps: list[Array] = [h * np.arange(1.0 - n, n) for n, h in zip(self.sides, self.spacing, strict=True)]
         z = _points(steps)
         W = sum(w * evaluated(term.function, z, len(z), "the interaction") for w, term in parts.interaction)
         shape = [next_fast_len(2 * n - 1, real=True) for n in self.sides]
@@ -78,39 +80,6 @@ class Cells:
         return lambda p: np.ascontiguousarray(
             irfftn(kernel * rfftn(p.reshape(self.sides), shape), shape)[middle]
         ).reshape(-1)
-
-
-def as_cells(grid: Any, sides: tuple[int, ...]) -> Cells:
-    """From a `Grid`, or the coordinates along each axis, for a density of these sides."""
-    if isinstance(grid, Grid):
-        if grid.power != 2.0:
-            raise ValueError(f"the grid of a flow should have power 2, squared distances; got {grid!r}.")
-        axes = [h * np.arange(n) for n, h in zip(grid.sides, grid.spacing, strict=True)]
-        _check_sides(grid.sides, sides)
-        return Cells(axes, grid.spacing)
-    expected = "a monge.Grid, or the evenly spaced coordinates along each axis, such as (xs, ys)"
-    listed = grid if isinstance(grid, tuple | list) and len(grid) > 0 and np.ndim(grid[0]) == 1 else (grid,)
-    axes = [np.asarray(real_array(axis, "grid", 1, expected), dtype=np.float64) for axis in listed]
-    _check_sides(tuple(len(axis) for axis in axes), sides)
-    spacing = []
-    for k, axis in enumerate(axes):
-        gaps = np.diff(axis)
-        even = len(axis) > 1 and bool(np.isfinite(axis).all()) and float(gaps.min()) > 0.0
-        if not even or float(np.ptp(gaps)) > _EVEN * float(gaps.mean()):
-            raise ValueError(
-                f"the coordinates along axis {k} of the grid should rise in equal steps, as those of numpy.linspace; "
-                f"got {shown(axis[:4])} ..."
-            )
-        spacing.append(float(axis[-1] - axis[0]) / (len(axis) - 1))
-    return Cells(axes, tuple(spacing))
-
-
-def _check_sides(of_grid: tuple[int, ...], of_density: tuple[int, ...]) -> None:
-    if of_grid != of_density:
-        raise ValueError(
-            f"the grid should have the shape of the density x0, {of_density}; got {of_grid}. For axes as of "
-            "numpy.meshgrid, index the density with indexing='ij'."
-        )
 
 
 def _points(axes: list[Array]) -> Array:

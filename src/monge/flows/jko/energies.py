@@ -230,7 +230,9 @@ class Parts(NamedTuple):
 
     def require_gradients(self) -> None:
         """TypeError unless all functions have theirs, and ValueError for values on a grid."""
-        for _, term in (*self.potential, *self.interaction):
+        terms: list[Potential | Interaction] = [term for _, term in self.potential]
+        terms += [term for _, term in self.interaction]
+        for term in terms:
             if not callable(term.function):
                 raise TypeError(
                     "a Potential of values in cells goes with a density on a grid; points need "

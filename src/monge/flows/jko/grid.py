@@ -2,11 +2,11 @@
 
 minimise over P with P' 1 = q   (<P, C> + eps sum_ij P_ij (log P_ij - 1)) / (2 step) + F(P 1)
 
-with C the squared distances of cells. The reference measure of the entropic term is the uniform one on pairs of cells,
-as in the paper, which writes it KL(P | exp(-C / eps)). It is not the product of the marginals, a x b, of `sinkhorn`: the
-new density p = P 1 is free, and a reference that moves with it would make the problem another one. Against the uniform
-reference p pays for its own entropy, eps / (2 step) int p log p, and each step blurs by a variance of eps / 2 more;
-against the product it would shrink by as much.
+with C the squared distances of cells. The reference measure of the entropic term is the uniform one on pairs of
+cells, as in the paper, which writes it KL(P | exp(-C / eps)). It is not the product of the marginals, a x b, of
+`sinkhorn`: the new density p = P 1 is free, and a reference that moves with it would make the problem another one.
+Against the uniform reference p pays for its own entropy, eps / (2 step) int p log p, and each step blurs by a variance
+of eps / 2 more; against the product it would shrink by as much.
 
 So p is given back what it pays to itself: minus half of the same problem from p to p is added, and what is minimised is
 
@@ -22,9 +22,9 @@ improved comes after that of the others:
     h    <- (h + eps (log p - log K exp(h / eps))) / 2
 
 The first is the proximal operator of F for the divergence KL. In the logarithm l of the density it is one equation per
-cell, (eps + 2 step) l = ... for an entropy, which is Peyre's power law in closed form; Newton's method takes one step to
-that, and some for a porous medium. Potentials are a part of its right hand side, and so are interactions W * p, taken at
-the last p: what is found is the implicit step, p the same on both sides.
+cell, (eps + 2 step) l = ... for an entropy, which is Peyre's power law in closed form; Newton's method takes one step
+to that, and some for a porous medium. Potentials are a part of its right hand side. So are interactions W * p, for a p
+that is taken anew whenever the rest has settled: what is found is the implicit step, p the same on both sides.
 """
 
 from __future__ import annotations

@@ -2,10 +2,10 @@
 
 minimise over x_1 <= ... <= x_n   1/n sum_i (x_i - q_i)^2 / (2 step) + F(x)
 
-n points of mass 1/n are quantiles of levels (i + 1/2) / n, and between two of them the density is 1 / (n gap). Internal
-energies are int e(log rho(X(u))) du over these levels, by the values in the gaps; half a gap's mass beyond either end is
-counted with the outermost gap. So the factors of all gaps add up to one, and the virial of the entropy, the sum of
-x_i dF/dx_i, is -1 as it is for a density: the variance of a cloud grows at the right rate for any n.
+n points of mass 1/n are quantiles of levels (i + 1/2) / n, and between two of them the density is 1 / (n gap).
+Internal energies are int e(log rho(X(u))) du over these levels, by the values in the gaps; half a gap's mass beyond
+either end is counted with the outermost gap. So the factors of all gaps add up to one, and the virial of the entropy,
+the sum of x_i dF/dx_i, is -1 as it is for a density: the variance of a cloud grows at the right rate for any n.
 
 In this form internal energies are convex, and so is the problem for convex potentials. Newton's method; its Hessian is
 tridiagonal, with no more than the diagonal of an interaction, which the step makes small beside the rest.

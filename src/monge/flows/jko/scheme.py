@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.flows.jko.cells import Cells, as_cells
+from monge.flows.jko.cells import Cells
 from monge.flows.jko.energies import Parts, as_parts
 from monge.flows.jko.particles import Particles
 from monge.flows.jko.quantiles import Quantiles
@@ -33,15 +33,20 @@ __all__ = ["jko"]
 Array = NDArray[np.float64]
 
 # The default blur on a grid, in squared spacings. From there on the kernel is resolved by the cells: for Gaussians the
-# variance of a flow of ten steps is right to 1e-4 then, and off by a percent at a half. Rounds are about as many as steps
-# over eps, so a large step takes this share of it, whose square is nothing beside the error of so large a step.
+# variance of a flow of ten steps is right to 1e-4 then, and off by a percent at a half. Rounds are about as many as a
+# step over eps, so a large step takes this share of it, whose square is nothing beside the error of so large a step.
 _BLUR, _SHARE = 2.0, 1 / 20
 
 
 class _Scheme(Protocol):
-    start: Array
-    eps: float | None
-    bandwidth: float | None
+    @property
+    def start(self) -> Array: ...
+
+    @property
+    def eps(self) -> float | None: ...
+
+    @property
+    def bandwidth(self) -> float | None: ...
 
     def value(self, state: Array) -> float: ...
 
@@ -193,7 +198,8 @@ def _run(
         if time.monotonic() > end:
             raise _TimeIsOver
 
-    states, values, taken = [scheme.start], [scheme.value(scheme.start)], list[Advance]()
+    states, values = [scheme.start], [scheme.value(scheme.start)]
+    taken: list[Advance] = []
     status = JKOStatus.DONE
     try:
         for k in range(count):
@@ -225,7 +231,7 @@ def _density(x0: Any, grid: Any) -> tuple[Array, Cells]:
     density = np.array(real_array(x0, "x0", (1, 2, 3), "a density on a grid of one to three axes"), dtype=np.float64)
     if density.size == 0:
         raise ValueError(f"x0 should be a density in at least one cell; got shape {density.shape}.")
-    cells = as_cells(grid, density.shape)
+    cells = Cells(grid, density.shape)
     if not (density.min() >= 0.0 and density.max() < math.inf):
         raise ValueError(
             "x0 should be a density, finite and not negative, since grid= is given; some of it is not. For points, "
