@@ -28,6 +28,7 @@ ROOMS = {
     "entropic": "Entropic transport",
     "distances": "Distances and losses",
     "maps": "Maps",
+    "flows": "Flows",
     "problem": "Costs and results",
 }
 # What the package itself does not hold: results, which are not made by name, and what is between color_transfer and
@@ -41,6 +42,9 @@ MORE = [
     "monge.distances.max_sliced.MaxSlicedLoss",
     "monge.distances.sliced_plan.SlicedTransport",
     "monge.distances.spherical.SphericalLoss",
+    "monge.flows.jko.energies.Energy",
+    "monge.flows.jko.result.JKOFlow",
+    "monge.flows.jko.result.JKOStatus",
     "monge.maps.color.transfer_colors",
     "monge.maps.color.ColorTransfer",
 ]
@@ -65,7 +69,7 @@ MISSING = [library for library in ("torch", "jax", "sklearn") if find_spec(libra
 # In the gallery: from the first idea to the last.
 EXAMPLES = [
     "clouds", "temperatures", "two_lines", "four_animals", "quantiles", "entropy", "unbalanced", "colours", "flow",
-    "slices", "horse", "noisy_labels", "fair_groups",
+    "fokker_planck", "slices", "horse", "noisy_labels", "fair_groups",
 ]  # fmt: skip
 
 
