@@ -263,6 +263,22 @@ class TestGrid:
         assert np.array_equal(one, two)
 
 
+@pytest.mark.parametrize("scale", [1e-4, 1e4])
+def test_units_of_length_make_no_difference(scale):
+    """A cloud c times as wide, with a step c^2 times as long, is c times as wide after the step."""
+    x0, density = normal_quantiles(60), norm.pdf(LINE)
+    small = monge.jko(x0, monge.Entropy(), step=0.2, n_steps=2)
+    large = monge.jko(7.0 * scale + scale * x0, monge.Entropy(), step=0.2 * scale**2, n_steps=2)
+    np.testing.assert_allclose(large.points, 7.0 * scale + scale * small.points, rtol=1e-9)
+    small = monge.jko(density, monge.Entropy(), step=0.2, n_steps=2, grid=LINE)
+    large = monge.jko(density / scale, monge.Entropy(), step=0.2 * scale**2, n_steps=2, grid=scale * LINE)
+    np.testing.assert_allclose(scale * large.density, small.density, atol=1e-6)
+    # Mass c times as much: a porous medium of exponent m is c^(m - 1) times as quick.
+    few = monge.jko(density, monge.PorousMedium(2), step=0.2, n_steps=1, grid=LINE)
+    more = monge.jko(scale * density, monge.PorousMedium(2), step=0.2 / scale, n_steps=1, grid=LINE, eps=few.eps)
+    np.testing.assert_allclose(more.density / scale, few.density, atol=1e-6)
+
+
 class TestParticles:
     def test_potential_and_attraction_are_exact(self):
         x0 = np.random.default_rng(2).normal(size=(50, 3))
