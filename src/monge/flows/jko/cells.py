@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.fft import irfftn, next_fast_len, rfftn
 
 from monge.flows.jko.energies import Parts
-from monge.flows.jko.pulls import evaluated
+from monge.flows.jko.pulls import evaluated, require_even
 from monge.problem.grid import Grid, axes_of
 
 __all__ = ["Cells"]
@@ -75,6 +75,7 @@ class Cells:
         z = _points(steps)
         W = sum(w * evaluated(term.function, z, len(z), "the interaction") for w, term in parts.interaction)
         shape = [next_fast_len(2 * n - 1, real=True) for n in self.sides]
+        require_even(np.asarray(W), np.asarray(W)[::-1])
         kernel = rfftn(np.asarray(W).reshape([len(s) for s in steps]), shape)
         middle = tuple(slice(n - 1, 2 * n - 1) for n in self.sides)
         return lambda p: np.ascontiguousarray(

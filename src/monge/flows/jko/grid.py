@@ -55,7 +55,8 @@ _SETTLED = 0.1
 
 
 class GridScheme:
-    """The scheme for a density on cells. Inside, p are the masses of cells, f, g and h are over eps."""
+    """The scheme for a density on cells. Inside, p and q are masses of cells, and u, v, d the potentials f, g, h over
+    eps."""
 
     bandwidth = None
 
@@ -71,7 +72,7 @@ class GridScheme:
         if (self.potential[density.reshape(-1) > 0.0] == math.inf).any():
             raise ValueError("x0 has mass where the potential is +inf, a wall. Set the density to zero there.")
         self.sums = GridSums(cells.grid, eps, threads)
-        self._last: tuple[Array, Array] | None = None  # a density and its potential to itself
+        self._last: tuple[Array, Array] = np.empty(0), np.empty(0)  # a density and its potential to itself, d
 
     def value(self, density: Array) -> float:
         """F."""
@@ -89,7 +90,7 @@ class GridScheme:
         mass = float(q.sum())
         with np.errstate(divide="ignore"):
             log_q = np.log(q)
-        d_q = self._to_itself(log_q, check)
+        d_q = self._last[1] if density is self._last[0] else self._to_itself(log_q, check)
         n = len(q)
         z, mixing, solved = np.concatenate([log_q - self.sums.log_sum(np.zeros(n)), np.zeros(n)]), Mixing(), False
         pulled = self.interaction(q)  # at the density `at`
@@ -122,11 +123,11 @@ class GridScheme:
         log_p = u + self.sums.log_sum(v)  # whose mass is that of q
         p = np.exp(log_p)
         d_p = self._to_itself(log_p, check, d if self.debias else None)
-        self._last = log_p, d_p
         squared = self.eps * (_dot(p, u) + _dot(q, v) - _dot(p, d_p) - _dot(q, d_q))
         if not np.isfinite(p).all():
             return Advance(density, 0.0, False)
         rho = (p / self.cells.volume).reshape(density.shape)
+        self._last = rho, d_p
         return Advance(rho, math.sqrt(max(squared, 0.0)), solved)
 
     def _prox(self, log_r: Array, d: Array, pulled: Array) -> Array:
@@ -160,8 +161,6 @@ class GridScheme:
 
     def _to_itself(self, log_p: Array, check: Callable[[], None], start: Array | None = None) -> Array:
         """d with exp(d) K exp(d) = p."""
-        if self._last is not None and np.array_equal(self._last[0], log_p):
-            return self._last[1]
         p, d = np.exp(log_p), 0.5 * log_p if start is None else start
         for _ in range(_ROUNDS):
             check()

@@ -38,6 +38,8 @@ class Mixing:
         with np.errstate(over="ignore", invalid="ignore"):
             difference[seen] = np.sqrt(weights[seen]) * (image[seen] - z[seen])
             size = float(np.sqrt((difference**2).sum()))
+        if not size < math.inf and not self._images:
+            return image
         if not size <= _WORSE * self._best and self._images:
             self._images, self._differences = [], []
             self._astray += 1

@@ -43,7 +43,7 @@ class Particles:
 
     def __init__(self, points: Array, parts: Parts, step: float, tol: float, bandwidth: float | None) -> None:
         self.start, self.step, self.tol = points, step, tol
-        self.parts, self.pulls = parts, Pulls(parts, points.shape[1:])
+        self.parts, self.pulls = parts, Pulls(parts, points)
         n, d = points.shape
         spread = math.sqrt(float(points.var(axis=0).mean()))
         self.bandwidth = None

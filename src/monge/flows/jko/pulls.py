@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from monge.flows.jko.energies import Parts
 
-__all__ = ["Pulls", "evaluated"]
+__all__ = ["Pulls", "evaluated", "require_even"]
 
 Array = NDArray[np.float64]
 
@@ -21,13 +21,18 @@ Array = NDArray[np.float64]
 _BLOCK = 2**18
 # The step of a difference of gradients, per size of the points: curvature only speeds Newton's steps up.
 _STEP = 1e-5
+# What rounding may add to W(z) - W(-z), relative to the largest W.
+_ODD = 1e-6
 
 
 class Pulls:
-    """The potentials and interactions of an energy, at points whose functions expect them as (n, *tail)."""
+    """The potentials and interactions of an energy, whose functions expect points of the shape of those given here."""
 
-    def __init__(self, parts: Parts, tail: tuple[int, ...]) -> None:
-        self.potential, self.interaction, self.tail = parts.potential, parts.interaction, tail
+    def __init__(self, parts: Parts, points: Array) -> None:
+        self.potential, self.interaction, self.tail = parts.potential, parts.interaction, points.shape[1:]
+        z = points - points[:1]
+        for _, W in self.interaction:
+            require_even(*(evaluated(W.function, side, len(z), "the interaction") for side in (z, -z)))
 
     def value(self, x: Array) -> float:
         """n F(x)."""
@@ -76,6 +81,15 @@ def evaluated(function: Any, at: Array, shape: int | tuple[int, ...], name: str)
         where = at[tuple(np.argwhere(~np.isfinite(values))[0][:1])]
         raise ValueError(f"{name} should be finite; at {where} it is not. Smooth it there, or lower step.")
     return values
+
+
+def require_even(values: Array, of_negatives: Array) -> None:
+    """ValueError unless W(z) and W(-z) are the same for some z."""
+    if float(np.abs(values - of_negatives).max()) > _ODD * float(np.abs(values).max()):
+        raise ValueError(
+            "an interaction should be even, W(-z) = W(z): it is between pairs. Pass (W(z) + W(-z)) / 2, which has the "
+            "same energy."
+        )
 
 
 def _slope(gradient: Callable[[Any], Any] | None, x: Array, step: float) -> Array:

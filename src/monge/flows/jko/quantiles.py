@@ -42,7 +42,7 @@ class Quantiles:
 
     def __init__(self, points: Array, parts: Parts, step: float, tol: float) -> None:
         self.start, self.step, self.tol = np.sort(points, axis=0), step, tol
-        self.parts, self.pulls = parts, Pulls(parts, points.shape[1:])
+        self.parts, self.pulls = parts, Pulls(parts, points)
         n = len(points)
         self.shares = np.ones(max(n - 1, 0))  # n times the factors of the gaps
         if n > 1:

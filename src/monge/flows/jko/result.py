@@ -56,7 +56,8 @@ class JKOFlow:
     values : ndarray (k + 1,)
         The energy of each.
     distances : ndarray (k,)
-        W_2 between one and the next; on a grid the root of the Sinkhorn divergence at eps, times the root of the mass.
+        W_2 between one and the next; on a grid the root of the Sinkhorn divergence at eps, whose square is known to
+        about eps tol, times the mass.
     times : ndarray (k + 1,)
         The time of each: 0, step, 2 step, ...
     solved : ndarray (k,)
@@ -87,14 +88,14 @@ class JKOFlow:
         """Where the points are at the end."""
         if self._on_grid:
             raise AttributeError("a flow on a grid has no points; its result is .density.")
-        return self.trajectory[-1]
+        return self.trajectory[-1, ...]
 
     @property
     def density(self) -> Any:
         """The density at the end."""
         if not self._on_grid:
             raise AttributeError("a flow of points has no density; its result is .points. For a density use grid=.")
-        return self.trajectory[-1]
+        return self.trajectory[-1, ...]
 
     @property
     def converged(self) -> bool:
