@@ -27,8 +27,8 @@ ROOMS = {
     "exact": "Exact transport",
     "entropic": "Entropic transport",
     "distances": "Distances and losses",
-    "maps": "Maps",
     "flows": "Flows",
+    "maps": "Maps",
     "problem": "Costs and results",
 }
 # What the package itself does not hold: results, which are not made by name, and what is between color_transfer and
@@ -42,6 +42,10 @@ MORE = [
     "monge.distances.max_sliced.MaxSlicedLoss",
     "monge.distances.sliced_plan.SlicedTransport",
     "monge.distances.spherical.SphericalLoss",
+    "monge.distances.minibatch.result.Minibatch",
+    "monge.distances.minibatch.result.Debiased",
+    "monge.flows.flow.Flow",
+    "monge.flows.flow.FlowStatus",
     "monge.flows.jko.energies.Energy",
     "monge.flows.jko.result.JKOFlow",
     "monge.flows.jko.result.JKOStatus",
@@ -69,7 +73,7 @@ MISSING = [library for library in ("torch", "jax", "sklearn") if find_spec(libra
 # In the gallery: from the first idea to the last.
 EXAMPLES = [
     "clouds", "temperatures", "two_lines", "four_animals", "quantiles", "entropy", "unbalanced", "colours", "flow",
-    "fokker_planck", "slices", "horse", "noisy_labels", "fair_groups",
+    "fokker_planck", "slices", "minibatches", "horse", "noisy_labels", "fair_groups",
 ]  # fmt: skip
 
 

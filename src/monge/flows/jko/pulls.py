@@ -19,8 +19,9 @@ Array = NDArray[np.float64]
 
 # Differences that a function is given at once.
 _BLOCK = 2**18
-# The step of a difference of gradients, per size of the points: curvature only speeds Newton's steps up.
-_STEP = 1e-5
+# The step of a difference of gradients, per spread of the points, and at least per size of their coordinates. Curvature
+# only speeds Newton's steps up.
+_STEP, _FINEST = 1e-5, 1e-8
 # What rounding may add to W(z) - W(-z), relative to the largest W.
 _ODD = 1e-6
 
@@ -57,7 +58,7 @@ class Pulls:
 
     def curvature(self, x: Array) -> Array:
         """The diagonal of the Hessian of n F for points (n,) on the line, about: a difference of gradients."""
-        step = _STEP * max(float(np.ptp(x)), float(np.abs(x).max()), 1e-300)
+        step = max(_STEP * float(np.ptp(x)), _FINEST * float(np.abs(x).max()), 1e-300)
         points = x.reshape(-1, *self.tail)
         total = np.zeros(points.shape)
         for weight, V in self.potential:
