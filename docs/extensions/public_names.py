@@ -46,6 +46,9 @@ MORE = [
     "monge.distances.minibatch.result.Debiased",
     "monge.flows.flow.Flow",
     "monge.flows.flow.FlowStatus",
+    "monge.flows.jko.energies.Energy",
+    "monge.flows.jko.result.JKOFlow",
+    "monge.flows.jko.result.JKOStatus",
     "monge.maps.color.transfer_colors",
     "monge.maps.color.ColorTransfer",
     "monge.maps.couple.Coupling",
@@ -71,7 +74,7 @@ MISSING = [library for library in ("torch", "jax", "sklearn") if find_spec(libra
 # In the gallery: from the first idea to the last.
 EXAMPLES = [
     "clouds", "temperatures", "two_lines", "four_animals", "quantiles", "entropy", "unbalanced", "colours", "flow",
-    "flow_matching", "slices", "minibatches", "horse", "noisy_labels", "fair_groups",
+    "fokker_planck", "flow_matching", "slices", "minibatches", "horse", "noisy_labels", "fair_groups",
 ]  # fmt: skip
 
 

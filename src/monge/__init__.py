@@ -28,6 +28,8 @@ from monge.exact.emd import emd
 from monge.exact.partial import partial
 from monge.exact.univariate import emd_1d
 from monge.flows.gradient_flow import gradient_flow
+from monge.flows.jko.energies import Entropy, Interaction, PorousMedium, Potential
+from monge.flows.jko.scheme import jko
 from monge.maps.color import color_transfer
 from monge.maps.couple import couple
 from monge.problem.costs import CostMatrix, Grid, PointCloud
@@ -39,11 +41,15 @@ __version__ = _version("monge")
 __all__ = [  # noqa: RUF022 - in the order of sorted()
     "ConvergenceWarning",
     "CostMatrix",
+    "Entropy",
     "Grid",
     "GroundCost",
     "InfeasibleError",
+    "Interaction",
     "KL",
     "PointCloud",
+    "PorousMedium",
+    "Potential",
     "Status",
     "TV",
     "Transport",
@@ -54,6 +60,7 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "emd_1d",
     "energy_distance",
     "gradient_flow",
+    "jko",
     "js",
     "kl",
     "max_sliced_wasserstein",
