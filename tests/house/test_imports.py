@@ -22,6 +22,7 @@ FLOORS = [
     {"distances", "barycenters"},
     {"entropic"},
     {"exact"},
+    {"spread"},
     {"problem"},
 ]
 # On no floor: the package itself only gathers the public names, and plots are drawn for the command line alone.
