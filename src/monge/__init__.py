@@ -26,7 +26,7 @@ from monge.entropic.sinkhorn import sinkhorn
 from monge.exact.emd import emd
 from monge.exact.partial import partial
 from monge.exact.univariate import emd_1d
-from monge.maps.color import color_transfer
+from monge.maps.color import ColorMap, color_transfer
 from monge.problem.costs import CostMatrix, Grid, PointCloud
 from monge.problem.transport import ConvergenceWarning, InfeasibleError, Status, Transport
 from monge.problem.user_cost import GroundCost
@@ -34,6 +34,7 @@ from monge.problem.user_cost import GroundCost
 __version__ = _version("monge")
 
 __all__ = [  # noqa: RUF022 - in the order of sorted()
+    "ColorMap",
     "ConvergenceWarning",
     "CostMatrix",
     "Grid",

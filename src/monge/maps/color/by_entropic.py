@@ -20,10 +20,10 @@ from monge.entropic.kernels.threads import Threads
 from monge.entropic.marginals import as_marginals
 from monge.entropic.plan import LazyPlan
 from monge.entropic.sinkhorn import sinkhorn
-from monge.maps.color.by_palette import checked_colors, palette_of
+from monge.maps.color.by_palette import palette_of
 from monge.maps.color.method import Map, Method, Work
 from monge.maps.color.sides import Side
-from monge.problem.arrays import positive
+from monge.problem.arrays import positive, positive_integer
 from monge.problem.costs import PointCloud
 
 __all__ = ["ByEntropic", "EntropicMap"]
@@ -59,7 +59,7 @@ class ByEntropic(Method):
 
     def __post_init__(self) -> None:
         positive(self.eps, "eps")
-        checked_colors(self.colors)
+        positive_integer(self.colors, "colors")
 
     def maps(self, x: Side, y: Side, work: Work) -> tuple[Map, Map]:
         """The maps of both potentials."""

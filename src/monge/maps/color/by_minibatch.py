@@ -42,7 +42,7 @@ EPOCHS = 4
 _SECONDS, _GROWTH = 0.017, 1.6
 
 # Size of the palette by which what the pixels learned is passed on to the colours of other pictures.
-_LEARNED = 4096
+_LEARNED = 8192
 
 
 @dataclass(frozen=True)
@@ -169,4 +169,6 @@ def _learned(side: Side, moved: Array, some: NDArray[np.bool_] | None = None) ->
     met = count > 0.0
     weight, points = count[met], side.points[met]
     box, _ = boxes(points, weight, _LEARNED)
-    return AffineFits(means(points, weight, box), means(np.stack(sums, axis=1)[met] / weight[:, np.newaxis], weight, box))
+    return AffineFits(
+        means(points, weight, box), means(np.stack(sums, axis=1)[met] / weight[:, np.newaxis], weight, box)
+    )

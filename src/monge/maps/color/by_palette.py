@@ -66,7 +66,7 @@ class ByPalette(Method):
     time_limit: float | None = None
 
     def __post_init__(self) -> None:
-        checked_colors(self.colors)
+        positive_integer(self.colors, "colors")
         seconds(self.time_limit)
 
     def maps(self, x: Side, y: Side, work: Work) -> tuple[Map, Map]:
@@ -81,11 +81,6 @@ def palette_of(side: Side, size: int) -> tuple[Array, Array]:
     """The palette (k, d) of one side, and its weights (k,), of sum 1."""
     box, mass = boxes(side.points, side.count, size)
     return means(side.points, side.count, box), mass / mass.sum()
-
-
-def checked_colors(colors: Any) -> int:
-    """`colors`, if it is the size of a palette."""
-    return positive_integer(colors, "colors, the size of the palettes,")
 
 
 def transfer_colors(
@@ -119,7 +114,7 @@ def transfer_colors(
     (array([[0., 0., 0.]]), array([1.]), 3.0)
     """
     x, y = Side(Picture.read(source, "source"), RGB), Side(Picture.read(target, "target"), RGB)
-    size, workers = checked_colors(colors), available_threads(threads)
+    size, workers = positive_integer(colors, "colors"), available_threads(threads)
     (p, a), (q, b) = palette_of(x, size), palette_of(y, size)
     transport = emd(PointCloud(p, q), a, b, threads=workers, progress=progress)
     moved = AffineFits(p, transport.map(q))(x.points, workers)[x.where]

@@ -108,7 +108,8 @@ def _as_picture(image: Any, name: str) -> NDArray[Any]:
         )
     if array.dtype.kind not in "iuf":
         raise TypeError(
-            f"{name} should hold integers in 0..255, uint16 in 0..65535 or reals in [0, 1]; got dtype {array.dtype}."
+            f"{name} should hold integers in 0..255 or reals in [0, 1], or levels of 16 bits as uint16; got dtype "
+            f"{array.dtype}."
         )
     if np.ma.is_masked(image):
         raise TypeError(
@@ -144,7 +145,8 @@ def _levels(colors: NDArray[Any], name: str) -> NDArray[np.uint16]:
     unit = 255.0 if dtype.kind == "f" else 1.0
     if not (np.round(float(low) * unit) >= 0.0 and np.round(float(high) * unit) <= 255.0):  # also for NaN
         raise ValueError(
-            f"{name} should hold integers in 0..255, uint16 in 0..65535 or reals in [0, 1]; got {low} to {high}."
+            f"{name} should hold integers in 0..255 or reals in [0, 1]; got {low} to {high}. Levels of 16 bits should "
+            "come as uint16."
         )
     if dtype.kind == "f":
         return (np.clip(colors.astype(np.float64), 0.0, 1.0) * LEVELS).round().astype(np.uint16)

@@ -1,0 +1,283 @@
+"""Colour transfer: what every method should do, and what each alone does."""
+
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import monge
+from monge.maps.color import by_minibatch, transfer_colors
+from monge.maps.color.by_minibatch import ByMinibatch
+from monge.maps.color.method import Work
+from monge.maps.color.pictures import Picture
+from monge.maps.color.sides import Side
+from monge.maps.color.spaces import RGB
+
+METHODS = ["palette", "minibatch", "exact", "entropic"]
+LUMA = np.array([0.299, 0.587, 0.114])
+
+
+def noise(seed: int, low: int, high: int, shape: tuple[int, int] = (12, 16), dtype=np.uint8) -> np.ndarray:
+    return np.random.default_rng(seed).integers(low, high, (*shape, 3), dtype=dtype)
+
+
+def transfer(source, target, method, **options):
+    if method == "minibatch":
+        options = {"rng": 0, "n_jobs": 1, **options}
+    return monge.color_transfer(source, target, method=method, threads=1, **options)
+
+
+def pixels_of(picture):
+    return picture.reshape(-1, picture.shape[2])[:, :3].astype(float)
+
+
+@pytest.mark.parametrize("method", METHODS)
+class TestEveryMethod:
+    def test_translated_colours(self, method):
+        source = noise(0, 20, 100, (20, 24))
+        shift = np.array([90, 40, 120], np.uint8)
+        rng = np.random.default_rng(1)
+        target = (rng.permutation(source.reshape(-1, 3)) + shift).reshape(24, 20, 3)
+        there, back = transfer(source, target, method, both=True)
+        # Exactly where all colours take part, but for what the entropy and the mean over epochs blur.
+        tolerance = {"exact": 0, "palette": 1, "minibatch": 8, "entropic": 4}[method]
+        assert np.abs(there.astype(int) - source - shift).max() <= tolerance
+        assert np.abs(back.astype(int) - target + shift).max() <= tolerance
+
+    def test_both_and_one_agree(self, method):
+        source, target = noise(2, 0, 120), noise(3, 90, 256, (15, 10))
+        there, back = transfer(source, target, method, both=True)
+        np.testing.assert_array_equal(transfer(source, target, method), there)
+        assert back.shape == target.shape
+        for out, wanted in ((there, target), (back, source)):
+            np.testing.assert_allclose(pixels_of(out).mean(axis=0), pixels_of(wanted).mean(axis=0), atol=2.5)
+
+    def test_pixels_outside_masks_neither_count_nor_move(self, method):
+        source, target = noise(4, 0, 120), noise(5, 90, 256)
+        masks = np.random.default_rng(6).random((2, 12, 16)) < 0.5
+        there, back = transfer(source, target, method, both=True, source_mask=masks[0], target_mask=masks[1])
+        np.testing.assert_array_equal(there[~masks[0]], source[~masks[0]])
+        np.testing.assert_array_equal(back[~masks[1]], target[~masks[1]])
+        alone = transfer(source[masks[0]][np.newaxis], target[masks[1]][np.newaxis], method)
+        np.testing.assert_array_equal(there[masks[0]], alone[0])
+
+    @pytest.mark.parametrize("dtype", [np.uint16, np.float32, np.float16, np.float64])
+    def test_types_come_back_with_their_precision(self, method, dtype):
+        levels = 65535 if dtype == np.uint16 else 1.0
+        rng = np.random.default_rng(7)
+        source, target = rng.random((2, 20, 30, 4))
+        target = 0.5 * target + 0.5
+        source, target = ((levels * picture).astype(dtype) for picture in (source, target))
+        there, back = transfer(source, target, method, both=True)
+        assert there.dtype == back.dtype == dtype
+        np.testing.assert_array_equal(there[..., 3], source[..., 3])  # alpha
+        np.testing.assert_array_equal(back[..., 3], target[..., 3])
+        assert len(np.unique(there[..., 0])) > 400  # more than 8 bits have
+        scaled = there[..., :3] / float(levels)
+        assert 0.4 < scaled.min() < scaled.max() <= 1.0
+
+    def test_chroma_keeps_luma(self, method):
+        source, target = noise(8, 0, 256) / 255.0, noise(9, 0, 256) / 255.0
+        target[..., 2] *= 0.3
+        there = transfer(source, target, method, chroma=True)
+        np.testing.assert_allclose(there @ LUMA, source @ LUMA, atol=1e-12)
+        assert there[..., 2].mean() < source[..., 2].mean() - 0.1
+        grey = np.repeat(np.linspace(0.0, 1.0, 50).reshape(5, 10, 1), 3, axis=2)
+        np.testing.assert_allclose(transfer(source, grey, method, chroma=True) @ LUMA, source @ LUMA, atol=1e-12)
+        assert np.ptp(transfer(source, grey, method, chroma=True), axis=2).max() < 1e-3  # all colour is gone
+
+    def test_frames(self, method):
+        source, target = noise(10, 0, 256, (30, 40)), noise(11, 60, 200, (40, 30))
+        options = {"batch_size": 300, "epochs": 8} if method == "minibatch" else {}
+        fitted = monge.ColorMap(method, **options).fit(source, target, rng=0, n_jobs=1, threads=1)
+        loaded = pickle.loads(pickle.dumps(fitted))
+        frame = np.roll(source, 7, axis=1)[:20]
+        out = fitted.apply(frame, threads=1)
+        np.testing.assert_array_equal(loaded.apply(frame, threads=2), out)
+        # A colour goes to one place, wherever it is, and to where it went in the picture.
+        np.testing.assert_array_equal(
+            fitted.apply(source), np.roll(fitted.apply(np.roll(source, 3, axis=0)), -3, axis=0)
+        )
+        if method != "minibatch":
+            np.testing.assert_array_equal(fitted.apply(source), transfer(source, target, method))
+        # Colours that were not there: between the images of those around.
+        new = noise(12, 0, 256, (20, 20))
+        moved = fitted.apply(new).astype(float)
+        line = 60.0 + new / 255.0 * 139.0
+        assert np.abs(moved - line).mean() < 12.0
+        back = fitted.inverse.apply(fitted.apply(new).astype(np.uint8)).astype(float)
+        assert np.abs(back - new).mean() < 25.0
+        assert fitted.inverse.inverse.apply(frame).tolist() == out.tolist()
+
+
+class TestExact:
+    def test_is_the_map_of_emd(self):
+        source, target = noise(0, 0, 4, (9, 11)) * 60, noise(1, 0, 5, (8, 7)) * 51  # few colours, many times
+        there, back = transfer(source, target, "exact", both=True)
+        (x, a), (y, b) = (np.unique(pixels_of(p) / 255.0, axis=0, return_counts=True) for p in (source, target))
+        t = monge.emd(monge.PointCloud(x.astype(np.float32), y.astype(np.float32)), a / a.sum(), b / b.sum())
+        for out, picture, points, images in (
+            (there, source, x, t.map(y)),
+            (back, target, y, (t.plan.T @ x) / t.plan.sum(axis=0)[:, np.newaxis]),
+        ):
+            wanted = {tuple((255 * p).round()): (255 * q).round() for p, q in zip(points, images, strict=True)}
+            for before, after in zip(pixels_of(picture), pixels_of(out), strict=True):
+                np.testing.assert_array_equal(after, wanted[tuple(before)])
+
+    def test_permuted_pixels_stay(self):
+        source = noise(2, 0, 256)
+        target = np.random.default_rng(3).permutation(source.reshape(-1, 3)).reshape(16, 12, 3)
+        np.testing.assert_array_equal(transfer(source, target, "exact"), source)
+
+    def test_too_many_colours(self):
+        codes = np.arange(141 * 142)
+        many = np.stack([codes % 256, codes // 256, 0 * codes], axis=1).astype(np.uint8).reshape(141, 142, 3)
+        with pytest.raises(ValueError, match=r"20,000 .* source has 20,022 and the target 1.*'palette' or 'minibatch'"):
+            transfer(many, many[:1, :1], "exact")
+
+
+class TestMinibatch:
+    def test_one_batch_of_all_pixels_is_exact(self):
+        source, target = noise(0, 0, 256), noise(1, 0, 256, (16, 12))
+        x, y = pixels_of(source) / 255.0, pixels_of(target) / 255.0
+        out = transfer(source, target, "minibatch", batch_size=192, epochs=1)
+        t = monge.emd(monge.PointCloud(x.astype(np.float32), y.astype(np.float32)))
+        assert len(np.unique(x, axis=0)) == 192  # no ties: one plan
+        np.testing.assert_array_equal(pixels_of(out), (255.0 * t.map(y)).round())
+
+    def test_one_epoch_permutes_the_target(self):
+        source, target = noise(2, 0, 256), noise(3, 0, 256, (16, 12))
+        there, back = transfer(source, target, "minibatch", batch_size=16, epochs=1, both=True)
+        for out, wanted in ((there, target), (back, source)):
+            assert sorted(map(tuple, pixels_of(out))) == sorted(map(tuple, pixels_of(wanted)))
+
+    def test_means_over_pairs_by_the_mass_that_arrived(self, monkeypatch):
+        # Against sums over dense plans; the smaller side is met more than once in an epoch, unequally often.
+        source, target = noise(4, 0, 256, (10, 10)), noise(5, 0, 256, (5, 7))
+        x, y = Side(Picture.read(source, ""), RGB), Side(Picture.read(target, ""), RGB)
+        way, work = ByMinibatch(8, 3), Work(7, 1, 1, False)
+        draws = way._draws(100, 35, work)
+        P = np.zeros((100, 35))
+        for block in range(draws.blocks):
+            for group in draws.groups(block, np.random.default_rng()):
+                for rows, columns in zip(group.rows, group.columns, strict=True):
+                    plan = monge.emd(monge.PointCloud(x.pixels[rows], y.pixels[columns])).plan.toarray()
+                    P[np.ix_(rows, columns)] += plan * group.size
+        np.testing.assert_allclose(P.sum(axis=1), 3.0)
+        assert len(np.unique(P.sum(axis=0).round(6))) > 1
+        there, back = way.moved(x, y, work, both=True)
+        np.testing.assert_allclose(there, P @ y.pixels / P.sum(axis=1, keepdims=True), atol=1e-6)
+        np.testing.assert_allclose(back, (P.T @ x.pixels) / P.sum(axis=0)[:, np.newaxis], atol=1e-6)
+
+    def test_pixels_seldom_drawn_are_not_dark(self):
+        source, target = np.full((40, 40, 3), 30, np.uint8), np.full((3, 7, 3), 222, np.uint8)
+        there, back = transfer(source, target, "minibatch", batch_size=20, epochs=1, both=True)
+        assert np.unique(there).tolist() == [222]
+        assert np.unique(back).tolist() == [30]
+
+    def test_larger_batches_and_fewer_epochs_are_more_colourful(self):
+        source, target = noise(6, 0, 128, (30, 30)), noise(7, 0, 256, (30, 30))
+
+        def spread(m, epochs):
+            return pixels_of(transfer(source, target, "minibatch", batch_size=m, epochs=epochs)).std()
+
+        assert spread(4, 8) < spread(4, 2) < spread(4, 1)
+        assert spread(4, 8) < spread(32, 8) < spread(300, 8)
+        assert spread(300, 8) > 0.97 * pixels_of(target).std()
+
+    def test_workers_do_not_change_the_bits(self, monkeypatch):
+        monkeypatch.setattr(by_minibatch, "_SECONDS", 1.0)  # many blocks
+        source, target = noise(8, 0, 256, (20, 30)), noise(9, 0, 256, (25, 20))
+        one, two = (
+            transfer(source / 255.0, target / 255.0, "minibatch", batch_size=20, n_jobs=n, both=True) for n in (1, 2)
+        )
+        np.testing.assert_array_equal(one[0], two[0])
+        np.testing.assert_array_equal(one[1], two[1])
+        again = transfer(source / 255.0, target / 255.0, "minibatch", batch_size=20, rng=np.random.default_rng(0))
+        assert (again != one[0]).any()
+
+    def test_a_time_limit_leaves_no_pixel_out(self, monkeypatch):
+        monkeypatch.setattr(by_minibatch, "_SECONDS", 100.0)
+        source, target = noise(10, 0, 256, (20, 30)), noise(11, 100, 150, (25, 20))
+        with pytest.warns(monge.ConvergenceWarning, match=r"after 1 of \d+ blocks.*Raise time_limit"):
+            out = transfer(source, target, "minibatch", batch_size=200, time_limit=0.0)
+        assert 80 <= out.min() < out.max() <= 170  # fits may go on a little beyond what arrived
+        assert np.corrcoef(out.ravel(), source.ravel())[0, 1] > 0.8
+
+    @settings(max_examples=20, deadline=None)
+    @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 12), st.integers(0, 10**6))
+    def test_colours_stay_within_those_of_the_target(self, n, m, size, seed):
+        rng = np.random.default_rng(seed)
+        source, target = rng.random((1, n, 3)), 0.25 + 0.5 * rng.random((m, 1, 3))
+        there, back = transfer(source, target, "minibatch", batch_size=min(n, m, size), epochs=2, both=True)
+        assert target.min() - 1e-4 <= there.min() <= there.max() <= target.max() + 1e-4
+        assert source.min() - 1e-4 <= back.min() <= back.max() <= source.max() + 1e-4
+
+    def test_a_batch_larger_than_a_picture(self):
+        with pytest.raises(ValueError, match=r"batch_size .* 4 of the source and 192 of the target; got 5"):
+            transfer(noise(0, 0, 9, (2, 2)), noise(1, 0, 9), "minibatch", batch_size=5)
+
+
+class TestEntropic:
+    def test_at_the_palette_it_is_the_map_of_the_plan(self):
+        source, target = noise(0, 0, 256), noise(1, 0, 256, (16, 12))
+        x, y = pixels_of(source) / 255.0, pixels_of(target) / 255.0
+        there, back = transfer(source / 255.0, target / 255.0, "entropic", eps=0.01, both=True)
+        t = monge.sinkhorn(monge.PointCloud(x, y), eps=0.01, tol=1e-6)
+        np.testing.assert_allclose(pixels_of(there), t.map(y), atol=2e-3)
+        np.testing.assert_allclose(pixels_of(back), (t.plan.T @ x) / t.plan.sum(axis=0)[:, np.newaxis], atol=2e-3)
+
+    def test_more_entropy_is_less_colour(self):
+        source, target = noise(2, 0, 256), noise(3, 0, 256)
+        outs = [pixels_of(transfer(source, target, "entropic", eps=eps)) for eps in (1e-3, 1e-2, 1e-1, 10.0)]
+        spreads = [out.std(axis=0).mean() for out in outs]
+        assert spreads == sorted(spreads, reverse=True)
+        assert spreads[-1] < 2.0
+
+
+class TestArguments:
+    picture = noise(0, 0, 256)
+
+    @pytest.mark.parametrize(
+        ("options", "text"),
+        [
+            ({"method": "sliced"}, "one of 'palette', 'minibatch', 'exact', 'entropic'; got 'sliced'"),
+            ({"batch_size": 10}, "batch_size is no option of method='palette', but of 'minibatch'"),
+            ({"method": "exact", "colors": 9}, "colors is no option of method='exact', but of 'palette', 'entropic'"),
+            ({"method": "entropic", "time_limit": 9.0}, "time_limit is no option"),
+            ({"method": "minibatch", "batch_size": 0}, "batch_size should be a positive integer"),
+            ({"method": "minibatch", "epochs": 1.5}, "epochs should be a positive integer"),
+            ({"method": "minibatch", "rng": -1}, "rng should be"),
+            ({"method": "entropic", "eps": 0.0}, "eps should be positive"),
+            ({"time_limit": -1.0}, "time_limit should be"),
+            ({"source_mask": np.ones((12, 15), bool)}, r"mask of source .* \(12, 16\) .* got shape \(12, 15\)"),
+            ({"target_mask": np.ones((12, 16, 1), bool)}, r"mask of target .* \(12, 16, 1\)"),
+            ({"target_mask": np.zeros((12, 16), bool)}, "mask of target leaves no pixel"),
+        ],
+    )
+    def test_values(self, options, text):
+        with pytest.raises(ValueError, match=text):
+            monge.color_transfer(self.picture, self.picture, **options)
+
+    def test_types(self):
+        with pytest.raises(TypeError, match="mask of source should hold booleans.*mask > 0"):
+            monge.color_transfer(self.picture, self.picture, source_mask=np.ones((12, 16)))
+        with pytest.raises(TypeError, match="rng should be"):
+            monge.color_transfer(self.picture, self.picture, method="minibatch", rng="seed")
+
+    def test_a_map_that_is_not_fitted(self):
+        with pytest.raises(RuntimeError, match=r"\.fit\(source, target\)"):
+            monge.ColorMap().apply(self.picture)
+        with pytest.raises(ValueError, match="epochs is no option"):
+            monge.ColorMap("exact", epochs=3)
+
+    def test_palettes_of_16_bits(self):
+        # A million pixels of two colours a level apart: rounding may not take them for more, or for one.
+        picture = np.full((1000, 1000, 3), 60001, np.uint16)
+        picture[0, :3] = 60002
+        found = transfer_colors(picture, picture, colors=50)
+        assert len(found.source_palette) == 2
+        np.testing.assert_allclose(sorted(found.source_weights), [3e-6, 1.0 - 3e-6])
+        np.testing.assert_array_equal(found.image, picture)
