@@ -4,11 +4,11 @@
     python -m benchmarks.figures.colours --side 1000 --epochs 16 -o colours.png
     python -m benchmarks.figures.colours --smoke
 
-The experiment of Fatras et al. 2020, "Learning with minibatch Wasserstein", section 4.3. All pixels take part. Under each
-picture stand the standard deviation of its colours over that of those it should have, the smallest of the three
+The experiment of Fatras et al. 2020, "Learning with minibatch Wasserstein", section 4.3. All pixels take part. Under
+each picture stand the standard deviation of its colours over that of those it should have, the smallest of the three
 channels'; W2 between the two on a sample of pixels; and its number of different colours. Means over many small batches
-are dull: their colours are nearer to grey. In brackets, how far two samples of the picture are apart whose colours these
-should be: the exact plan between samples leaves as much.
+are dull: their colours are nearer to grey. In brackets, how far two samples are apart of the picture whose colours
+these should be: the exact plan between samples leaves as much.
 """
 
 from __future__ import annotations

@@ -153,7 +153,7 @@ class TestMinibatch:
         for out, wanted in ((there, target), (back, source)):
             assert sorted(map(tuple, pixels_of(out))) == sorted(map(tuple, pixels_of(wanted)))
 
-    def test_means_over_pairs_by_the_mass_that_arrived(self, monkeypatch):
+    def test_means_over_pairs_by_the_mass_that_arrived(self):
         # Against sums over dense plans; the smaller side is met more than once in an epoch, unequally often.
         source, target = noise(4, 0, 256, (10, 10)), noise(5, 0, 256, (5, 7))
         x, y = Side(Picture.read(source, ""), RGB), Side(Picture.read(target, ""), RGB)
@@ -262,7 +262,7 @@ class TestArguments:
             monge.color_transfer(self.picture, self.picture, **options)
 
     def test_types(self):
-        with pytest.raises(TypeError, match="mask of source should hold booleans.*mask > 0"):
+        with pytest.raises(TypeError, match=r"mask of source should hold booleans.*mask > 0"):
             monge.color_transfer(self.picture, self.picture, source_mask=np.ones((12, 16)))
         with pytest.raises(TypeError, match="rng should be"):
             monge.color_transfer(self.picture, self.picture, method="minibatch", rng="seed")

@@ -8,27 +8,21 @@ bits on one thread, on many, and on machines that come and go.
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from typing import Any, TypeVar
 
 import numpy as np
 
-from monge.problem.arrays import available_threads, seconds, shown
-from monge.problem.batch import naming
+from monge.problem.arrays import seconds, shown
 from monge.problem.progress import count_bar
 from monge.spread.base import Source
+from monge.spread.call import Call
+from monge.spread.cluster import configured, in_processes
+from monge.spread.threads import in_threads
 
-__all__ = ["generator_of", "run_blocks", "seed_of"]
+__all__ = ["run_blocks", "seed_of"]
 
 T = TypeVar("T")
-
-# Blocks that wait for their turn or to be fetched, for each thread: results may be large.
-_AHEAD = 4
-# In place of the result of a block that the time was over for.
-_LATE = object()
 
 
 def run_blocks(
@@ -72,10 +66,15 @@ def run_blocks(
         For an n_jobs or time_limit that are none.
     Exception
         What a task raises, with the number of its block in front.
+    RuntimeError
+        If a block was lost with its worker several times in a row.
     """
     deadline = time.monotonic() + seconds(time_limit)
-    call = _Call(task, seed, tuple(sources), what)
-    return _shown(_in_threads(call, count, _workers(n_jobs), deadline), count, what, progress)
+    _check_n_jobs(n_jobs)
+    elsewhere, jobs = configured(n_jobs)
+    call = Call(task, seed, tuple(sources), what)
+    run = in_processes if elsewhere else in_threads
+    return _shown(run(call, count, jobs, deadline), count, what, progress)
 
 
 def seed_of(rng: Any) -> np.random.SeedSequence:
@@ -92,61 +91,15 @@ def seed_of(rng: Any) -> np.random.SeedSequence:
         ) from None
 
 
-def generator_of(seed: np.random.SeedSequence, block: int) -> np.random.Generator:
-    """The random numbers of a block, the same in every process."""
-    own = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, block))
-    return np.random.Generator(np.random.PCG64(own))
-
-
-class _Call:
-    """One task for all blocks, and what it needs beside the number of the block."""
-
-    def __init__(
-        self, task: Callable[..., Any], seed: np.random.SeedSequence, sources: tuple[Source, ...], what: str
-    ) -> None:
-        self.task, self.seed, self.sources, self.what = task, seed, sources, what
-
-    def __call__(self, block: int) -> Any:
-        with naming(f"{self.what}, block", block):
-            return self.task(block, generator_of(self.seed, block), *self.sources)
-
-
-def _workers(n_jobs: int | None) -> int:
-    if n_jobs is None:
-        return available_threads(None)
-    if isinstance(n_jobs, bool) or not isinstance(n_jobs, int | np.integer) or n_jobs == 0:
-        raise ValueError(f"n_jobs should be an integer that is not zero, or None; got {shown(n_jobs)}.")
-    return available_threads(int(n_jobs) if n_jobs > 0 else max(1, available_threads(None) + 1 + int(n_jobs)))
-
-
-def _in_threads(call: _Call, count: int, workers: int, deadline: float) -> Iterator[Any]:
-    if min(workers, count) <= 1:
-        for block in range(count):
-            if block > 0 and time.monotonic() >= deadline:
-                return
-            yield call(block)
+def _check_n_jobs(n_jobs: int | None) -> None:
+    if n_jobs is None or (isinstance(n_jobs, int | np.integer) and not isinstance(n_jobs, bool) and n_jobs != 0):
         return
-
-    def begun(block: int) -> Any:
-        return _LATE if block > 0 and time.monotonic() >= deadline else call(block)
-
-    pool = ThreadPoolExecutor(min(workers, count), "monge")
-    waiting = iter(range(count))
-    try:
-        ready = deque(pool.submit(begun, block) for block in islice(waiting, _AHEAD * workers))
-        while ready:
-            result = ready.popleft().result()
-            if result is _LATE:
-                return
-            ready.extend(pool.submit(begun, block) for block in islice(waiting, 1))
-            yield result
-    finally:  # after Ctrl-C, too: what runs ends with its block, and nobody waits for it
-        pool.shutdown(wait=False, cancel_futures=True)
+    raise ValueError(f"n_jobs should be an integer that is not zero, or None; got {shown(n_jobs)}.")
 
 
 def _shown(results: Iterator[T], count: int, what: str, progress: bool) -> Iterator[T]:
     with count_bar(progress, count, what, "blocks") as show:
         for done, result in enumerate(results, start=1):
-            yield result
             if show is not None:
                 show(done)
+            yield result

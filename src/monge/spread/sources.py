@@ -9,6 +9,7 @@ import numpy as np
 
 from monge.problem.costs import as_points
 from monge.spread.base import Source
+from monge.spread.chunks import ChunkSource, is_chunked
 from monge.spread.files import mapped, opened
 from monge.spread.memory import ArraySource
 from monge.spread.sampler import SamplerSource
@@ -39,8 +40,9 @@ def source_of(data: Any, name: str) -> Source:
         return opened(data, name)
     if isinstance(data, np.memmap):
         file = mapped(data, name)
-        if file is not None:
-            return file
+        return file or ArraySource(data if data.ndim == 2 else data.reshape(-1, 1), name)
+    if is_chunked(data):
+        return ChunkSource(data, name)
     if callable(data):
         return SamplerSource(data, name)
     return ArraySource(as_points(data, name), name)

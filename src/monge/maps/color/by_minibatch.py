@@ -14,7 +14,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,8 +63,7 @@ class _Block:
         return [self._arrivals(group, rng, x, y) for group in self.draws.groups(block, rng)]
 
     def _arrivals(self, group: Group, rng: np.random.Generator, x: Any, y: Any) -> tuple[_Arrivals, _Arrivals]:
-        rows, columns = group.rows, group.columns
-        assert rows is not None and columns is not None  # pixels are no samples
+        rows, columns = cast("NDArray[np.int64]", group.rows), cast("NDArray[np.int64]", group.columns)
         xs, ys = points_of(x, rows, group, rng), points_of(y, columns, group, rng)
         found, m = matched(xs, ys), group.size
         left, right, mass = found.pair * m + found.left, found.pair * m + found.right, found.mass * m
@@ -113,7 +112,8 @@ class ByMinibatch(Method):
             time_limit=self.time_limit,
         )
         done = 0
-        for done, block in enumerate(results, start=1):
+        for block in results:
+            done += 1
             for pair in block:
                 for total, arrived in zip(totals, pair, strict=False):
                     for some in _runs(len(arrived.pixels), len(total)):

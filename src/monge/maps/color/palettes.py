@@ -36,7 +36,7 @@ def boxes(points: Array, weight: Array, size: int) -> tuple[NDArray[np.intp], Ar
     box = np.zeros(len(points), dtype=np.intp)
     count = 1
     while True:
-        mass = np.bincount(box, weight)
+        mass: Array = np.bincount(box, weight).astype(np.float64)
         mean = np.stack([np.bincount(box, weight * c) for c in channels]) / mass  # (d, boxes)
         # Of differences, not of squares, whose rounding in a box of a million pixels is more than a level's square.
         away = [channel - center[box] for channel, center in zip(channels, mean, strict=True)]

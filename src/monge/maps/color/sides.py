@@ -37,7 +37,8 @@ class Side:
         keys = np.round(points / _SAME).astype(np.int64)
         _, first, place = np.unique(keys, axis=0, return_index=True, return_inverse=True)
         place = place.reshape(-1)
-        return points[first], np.bincount(place, seen.count), place[seen.where]
+        count: Array = np.bincount(place, seen.count).astype(np.float64)
+        return points[first], count, place[seen.where]
 
     @property
     def points(self) -> Array:

@@ -69,7 +69,8 @@ class Chroma:
         room = np.where(shift > 0.0, 1.0 - luma[:, np.newaxis], luma[:, np.newaxis])
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             share = np.where(shift == 0.0, 1.0, room / np.abs(shift)).min(axis=1).clip(0.0, 1.0)
-        return np.clip(luma[:, np.newaxis] + share[:, np.newaxis] * shift, 0.0, 1.0)
+        colors: Array = np.clip(luma[:, np.newaxis] + share[:, np.newaxis] * shift, 0.0, 1.0)
+        return colors
 
 
 def space_of(chroma: bool) -> type[Space]:
