@@ -14,6 +14,7 @@ from monge.maps.color.method import Work
 from monge.maps.color.pictures import Picture
 from monge.maps.color.sides import Side
 from monge.maps.color.spaces import RGB
+from monge.spread.sources import source_of
 
 METHODS = ["palette", "minibatch", "exact", "entropic"]
 LUMA = np.array([0.299, 0.587, 0.114])
@@ -197,6 +198,15 @@ class TestMinibatch:
         np.testing.assert_array_equal(one[1], two[1])
         again = transfer(source / 255.0, target / 255.0, "minibatch", batch_size=20, rng=np.random.default_rng(0))
         assert (again != one[0]).any()
+
+    def test_a_block_can_travel(self):
+        x, y = (Side(Picture.read(noise(seed, 0, 256, (20, 30)), ""), RGB) for seed in (0, 1))
+        sources = source_of(x.pixels, "x"), source_of(y.pixels, "y")
+        task = by_minibatch._Block(ByMinibatch(100, 2)._draws(600, 600, Work(3, 1, 1, False)))
+        here, there = (each(1, np.random.default_rng(), *sources) for each in (task, pickle.loads(pickle.dumps(task))))
+        for (left, _), (other, _) in zip(here, there, strict=True):
+            np.testing.assert_array_equal(left.pixels, other.pixels)
+            np.testing.assert_array_equal(left.sums, other.sums)
 
     def test_a_time_limit_leaves_no_pixel_out(self, monkeypatch):
         monkeypatch.setattr(by_minibatch, "_SECONDS", 100.0)

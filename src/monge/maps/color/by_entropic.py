@@ -5,7 +5,7 @@
 
 At the colours of the palette this is the barycentric map of the plan. It is smooth, and its blur, of about the root of
 eps, makes the colours that come out less diverse than the target's (Pooladian and Niles-Weed 2021, "Entropic
-estimation of optimal transport maps", equation 10).
+estimation of optimal transport maps").
 """
 
 from __future__ import annotations
