@@ -81,7 +81,7 @@ class ColorMap:
         time_limit: float | None = None,
     ) -> None:
         options = {"colors": colors, "batch_size": batch_size, "epochs": epochs, "eps": eps, "time_limit": time_limit}
-        self._method = method_of(method, options)
+        self._name, self._method = method, method_of(method, options)
         self._space = space_of(chroma)
         self._maps: tuple[Map, Map] | None = None
 
@@ -157,7 +157,7 @@ class ColorMap:
         """The map from the colours of the target to those of the source, of the same plan."""
         there, back = self._fitted
         other = object.__new__(ColorMap)
-        other._method, other._space, other._maps = self._method, self._space, (back, there)
+        other._name, other._method, other._space, other._maps = self._name, self._method, self._space, (back, there)
         return other
 
     @property
@@ -168,4 +168,4 @@ class ColorMap:
 
     def __repr__(self) -> str:
         state = "not fitted" if self._maps is None else "fitted"
-        return f"ColorMap({self._method}, {self._space.__name__}, {state})"
+        return f"ColorMap({self._name!r}, {state})"

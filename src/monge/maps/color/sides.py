@@ -16,9 +16,9 @@ __all__ = ["Side"]
 
 Array = NDArray[np.float64]
 
-# Points nearer than this are one. Colours of the same chroma come out of arithmetic that far apart; other chroma of 16
-# bits differ by a thousand times as much.
-_SAME = 2.0**-36
+# Points nearer than this are one: colours of the same chroma come out of arithmetic 2^-52 apart, others, of 16 bits, at
+# least 2^-27.
+_SAME = 2.0**-30
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Side:
         points = self.space.points(seen.levels / LEVELS)
         if points.shape[1] == 3:
             return points, seen.count, seen.where
-        keys = np.round(points / _SAME).astype(np.int64)
-        _, first, place = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+        blue, red = np.round(points / _SAME).astype(np.int64).T
+        _, first, place = np.unique(blue * 2**32 + red, return_index=True, return_inverse=True)
         place = place.reshape(-1)
         count: Array = np.bincount(place, seen.count).astype(np.float64)
         return points[first], count, place[seen.where]
