@@ -279,6 +279,17 @@ class TestArguments:
         with pytest.raises(TypeError, match="rng should be"):
             monge.color_transfer(self.picture, self.picture, method="minibatch", rng="seed")
 
+    def test_what_does_not_count_may_be_anything_that_comes_back(self):
+        picture = self.picture / 255.0
+        picture[0, 0], mask = np.nan, np.ones((12, 16), bool)
+        mask[0, 0] = False
+        out = monge.color_transfer(picture, self.picture, source_mask=mask)
+        np.testing.assert_array_equal(np.isnan(out).any(axis=2), ~mask)
+        wide = self.picture.astype(int)
+        wide[0, 0] = 256
+        with pytest.raises(ValueError, match="got 0 to 256"):  # uint8 cannot hold it
+            monge.color_transfer(wide, self.picture, source_mask=mask)
+
     def test_a_map_that_is_not_fitted(self):
         with pytest.raises(RuntimeError, match=r"\.fit\(source, target\)"):
             monge.ColorMap().apply(self.picture)

@@ -87,7 +87,7 @@ class Picture:
         dtype = self.given.dtype
         if dtype.kind == "f":
             values = colors.astype(dtype.newbyteorder("="))
-        elif dtype.kind == "u" and dtype.itemsize == 2:
+        elif _of_16_bits(dtype):
             values = (colors * LEVELS).round().astype(np.uint16)
         else:
             values = (colors * 255.0).round().astype(np.uint8)
@@ -116,6 +116,8 @@ def _as_picture(image: Any, name: str) -> NDArray[Any]:
             f"{name} is masked: what should its masked pixels count for? Say so with .filled(value), or leave pixels "
             "out by source_mask= and target_mask=."
         )
+    if array.dtype.kind in "iu" and not _of_16_bits(array.dtype):
+        _check_range(array, name, 1.0)  # also of what stays as it is, which uint8 has to hold
     return array
 
 
@@ -138,16 +140,20 @@ def _as_mask(mask: Any, name: str, shape: tuple[int, int]) -> NDArray[np.bool_]:
 
 def _levels(colors: NDArray[Any], name: str) -> NDArray[np.uint16]:
     """The levels (n, 3) of colours (n, 3). Reals beyond [0, 1] by less than half a level of 8 bits count as 0 or 1."""
-    dtype = colors.dtype
-    if dtype.kind == "u" and dtype.itemsize == 2:
-        return colors.astype(np.uint16)
-    low, high = colors.min(), colors.max()
-    unit = 255.0 if dtype.kind == "f" else 1.0
+    if colors.dtype.kind == "f":
+        _check_range(colors, name, 255.0)
+        return (np.clip(colors.astype(np.float64), 0.0, 1.0) * LEVELS).round().astype(np.uint16)
+    return colors.astype(np.uint16) * np.uint16(1 if _of_16_bits(colors.dtype) else _STEP)
+
+
+def _of_16_bits(dtype: np.dtype[Any]) -> bool:
+    return dtype.kind == "u" and dtype.itemsize == 2
+
+
+def _check_range(values: NDArray[Any], name: str, unit: float) -> None:
+    low, high = values.min(), values.max()
     if not (np.round(float(low) * unit) >= 0.0 and np.round(float(high) * unit) <= 255.0):  # also for NaN
         raise ValueError(
             f"{name} should hold integers in 0..255 or reals in [0, 1]; got {low} to {high}. Levels of 16 bits should "
             "come as uint16."
         )
-    if dtype.kind == "f":
-        return (np.clip(colors.astype(np.float64), 0.0, 1.0) * LEVELS).round().astype(np.uint16)
-    return colors.astype(np.uint16) * np.uint16(_STEP)
