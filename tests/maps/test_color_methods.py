@@ -8,13 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import monge
-from monge.maps.color import by_minibatch, transfer_colors
+from monge.maps.color import batches, by_minibatch, transfer_colors
+from monge.maps.color.batches import Batches
 from monge.maps.color.by_minibatch import ByMinibatch
 from monge.maps.color.method import Work
 from monge.maps.color.palettes import boxes
 from monge.maps.color.pictures import Picture
 from monge.maps.color.sides import Side
 from monge.maps.color.spaces import RGB
+from monge.spread.blocks import seed_of
 from monge.spread.sources import source_of
 
 METHODS = ["palette", "minibatch", "exact", "entropic"]
@@ -156,23 +158,60 @@ class TestMinibatch:
         for out, wanted in ((there, target), (back, source)):
             assert sorted(map(tuple, pixels_of(out))) == sorted(map(tuple, pixels_of(wanted)))
 
-    def test_means_over_pairs_by_the_mass_that_arrived(self):
+    @pytest.mark.parametrize("strata", [True, False])
+    def test_means_over_pairs_by_the_mass_that_arrived(self, strata):
         # Against sums over dense plans; the smaller side is met more than once in an epoch, unequally often.
         source, target = noise(4, 0, 256, (10, 10)), noise(5, 0, 256, (5, 7))
         x, y = Side(Picture.read(source, ""), RGB), Side(Picture.read(target, ""), RGB)
-        way, work = ByMinibatch(8, 3), Work(7, 1, 1, False)
-        draws = way._draws(100, 35, work)
+        way, work = ByMinibatch(8, 3, strata), Work(7, 1, 1, False)
+        cut = way._batches(100, 35, seed_of(7))
+        p, q = x.pixels[x.order], y.pixels[y.order]
         P = np.zeros((100, 35))
-        for block in range(draws.blocks):
-            for group in draws.groups(block, np.random.default_rng()):
-                for rows, columns in zip(group.rows, group.columns, strict=True):
-                    plan = monge.emd(monge.PointCloud(x.pixels[rows], y.pixels[columns])).plan.toarray()
-                    P[np.ix_(rows, columns)] += plan * group.size
+        for block in range(cut.blocks):
+            for group in cut.of(block):
+                for rows, columns in zip(*group, strict=True):
+                    plan = monge.emd(monge.PointCloud(p[rows], q[columns])).plan.toarray()
+                    np.add.at(P, np.ix_(rows, columns), plan * len(rows))  # columns may be there twice
         np.testing.assert_allclose(P.sum(axis=1), 3.0)
         assert len(np.unique(P.sum(axis=0).round(6))) > 1
         there, back = way.moved(x, y, work, both=True)
-        np.testing.assert_allclose(there, P @ y.pixels / P.sum(axis=1, keepdims=True), atol=1e-6)
-        np.testing.assert_allclose(back, (P.T @ x.pixels) / P.sum(axis=0)[:, np.newaxis], atol=1e-6)
+        np.testing.assert_allclose(there[x.order], P @ q / P.sum(axis=1, keepdims=True), atol=1e-6)
+        np.testing.assert_allclose(back[y.order], (P.T @ p) / P.sum(axis=0)[:, np.newaxis], atol=1e-6)
+
+    @settings(max_examples=60, deadline=None)
+    @given(st.integers(1, 200), st.integers(1, 200), st.integers(1, 60), st.booleans(), st.integers(0, 10**6))
+    def test_batches_of_an_epoch(self, n, m, size, strata, seed):
+        size = min(n, m, size)
+        cut = Batches((n, m), size, 2, strata, (seed,))
+        epoch = [group for block in range(cut.blocks_of_epoch) for group in cut.of(block)]
+        assert sum(len(rows) for rows, _ in epoch) == -(-max(n, m) // size)
+        lengths = {side.shape[1] for group in epoch for side in group}
+        assert max(lengths) <= size
+        assert max(lengths) - min(lengths) <= 1
+        for side, count in enumerate((n, m)):
+            drawn = [pixel for group in epoch for pixel in group[side].ravel()]
+            often = np.bincount(drawn, minlength=count)
+            assert often.max() - often.min() <= 1
+            for group in epoch if count == max(n, m) else ():
+                assert all(len(set(batch)) == len(batch) for batch in group[side].tolist())
+
+    def test_strata(self):
+        # Any batch has a pixel from each hundredth, to within one.
+        cut = Batches((5000, 4321), 100, 1, True, (0,))
+        for rows, columns in cut.of(0):
+            for side, n in ((rows, 5000), (columns, 4321)):
+                parts = np.sort(side, axis=1) * (100.0 / n)
+                assert np.abs(parts - np.arange(side.shape[1]) - 0.5).max() < 2.0
+        plain = Batches((5000, 4321), 100, 1, False, (0,)).of(0)[0][0]
+        assert np.abs(np.sort(plain, axis=1) / 50.0 - np.arange(plain.shape[1]) - 0.5).max() > 5.0
+
+    def test_strata_make_small_batches_colourful(self):
+        source, target = noise(6, 0, 128, (30, 30)), noise(7, 0, 256, (30, 30))
+        with_, without = (
+            pixels_of(transfer(source, target, "minibatch", batch_size=30, strata=strata)).std()
+            for strata in (True, False)
+        )
+        assert without < 0.88 * pixels_of(target).std() < 0.91 * pixels_of(target).std() < with_
 
     def test_pixels_seldom_drawn_are_not_dark(self):
         source, target = np.full((40, 40, 3), 30, np.uint8), np.full((3, 7, 3), 222, np.uint8)
@@ -184,14 +223,14 @@ class TestMinibatch:
         source, target = noise(6, 0, 128, (30, 30)), noise(7, 0, 256, (30, 30))
 
         def spread(m, epochs):
-            return pixels_of(transfer(source, target, "minibatch", batch_size=m, epochs=epochs)).std()
+            return pixels_of(transfer(source, target, "minibatch", batch_size=m, epochs=epochs, strata=False)).std()
 
         assert spread(4, 8) < spread(4, 2) < spread(4, 1)
         assert spread(4, 8) < spread(32, 8) < spread(300, 8)
         assert spread(300, 8) > 0.97 * pixels_of(target).std()
 
     def test_workers_do_not_change_the_bits(self, monkeypatch):
-        monkeypatch.setattr(by_minibatch, "_SECONDS", 1.0)  # many blocks
+        monkeypatch.setattr(batches, "_MOST", 0.0)  # many blocks
         source, target = noise(8, 0, 256, (20, 30)), noise(9, 0, 256, (25, 20))
         one, two = (
             transfer(source / 255.0, target / 255.0, "minibatch", batch_size=20, n_jobs=n, both=True) for n in (1, 2)
@@ -204,14 +243,14 @@ class TestMinibatch:
     def test_a_block_can_travel(self):
         x, y = (Side(Picture.read(noise(seed, 0, 256, (20, 30)), ""), RGB) for seed in (0, 1))
         sources = source_of(x.pixels, "x"), source_of(y.pixels, "y")
-        task = by_minibatch._Block(ByMinibatch(100, 2)._draws(600, 600, Work(3, 1, 1, False)))
+        task = by_minibatch._Block(ByMinibatch(100, 2)._batches(600, 600, seed_of(3)))
         here, there = (each(1, np.random.default_rng(), *sources) for each in (task, pickle.loads(pickle.dumps(task))))
-        for (left, _), (other, _) in zip(here, there, strict=True):
-            np.testing.assert_array_equal(left.pixels, other.pixels)
-            np.testing.assert_array_equal(left.sums, other.sums)
+        for left, right in zip(here, there, strict=True):
+            np.testing.assert_array_equal(left.pixels, right.pixels)
+            np.testing.assert_array_equal(left.sums, right.sums)
 
     def test_a_time_limit_leaves_no_pixel_out(self, monkeypatch):
-        monkeypatch.setattr(by_minibatch, "_SECONDS", 100.0)
+        monkeypatch.setattr(batches, "_MOST", 0.0)
         source, target = noise(10, 0, 256, (20, 30)), noise(11, 100, 150, (25, 20))
         with pytest.warns(monge.ConvergenceWarning, match=r"after 1 of \d+ blocks.*Raise time_limit"):
             out = transfer(source, target, "minibatch", batch_size=200, time_limit=0.0)

@@ -1,7 +1,7 @@
 """Colour transfer by exact transport between batches of pixels (Fatras et al. 2020, "Learning with minibatch
 Wasserstein", section 4.3).
 
-An epoch shuffles the pixels of both pictures, cuts them into batches of m, and solves
+An epoch shuffles the pixels of both pictures, cuts them into batches of m (`batches`), and solves
 
     minimise  sum_ij P_ij |x_i - y_j|^2   over plans P between the batches
 
@@ -12,15 +12,14 @@ that arrived, by the mass that arrived with them.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.distances.minibatch.draws import Epochs, Group, pairs_in_block, points_of
 from monge.distances.minibatch.solving import matched
+from monge.maps.color.batches import Batches
 from monge.maps.color.fits import AffineFits
 from monge.maps.color.method import Map, Method, Work
 from monge.maps.color.palettes import boxes, means
@@ -28,19 +27,17 @@ from monge.maps.color.sides import Side
 from monge.problem.arrays import positive_integer, seconds
 from monge.problem.transport import ConvergenceWarning
 from monge.spread.blocks import run_blocks, seed_of
-from monge.spread.sources import source_of
+from monge.spread.sources import Source, source_of
 
 __all__ = ["BATCH", "EPOCHS", "ByMinibatch"]
 
 Array = NDArray[np.float64]
 
-# Of pixels in a batch: with a tenth of it, means of 16 colours keep .98 of the target's standard deviation, not .996.
+# Of two photographs of 300 x 300 pixels, means over four epochs keep .998 and .994 of the standard deviation of the
+# colours that they should have; .995 and .984 without strata. Batches of 300: .997 and .985, without .988 and .964; of
+# 100: .993 and .971, without .971 and .931.
 BATCH = 1000
 EPOCHS = 4
-
-# Seconds that a pair of one pixel and one of 1000 pixels each take, and how they grow with the pixels: for the cut into
-# blocks alone.
-_FIRST, _SECONDS, _GROWTH = 4e-5, 0.017, 1.6
 
 # Size of the palette by which what the pixels learned is passed on to the colours of other pictures. Of photographs,
 # half of the pixels learned and the others were moved: to the exact map these were .039, .035, .032 and .030 in the
@@ -51,9 +48,9 @@ _LEARNED = 8192
 
 @dataclass(frozen=True)
 class _Arrivals:
-    """What arrives at the pixels of one side in some batches: no pixel is in one batch twice."""
+    """What arrives at some pixels of one side."""
 
-    pixels: NDArray[np.int64]  # (k,)
+    pixels: NDArray[np.int64]  # (k,), all different
     sums: NDArray[np.float32]  # (k, d + 1): mass times points, and mass
 
 
@@ -61,21 +58,20 @@ class _Arrivals:
 class _Block:
     """The task of one block: exact transport between its pairs of batches."""
 
-    draws: Epochs
+    batches: Batches
 
-    def __call__(self, block: int, rng: np.random.Generator, x: Any, y: Any) -> list[tuple[_Arrivals, _Arrivals]]:
-        return [self._arrivals(group, rng, x, y) for group in self.draws.groups(block, rng)]
+    def __call__(self, block: int, rng: np.random.Generator, x: Source, y: Source) -> tuple[_Arrivals, _Arrivals]:
+        found = [self._moved(rows, columns, x, y) for rows, columns in self.batches.of(block)]
+        rows, columns, mass, xs, ys = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        return _arrivals(rows, mass, ys), _arrivals(columns, mass, xs)
 
-    def _arrivals(self, group: Group, rng: np.random.Generator, x: Any, y: Any) -> tuple[_Arrivals, _Arrivals]:
-        rows, columns = cast("NDArray[np.int64]", group.rows), cast("NDArray[np.int64]", group.columns)
-        xs, ys = points_of(x, rows, group, rng), points_of(y, columns, group, rng)
-        found, m = matched(xs, ys), group.size
-        left, right, mass = found.pair * m + found.left, found.pair * m + found.right, found.mass * m
-        xs, ys = xs.reshape(rows.size, -1), ys.reshape(columns.size, -1)
-        return (
-            _Arrivals(rows.ravel(), _sums(left, mass, ys[right], rows.size)),
-            _Arrivals(columns.ravel(), _sums(right, mass, xs[left], columns.size)),
-        )
+    @staticmethod
+    def _moved(rows: NDArray[np.int64], columns: NDArray[np.int64], x: Source, y: Source) -> tuple[Any, ...]:
+        """Pixel, pixel and mass of the entries of the plans, and the points of both."""
+        (k, m), xs, ys = rows.shape, x.take(rows.ravel()), y.take(columns.ravel())
+        plans = matched(xs.reshape(k, m, -1), ys.reshape(k, m, -1))
+        left, right = plans.pair * m + plans.left, plans.pair * m + plans.right
+        return rows.ravel()[left], columns.ravel()[right], plans.mass * m, xs[left], ys[right]
 
 
 @dataclass(frozen=True)
@@ -87,6 +83,7 @@ class ByMinibatch(Method):
 
     batch_size: int | None = None
     epochs: int = EPOCHS
+    strata: bool = True  # see `batches`; without them, batches are any pixels, as in the paper
     time_limit: float | None = None
 
     def __post_init__(self) -> None:
@@ -102,65 +99,58 @@ class ByMinibatch(Method):
 
     def moved(self, x: Side, y: Side, work: Work, both: bool) -> list[Array]:
         """The mean of what arrived at each pixel."""
-        n, m = len(x.where), len(y.where)
-        draws = self._draws(n, m, work)
+        seed = seed_of(work.rng)
+        batches = self._batches(len(x.where), len(y.where), seed)
         totals = [np.zeros((len(side.where), side.points.shape[1] + 1)) for side in ((x, y) if both else (x,))]
         results = run_blocks(
-            _Block(draws),
-            draws.blocks,
-            seed=draws.seed,
-            sources=(source_of(x.pixels, "source"), source_of(y.pixels, "target")),
+            _Block(batches),
+            batches.blocks,
+            seed=seed,
+            sources=(source_of(x.pixels[x.order], "source"), source_of(y.pixels[y.order], "target")),
             n_jobs=work.n_jobs,
             what="color_transfer",
             progress=work.progress,
             time_limit=self.time_limit,
         )
         done = 0
-        for block in results:
+        for pair in results:
             done += 1
-            for pair in block:
-                for total, arrived in zip(totals, pair, strict=False):
-                    for some in _runs(len(arrived.pixels), len(total)):
-                        total[arrived.pixels[some]] += arrived.sums[some]
-        if done < draws.blocks:
+            for total, arrived in zip(totals, pair, strict=False):
+                total[arrived.pixels] += arrived.sums
+        if done < batches.blocks:
             warnings.warn(
-                f"color_transfer: the time limit was over after {done} of {draws.blocks} blocks, "
-                f"{done / draws.blocks_of_epoch:.2f} of {self.epochs} epochs. Pixels that were not met until then move "
-                "as colours like theirs do. Raise time_limit, or take a smaller batch_size.",
+                f"color_transfer: the time limit was over after {done} of {batches.blocks} blocks, "
+                f"{done / batches.blocks_of_epoch:.2f} of {self.epochs} epochs. Pixels that were not met until then "
+                "move as colours like theirs do. Raise time_limit, or take a smaller batch_size.",
                 ConvergenceWarning,
                 stacklevel=3,
             )
         return [_means(side, total) for side, total in zip((x, y), totals, strict=False)]
 
-    def _draws(self, n: int, m: int, work: Work) -> Epochs:
+    def _batches(self, n: int, m: int, seed: np.random.SeedSequence) -> Batches:
         size = min(BATCH, n, m) if self.batch_size is None else int(self.batch_size)
         if size > min(n, m):
             raise ValueError(
                 f"batch_size should be at most the number of pixels that count, {n:,} of the source and {m:,} of the "
                 f"target; got {size:,}. Leave it out for 1,000 or as many as there are."
             )
-        each = _FIRST + _SECONDS * (size / BATCH) ** _GROWTH
-        per_block = pairs_in_block(self.epochs * -(-max(n, m) // size), each)
-        return Epochs((n, m), size, int(self.epochs), per_block, seed_of(work.rng))
+        return Batches((n, m), size, int(self.epochs), bool(self.strata), tuple(seed.generate_state(4).tolist()))
 
 
-def _sums(place: NDArray[np.int64], mass: Array, points: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    """Sums (size, d + 1) of mass times points, and of mass, by place."""
-    columns = [np.bincount(place, mass * column, size) for column in points.T]
-    return np.stack([*columns, np.bincount(place, mass, size)], axis=1).astype(np.float32)
-
-
-def _runs(length: int, period: int) -> Iterator[slice]:
-    """Parts of a shuffle that is gone through again and again, in none of which a pixel is twice."""
-    for first in range(0, length, period):
-        yield slice(first, first + period)
+def _arrivals(pixel: NDArray[np.int64], mass: Array, points: NDArray[np.float32]) -> _Arrivals:
+    """What the entries of plans bring to each pixel: mass (e,) from points (e, d)."""
+    pixels, place = np.unique(pixel, return_inverse=True)
+    columns = [np.bincount(place, mass * column) for column in points.T]
+    return _Arrivals(pixels, np.stack([*columns, np.bincount(place, mass)], axis=1).astype(np.float32))
 
 
 def _means(side: Side, total: Array) -> Array:
-    """Of what arrived, by the mass that arrived. Where nothing did, as the colours around."""
-    with np.errstate(invalid="ignore"):
-        moved = total[:, :-1] / total[:, -1:]
-    missed = total[:, -1] == 0.0
+    """Where the pixels (n, d) go: by sums (n, d + 1) of what arrived, in the order of `side`, and the mass that did.
+    Where nothing did, as the colours around."""
+    moved, mass = np.empty((len(total), total.shape[1] - 1)), np.empty(len(total))
+    moved[side.order], mass[side.order] = total[:, :-1], total[:, -1]
+    missed = mass == 0.0
+    np.divide(moved, mass[:, np.newaxis], out=moved, where=~missed[:, np.newaxis])
     if missed.any():
         moved[missed] = _learned(side, moved, ~missed)(side.points[side.where[missed]], 1)
     return moved

@@ -32,7 +32,7 @@ class ColorMap:
         the pixels around, without the noise of the batches.
     chroma : bool
         Move colours in the plane of their chroma alone.
-    colors, batch_size, epochs, eps, time_limit : optional
+    colors, batch_size, epochs, strata, eps, time_limit : optional
         Options of the methods, as for `color_transfer`.
 
     Attributes
@@ -77,10 +77,18 @@ class ColorMap:
         colors: int | None = None,
         batch_size: int | None = None,
         epochs: int | None = None,
+        strata: bool | None = None,
         eps: float | None = None,
         time_limit: float | None = None,
     ) -> None:
-        options = {"colors": colors, "batch_size": batch_size, "epochs": epochs, "eps": eps, "time_limit": time_limit}
+        options = {
+            "colors": colors,
+            "batch_size": batch_size,
+            "epochs": epochs,
+            "strata": strata,
+            "eps": eps,
+            "time_limit": time_limit,
+        }
         self._name, self._method = method, method_of(method, options)
         self._space = space_of(chroma)
         self._maps: tuple[Map, Map] | None = None

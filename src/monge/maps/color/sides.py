@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from monge.maps.color.pictures import LEVELS, Picture
 from monge.maps.color.spaces import Space
+from monge.problem._ground import kd_order
 
 __all__ = ["Side"]
 
@@ -59,6 +60,13 @@ class Side:
     def pixels(self) -> NDArray[np.float32]:
         """The points (n, d) of all pixels, in single precision, which tells levels apart."""
         return np.ascontiguousarray(self.points.astype(np.float32)[self.where])
+
+    @cached_property
+    def order(self) -> NDArray[np.intp]:
+        """An order (n,) of the pixels in which neighbours have like colours."""
+        rank = np.empty(len(self.points), dtype=np.intp)
+        rank[kd_order(np.ascontiguousarray(self.points))] = np.arange(len(rank))
+        return np.argsort(rank[self.where], kind="stable")
 
     def painted(self, points: Array) -> NDArray[Any]:
         """The picture with its pixels at the points (n, d)."""

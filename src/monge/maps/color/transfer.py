@@ -26,6 +26,7 @@ def color_transfer(
     colors: int | None = None,
     batch_size: int | None = None,
     epochs: int | None = None,
+    strata: bool | None = None,
     eps: float | None = None,
     rng: Any = None,
     n_jobs: int | None = None,
@@ -65,6 +66,9 @@ def color_transfer(
         are. Small ones dull the colours.
     epochs : int, optional
         Of "minibatch", None for 4. More take noise, and some colour, away.
+    strata : bool, optional
+        Whether a batch of "minibatch" has pixels from all parts of the cloud of colours, one of each, as far as it
+        reaches; it then stands for the picture as well as three times as many drawn at random. None for True.
     eps : float, optional
         Strength of the entropy with "entropic", in squares of the distance from 0 to 1; None for 0.001. Its root is
         about as far as colours are blurred.
@@ -114,7 +118,14 @@ def color_transfer(
     >>> there.shape, back.shape, back[0, 0]
     ((4, 4, 3), (2, 2, 3), array([20, 20, 20], dtype=uint8))
     """
-    options = {"colors": colors, "batch_size": batch_size, "epochs": epochs, "eps": eps, "time_limit": time_limit}
+    options = {
+        "colors": colors,
+        "batch_size": batch_size,
+        "epochs": epochs,
+        "strata": strata,
+        "eps": eps,
+        "time_limit": time_limit,
+    }
     way = method_of(method, options)
     work, space = Work(rng, n_jobs, available_threads(threads), progress), space_of(chroma)
     x = Side(Picture.read(source, "source", source_mask), space)
