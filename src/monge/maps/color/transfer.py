@@ -68,7 +68,7 @@ def color_transfer(
         Of "minibatch", None for 4. More take noise, and some colour, away.
     strata : bool, optional
         Whether a batch of "minibatch" has pixels from all parts of the cloud of colours, one of each, as far as it
-        reaches; it then stands for the picture as well as three times as many drawn at random. None for True.
+        reaches; of photographs it is then as good as one drawn at random of three times the size. None for True.
     eps : float, optional
         Strength of the entropy with "entropic", in squares of the distance from 0 to 1; None for 0.001. Its root is
         about as far as colours are blurred.
