@@ -39,7 +39,7 @@ Array = NDArray[np.float64]
 BATCH = 1000
 EPOCHS = 4
 
-# Size of the palette by which what the pixels learned is passed on to the colours of other pictures. Of a photograph, of
+# Size of the palette by which what the pixels learned is passed on to other colours. Of a photograph of
 # 400 x 400 pixels in batches without strata, half learned and the others were moved: from the exact map these were off
 # by .039, .035, .032 and .030 in root mean square with 2048, 4096, 8192 and 16384 boxes, and by .034 as they had moved
 # themselves. Interpolation in a table with 33 or 65 colours a side, means of the pixels around them: .040 and .033.
