@@ -30,7 +30,7 @@ from monge.exact.univariate import emd_1d
 from monge.flows.gradient_flow import gradient_flow
 from monge.flows.jko.energies import Entropy, Interaction, PorousMedium, Potential
 from monge.flows.jko.scheme import jko
-from monge.maps.color import color_transfer
+from monge.maps.color import ColorMap, color_transfer
 from monge.maps.couple import couple
 from monge.problem.costs import CostMatrix, Grid, PointCloud
 from monge.problem.transport import ConvergenceWarning, InfeasibleError, Status, Transport
@@ -39,6 +39,7 @@ from monge.problem.user_cost import GroundCost
 __version__ = _version("monge")
 
 __all__ = [  # noqa: RUF022 - in the order of sorted()
+    "ColorMap",
     "ConvergenceWarning",
     "CostMatrix",
     "Entropy",
