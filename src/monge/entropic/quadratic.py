@@ -1,0 +1,297 @@
+"""Optimal transport with an L2 penalty, whose plans are sparse.
+
+minimise  <P, C> + eps / 2 sum_ij P_ij^2  subject to  P >= 0,  P 1 = a,  P' 1 = b
+maximise  <f, a> + <g, b> - 1 / (2 eps) sum_ij (f_i + g_j - C_ij)_+^2
+
+Blondel, Seguy and Rolet 2018, "Smooth and sparse optimal transport", sections 2 and 3. The plan is that of the
+potentials, P_ij = (f_i + g_j - C_ij)_+ / eps. It is found by Newton's method for the dual, from the exact potentials:
+arcs that those have tight are the plan's for a small eps, and for a larger one few steps away.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monge.entropic.kernels.threads import Threads
+from monge.entropic.problem import weights_of
+from monge.entropic.quadratic_costs import EntryCosts, MatrixCosts, costs_of
+from monge.entropic.quadratic_newton import Ascent, ascend
+from monge.entropic.quadratic_result import QuadraticTransport
+from monge.problem.arrays import available_threads, items, positive, positive_integer, seconds
+from monge.problem.at_home import at_home
+from monge.problem.batch import is_batch, naming, one_each
+from monge.problem.costs import SparseCost, as_cost, is_sparse
+from monge.problem.home import home_of_any
+from monge.problem.measures import check_value, rounding_of
+from monge.problem.progress import count_bar, pass_bar
+from monge.problem.start import start_potentials
+from monge.problem.transport import ConvergenceWarning, Status, Transport
+
+__all__ = ["quadratic"]
+
+Array = NDArray[np.float64]
+
+# What a tight arc carries at the start, beside the mean mass of a place: so that it counts as active, and no other.
+_TIGHT = 1e-9
+# A start is gone on from where its marginal error is below this, and for so many steps: exact potentials then do better.
+_NEAR, _TRIED = 0.5, 30
+
+
+def quadratic(
+    cost: Any,
+    a: Any = None,
+    b: Any = None,
+    *,
+    eps: float,
+    tol: float = 1e-6,
+    max_iter: int = 1000,
+    init: Transport | tuple[Any, Any] | None = None,
+    threads: int | None = None,
+    time_limit: float | None = None,
+    progress: bool = False,
+) -> Any:
+    """Optimal transport with an L2 penalty: a plan that is blurred as `sinkhorn`'s is, but sparse.
+
+    Minimises ``<P, C> + eps / 2 sum_ij P_ij^2`` over plans P >= 0 with P 1 = a and P' 1 = b. The plan is unique, and
+    where the entropic one is positive everywhere, this one is zero for all pairs that are too dear.
+
+    Parameters
+    ----------
+    cost : array_like (n, m), CostMatrix, PointCloud or Grid, or a scipy.sparse matrix or array (n, m)
+        Cost per unit of mass from i to j; +inf forbids it, and so does an entry that a sparse one does not store. That
+        of a PointCloud or Grid is computed and stored while the solver runs, n m numbers.
+        An array (B, n, m), or a list of matrices and cost objects, is a batch of problems; an empty one has no answers.
+    a : array_like (n,), optional
+        Weights of the sources, not negative. None for uniform ones. For a batch also (B, n), or a list of one array or
+        None per problem; a vector is shared by all problems.
+    b : array_like (m,), optional
+        Weights of the targets, of the same total; for a batch likewise.
+    eps : float
+        Strength of the penalty, positive, in units of the cost per unit of mass. A cost spread over n equal places is
+        felt from eps = n times that cost on; with eps = n m times the largest cost the plan is positive everywhere, or
+        nearly. With costs s C the plan is the same for s eps, and with masses s a, s b it is s times the plan for s eps.
+    tol : float
+        Largest marginal error, |P 1 - a|_1 + |P' 1 - b|_1 over the total mass. The last step usually lands far below
+        it, at 1e-10 or less.
+    max_iter : int
+        Largest number of steps of Newton's method; some ten to sixty are usual.
+    init : Transport or (f, g), optional
+        A start: the result of a similar problem, or potentials (n,) and (m,). Not for a batch.
+    threads : int, optional
+        Threads for the passes over the costs; None for all processors. The answer has the same bits for any number.
+    time_limit : float, optional
+        Seconds, for all problems together. When they are over, the plan so far is returned with its marginal error,
+        and a ConvergenceWarning.
+    progress : bool
+        Show passes and the marginal error (needs tqdm); for a batch, its problems.
+
+    Returns
+    -------
+    QuadraticTransport, or a list of them for a batch
+        ``value``, the dual value of the potentials ``f`` and ``g``, which is the minimum up to the tolerance, from
+        below; the sparse ``plan``, with P_ij = (f_i + g_j - C_ij)_+ / eps; ``cost``, <P, C>; ``marginal_error`` and
+        ``gap``, measured when asked for; gradients of the value; ``status``; in ``stats`` Newton steps, passes over the
+        costs, and seconds. Of arrays of another library it has such arrays, as `emd` says.
+
+    Raises
+    ------
+    ValueError
+        Shapes that do not fit, NaN or -inf costs, negative, NaN or all-zero weights, totals that differ, an eps or tol
+        that is not positive. In a batch, the text of this and of the other errors begins with the index of the problem.
+    TypeError
+        Costs or weights that are not real numbers.
+    InfeasibleError
+        If the forbidden arcs leave no plan.
+    MemoryError
+        If the matrix of a PointCloud or Grid, or the list of pairs that may carry mass, would not fit.
+
+    Notes
+    -----
+    Blondel, Seguy and Rolet 2018, "Smooth and sparse optimal transport", section 3; Lorenz, Manns and Meyer 2021,
+    "Quadratically regularized optimal transport", for Newton's method; Essid and Solomon 2018, "Quadratically
+    regularized optimal transport on graphs". Steps are computed from what the exact potentials leave of the costs, so a
+    small eps loses no digits: the plan is then an exact one, the one of least sum of squares.
+
+    Examples
+    --------
+    >>> import numpy as np, monge
+    >>> x = np.array([0.0, 1.0, 2.0, 3.0])
+    >>> t = monge.quadratic(monge.PointCloud(x, x), eps=10.0)
+    >>> t.plan.toarray().round(3)
+    array([[0.175, 0.075, 0.   , 0.   ],
+           [0.075, 0.1  , 0.075, 0.   ],
+           [0.   , 0.075, 0.1  , 0.075],
+           [0.   , 0.   , 0.075, 0.175]])
+    >>> t.converged, t.gap < 1e-9
+    (True, True)
+    """
+    eps, tol, max_iter = positive(eps, "eps"), positive(tol, "tol"), positive_integer(max_iter, "max_iter")
+    workers, deadline = available_threads(threads), time.perf_counter() + seconds(time_limit)
+    home = home_of_any(getattr(cost, "home", cost), a, b)
+    if is_batch(cost):
+        if init is not None:
+            raise ValueError("init= is for a single problem; got a batch. Leave it out, or solve them one by one.")
+        each = items(cost, "cost", "a batch of (n, m) matrices")
+        weights_a, weights_b = one_each(a, "a", len(each)), one_each(b, "b", len(each))
+        problems, answers = [], []
+        with naming("problem", 0) as at:
+            for at.index, item in enumerate(each):
+                problems.append(_Problem(item, weights_a[at.index], weights_b[at.index], eps, None))
+        with count_bar(progress, len(problems), "quadratic", "problems") as show, naming("problem", 0) as at:
+            for at.index, problem in enumerate(problems):
+                answers.append(problem.solved(tol, max_iter, workers, deadline, None))
+                if show is not None:
+                    show(len(answers))
+    else:
+        problem = _Problem(cost, a, b, eps, init)
+        with pass_bar(progress, "quadratic") as report:
+            answers = [problem.solved(tol, max_iter, workers, deadline, report)]
+    _warn_of_shortfalls(answers, is_batch(cost))
+    found = at_home(answers, home)
+    return found if is_batch(cost) else found[0]
+
+
+class _Problem:
+    """A problem that has been checked."""
+
+    def __init__(self, cost: Any, a: Any, b: Any, eps: float, init: Any) -> None:
+        self.given = cost
+        self.cost = SparseCost(cost) if is_sparse(cost) else as_cost(cost)
+        n, m = self.cost.shape
+        self.a, self.b, _ = weights_of(a, b, n, m, True)
+        self.rounding = rounding_of(a, b)
+        self.eps, self.total = eps, float(self.a.sum())
+        check_value(eps * self.total * self.total, self.a, self.b)
+        self.init = getattr(init, "on_host", init)
+        self.start = start_potentials(init, n, m)
+
+    def solved(
+        self, tol: float, max_iter: int, workers: int, deadline: float,
+        report: Callable[[int, float, float], None] | None,
+    ) -> QuadraticTransport:  # fmt: skip
+        began = time.perf_counter()
+        costs = costs_of(self.cost, workers)
+        with Threads(workers) as threads:
+            inner = _Inner(self, costs, tol, deadline, threads, report)
+            found = None
+            if self.start is not None:
+                found = inner.ascent(self.start, 0.0, min(max_iter, _TRIED), _NEAR)
+            exact_seconds = 0.0
+            if found is None:
+                since, init = time.perf_counter(), self.init if isinstance(self.init, Transport) else None
+                f, g = self.start or (None, None)
+                exact = costs.exact((self.a, self.b), self.rounding, init, f, g, workers, max(deadline - since, 0.0))
+                exact_seconds = time.perf_counter() - since
+                found = inner.ascent((exact.f, exact.g), _TIGHT, max_iter, math.inf)
+            assert found is not None
+            answer = inner.answer(found)
+        answer.stats.update(seconds_exact=exact_seconds, seconds_total=time.perf_counter() - began)
+        return answer
+
+
+class _Inner:
+    """The same between the places that have weight, in a unit in which a place's mean mass is about one."""
+
+    def __init__(
+        self, problem: _Problem, costs: MatrixCosts | EntryCosts, tol: float, deadline: float, threads: Threads,
+        report: Callable[[int, float, float], None] | None,
+    ) -> None:  # fmt: skip
+        self.problem, self.all, self.tol, self.deadline, self.threads = problem, costs, tol, deadline, threads
+        self.rows, self.cols = np.flatnonzero(problem.a), np.flatnonzero(problem.b)
+        self.costs = costs.among(self.rows, self.cols)
+        self.unit = 2.0 ** round(math.log2(problem.eps) + math.log2(problem.total / (len(self.rows) + len(self.cols))))
+        self.a, self.b = (
+            (weights[some] / self.unit) * problem.eps if self.unit > 1.0 else weights[some] * (problem.eps / self.unit)
+            for weights, some in ((problem.a, self.rows), (problem.b, self.cols))
+        )
+        self.report = None if report is None else lambda passes, error: report(passes, problem.eps, error)
+        self.base: tuple[Array, Array] = problem.a, problem.b
+
+    def ascent(self, base: tuple[Array, Array], lift: float, steps: int, near: float) -> Ascent | None:
+        """From potentials; None if the error is not below `near` there, or not below tol in so many steps."""
+        self.base = base
+        within = base[0][self.rows], base[1][self.cols]
+        here = np.full(len(self.rows), lift), np.zeros(len(self.cols))
+
+        def listing(here: tuple[Array, Array], there: tuple[Array, Array], most: int) -> Any:
+            return self.costs.listed(within, self.unit, here, there, most, self.threads)
+
+        options = self.a, self.b, here, self.tol
+        if near < math.inf:
+            first = ascend(listing, *options, 0, self.deadline, self.threads)
+            if first.error >= near:
+                return None
+        found = ascend(listing, *options, steps, self.deadline, self.threads, self.report)
+        return found if near == math.inf or found.ended.converged or found.ended.out_of_time else None
+
+    def answer(self, found: Ascent) -> QuadraticTransport:
+        """The Transport that an ascent has led to."""
+        problem, eps = self.problem, self.problem.eps
+        (h, k), (begin, col, cost) = found.here, found.arcs
+        row = np.repeat(np.arange(len(h)), np.diff(begin))
+        z = h[row] + k[col] - cost
+        some = z > 0.0
+        rows, cols, mass = self.rows[row[some]], self.cols[col[some]], z[some] * (self.unit / eps)
+        f, g = self._potentials(h, k)
+        # Of the sums the base has most; what the steps add to it is summed up by itself.
+        value = float(problem.a @ self.base[0] + problem.b @ self.base[1])
+        more = problem.a[self.rows] @ h + problem.b[self.cols] @ k - 0.5 * float(z[some] @ mass)
+        value += float(more) * self.unit
+        check_value(value, problem.a, problem.b)
+        prices = self.all.at(rows, cols)
+        converged, out_of_steps, out_of_time, _ = found.ended
+        status = (
+            Status.CONVERGED if converged
+            else Status.MAX_ITER if out_of_steps
+            else Status.OUT_OF_TIME if out_of_time
+            else Status.ROUNDED
+        )  # fmt: skip
+        return QuadraticTransport(
+            problem.given,
+            (problem.a, problem.b),
+            eps,
+            self.threads.number,
+            prices,
+            cloud=getattr(problem.cost, "cloud", None),
+            value=value,
+            cost=float(prices @ mass),
+            f=f,
+            g=g,
+            entries=(rows.astype(np.int64), cols.astype(np.int64), mass),
+            status=status,
+            iterations=found.steps,
+            stats={"newton_steps": found.steps, "passes": found.passes, "error": found.error, "entries": len(mass)},
+        )
+
+    def _potentials(self, h: Array, k: Array) -> tuple[Array, Array]:
+        """f (n,) and g (m,). Of a place without weight, the largest at which it would still send or receive nothing."""
+        f, g = (np.array(values) for values in self.base)
+        f[self.rows] += self.unit * h
+        g[self.cols] += self.unit * k
+        for own, other, with_weight, costs in ((f, g, self.rows, self.all), (g, f, self.cols, self.all.T)):
+            empty = np.setdiff1d(np.arange(len(own)), with_weight)
+            if not empty.size:
+                continue
+            limit = other
+            if own is f:  # columns without weight follow
+                limit = np.full_like(g, -math.inf)
+                limit[self.cols] = g[self.cols]
+            free = costs.transform(limit, empty)
+            own[empty] = np.where(free < math.inf, free, own[empty])
+        return f, g
+
+
+def _warn_of_shortfalls(answers: Sequence[QuadraticTransport], batch: bool) -> None:
+    for status in (Status.MAX_ITER, Status.OUT_OF_TIME, Status.ROUNDED):
+        late = [t.stats["error"] for t in answers if t.status is status]
+        if late:
+            which = f"{len(late)} of {len(answers)} problems: " if batch else ""
+            text = f"quadratic: {which}{status.value} (marginal error {max(late):.3g})."
+            warnings.warn(text, ConvergenceWarning, stacklevel=3)
