@@ -38,9 +38,11 @@ __all__ = ["quadratic"]
 
 Array = NDArray[np.float64]
 
+# Of eps times the total mass: beyond these, its products are no numbers.
+_SCALES = (1e-280, 1e150)
 # What a tight arc carries at the start, beside the mean mass of a place: so that it counts as active, and no other.
 _TIGHT = 1e-9
-# A start is gone on from where its marginal error is below this, and for so many steps: exact potentials then do better.
+# A start is gone on from where its marginal error is below this, for so many steps; then exact potentials do better.
 _NEAR, _TRIED = 0.5, 30
 
 
@@ -50,7 +52,7 @@ def quadratic(
     b: Any = None,
     *,
     eps: float,
-    tol: float = 1e-6,
+    tol: float = 1e-9,
     max_iter: int = 1000,
     init: Transport | tuple[Any, Any] | None = None,
     threads: int | None = None,
@@ -74,14 +76,14 @@ def quadratic(
     b : array_like (m,), optional
         Weights of the targets, of the same total; for a batch likewise.
     eps : float
-        Strength of the penalty, positive, in units of the cost per unit of mass. A cost spread over n equal places is
-        felt from eps = n times that cost on; with eps = n m times the largest cost the plan is positive everywhere, or
-        nearly. With costs s C the plan is the same for s eps, and with masses s a, s b it is s times the plan for s eps.
+        Strength of the penalty, positive, in units of the cost per unit of mass. What it does depends on the number of
+        places, as entries P_ij do: with weights of total one, n and m of them, it begins to blur where eps is about
+        the larger number times what neighbours differ in cost, and leaves no zeros where it is n m times the
+        largest cost. Below the first the plan is an exact one, of those the one of least sum of squares.
     tol : float
-        Largest marginal error, |P 1 - a|_1 + |P' 1 - b|_1 over the total mass. The last step usually lands far below
-        it, at 1e-10 or less.
+        Largest marginal error, |P 1 - a|_1 + |P' 1 - b|_1 over the total mass. The last step usually lands far below.
     max_iter : int
-        Largest number of steps of Newton's method; some ten to sixty are usual.
+        Largest number of steps of Newton's method; five to sixty are usual.
     init : Transport or (f, g), optional
         A start: the result of a similar problem, or potentials (n,) and (m,). Not for a batch.
     threads : int, optional
@@ -117,7 +119,8 @@ def quadratic(
     Blondel, Seguy and Rolet 2018, "Smooth and sparse optimal transport", section 3; Lorenz, Manns and Meyer 2021,
     "Quadratically regularized optimal transport", for Newton's method; Essid and Solomon 2018, "Quadratically
     regularized optimal transport on graphs". Steps are computed from what the exact potentials leave of the costs, so a
-    small eps loses no digits: the plan is then an exact one, the one of least sum of squares.
+    small eps loses no digits. ``plan`` and ``marginal_error`` are of the steps; f and g, rounded to the digits of the
+    costs, may say less of them where eps times the masses is below those.
 
     Examples
     --------
@@ -125,16 +128,16 @@ def quadratic(
     >>> x = np.array([0.0, 1.0, 2.0, 3.0])
     >>> t = monge.quadratic(monge.PointCloud(x, x), eps=10.0)
     >>> t.plan.toarray().round(3)
-    array([[0.175, 0.075, 0.   , 0.   ],
-           [0.075, 0.1  , 0.075, 0.   ],
-           [0.   , 0.075, 0.1  , 0.075],
-           [0.   , 0.   , 0.075, 0.175]])
+    array([[0.186, 0.064, 0.   , 0.   ],
+           [0.064, 0.143, 0.043, 0.   ],
+           [0.   , 0.043, 0.143, 0.064],
+           [0.   , 0.   , 0.064, 0.186]])
     >>> t.converged, t.gap < 1e-9
     (True, True)
     """
     eps, tol, max_iter = positive(eps, "eps"), positive(tol, "tol"), positive_integer(max_iter, "max_iter")
     workers, deadline = available_threads(threads), time.perf_counter() + seconds(time_limit)
-    home = home_of_any(getattr(cost, "home", cost), a, b)
+    home = home_of_any(cost, a, b)
     if is_batch(cost):
         if init is not None:
             raise ValueError("init= is for a single problem; got a batch. Leave it out, or solve them one by one.")
@@ -168,9 +171,14 @@ class _Problem:
         self.a, self.b, _ = weights_of(a, b, n, m, True)
         self.rounding = rounding_of(a, b)
         self.eps, self.total = eps, float(self.a.sum())
-        check_value(eps * self.total * self.total, self.a, self.b)
-        self.init = getattr(init, "on_host", init)
+        if not _SCALES[0] < eps * self.total < _SCALES[1]:
+            raise ValueError(
+                f"eps times the total mass should be between {_SCALES[0]:g} and {_SCALES[1]:g}; got {eps!r} times "
+                f"{self.total!r}. For the limit of a small eps use monge.emd; that of a large one spreads mass evenly."
+            )
         self.start = start_potentials(init, n, m)
+        entries = getattr(getattr(init, "on_host", init), "_entries", None)
+        self.arcs: tuple[Any, Any] = (None, None) if entries is None else entries[:2]  # for the exact solver
 
     def solved(
         self, tol: float, max_iter: int, workers: int, deadline: float,
@@ -185,14 +193,16 @@ class _Problem:
                 found = inner.ascent(self.start, 0.0, min(max_iter, _TRIED), _NEAR)
             exact_seconds = 0.0
             if found is None:
-                since, init = time.perf_counter(), self.init if isinstance(self.init, Transport) else None
-                f, g = self.start or (None, None)
-                exact = costs.exact((self.a, self.b), self.rounding, init, f, g, workers, max(deadline - since, 0.0))
+                since = time.perf_counter()
+                start = *(self.start or (None, None)), *self.arcs
+                exact = costs.exact((self.a, self.b), self.rounding, start, workers, max(deadline - since, 0.0))
                 exact_seconds = time.perf_counter() - since
                 found = inner.ascent((exact.f, exact.g), _TIGHT, max_iter, math.inf)
             assert found is not None
             answer = inner.answer(found)
-        answer.stats.update(seconds_exact=exact_seconds, seconds_total=time.perf_counter() - began)
+        answer.stats = {
+            **answer.stats, "seconds_exact": exact_seconds, "seconds_total": time.perf_counter() - began
+        }  # fmt: skip
         return answer
 
 

@@ -20,10 +20,11 @@ from monge.exact.sparse import solve_sparse
 from monge.problem.costs import Cost, SparseCost
 from monge.problem.transport import Transport
 
-__all__ = ["EntryCosts", "MatrixCosts", "costs_of"]
+__all__ = ["EntryCosts", "MatrixCosts", "Start", "costs_of"]
 
 Array = NDArray[np.float64]
 Weights = tuple[Array, Array]
+Start = tuple[Any, Any, Any, Any]  # f (n,), g (m,), and rows and columns of arcs; None for what is not known
 
 
 class MatrixCosts:
@@ -32,10 +33,9 @@ class MatrixCosts:
     def __init__(self, C: NDArray[Any]) -> None:
         self.C = C
 
-    def exact(self, weights: Weights, rounding: float, init: Transport | None, f: Any, g: Any, threads: int, limit: float) -> Transport:  # noqa: E501
-        """The exact plan and its potentials, from those of a start if given."""
-        arcs = (None, None) if init is None or init._entries is None else init._entries[:2]
-        raw = _core.emd(self.C, *weights, rounding, (f, g, *arcs, None, None), threads, limit, None)
+    def exact(self, weights: Weights, rounding: float, start: Start, threads: int, limit: float) -> Transport:
+        """The exact plan and its potentials; `rounding` is that of the numbers the weights were made from."""
+        raw = _core.emd(self.C, *weights, rounding, (*start, None, None), threads, limit, None)
         return transport(raw, self.C, weights)
 
     def among(self, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> MatrixCosts:
@@ -66,8 +66,8 @@ class EntryCosts:
     def __init__(self, entries: Any) -> None:
         self.entries = entries  # a scipy.sparse.csr_array
 
-    def exact(self, weights: Weights, rounding: float, init: Transport | None, f: Any, g: Any, threads: int, limit: float) -> Transport:  # noqa: E501
-        return solve_sparse(SparseCost(self.entries), weights, rounding, g, limit, None)
+    def exact(self, weights: Weights, rounding: float, start: Start, threads: int, limit: float) -> Transport:
+        return solve_sparse(SparseCost(self.entries), weights, rounding, start[1], limit, None)
 
     def among(self, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> EntryCosts:
         whole = (len(rows), len(cols)) == self.entries.shape
@@ -88,8 +88,8 @@ class EntryCosts:
 
     def transform(self, g: Array, rows: NDArray[np.intp]) -> Array:
         C = self.entries
-        each = ((C.data[i:j] - g[C.indices[i:j]] for i, j in ((C.indptr[k], C.indptr[k + 1]) for k in rows)))
-        return np.array([float(values.min(initial=math.inf)) for values in each])
+        each = (slice(C.indptr[i], C.indptr[i + 1]) for i in rows)
+        return np.array([float((C.data[row] - g[C.indices[row]]).min(initial=math.inf)) for row in each])
 
     @property
     def T(self) -> EntryCosts:

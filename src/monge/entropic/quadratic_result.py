@@ -17,8 +17,9 @@ __all__ = ["QuadraticTransport"]
 
 Array = NDArray[np.float64]
 
-# Mass that the plan gives back for each unit that is missing, where forbidden arcs leave no other way; at last, all.
-_ROOM = (0.0, 10.0, 1e3)
+# Mass that the plan gives back for each unit that is missing, where forbidden arcs leave no other way than through its
+# own arcs, of which some carry little; at last, all.
+_ROOM = (0.0, 1e1, 1e3, 1e5, 1e7, 1e9)
 # Of the total mass, what may be missing in a plan that is feasible to rounding.
 _NOTHING = 1e-15
 
@@ -65,7 +66,8 @@ class QuadraticTransport(Transport):
         self.status, self.iterations, self.stats = status, iterations, dict(stats)
         self._given, self._threads = given, threads  # the cost as `emd` takes it
         self._prices = prices  # of the entries
-        self._weights, self._mass = weights, None
+        self.weights = self._weights = weights
+        self._mass = None
         self._entries, self._listed, self._cloud = entries, None, cloud
 
     @cached_property
@@ -73,9 +75,9 @@ class QuadraticTransport(Transport):
         """(|P 1 - a|_1 + |P' 1 - b|_1) / total mass, measured on the plan."""
         assert self._entries is not None
         rows, cols, mass = self._entries
-        both = zip((rows, cols), self._weights, strict=True)
+        both = zip((rows, cols), self.weights, strict=True)
         error = sum(float(np.abs(np.bincount(at, mass, len(w)) - w).sum()) for at, w in both)
-        return error / float(self._weights[0].sum())
+        return error / float(self.weights[0].sum())
 
     @cached_property
     def gap(self) -> float:  # type: ignore[override]
@@ -85,7 +87,7 @@ class QuadraticTransport(Transport):
         """
         from scipy.sparse import coo_array, csr_array
 
-        a, b = self._weights
+        a, b = self.weights
         assert self._entries is not None
         rows, cols, mass = self._entries
         x, y, u, v = scalings(csr_array(self.plan), a, b)

@@ -146,7 +146,7 @@ def _begins(counts: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def _summed(parts: Any) -> Array:
-    return parts[0] if len(parts) == 1 else np.sum(parts, axis=0)
+    return np.asarray(parts[0] if len(parts) == 1 else np.sum(parts, axis=0))
 
 
 @jit
@@ -167,7 +167,7 @@ def _list(  # type: ignore[no-untyped-def]
             # Views of their own, of which the compiler knows that indices do not wrap around: else no vectors.
             c, base, near, far = C[row, start:stop], g[start:stop], k[start:stop], ends_k[start:stop]
             taken, nearer, farther = f[row], h[row] + slack[row], ends_h[row] + slack[row]
-            some = 0
+            some = np.int64(0)
             for j in range(stop - start):
                 reduced = c[j] - base[j] - taken
                 some += np.int64(reduced < nearer + near[j]) | np.int64(reduced < farther + far[j])
