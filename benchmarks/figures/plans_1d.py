@@ -3,11 +3,12 @@
     python -m benchmarks.figures.plans_1d
     python -m benchmarks.figures.plans_1d --points 50 --output plans.png
 
-The figure of plans on the line of Fatras, Zine, Flamary, Gribonval and Courty 2020, "Learning with minibatch Wasserstein:
-asymptotic and gradient properties": n = 20 points a side. First row, the mean plan of all pairs of minibatches of m
-points; second, the entropic plan for several eps; third, the L2-regularised plan, which like the first has entries that
-are zero. Printed beside each: how many entries the plan has, its effective number of targets per source (the
-exponential of the entropy of a row, on average), and what it costs beside the exact one.
+The figure of plans on the line of Fatras, Zine, Flamary, Gribonval and Courty 2020, "Learning with minibatch
+Wasserstein: asymptotic and gradient properties", with 20 points on each side. First row, the mean plan of all pairs of
+minibatches of m points; second, the entropic plan for several eps; third, the L2-regularised plan, which alone has
+entries that are zero wherever it is far from exact. Printed beside each: how many entries the plan has, its effective
+number of targets per source (the exponential of the entropy of a row, on average), and what it costs beside the exact
+one.
 """
 
 from __future__ import annotations

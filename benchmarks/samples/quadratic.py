@@ -3,11 +3,11 @@
     python -m benchmarks.samples.quadratic
     python -m benchmarks.samples.quadratic --smoke
 
-Clouds of n points in the plane, squared distances as a matrix, weights drawn uniformly from the simplex; eps is n times a
-part of the mean cost, since it is felt beside n times the costs. POT solves the smooth dual by L-BFGS, in two functions:
-both run until their default tolerance, with as many iterations as they want. The marginal error that is measured on
-POT's plan is the tolerance of ours, and the default one, 1e-9, is timed too. Beside each time: the measured marginal
-error, and how far the objective of the plan, made feasible, is above the best lower bound known.
+Clouds of n points in the plane, squared distances as a matrix, weights drawn uniformly from the simplex; eps is n times
+a part of the mean cost, since it is felt beside n times the costs. POT solves the smooth dual by L-BFGS, in two
+functions: both run until their default tolerance, with as many iterations as they want. The marginal error that is
+measured on POT's plan is the tolerance of ours, and the default one, 1e-9, is timed too. Beside each time: the measured
+marginal error, and how far the objective of the plan, made feasible, is above the best lower bound known.
 """
 
 from __future__ import annotations
