@@ -36,8 +36,8 @@ class Problem:
     """A problem that has been checked."""
 
     def __init__(self, cost: Any, a: Any, b: Any, eps: float, init: Any) -> None:
-        self.given = cost
         self.cost = SparseCost(cost) if is_sparse(cost) else as_cost(cost)
+        self.given = cost if is_sparse(cost) else self.cost  # as `emd` takes it
         n, m = self.cost.shape
         self.a, self.b, _ = weights_of(a, b, n, m, True)
         self.rounding = rounding_of(a, b)

@@ -28,7 +28,8 @@ class QuadraticTransport(Transport):
     """A plan P_ij = (f_i + g_j - C_ij)_+ / eps; see `Transport`.
 
     ``value`` is the dual value of f and g, a lower bound of the optimum of <P, C> + eps / 2 sum P_ij^2; ``gap``,
-    computed when first asked for, bounds how far it is from that.
+    computed when first asked for, bounds how far it is from that. It looks at the costs once more: a matrix is the
+    caller's, so do not change it before.
 
     Attributes
     ----------
@@ -102,6 +103,7 @@ class QuadraticTransport(Transport):
             rest_b *= rest_a.sum() / rest_b.sum()
             try:
                 more = emd(self._given, rest_a, rest_b, threads=self._threads)
+                more = getattr(more, "on_host", more)
             except InfeasibleError:
                 continue
             both = csr_array(coo_array((kept, (rows, cols)), shape=self.shape)) + csr_array(more.plan)

@@ -25,7 +25,7 @@ Array = NDArray[np.float64]
 Steps = tuple[Array, Array]  # h (n,) and k (m,)
 
 # Bytes per arc of a list while it is made and used, and the plan is taken from it.
-BYTES = 64
+BYTES = 96
 # Costs that are looked at together: a comparison of so many is done by vectors, and most blocks hold no arc.
 _BLOCK = 64
 # Room for arcs of a chunk, per row, to begin with; it doubles where there are more.
