@@ -284,6 +284,25 @@ def test_ties():
         np.testing.assert_allclose(P, P[::-1, ::-1], atol=1e-9)
 
 
+@pytest.mark.parametrize("shape", [(2, 400), (400, 3), (70, 300)])
+@pytest.mark.parametrize("eps", [1e-6, 3.0, 1e4])
+def test_many_more_places_on_one_side(shape, eps):
+    rng = np.random.default_rng(0)
+    C, a, b = rng.random(shape), rng.dirichlet(np.ones(shape[0])), rng.dirichlet(np.ones(shape[1]))
+    t = monge.quadratic(C, a, b, eps=eps)
+    assert_optimal(t, C, a, b, eps)
+    turned = monge.quadratic(C.T, b, a, eps=eps)
+    assert turned.value == pytest.approx(t.value, rel=1e-10)
+
+
+def test_progress():
+    pytest.importorskip("tqdm", reason="bars need tqdm")
+    C, a, b = problem()
+    plain = monge.quadratic(C, a, b, eps=1.0)
+    assert monge.quadratic(C, a, b, eps=1.0, progress=True).value == plain.value
+    assert [t.value for t in monge.quadratic([C, C], a, b, eps=1.0, progress=True)] == [plain.value] * 2
+
+
 def test_starts():
     C, a, b = problem(40, 50)
     t = monge.quadratic(C, a, b, eps=1.0)
@@ -390,6 +409,8 @@ def test_bad_costs():
     for bad in (np.nan, -np.inf):
         with pytest.raises(ValueError, match="NaN or -inf"):
             monge.quadratic([[1.0, bad]], eps=1.0)
+        with pytest.raises(ValueError, match="NaN or -inf"):
+            monge.quadratic([[1.0, bad]], eps=1.0, init=([0.5], [0.5, 0.5]))
     with pytest.raises(TypeError):
         monge.quadratic([["a"]], eps=1.0)
 

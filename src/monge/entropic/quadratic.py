@@ -91,6 +91,8 @@ def quadratic(
         Costs or weights that are not real numbers.
     InfeasibleError
         If the forbidden arcs leave no plan.
+    TimeoutError
+        If `time_limit` ran out before a plan was found that avoids the forbidden arcs.
     MemoryError
         If the matrix of a PointCloud or Grid, or the list of pairs that may carry mass, would not fit.
 

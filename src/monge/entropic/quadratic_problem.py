@@ -48,6 +48,8 @@ class Problem:
                 f"{self.total!r}. For the limit of a small eps use monge.emd; that of a large one spreads mass evenly."
             )
         self.start = start_potentials(init, n, m)
+        if self.start is not None and not isinstance(self.cost, SparseCost):
+            self.cost.checked()  # which the exact solver does elsewhere
         entries = getattr(getattr(init, "on_host", init), "_entries", None)
         self.arcs: tuple[Any, Any] = (None, None) if entries is None else entries[:2]  # for the exact solver
 
