@@ -65,7 +65,7 @@ class Ascent(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """Why it ended: exactly one of these."""
+    """Why it ended: the first of these that is true."""
 
     converged: bool = False
     out_of_steps: bool = False
