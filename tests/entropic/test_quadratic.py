@@ -222,6 +222,9 @@ def test_units():
         heavier = monge.quadratic(C, s * a, s * b, eps=2.0 / s)
         assert heavier.value == pytest.approx(s * t.value, rel=1e-9)
         np.testing.assert_allclose(heavier.plan.toarray() / s, t.plan.toarray(), atol=1e-9)
+    light = monge.quadratic(C, 1e-275 * a, 1e-275 * b, eps=2e275)
+    assert light.value == pytest.approx(1e-275 * t.value, rel=1e-9)
+    assert light.gap <= 1e-8 * light.value
     moved = monge.quadratic(C + np.arange(25.0)[:, None] - np.arange(30.0), a, b, eps=2.0)
     np.testing.assert_allclose(moved.plan.toarray(), t.plan.toarray(), atol=1e-9)
 

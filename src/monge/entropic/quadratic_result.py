@@ -94,20 +94,20 @@ class QuadraticTransport(Transport):
         x, y, u, v = scalings(csr_array(self.plan), a, b)
         mass = mass * x[rows] * y[cols]
         missing, whole = float(u.sum() * v.sum()), float(a.sum())
-        if missing <= _NOTHING * whole:
-            return self._above(mass)
         for share in (*(room * missing / whole for room in _ROOM), 1.0):
             kept = (1.0 - min(share, 1.0)) * mass
             rest_a = np.maximum(a - np.bincount(rows, kept, len(a)), 0.0)
             rest_b = np.maximum(b - np.bincount(cols, kept, len(b)), 0.0)
-            rest_b *= rest_a.sum() / rest_b.sum()
+            size_a, size_b = float(rest_a.sum()), float(rest_b.sum())
+            if min(size_a, size_b) <= _NOTHING * whole:
+                return self._above(kept)
             try:
-                more = emd(self._given, rest_a, rest_b, threads=self._threads)
-                more = getattr(more, "on_host", more)
+                more = emd(self._given, rest_a / size_a, rest_b / size_b, threads=self._threads)
             except InfeasibleError:
                 continue
-            both = csr_array(coo_array((kept, (rows, cols)), shape=self.shape)) + csr_array(more.plan)
-            return self._above(kept, more.cost, both.data)
+            more = getattr(more, "on_host", more)
+            both = csr_array(coo_array((kept, (rows, cols)), shape=self.shape)) + csr_array(size_a * more.plan)
+            return self._above(kept, size_a * more.cost, both.data)
         return np.inf
 
     def _above(self, kept: Array, more: float = 0.0, masses: Array | None = None) -> float:
