@@ -191,6 +191,24 @@ def test_forbidden_arcs(eps):
     np.testing.assert_allclose(sparse.plan.toarray(), t.plan.toarray(), atol=1e-10)
 
 
+@pytest.mark.parametrize("eps", [1e-250, 1.0])
+def test_entries_that_cost_nothing_and_places_without_weight(eps):
+    rows, cols = np.nonzero(np.add.outer(np.arange(9), np.arange(8)) % 4 > 0)
+    costs = ((rows * cols) % 3).astype(float)  # many are zero
+    rng = np.random.default_rng(0)
+    mass = rng.random(len(rows))
+    kept = (rows != 2) & (cols != 5)
+    a, b = (np.bincount(at[kept], mass[kept], size) for at, size in ((rows, 9), (cols, 8)))
+    C = np.full((9, 8), np.inf)
+    C[rows, cols] = costs
+    full = monge.quadratic(C, a, b, eps=eps)
+    sparse = monge.quadratic(coo_array((costs, (rows, cols)), shape=(9, 8)), a, b, eps=eps)
+    assert sparse.value == pytest.approx(full.value, rel=1e-12)
+    np.testing.assert_allclose(sparse.plan.toarray(), full.plan.toarray(), atol=1e-8)
+    assert sparse.gap < 1e-7
+    assert (sparse.f[:, None] + sparse.g <= C + eps * sparse.plan.toarray() + 1e-14).all()
+
+
 def test_forbidden_arcs_that_leave_no_plan():
     with pytest.raises(monge.InfeasibleError):
         monge.quadratic([[np.inf, 1.0], [np.inf, 1.0]], eps=1.0)

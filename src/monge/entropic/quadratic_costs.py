@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.entropic.kernels.arcs import Arcs, Steps, listed
+from monge.entropic.kernels.arcs import ROUNDED, Arcs, Steps, listed
 from monge.entropic.kernels.threads import Threads
 from monge.exact import _core
 from monge.exact.dense import dense
 from monge.exact.result import transport
 from monge.exact.sparse import solve_sparse
+from monge.problem.arrays import require_memory
 from monge.problem.costs import Cost, SparseCost
 from monge.problem.transport import Transport
 
@@ -41,7 +42,11 @@ class MatrixCosts:
     def among(self, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> MatrixCosts:
         """Those between some of the rows and some of the columns, in order."""
         whole = len(rows) == self.C.shape[0] and len(cols) == self.C.shape[1]
-        return self if whole else MatrixCosts(self.C[np.ix_(rows, cols)])
+        if whole:
+            return self
+        size, what = len(rows) * len(cols) * self.C.itemsize, f"a copy of the {len(rows)} x {len(cols)} costs"
+        require_memory(size, f"{what} between places with weight", "Leave out places without weight.")
+        return MatrixCosts(self.C[np.ix_(rows, cols)])
 
     def listed(self, base: Steps, unit: float, here: Steps, there: Steps, most: int, threads: Threads) -> Arcs:
         """As `arcs.listed`."""
@@ -78,8 +83,9 @@ class EntryCosts:
         C = self.entries
         rows, taken = _rows(C), base[1][C.indices]
         reduced = C.data - taken - base[0][rows]
-        reduced[np.abs(reduced) <= 4e-16 * (np.abs(taken) + np.abs(base[0][rows]))] = 0.0
-        return Arcs(C.indptr.astype(np.int64), C.indices.astype(np.int32), reduced / unit)
+        reduced[np.abs(reduced) <= ROUNDED * (np.abs(taken) + np.abs(base[0][rows]))] = 0.0
+        with np.errstate(over="ignore"):  # far from any use
+            return Arcs(C.indptr.astype(np.int64), C.indices.astype(np.int32), reduced / unit)
 
     def at(self, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> Array:
         C = self.entries  # sorted by rows, and within them by columns

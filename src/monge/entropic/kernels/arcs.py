@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from monge.entropic.kernels.jit import jit
 from monge.entropic.kernels.threads import CHUNKS, Threads
 
-__all__ = ["BYTES", "Arcs", "Full", "Links", "Loads", "Steps", "listed", "loads", "slopes"]
+__all__ = ["BYTES", "ROUNDED", "Arcs", "Full", "Links", "Loads", "Steps", "listed", "loads", "slopes"]
 
 Array = NDArray[np.float64]
 Steps = tuple[Array, Array]  # h (n,) and k (m,)
@@ -33,7 +33,7 @@ _ROOM = 8
 # Sums over fewer arcs are not worth cutting into chunks.
 _FEW = 2**14
 # Reduced costs that are so small beside the potentials in them are rounding, and zero; and the same with room to spare.
-_ROUNDED, _NEAR_ROUNDED = 4e-16, 1e-15
+ROUNDED, _NEAR_ROUNDED = 4e-16, 1e-15
 
 
 class Arcs(NamedTuple):
@@ -175,7 +175,7 @@ def _list(  # type: ignore[no-untyped-def]
                 continue
             for j in range(stop - start):
                 reduced = c[j] - base[j] - taken
-                if abs(reduced) <= _ROUNDED * (abs(base[j]) + abs(taken)):
+                if abs(reduced) <= ROUNDED * (abs(base[j]) + abs(taken)):
                     reduced = 0.0
                 if reduced < max(h[row] + near[j], ends_h[row] + far[j]):
                     col[found] = start + j
