@@ -22,6 +22,7 @@ from monge.distances.sliced_plan import sliced_plan
 from monge.distances.spherical import spherical_sliced_wasserstein
 from monge.distances.wasserstein import wasserstein, wasserstein_1d
 from monge.entropic.marginals import KL, TV
+from monge.entropic.quadratic import quadratic
 from monge.entropic.rounding import round_plan
 from monge.entropic.sinkhorn import sinkhorn
 from monge.exact.emd import emd
@@ -69,6 +70,7 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "mmd",
     "pairwise",
     "partial",
+    "quadratic",
     "round_plan",
     "sinkhorn",
     "sinkhorn_divergence",
