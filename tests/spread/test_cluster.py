@@ -44,7 +44,8 @@ def client():
     from distributed import Client, LocalCluster
 
     with (
-        config.set({"distributed.scheduler.allowed-failures": 3, "distributed.comm.timeouts.connect": "30s"}),
+        # Else the cluster gives a worker up that is not there just 15 seconds after it was lost before.
+        config.set({"distributed.deploy.lost-worker-timeout": "1h"}),
         LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster,
         Client(cluster) as client,
     ):
@@ -166,10 +167,13 @@ def test_arrays_of_dask(client):
             assert list(run_blocks(tasks.rows, 6, seed=seed_of(1), sources=sources)) == here
 
 
-def test_time_limit():
-    with joblib.parallel_config("loky", n_jobs=2):
+@pytest.mark.parametrize("backend", ["loky", "dask"])
+def test_time_limit(backend, client):
+    client.wait_for_workers(2)
+    with joblib.parallel_config(backend, **({"n_jobs": 2} if backend == "loky" else {})):
         found = list(run_blocks(tasks.number, 1000, seed=seed_of(0), time_limit=0.0))
-    assert found == list(run_blocks(tasks.number, 1, seed=seed_of(0)))
+    assert 1 <= len(found) <= 10
+    assert found == list(run_blocks(tasks.number, len(found), seed=seed_of(0)))
 
 
 class TestConfiguration:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -23,14 +25,21 @@ def in_order(submit: Callable[[int], Any], blocks: range, workers: int, deadline
     ready = deque(submit(block) for block in islice(waiting, _AHEAD * workers))
     try:
         for block in blocks:
-            if block > 0 and time.monotonic() >= deadline and not ready[0].done():
+            if not ready or not _ready(ready[0], math.inf if block == 0 else deadline):
                 return
             result = ready.popleft().result()
             if time.monotonic() < deadline:
                 ready.extend(submit(later) for later in islice(waiting, 1))
             yield result
-            if not ready:
-                return
     finally:
         for future in ready:
             future.cancel()
+
+
+def _ready(future: Any, deadline: float) -> bool:
+    """Waits for the result of a future, and says whether it came in time."""
+    if deadline < math.inf and not future.done():
+        with contextlib.suppress(Exception):  # what the task raised, or that the time is over
+            future.result(max(0.0, deadline - time.monotonic()))
+        return bool(future.done())
+    return True
