@@ -27,6 +27,7 @@ ROOMS = {
     "exact": "Exact transport",
     "entropic": "Entropic transport",
     "distances": "Distances and losses",
+    "flows": "Flows",
     "maps": "Maps",
     "problem": "Costs and results",
 }
@@ -41,8 +42,16 @@ MORE = [
     "monge.distances.max_sliced.MaxSlicedLoss",
     "monge.distances.sliced_plan.SlicedTransport",
     "monge.distances.spherical.SphericalLoss",
+    "monge.distances.minibatch.result.Minibatch",
+    "monge.distances.minibatch.result.Debiased",
+    "monge.flows.flow.Flow",
+    "monge.flows.flow.FlowStatus",
+    "monge.flows.jko.energies.Energy",
+    "monge.flows.jko.result.JKOFlow",
+    "monge.flows.jko.result.JKOStatus",
     "monge.maps.color.transfer_colors",
     "monge.maps.color.ColorTransfer",
+    "monge.maps.couple.Coupling",
 ]
 # Modules that are imported by themselves, with an __all__ of their own: the heading, and what to say below it.
 MODULES = {
@@ -65,7 +74,7 @@ MISSING = [library for library in ("torch", "jax", "sklearn") if find_spec(libra
 # In the gallery: from the first idea to the last.
 EXAMPLES = [
     "clouds", "temperatures", "two_lines", "four_animals", "quantiles", "entropy", "unbalanced", "colours", "flow",
-    "slices", "horse", "noisy_labels", "fair_groups",
+    "fokker_planck", "flow_matching", "slices", "minibatches", "horse", "noisy_labels", "fair_groups",
 ]  # fmt: skip
 
 

@@ -120,7 +120,8 @@ class InSpace(Distance):
     def _pairs(
         self, sources: Sequence[Cloud], targets: Sequence[Cloud], wanted: Sequence[range], run: Run
     ) -> Iterator[_Pair]:
-        x, y = self._laid_out(sources), self._laid_out(targets)
+        x = self._laid_out(sources)
+        y = x if targets is sources else self._laid_out(targets)
         begins, ends = ([0, *np.cumsum([len(cloud.points) for cloud in side]).tolist()] for side in (sources, targets))
         for s, source in enumerate(sources):
             own = x[begins[s] : begins[s + 1]]

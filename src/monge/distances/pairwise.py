@@ -211,11 +211,15 @@ def _shared(sources: list[Cloud], targets: list[Cloud], same: bool, ground: Grou
         _check_line(sources, targets, same)
         return OnTheLine(ground.power)
     # A box has the reach of all points in it.
-    x, y = (
-        np.stack([extreme([extreme(cloud.points, axis=0) for cloud in clouds], axis=0) for extreme in (np.min, np.max)])
-        for clouds in (sources, targets)
-    )
+    x = _box(sources)
+    y = x if targets is sources else _box(targets)
     return InSpace(ground, scale_of(PointCloud(x, y, ground.name).reach), np.result_type(x, y))
+
+
+def _box(clouds: list[Cloud]) -> NDArray[Any]:
+    """Two corners of the box around all points."""
+    points = np.concatenate([cloud.points for cloud in clouds])
+    return np.stack([points.min(axis=0), points.max(axis=0)])
 
 
 def _check_dimensions(sources: list[Cloud], targets: list[Cloud]) -> None:
