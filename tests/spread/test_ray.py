@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from spread import tasks
@@ -19,7 +21,8 @@ def test_same_bits():
     from ray.util.joblib import register_ray
 
     register_ray()
-    ray.init(num_cpus=2, include_dashboard=False)
+    where = {"env_vars": {"PYTHONPATH": str(Path(tasks.__file__).parents[1])}}  # of the tasks, for the workers
+    ray.init(num_cpus=2, include_dashboard=False, runtime_env=where)
     try:
         sources = [source_of(np.random.default_rng(0).normal(size=(2000, 3)), "x"), source_of(tasks.normal, "y")]
         here = list(run_blocks(tasks.rows, 20, seed=seed_of(1), sources=sources, n_jobs=1))
