@@ -36,6 +36,7 @@ ROOMS = {
 MORE = [
     "monge.entropic.result.EntropicTransport",
     "monge.entropic.plan.LazyPlan",
+    "monge.entropic.quadratic_result.QuadraticTransport",
     "monge.distances.loss.Loss",
     "monge.distances.divergence.Divergence",
     "monge.distances.slices.SlicedLoss",
@@ -73,8 +74,8 @@ MISSING = [library for library in ("torch", "jax", "sklearn") if find_spec(libra
 
 # In the gallery: from the first idea to the last.
 EXAMPLES = [
-    "clouds", "temperatures", "two_lines", "four_animals", "quantiles", "entropy", "unbalanced", "colours", "flow",
-    "fokker_planck", "flow_matching", "slices", "minibatches", "horse", "noisy_labels", "fair_groups",
+    "clouds", "temperatures", "two_lines", "four_animals", "quantiles", "entropy", "plans", "unbalanced", "colours",
+    "flow", "fokker_planck", "flow_matching", "slices", "minibatches", "horse", "noisy_labels", "fair_groups",
 ]  # fmt: skip
 
 
