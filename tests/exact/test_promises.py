@@ -27,7 +27,7 @@ from stopping import from_core, needs_alarm, ticking
 from test_balance import classes, stored
 
 import monge
-import monge.distances.pairwise as pairwise_costs
+import monge.distances.pairs as pairwise_costs
 import monge.entropic.levels as cloud_levels
 import monge.entropic.solving
 import monge.exact.dense as dense_costs
