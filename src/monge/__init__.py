@@ -22,6 +22,7 @@ from monge.distances.spherical import spherical_sliced_wasserstein
 from monge.distances.wasserstein import wasserstein, wasserstein_1d
 from monge.entropic.marginals import KL, TV
 from monge.entropic.rounding import round_plan
+from monge.entropic.semidual.semidual import semidual
 from monge.entropic.sinkhorn import sinkhorn
 from monge.exact.emd import emd
 from monge.exact.partial import partial
@@ -56,6 +57,7 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "pairwise",
     "partial",
     "round_plan",
+    "semidual",
     "sinkhorn",
     "sinkhorn_divergence",
     "sliced_plan",
