@@ -1,6 +1,6 @@
-"""README's table of what a GPU does, from the results of a run.
+"""The table of what a GPU does, from the results of a run.
 
-python -m benchmarks.gpu.table benchmarks/results/gpu-h200.json README.md
+python -m benchmarks.gpu.table benchmarks/results/gpu-h200.json benchmarks/RESULTS.md
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@
     python -m benchmarks.peers small
     python -m benchmarks.peers draws --draws 200 --seed 0
     python -m benchmarks.peers warm --sizes 500,1000,2000,4000
-    python -m benchmarks.peers entropic --families middle --threads 2 --readme README.md
+    python -m benchmarks.peers entropic --families middle --threads 2 --readme benchmarks/RESULTS.md
     python -m benchmarks.peers losses --threads 2
 
 `exact` prints, for every instance, the median seconds of each solver, the ratio to monge's, the accuracy that was
@@ -40,7 +40,7 @@ TARGETS = ["exact", "small", "draws", "warm", "entropic", "losses"]
 SIZES = {"entropic": "1000,4000"}
 PEERS = {"entropic": "pot,pot_log,ott,ott_momentum,ott_anderson,geomloss", "losses": "geomloss,ott,pot"}
 
-# Who writes the table of the README.
+# Who writes the table of benchmarks/RESULTS.md.
 REPORTS = {"exact": "exact.report", "entropic": "entropic.report"}
 
 

@@ -28,6 +28,7 @@ from monge.exact.emd import emd
 from monge.exact.partial import partial
 from monge.exact.univariate import emd_1d
 from monge.maps.color import color_transfer
+from monge.maps.couple import couple
 from monge.problem.costs import CostMatrix, Grid, PointCloud
 from monge.problem.transport import ConvergenceWarning, InfeasibleError, Status, Transport
 from monge.problem.user_cost import GroundCost
@@ -47,6 +48,7 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "Transport",
     "bures",
     "color_transfer",
+    "couple",
     "emd",
     "emd_1d",
     "energy_distance",

@@ -22,6 +22,7 @@ FLOORS = [
     {"distances", "barycenters"},
     {"entropic"},
     {"exact"},
+    {"spread"},
     {"problem"},
 ]
 # On no floor: the package itself only gathers the public names, and plots are drawn for the command line alone.
@@ -34,10 +35,14 @@ CONFINED = {
     "jax": ("jax", "jax."),
     "matplotlib": ("plot", "compat.pot.plot"),
     "mpl_toolkits": ("plot",),
+    "joblib": ("spread.cluster",),
+    "dask": (),
+    "distributed": (),
+    "cloudpickle": ("spread.chunks",),
     "numba.cuda": ("entropic.kernels.cuda.", "__main__"),  # `monge info` asks whether there is a device
 }
 # `import monge` must not pay for these.
-LAZY = ("torch", "jax", "matplotlib", "numba", "tqdm", "PIL", "skimage")
+LAZY = ("torch", "jax", "matplotlib", "numba", "tqdm", "PIL", "skimage", "joblib", "dask", "distributed")
 
 
 def floor_of(module: str) -> int:

@@ -1,4 +1,4 @@
-"""The tables of entropic.py: on the terminal and in the README."""
+"""The tables of entropic.py: on the terminal and in benchmarks/RESULTS.md."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def time_of(seconds: float) -> str:
 
 
 def markdown(results: dict[str, Any]) -> str:
-    """The table of the README: a case a row."""
+    """The table of benchmarks/RESULTS.md: a case a row."""
     rows, ceiling = results["rows"], results["rows"][0]["ceiling"]
     table = ["| case | error | `monge.sinkhorn` | pairs | peers |", "|---|---|---|---|---|"]
     for row in rows:

@@ -1,4 +1,4 @@
-"""The tables of the exact solvers: on the terminal and in the README."""
+"""The tables of the exact solvers: on the terminal and in benchmarks/RESULTS.md."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _columns(row: Row) -> str:
 
 
 def markdown(results: dict[str, Any]) -> str:
-    """The table of the README: a family a row, a size a column."""
+    """The table of benchmarks/RESULTS.md: a family a row, a size a column."""
     rows = results["rows"]
     columns = list(dict.fromkeys(_columns(row) for row in rows))
     families = list(dict.fromkeys(row["family"] for row in rows))

@@ -33,47 +33,51 @@ class Home:
 
     Attributes
     ----------
+    library : module
+        The library's functions, by the names of the array API standard.
+    device : object
+        As the library writes it; None where it decides.
     on_gpu : bool
         Whether that is a GPU on which problems are solved.
     """
 
     def __init__(self, library: Any, device: Any, dtype: Any, on_gpu: bool) -> None:
-        self._library, self._device, self._dtype = library, device, dtype
+        self.library, self.device, self._dtype = library, device, dtype
         self.on_gpu = on_gpu
 
     @property
     def dtype(self) -> Any:
         """The floating type of what comes back, as the library writes it; None where it does not say."""
-        return _default(self._library, self._device) if self._dtype is None else self._dtype
+        return _default(self.library, self.device) if self._dtype is None else self._dtype
 
     def __call__(self, array: NDArray[Any]) -> Any:
         dtype = self.dtype
         if array.dtype.kind != "f" or dtype is None:
-            return self._library.asarray(np.array(array, order="C"), device=self._device)
+            return self.library.asarray(np.array(array, order="C"), device=self.device)
         stored = _SHARED.get(_name(dtype), np.float32)
         with np.errstate(over="ignore", under="ignore"):  # inf is what half precision has for a large number
             values = np.array(array, dtype=stored, order="C")
-        return self._library.asarray(values, dtype=dtype, device=self._device)
+        return self.library.asarray(values, dtype=dtype, device=self.device)
 
     def with_(self, other: Home) -> Home:
         """Where the results of arrays here and of arrays there belong. An error where these are not one place."""
-        if self._library is not other._library:
-            names = sorted((self._library.__name__, other._library.__name__))
+        if self.library is not other.library:
+            names = sorted((self.library.__name__, other.library.__name__))
             raise TypeError(
                 f"the arrays of a call should be of one library, or of it and of NumPy; got some of {names[0]} and of "
                 f"{names[1]}. Convert those of one, for example with numpy.asarray."
             )
-        if self._device != other._device:
+        if self.device != other.device:
             raise ValueError(
-                f"the arrays of a call should be on one device; got {self._device} and {other._device}. Move those of "
+                f"the arrays of a call should be on one device; got {self.device} and {other.device}. Move those of "
                 "one to the other."
             )
         if other._dtype is None or other._dtype == self._dtype:
             return self
         if self._dtype is None:
             return other
-        wider = getattr(self._library, "promote_types", None) or self._library.result_type
-        return Home(self._library, self._device, wider(self._dtype, other._dtype), self.on_gpu)
+        wider = getattr(self.library, "promote_types", None) or self.library.result_type
+        return Home(self.library, self.device, wider(self._dtype, other._dtype), self.on_gpu)
 
     def __reduce__(self) -> Any:
         """Where it is loaded there may be no such library and no such device: results are then NumPy's."""
@@ -87,7 +91,7 @@ class Home:
 
     def __repr__(self) -> str:
         dtype = "its default type" if self._dtype is None else _name(self._dtype)
-        return f"Home({self._library.__name__}, {self._device}, {dtype})"
+        return f"Home({self.library.__name__}, {self.device}, {dtype})"
 
 
 def home_of(values: Any) -> Home | None:

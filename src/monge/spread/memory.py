@@ -1,0 +1,70 @@
+"""Rows of an array in this process; written to a file, once, for tasks in other processes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import weakref
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monge.spread.base import Source, read_as
+from monge.spread.files import FileSource
+
+__all__ = ["ArraySource", "spilled"]
+
+# Arrays of no more bytes travel with each task.
+_SMALL = 1 << 14
+# Bytes that are written at a time.
+_WRITTEN = 1 << 24
+
+
+class ArraySource(Source):
+    """An array (n, d) of NumPy's."""
+
+    def __init__(self, array: NDArray[Any], name: str) -> None:
+        self.array, self.name, self.dtype = array, name, read_as(array.dtype, name)
+        self.rows, self.columns = array.shape
+        self._spill: FileSource | None = None
+
+    def _rows(self, places: NDArray[Any]) -> NDArray[Any]:
+        return np.asarray(self.array[places])
+
+    def sent(self) -> Source:
+        if self.array.nbytes <= _SMALL:
+            return self if self._owns() else ArraySource(np.array(self.array), self.name)
+        if self._spill is None:
+            step = max(1, _WRITTEN // (self.array.itemsize * self.columns))
+            pieces = (np.asarray(self.array[k : k + step], self.dtype) for k in range(0, len(self.array), step))
+            self._spill = spilled(pieces, (len(self.array), self.columns), self.dtype, self.name, self)
+        return self._spill
+
+    def _owns(self) -> bool:
+        return type(self.array) is np.ndarray and self.array.base is None
+
+    def __reduce__(self) -> Any:
+        return ArraySource, (self.array, self.name)
+
+
+def spilled(
+    pieces: Iterable[NDArray[Any]], shape: tuple[int, int], dtype: np.dtype[Any], name: str, owner: object
+) -> FileSource:
+    """The rows of all pieces, in a temporary file that goes with its owner, or at the latest with this process.
+
+    It is in the folder that joblib uses for its own, JOBLIB_TEMP_FOLDER, or else where temporary files are.
+    """
+    handle, path = tempfile.mkstemp(".rows", "monge-", os.environ.get("JOBLIB_TEMP_FOLDER"))
+    weakref.finalize(owner, _remove, path)
+    with os.fdopen(handle, "wb") as file:
+        for piece in pieces:
+            file.write(np.ascontiguousarray(piece, dtype).data)
+    return FileSource(path, dtype, 0, shape, "C", name, temporary=True)
+
+
+def _remove(path: str) -> None:
+    with contextlib.suppress(OSError):  # on Windows, where a worker still reads it
+        os.remove(path)
