@@ -18,7 +18,6 @@ from monge.entropic.semidual.measure import Measured, blocks_of, measure
 from monge.entropic.semidual.result import Stop
 from monge.entropic.semidual.start import centred, sample_size, solved, width_of
 from monge.problem.costs import PointCloud
-from monge.spread.blocks import generator_of
 from monge.spread.sources import Source
 
 __all__ = ["Answer", "Problem"]
@@ -66,22 +65,22 @@ class Problem:
         seed: np.random.SeedSequence, n_jobs: int | None,
     ) -> Problem:  # fmt: skip
         """Errors for a cost that does not take such points."""
-        probe = PointCloud(draws.draw(source, generator_of(seed, _PROBE), _TRIED), y, cost)
+        probe = PointCloud(draws.draw(source, np.random.default_rng(_own(seed, _PROBE)), _TRIED), y, cost)
         return cls(source, draws, Atoms.of(probe, b, eps), probe, samples, seed, n_jobs)
 
     def solve(
         self, method: str, init: Array | None, start: int | None, tol: float, most: int, deadline: float,
         report: Callable[[int], None] | None,
     ) -> Answer:  # fmt: skip
-        """From a start, an exact one or `init`, by steps until chi2 is within tol, there are `most`, or time is over."""
+        """From an exact start or `init`, by steps until chi2 is within tol, there are `most`, or time is over."""
         size = sample_size(self.probe, self.atoms.eps) if start is None else start
         whole = self.source.rows is not None and self.source.rows <= size and method == "sgd" and init is None
         if whole:
             return self._at_once()
-        x = self.draws.draw(self.source, generator_of(self.seed, _START), size)
+        x = self.draws.draw(self.source, np.random.default_rng(_own(self.seed, _START)), size)
         g = centred(solved(x, None, self.atoms).g if init is None else init, self.atoms.b)
         batch = ascent.batch_of(self.atoms.size)
-        rng = generator_of(self.seed, _ASCENT)
+        rng = np.random.default_rng(_own(self.seed, _ASCENT))
         stretches = CLIMBS[method](
             g, width_of(x, self.atoms, g), self.atoms, self.draws, self.source, rng, batch, most, deadline
         )
@@ -106,7 +105,7 @@ class Problem:
 
     def _ended(self, g: Array, measured: Measured, status: Stop, done: int, start: int) -> Answer:
         plan = blocks_of(self.draws, *self._final, self.atoms)
-        gap = gap_of(g, measured.masses, self.atoms, self.source, plan, self._seed(_FINAL), self.n_jobs)
+        gap = gap_of(g, measured.masses, self.atoms, self.source, plan, _own(self.seed, _FINAL), self.n_jobs)
         return Answer(g, measured, gap, status, done, start)
 
     def _looked(self, g: Array, done: int, tol: float) -> Measured | None:
@@ -114,7 +113,7 @@ class Problem:
         count = max(_CHECK * self.atoms.size, _LEAST_CHECK)
         if count < self._final[0]:
             plan = blocks_of(self.draws, count, False, self.atoms)
-            seed = self._seed(_LOOK, done)
+            seed = _own(self.seed, _LOOK, done)
             if not measure(g, self.atoms, self.source, plan, seed, self.n_jobs).chi2 <= tol:
                 return None
         found = self._measured(g)
@@ -122,7 +121,7 @@ class Problem:
 
     def _measured(self, g: Array) -> Measured:
         plan = blocks_of(self.draws, *self._final, self.atoms)
-        return measure(g, self.atoms, self.source, plan, self._seed(_FINAL), self.n_jobs)
+        return measure(g, self.atoms, self.source, plan, _own(self.seed, _FINAL), self.n_jobs)
 
     @property
     def _final(self) -> tuple[int, bool]:
@@ -131,5 +130,6 @@ class Problem:
         rows = self.source.rows
         return (rows, True) if rows is not None and rows <= count else (count, False)
 
-    def _seed(self, *key: int) -> np.random.SeedSequence:
-        return np.random.SeedSequence(self.seed.entropy, spawn_key=(*self.seed.spawn_key, *key))
+
+def _own(seed: np.random.SeedSequence, *key: int) -> np.random.SeedSequence:
+    return np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, *key))
