@@ -1,6 +1,6 @@
 """Ascents on the semi-dual: averaged stochastic gradients, and gradients that are remembered.
 
-The derivative of E f(x) + <b, g> with respect to g_j is b_j - E s_j(x). A step of length t goes by t w (b_j - m_j) / b_j,
+The derivative of E f(x) + <b, g> with respect to g_j is b_j - E s_j(x). A step of length t is t w (b_j - m_j) / b_j
 for masses m that some points give, with w the width by which potentials change masses by all there is.
 """
 

@@ -46,27 +46,26 @@ class Sent(NamedTuple):
 
 @dataclass(frozen=True)
 class Atoms:
-    """Atoms y (m, d) of masses b (m,) > 0 that add up to one, a ground cost and a strength eps >= 0 of the entropy."""
+    """Atoms of masses b (m,) > 0 that add up to one, the columns of `cloud`, and a strength eps >= 0 of the entropy."""
 
-    y: Array
+    cloud: PointCloud
     b: Array
-    cost: Any
     eps: float
-    squared: bool  # whether the cost is |x - y|^2, which one matrix product gives
 
-    @classmethod
-    def of(cls, cloud: PointCloud, b: Array, eps: float) -> Atoms:
-        """The columns of a cloud."""
-        return cls(np.ascontiguousarray(cloud.y, dtype=np.float64), b, cloud.cost, eps, cloud.squared)
+    @property
+    def y(self) -> Array:
+        """Where they are, (m, d)."""
+        return self.cloud.y
+
+    @property
+    def cost(self) -> Any:
+        """The ground cost, as `PointCloud` takes it."""
+        return self.cloud.cost
 
     @property
     def size(self) -> int:
-        """Of the atoms, how many there are."""
-        return len(self.y)
-
-    def costs(self, x: NDArray[Any]) -> Array:
-        """c(x_i, y_j), (k, m), from differences of coordinates."""
-        return PointCloud(x, self.y, self.cost).block(slice(None))
+        """How many there are."""
+        return len(self.b)
 
     def transform(self, g: Array) -> Transform:
         """The function that these potentials (m,) are."""
@@ -79,7 +78,7 @@ class Transform:
     def __init__(self, atoms: Atoms, g: Array) -> None:
         self.atoms = atoms
         self._log_b = atoms.eps * np.log(atoms.b) if atoms.eps > 0.0 else 0.0
-        if atoms.squared:
+        if atoms.cloud.squared:
             # |x - y|^2 - g = |x|^2 + <(x, 1), (-2 y, |y|^2 - g)> about the middle, beside which nothing cancels.
             self._middle = atoms.b @ atoms.y
             apart = atoms.y - self._middle
@@ -95,7 +94,7 @@ class Transform:
     @g.setter
     def g(self, g: Array) -> None:
         self._g = g
-        if self.atoms.squared:
+        if self.atoms.cloud.squared:
             self._factor[-1] = self._squares - g - self._log_b
 
     def __call__(self, x: Array) -> Sent:
@@ -129,8 +128,8 @@ class Transform:
 
     def _left(self, x: Array) -> tuple[Array, Array]:
         """c(x_i, y_j) - g_j - eps log b_j as a matrix (k, m) and what is to be added to its rows (k,)."""
-        if not self.atoms.squared:
-            return self.atoms.costs(x) - (self._g + self._log_b), np.zeros(len(x))
+        if not self.atoms.cloud.squared:
+            return self.atoms.cloud.of_others(x) - (self._g + self._log_b), np.zeros(len(x))
         lifted = np.empty((len(x), x.shape[1] + 1))
         apart = np.subtract(x, self._middle, out=lifted[:, :-1])
         lifted[:, -1] = 1.0

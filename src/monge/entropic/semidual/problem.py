@@ -54,7 +54,6 @@ class Problem:
     source: Source
     draws: Draws
     atoms: Atoms
-    probe: PointCloud  # a few points of the source, and the atoms
     samples: int | None
     seed: np.random.SeedSequence
     n_jobs: int | None
@@ -66,14 +65,14 @@ class Problem:
     ) -> Problem:  # fmt: skip
         """Errors for a cost that does not take such points."""
         probe = PointCloud(draws.draw(source, np.random.default_rng(_own(seed, _PROBE)), _TRIED), y, cost)
-        return cls(source, draws, Atoms.of(probe, b, eps), probe, samples, seed, n_jobs)
+        return cls(source, draws, Atoms(probe, b, eps), samples, seed, n_jobs)
 
     def solve(
         self, method: str, init: Array | None, start: int | None, tol: float, most: int, deadline: float,
         report: Callable[[int], None] | None,
     ) -> Answer:  # fmt: skip
         """From an exact start or `init`, by steps until chi2 is within tol, there are `most`, or time is over."""
-        size = sample_size(self.probe, self.atoms.eps) if start is None else start
+        size = sample_size(self.atoms.cloud, self.atoms.eps) if start is None else start
         whole = self.source.rows is not None and self.source.rows <= size and method == "sgd" and init is None
         if whole:
             return self._at_once()

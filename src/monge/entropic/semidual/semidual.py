@@ -46,7 +46,7 @@ def semidual(
     start: int | None = None,
     samples: int | None = None,
     tol: float = 1e-2,
-    max_iter: int = 50_000,
+    max_iter: int = 20_000,
     rng: Any = None,
     n_jobs: int | None = None,
     time_limit: float | None = None,
