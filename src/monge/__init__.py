@@ -22,6 +22,7 @@ from monge.distances.spherical import spherical_sliced_wasserstein
 from monge.distances.wasserstein import wasserstein, wasserstein_1d
 from monge.entropic.marginals import KL, TV
 from monge.entropic.rounding import round_plan
+from monge.entropic.semidual.continuous import continuous_dual
 from monge.entropic.semidual.semidual import semidual
 from monge.entropic.sinkhorn import sinkhorn
 from monge.exact.emd import emd
@@ -48,6 +49,7 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "Transport",
     "bures",
     "color_transfer",
+    "continuous_dual",
     "couple",
     "emd",
     "emd_1d",

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from monge.spread.sources import Source
 
-__all__ = ["Draws"]
+__all__ = ["Draws", "own_seed"]
 
 Array = NDArray[np.float64]
 
@@ -43,3 +43,8 @@ class Draws:
     def part(self, rows: int, first: int, last: int) -> Array:
         """The weights from `first` up to `last`."""
         return np.full(last - first, 1.0 / rows) if self.weights is None else self.weights[first:last]
+
+
+def own_seed(seed: np.random.SeedSequence, *key: int) -> np.random.SeedSequence:
+    """A seed for one of the things that random numbers of a call are for."""
+    return np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, *key))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from monge.entropic.semidual import ascent
 from monge.entropic.semidual.atoms import Atoms
 from monge.entropic.semidual.correction import gap_of
-from monge.entropic.semidual.draws import Draws
+from monge.entropic.semidual.draws import Draws, own_seed
 from monge.entropic.semidual.measure import Measured, blocks_of, measure
 from monge.entropic.semidual.result import Stop
 from monge.entropic.semidual.start import centred, sample_size, solved, width_of
@@ -64,7 +64,7 @@ class Problem:
         seed: np.random.SeedSequence, n_jobs: int | None,
     ) -> Problem:  # fmt: skip
         """Errors for a cost that does not take such points."""
-        probe = PointCloud(draws.draw(source, np.random.default_rng(_own(seed, _PROBE)), _TRIED), y, cost)
+        probe = PointCloud(draws.draw(source, np.random.default_rng(own_seed(seed, _PROBE)), _TRIED), y, cost)
         return cls(source, draws, Atoms(probe, b, eps), samples, seed, n_jobs)
 
     def solve(
@@ -76,10 +76,10 @@ class Problem:
         whole = self.source.rows is not None and self.source.rows <= size and method == "sgd" and init is None
         if whole:
             return self._at_once()
-        x = self.draws.draw(self.source, np.random.default_rng(_own(self.seed, _START)), size)
+        x = self.draws.draw(self.source, np.random.default_rng(own_seed(self.seed, _START)), size)
         g = centred(solved(x, None, self.atoms).g if init is None else init, self.atoms.b)
         batch = ascent.batch_of(self.atoms.size)
-        rng = np.random.default_rng(_own(self.seed, _ASCENT))
+        rng = np.random.default_rng(own_seed(self.seed, _ASCENT))
         stretches = CLIMBS[method](
             g, width_of(x, self.atoms, g), self.atoms, self.draws, self.source, rng, batch, most, deadline
         )
@@ -104,7 +104,7 @@ class Problem:
 
     def _ended(self, g: Array, measured: Measured, status: Stop, done: int, start: int) -> Answer:
         plan = blocks_of(self.draws, *self._final, self.atoms)
-        gap = gap_of(g, measured.masses, self.atoms, self.source, plan, _own(self.seed, _FINAL), self.n_jobs)
+        gap = gap_of(g, measured.masses, self.atoms, self.source, plan, own_seed(self.seed, _FINAL), self.n_jobs)
         return Answer(g, measured, gap, status, done, start)
 
     def _looked(self, g: Array, done: int, tol: float) -> Measured | None:
@@ -112,7 +112,7 @@ class Problem:
         count = max(_CHECK * self.atoms.size, _LEAST_CHECK)
         if count < self._final[0]:
             plan = blocks_of(self.draws, count, False, self.atoms)
-            seed = _own(self.seed, _LOOK, done)
+            seed = own_seed(self.seed, _LOOK, done)
             if not measure(g, self.atoms, self.source, plan, seed, self.n_jobs).chi2 <= tol:
                 return None
         found = self._measured(g)
@@ -120,7 +120,7 @@ class Problem:
 
     def _measured(self, g: Array) -> Measured:
         plan = blocks_of(self.draws, *self._final, self.atoms)
-        return measure(g, self.atoms, self.source, plan, _own(self.seed, _FINAL), self.n_jobs)
+        return measure(g, self.atoms, self.source, plan, own_seed(self.seed, _FINAL), self.n_jobs)
 
     @property
     def _final(self) -> tuple[int, bool]:
@@ -128,7 +128,3 @@ class Problem:
         count = self.samples or min(_SAMPLES, max(_PAIRS // self.atoms.size, _LEAST_CHECK))
         rows = self.source.rows
         return (rows, True) if rows is not None and rows <= count else (count, False)
-
-
-def _own(seed: np.random.SeedSequence, *key: int) -> np.random.SeedSequence:
-    return np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, *key))

@@ -8,8 +8,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from monge.problem.arrays import positive, positive_integer, real_array, real_nu
 from monge.problem.costs import as_points
 from monge.problem.home import home_of_any
 from monge.problem.measures import check_weights
-from monge.problem.progress import progress_bar
+from monge.problem.progress import step_bar
 from monge.problem.transport import ConvergenceWarning
 from monge.problem.user_cost import GroundCost
 from monge.spread.blocks import seed_of
@@ -169,7 +168,7 @@ def semidual(
     used = masses > 0.0
     known = None if init is None else _potentials(init, len(points))[used]
     problem = Problem.of(rows, Draws(weights), points[used], masses[used], strength, cost, samples, seed, n_jobs)
-    with _step_bar(progress) as report:
+    with step_bar(progress, "semidual") as report:
         found = problem.solve(method, known, start, tol, max_iter, deadline, report)
     if found.status in (Stop.MAX_ITER, Stop.TIME_LIMIT):
         chi2 = f"chi2 {found.measured.chi2:.3g}"
@@ -208,13 +207,3 @@ def _potentials(init: Any, m: int) -> Array:
     if g.shape != (m,):
         raise ValueError(f"init should hold one potential per atom, shape ({m},); got {g.shape}.")
     return np.asarray(g, dtype=np.float64)
-
-
-def _step_bar(wanted: bool) -> AbstractContextManager[Callable[[int], None] | None]:
-    return _shown_steps() if wanted else nullcontext()
-
-
-@contextmanager
-def _shown_steps() -> Iterator[Callable[[int], None]]:
-    with progress_bar(desc="semidual", unit=" steps") as bar:
-        yield lambda done: bar.update(done - bar.n)
