@@ -41,6 +41,10 @@ MORE = [
     "monge.distances.max_sliced.MaxSlicedLoss",
     "monge.distances.sliced_plan.SlicedTransport",
     "monge.distances.spherical.SphericalLoss",
+    "monge.entropic.semidual.result.SemiDual",
+    "monge.entropic.semidual.result.Stop",
+    "monge.entropic.semidual.continuous.ContinuousDual",
+    "monge.distances.conjugate.Conjugate",
     "monge.maps.color.transfer_colors",
     "monge.maps.color.ColorTransfer",
 ]

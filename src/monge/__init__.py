@@ -10,6 +10,7 @@
 from importlib.metadata import version as _version
 
 from monge.distances.bures import bures
+from monge.distances.conjugate import dual_conjugate
 from monge.distances.divergence import sinkhorn_divergence
 from monge.distances.energy import energy_distance
 from monge.distances.histograms import js, kl, tv
@@ -51,6 +52,7 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "color_transfer",
     "continuous_dual",
     "couple",
+    "dual_conjugate",
     "emd",
     "emd_1d",
     "energy_distance",

@@ -38,6 +38,8 @@ _TOL = 1e-3
 _LOOK, _FINAL = 16, 40
 # Steps of the first stretch, each one twice as long as the one before, and their length.
 _FIRST, _LENGTH = 128, 0.2
+# How far apart two measurements of chi-squared may be, beside tol, for an ascent that ended.
+_SLACK = 2.0
 # What the random numbers are for.
 _STARTED, _LOOKED, _VALUED, _ASCENT = range(4)
 
@@ -157,6 +159,7 @@ def continuous_dual(
     features = [Features.of(kernel, width, points, count, rng) for points in (x, y)]
     fits = [Fit(each, points) for each, points in zip(features, (x, y), strict=True)]
     dual = Dual.of(PointCloud(x, y, cost), strength, tuple(features), _TOL)
+
     def looked(dual: Dual, blocks: int, *key: int) -> list[tuple[float, float]]:
         own = own_seed(seed, *key)
         return list(run_blocks(Look(dual), blocks, seed=own, sources=sides, n_jobs=n_jobs, what="continuous_dual"))
@@ -175,10 +178,10 @@ def continuous_dual(
                 length *= 0.25
             if report is not None:
                 report(done)
-    near = least <= tol
-    status = Stop.CONVERGED if near else Stop.MAX_ITER if done >= max_iter else Stop.TIME_LIMIT
     each = looked(dual, _FINAL, _VALUED)
     value, chi2 = mean(each)
+    near = min(least, chi2) <= tol and chi2 <= _SLACK * tol
+    status = Stop.CONVERGED if near else Stop.TIME_LIMIT if time.monotonic() >= deadline else Stop.MAX_ITER
     if not near:
         warnings.warn(f"continuous_dual: {status.value} (chi2 {chi2:.3g}).", ConvergenceWarning, stacklevel=2)
     error = float(np.std([worth for worth, _ in each], ddof=1)) / math.sqrt(len(each))

@@ -29,6 +29,8 @@ Array = NDArray[np.float64]
 
 # Points of each side that a step pairs, and those of a block that is looked at.
 _BATCH, _BLOCK = 128, 500
+# The part of a sample whose nearest neighbours are as near as usual.
+_USUAL = 0.98
 # Logarithms of densities beyond this do not push harder.
 _CAP = 12.0
 
@@ -37,12 +39,16 @@ _CAP = 12.0
 class Dual:
     """Functions u and v: transforms of the potentials of a sample, and features of these coefficients beside them.
 
-    Transforms go on beyond the sample as potentials should, where features know nothing.
+    A pair of far points with a density of e^100, once in a million, would be all that counts. So potentials are lowered
+    beyond the sample, by what the way to its nearest point costs where that is more than usual, and what features add
+    is bent to at most eps. Any functions will do for a lower bound.
     """
 
     cost: Any
     eps: float
     starts: tuple[Transform, ...]
+    near: tuple[Transform, ...]  # x -> the cost to the nearest point of the own sample, and what of it is usual
+    usual: tuple[float, ...]
     features: tuple[Features, ...]
     coefficients: tuple[Array, ...]
 
@@ -52,16 +58,24 @@ class Dual:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # it is a start
             sample = sinkhorn(cloud, eps=eps, tol=tol)
-        starts = []
+        starts, near, usual = [], [], []
         for one, potential in ((cloud, sample.g), (cloud.T, sample.f)):
-            size = len(one.y)
-            starts.append(Atoms(one, np.full(size, 1.0 / size), eps).transform(np.asarray(potential, dtype=np.float64)))
-        return cls(cloud.cost, eps, tuple(starts), features, tuple(np.zeros(each.size) for each in features))
+            n, m = one.shape
+            starts.append(Atoms(one, np.full(m, 1.0 / m), eps).transform(np.asarray(potential, dtype=np.float64)))
+            own = PointCloud(one.x, one.x, cloud.cost)
+            near.append(Atoms(own, np.full(n, 1.0 / n), 0.0).transform(np.zeros(n)))
+            usual.append(float(np.quantile(near[-1].two_least(own.x)[:, 1], _USUAL)) if n > 1 else 0.0)
+        zeros = tuple(np.zeros(each.size) for each in features)
+        return cls(cloud.cost, eps, tuple(starts), tuple(near), tuple(usual), features, zeros)
 
     def potential(self, side: int, points: Array) -> Array:
         """u (side 0) or v (side 1) at points (n, d)."""
-        start = [self.starts[side](points[some]).f for some in parts(len(points), self.starts[side].atoms.size)]
-        return np.asarray(np.concatenate(start) + self.features[side](points) @ self.coefficients[side])
+        start = []
+        for some in parts(len(points), self.starts[side].atoms.size):
+            beyond = np.maximum(self.near[side](points[some]).f - self.usual[side], 0.0)
+            start.append(self.starts[side](points[some]).f - beyond)
+        beside = self.features[side](points) @ self.coefficients[side]
+        return np.asarray(np.concatenate(start) + self.eps * np.tanh(beside / self.eps))
 
     def log_density(self, x: Array, y: Array) -> Array:
         """(u(x_i) + v(y_j) - c(x_i, y_j)) / eps, (n, m)."""

@@ -1,4 +1,4 @@
-"""Functions of a reproducing kernel, in so many random features that a step takes the same time after any number of steps.
+"""Functions of a reproducing kernel, in random features: a step takes the same time after any number of steps.
 
 k(x, x') = E 2 cos(<w, x> + t) cos(<w, x'> + t),   w from the kernel's spectrum, t uniform    (Rahimi and Recht 2007)
 """
