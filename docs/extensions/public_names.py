@@ -69,7 +69,7 @@ MISSING = [library for library in ("torch", "jax", "sklearn") if find_spec(libra
 # In the gallery: from the first idea to the last.
 EXAMPLES = [
     "clouds", "temperatures", "two_lines", "four_animals", "quantiles", "entropy", "unbalanced", "colours", "flow",
-    "slices", "horse", "noisy_labels", "fair_groups",
+    "slices", "laguerre", "horse", "noisy_labels", "fair_groups",
 ]  # fmt: skip
 
 

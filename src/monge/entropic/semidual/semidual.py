@@ -80,8 +80,8 @@ def semidual(
         A former result, or potentials, to go on from. In place of the sample that is solved exactly.
     start : int, optional
         Points of the source that are transported exactly for a start: by `emd`, on the line by `emd_1d`, with entropy
-        by `sinkhorn`. None for eight for each atom, and on the line 100,000. A source with no more rows than that is
-        solved by them alone, unless `method` is "sag".
+        by `sinkhorn`. None for eight for each atom, or up to 20,000 for few atoms, and on the line 100,000. A source
+        with no more rows than that is solved by them alone, unless `method` is "sag".
     samples : int, optional
         Fresh points for `value` and `masses`; None for 100,000, or fewer for many atoms. A source with no more rows
         than that is looked at as a whole, and the standard error is zero.
@@ -166,7 +166,7 @@ def semidual(
             f'{"a sampler" if rows.rows is None else "no entropy"}. Take "sgd".'
         )
     used = masses > 0.0
-    known = None if init is None else _potentials(init, len(points))[used]
+    known = None if init is None else _potentials(init, used)
     problem = Problem.of(rows, Draws(weights), points[used], masses[used], strength, cost, samples, seed, n_jobs)
     with step_bar(progress, "semidual") as report:
         found = problem.solve(method, known, start, tol, max_iter, deadline, report)
@@ -202,8 +202,11 @@ def _weights(a: Any, b: Any, source: Source, m: int) -> tuple[Array | None, Arra
     )
 
 
-def _potentials(init: Any, m: int) -> Array:
+def _potentials(init: Any, used: NDArray[np.bool_]) -> Array:
+    m = len(used)
     g = init.on_host["g"] if isinstance(init, SemiDual) else real_array(init, "init", 1, f"potentials of shape ({m},)")
     if g.shape != (m,):
         raise ValueError(f"init should hold one potential per atom, shape ({m},); got {g.shape}.")
-    return np.asarray(g, dtype=np.float64)
+    if not np.isfinite(g[used]).all():
+        raise ValueError("init should hold finite potentials, but where b is zero; got NaN or infinite ones.")
+    return np.asarray(g[used], dtype=np.float64)

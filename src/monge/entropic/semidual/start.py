@@ -22,8 +22,9 @@ __all__ = ["centred", "sample_size", "solved", "width_of"]
 
 Array = NDArray[np.float64]
 
-# Sampled points for each atom, and at least; on the line, where transport is sorting; and the most pairs of others.
-_EACH, _LEAST, _SORTED, _MOST_PAIRS = 8, 1000, 100_000, 2**25
+# Sampled points for each atom; for few atoms more, up to so many points and pairs; on the line, where transport is
+# sorting; and the most pairs of many atoms.
+_EACH, _FEW, _FEW_PAIRS, _SORTED, _MOST_PAIRS = 8, 20_000, 2**21, 100_000, 2**25
 # Points that tell how wide a step is.
 _LOOKED_AT = 1000
 # The marginal error of the entropic problem of a sample, and of one of the source itself; and the passes at most.
@@ -35,7 +36,7 @@ def sample_size(cloud: PointCloud, eps: float) -> int:
     m = cloud.shape[1]
     if _sorts(cloud, eps):
         return max(_SORTED, _EACH * m)
-    return max(1, min(max(_EACH * m, _LEAST), _MOST_PAIRS // m))
+    return max(1, min(max(_EACH * m, min(_FEW, _FEW_PAIRS // m)), _MOST_PAIRS // m))
 
 
 def solved(x: Array, a: Array | None, atoms: Atoms, exactly: bool = False) -> Transport:
