@@ -38,15 +38,17 @@ def batch_of(size: int) -> int:
 
 def averaged(
     g: Array, width: float, atoms: Atoms, draws: Draws, source: Source, rng: np.random.Generator,
-    batch: int, most: int, deadline: float,
+    batch: int, most: int, deadline: float, before: int = 0,
 ) -> Iterator[tuple[Array, int]]:  # fmt: skip
     """Averaged stochastic gradients (Genevay et al. 2016, Algorithm 2), in stretches: the potentials and the steps so
     far after each of them, until there are `most` or the time is over.
 
-    A stretch starts from the average of the one before and takes twice the steps, shorter by the root of two.
+    A stretch starts from the average of the one before and takes twice the steps, shorter by the root of two. After so
+    many steps `before`, of a former ascent, that goes on where it was.
     """
     transform, size, done = atoms.transform(g), atoms.size, 0
-    length, stretch = width * min(0.5, 0.5 * batch / size), _FIRST
+    stages = int(math.log2(1.0 + before / _FIRST))
+    length, stretch = width * min(0.5, 0.5 * batch / size) * 0.5 ** (0.5 * stages), _FIRST * 2**stages
     at_once = max(1, _DRAWN // batch)
     while done < most:
         steps, total, taken = min(stretch, most - done), np.zeros(size), 0
@@ -70,7 +72,7 @@ def averaged(
 
 def remembered(
     g: Array, width: float, atoms: Atoms, draws: Draws, source: Source, rng: np.random.Generator,
-    batch: int, most: int, deadline: float,
+    batch: int, most: int, deadline: float, before: int = 0,
 ) -> Iterator[tuple[Array, int]]:  # fmt: skip
     """The stochastic averaged gradient (Genevay et al. 2016, Algorithm 1), of groups of points; as `averaged`.
 

@@ -69,7 +69,7 @@ class Problem:
 
     def solve(
         self, method: str, init: Array | None, start: int | None, tol: float, most: int, deadline: float,
-        report: Callable[[int], None] | None,
+        report: Callable[[int], None] | None, before: int,
     ) -> Answer:  # fmt: skip
         """From an exact start or `init`, by steps until chi2 is within tol, there are `most`, or time is over."""
         size = sample_size(self.atoms.cloud, self.atoms.eps) if start is None else start
@@ -81,7 +81,7 @@ class Problem:
         batch = ascent.batch_of(self.atoms.size)
         rng = np.random.default_rng(own_seed(self.seed, _ASCENT))
         stretches = CLIMBS[method](
-            g, width_of(x, self.atoms, g), self.atoms, self.draws, self.source, rng, batch, most, deadline
+            g, width_of(x, self.atoms, g), self.atoms, self.draws, self.source, rng, batch, most, deadline, before
         )
         found, done = self._looked(g, 0, tol), 0
         while found is None and done < most and time.monotonic() < deadline:

@@ -69,7 +69,7 @@ class SemiDual:
     samples : int
         The points that `value` and `masses` were measured on.
     stats : dict
-        Seconds by phase, points of the start and of a step.
+        Points of the exact start, steps of the results that `init` came from, and seconds.
     g : ndarray (m,)
         Potentials of the atoms in cost units, with <b, g> = 0; minus infinity where b is zero.
     masses : ndarray (m,)

@@ -168,8 +168,9 @@ def semidual(
     used = masses > 0.0
     known = None if init is None else _potentials(init, used)
     problem = Problem.of(rows, Draws(weights), points[used], masses[used], strength, cost, samples, seed, n_jobs)
+    before = init.iterations + init.stats["before"] if isinstance(init, SemiDual) else 0
     with step_bar(progress, "semidual") as report:
-        found = problem.solve(method, known, start, tol, max_iter, deadline, report)
+        found = problem.solve(method, known, start, tol, max_iter, deadline, report, before)
     if found.status in (Stop.MAX_ITER, Stop.TIME_LIMIT):
         chi2 = f"chi2 {found.measured.chi2:.3g}"
         warnings.warn(f"semidual: {found.status.value} ({chi2}).", ConvergenceWarning, stacklevel=2)
@@ -184,7 +185,7 @@ def semidual(
         iterations=found.iterations,
         eps=strength,
         samples=found.measured.count,
-        stats={"start": found.start, "seconds_total": time.monotonic() - begun},
+        stats={"start": found.start, "before": before, "seconds_total": time.monotonic() - begun},
         on_host={"g": g, "masses": received, "y": points, "b": masses},
         atoms=problem.atoms,
         home=home,
