@@ -28,8 +28,8 @@ bakeries = rng.uniform([-2.5, -1.5], [3.0, 2.5], (30, 2))
 
 # %%
 # If everybody takes the nearest one, some are overrun and others are idle. `monge.semidual` finds prices, one per
-# bakery, such that with distance and price together everybody still does what is best for them, and each bakery gets its
-# thirtieth.
+# bakery, such that with distance and price together everybody still does what is best for them, and each bakery gets
+# its thirtieth.
 
 nearest = monge.PointCloud(people(rng, 20_000), bakeries).block(slice(None)).argmin(axis=1)
 crowd = np.bincount(nearest, minlength=30) / 20_000
@@ -59,7 +59,8 @@ blurred = monge.semidual(people, bakeries, eps=0.1, rng=0)
 houses = people(np.random.default_rng(1), 4000)
 moved = blurred.map(houses)
 fig, ax = plt.subplots(figsize=(5.5, 4.6), layout="constrained")
-ax.quiver(*houses[:250].T, *(moved - houses)[:250].T, angles="xy", scale_units="xy", scale=1.0, width=0.002, color="0.4")
+some, steps = houses[:250], (moved - houses)[:250]
+ax.quiver(*some.T, *steps.T, angles="xy", scale_units="xy", scale=1.0, width=0.002, color="0.4")
 ax.scatter(*bakeries.T, color="#E69F00", zorder=2)
 ax.set_title("eps = 0.1: where bread comes from, on average")
 ax.set(xlim=limits[:2], ylim=limits[2:], aspect="equal")

@@ -218,7 +218,7 @@ def laguerre(found: SemiDual, ax: Any = None, *, limits: Any = None, cells: int 
     if limits is None:
         low, high = y.min(axis=0), y.max(axis=0)
         room = 0.15 * max(float((high - low).max()), np.finfo(float).tiny)
-        left, bottom, right, top = *(low - room), *(high + room)
+        (left, bottom), (right, top) = (low - room).tolist(), (high + room).tolist()
     else:
         left, right, bottom, top = (float(end) for end in limits)
     if not (left < right and bottom < top):
@@ -238,8 +238,8 @@ def laguerre(found: SemiDual, ax: Any = None, *, limits: Any = None, cells: int 
     ax.imshow(atoms, origin="lower", extent=(left, right, bottom, top), cmap=colors, **ends)
     count = np.bincount(atoms.ravel(), minlength=len(y))
     seen = np.flatnonzero(count)
-    middles = np.stack([np.bincount(atoms.ravel(), at[..., k].ravel(), len(y))[seen] for k in range(2)], axis=1)
-    middles /= count[seen, np.newaxis]
+    sums = np.stack([np.bincount(atoms.ravel(), at[..., k].ravel(), len(y))[seen] for k in range(2)], axis=1)
+    middles = sums / count[seen, np.newaxis]
     ax.add_collection(LineCollection(list(np.stack([y[seen], middles], axis=1)), colors=_INK, linewidths=0.7))
     area = 30.0 * b / b[b > 0.0].mean()
     ax.scatter(*y.T, s=area, color=_TARGET, edgecolors="white", linewidths=0.6, zorder=2)

@@ -31,7 +31,8 @@ def test_fenchel_and_young_meet_at_the_derivative(reference: Any) -> None:
     r = np.ones(N) if reference is None else reference
     found = monge.dual_conjugate(H, B, C, eps=EPS, reference=reference)
     a = found.grad
-    assert a.sum() == pytest.approx(1.0) and a.min() > 0.0
+    assert a.sum() == pytest.approx(1.0)
+    assert a.min() > 0.0
     assert H @ a - transport(a, B, r) == pytest.approx(float(found), abs=1e-8)
     # The derivative of F there is h, up to a constant.
     slope = monge.sinkhorn(C, a, B, eps=EPS, tol=1e-10).grad_a + EPS * np.log(a / r)
@@ -80,7 +81,8 @@ def test_points_constants_and_pickles() -> None:
     found = monge.dual_conjugate(H, None, monge.PointCloud(x, y), eps=EPS)
     assert monge.dual_conjugate(H + 2.0, None, monge.PointCloud(x, y), eps=EPS) == pytest.approx(found + 2.0)
     again = pickle.loads(pickle.dumps(found))
-    assert again == found and again.value == found.value
+    assert again == found
+    assert again.value == found.value
     np.testing.assert_array_equal(again.grad, found.grad)
 
 
