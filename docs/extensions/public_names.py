@@ -27,6 +27,7 @@ ROOMS = {
     "exact": "Exact transport",
     "entropic": "Entropic transport",
     "distances": "Distances and losses",
+    "flows": "Flows",
     "maps": "Maps",
     "problem": "Costs and results",
 }
@@ -41,12 +42,20 @@ MORE = [
     "monge.distances.max_sliced.MaxSlicedLoss",
     "monge.distances.sliced_plan.SlicedTransport",
     "monge.distances.spherical.SphericalLoss",
+<<<<<<< HEAD
     "monge.entropic.semidual.result.SemiDual",
     "monge.entropic.semidual.result.Stop",
     "monge.entropic.semidual.continuous.ContinuousDual",
     "monge.distances.conjugate.Conjugate",
+=======
+    "monge.distances.minibatch.result.Minibatch",
+    "monge.distances.minibatch.result.Debiased",
+    "monge.flows.flow.Flow",
+    "monge.flows.flow.FlowStatus",
+>>>>>>> main
     "monge.maps.color.transfer_colors",
     "monge.maps.color.ColorTransfer",
+    "monge.maps.couple.Coupling",
 ]
 # Modules that are imported by themselves, with an __all__ of their own: the heading, and what to say below it.
 MODULES = {
@@ -69,7 +78,11 @@ MISSING = [library for library in ("torch", "jax", "sklearn") if find_spec(libra
 # In the gallery: from the first idea to the last.
 EXAMPLES = [
     "clouds", "temperatures", "two_lines", "four_animals", "quantiles", "entropy", "unbalanced", "colours", "flow",
+<<<<<<< HEAD
     "slices", "laguerre", "horse", "noisy_labels", "fair_groups",
+=======
+    "flow_matching", "slices", "minibatches", "horse", "noisy_labels", "fair_groups",
+>>>>>>> main
 ]  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from monge.distances.divergence import sinkhorn_divergence
 from monge.distances.energy import energy_distance
 from monge.distances.histograms import js, kl, tv
 from monge.distances.max_sliced import max_sliced_wasserstein
+from monge.distances.minibatch.estimate import minibatch
 from monge.distances.mmd import mmd
 from monge.distances.pairwise import pairwise
 from monge.distances.sliced import sliced_wasserstein
@@ -29,6 +30,7 @@ from monge.entropic.sinkhorn import sinkhorn
 from monge.exact.emd import emd
 from monge.exact.partial import partial
 from monge.exact.univariate import emd_1d
+from monge.flows.gradient_flow import gradient_flow
 from monge.maps.color import color_transfer
 from monge.maps.couple import couple
 from monge.problem.costs import CostMatrix, Grid, PointCloud
@@ -56,9 +58,11 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "emd",
     "emd_1d",
     "energy_distance",
+    "gradient_flow",
     "js",
     "kl",
     "max_sliced_wasserstein",
+    "minibatch",
     "mmd",
     "pairwise",
     "partial",

@@ -147,6 +147,10 @@ LOSSES = {
     "projections": lambda x, y, a=None, b=None: monge.torch.energy_distance(x, y, a, b, projections=10, rng=0),
     "sliced": lambda x, y, a=None, b=None: monge.torch.sliced_wasserstein(x, y, a, b, p=1.5, n_projections=8, rng=0),
     "max sliced": lambda x, y, a=None, b=None: monge.torch.max_sliced_wasserstein(x, y + 3.0, a, b, rng=0),
+    "minibatch": lambda x, y, a=None, b=None: monge.torch.minibatch(x, y, batch_size=2, n_batches=3, rng=0, n_jobs=1),
+    "debiased": lambda x, y, a=None, b=None: monge.torch.minibatch(
+        x, y, batch_size=2, epochs=1, cost=("euclidean", 1.5), debiased=True, rng=0, n_jobs=1
+    ),
 }
 
 
@@ -165,6 +169,23 @@ class TestFirstOrder:
         for name in ("sliced_wasserstein", "max_sliced_wasserstein"):
             found = getattr(monge.torch, name)(x, y, a, n_projections=7, rng=2)
             assert found.item() == pytest.approx(getattr(monge, name)(*arrays, n_projections=7, rng=2), rel=1e-12)
+
+    def test_minibatches(self) -> None:
+        x, y = (v.detach() for v in tensors((6, 2), (7, 2)))
+        arrays = x.numpy(), y.numpy()
+        for options in ({"n_batches": 3}, {"epochs": 2}, {"n_batches": "all", "eps": 0.5, "marginals": monge.KL(1.0)}):
+            found = monge.torch.minibatch(x, y, batch_size=3, rng=2, **options)
+            alone = monge.minibatch(*arrays, batch_size=3, rng=2, **options)
+            assert found.item() == pytest.approx(alone, rel=1e-12)
+            module = monge.torch.Minibatch(batch_size=3, debiased=True, rng=2, **options)
+            assert module(x, y).item() == pytest.approx(alone.debiased, rel=1e-9)
+        assert "batch_size=3" in repr(module)
+        with pytest.raises(ValueError, match="marginals need"):
+            monge.torch.minibatch(x, y, batch_size=3, epochs=1, marginals=monge.KL(1.0))
+        with pytest.raises(ValueError, match="n_batches should be"):
+            monge.torch.minibatch(x, y, batch_size=3, n_batches=-1)
+        with pytest.raises(ValueError, match="batch_size should be at most 6"):
+            monge.torch.minibatch(x, y, batch_size=7, n_batches=1)
 
     @pytest.mark.parametrize("name", LOSSES)
     def test_second_derivatives_are_refused(self, name: str) -> None:

@@ -11,7 +11,9 @@
 #include <vector>
 
 #include "checks.hpp"
+#include "common/ground_costs.hpp"
 #include "exact/emd.hpp"
+#include "exact/emd_pairs.hpp"
 #include "instances.hpp"
 
 namespace {
@@ -264,6 +266,40 @@ void batches() {
     CHECK(monge::solve_all({}, {}).empty());
 }
 
+/// Pairs of clouds give the bits of single solves of their costs.
+template <class T>
+void cloud_pairs() {
+    where = "cloud pairs";
+    Random random(5);
+    const std::size_t count = 7, d = 3;
+    const std::pair<std::size_t, std::size_t> shapes[] = {{1, 1}, {1, 5}, {9, 9}, {12, 7}, {200, 200}};
+    for (const auto& [n, m] : shapes) {
+        std::vector<T> x(count * n * d), y(count * m * d);
+        for (auto* points : {&x, &y})
+            for (T& z : *points) z = static_cast<T>(random.uniform());
+        const monge::CloudPairs<T> pairs{x.data(), y.data(), count, n, m, d, {monge::Ground::squares, 1.0, 1.0}};
+        const monge::PairPlans plans = monge::solve(pairs, Options{});
+        CHECK(plans.status == Status::optimal && plans.inexact == 0);
+        CHECK(plans.cost.size() == count && plans.begin.size() == count + 1);
+        if (plans.begin.size() != count + 1) continue;
+        for (std::size_t q = 0; q < count; ++q) {
+            Instance<T> in{n, m, std::vector<T>(n * m), {}, {}};
+            monge::ground_costs(pairs.cost, x.data() + q * n * d, y.data() + q * m * d, n, m, d, 1, in.cost.data());
+            const Solution alone = solve(in);
+            const auto begin = static_cast<std::size_t>(plans.begin[q]);
+            CHECK(plans.cost[q] == alone.cost);
+            CHECK(static_cast<std::size_t>(plans.begin[q + 1]) - begin == alone.mass.size());
+            bool same = true;
+            for (std::size_t k = 0; k < alone.mass.size(); ++k)
+                same &= plans.rows[begin + k] == alone.rows[k] && plans.cols[begin + k] == alone.cols[k] &&
+                        plans.mass[begin + k] == alone.mass[k];
+            CHECK(same);
+        }
+    }
+    const monge::CloudPairs<T> none{nullptr, nullptr, 0, 3, 3, 2, {monge::Ground::squares, 1.0, 1.0}};
+    CHECK(monge::solve(none, Options{}).begin.size() == 1);
+}
+
 }  // namespace
 
 int main() {
@@ -276,6 +312,8 @@ int main() {
     invalid();
     warm_starts();
     batches();
+    cloud_pairs<float>();
+    cloud_pairs<double>();
     threads();
     stopping();
     return verdict();

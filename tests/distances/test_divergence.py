@@ -248,6 +248,25 @@ def test_batches_are_their_problems():
     assert ragged[1] == monge.sinkhorn_divergence(x[1, :7], y[0], eps=0.3)
 
 
+@pytest.mark.parametrize("tol", [1e-3, 1e-7])
+def test_a_start_saves_passes_and_changes_nothing_else(tol):
+    rng = np.random.default_rng(3)
+    x, y, a, b = clouds(rng, n=200, m=150)
+    options = {"eps": 0.1, "tol": tol}
+    before = monge.sinkhorn_divergence(x, y, a, b, **options)
+    near = x + 1e-3 * rng.normal(size=x.shape)
+    cold = monge.sinkhorn_divergence(near, y, a, b, **options)
+    warm = monge.sinkhorn_divergence(near, y, a, b, init=before, **options)
+    assert sum(t.iterations for t in warm.terms) < 0.7 * sum(t.iterations for t in cold.terms)
+    assert abs(warm - cold) <= warm.error_bound + cold.error_bound
+    assert warm.converged
+    with pytest.raises(ValueError, match="for a single problem"):
+        monge.sinkhorn_divergence([x], [y], **options, init=before)
+    with pytest.raises(ValueError, match="init's f should have shape"):
+        monge.sinkhorn_divergence(x[1:], y, **options, init=before)
+    assert np.abs(warm.grad_x - cold.grad_x).max() < 100.0 * tol * np.abs(cold.grad_x).max()
+
+
 def test_histograms_over_a_shared_cost():
     rng = np.random.default_rng(12)
     a, b = rng.random((2, 4, 6))
@@ -347,7 +366,7 @@ def test_short_of_passes_it_says_so():
     with pytest.warns(monge.ConvergenceWarning, match="2 of 3 problems: max_iter ran out") as warned:
         losses = monge.sinkhorn_divergence([x, x, x[:1]], [y, y, y[:1]], eps=0.01, tol=1e-12, max_iter=2)
     assert [loss.converged for loss in losses] == [False, False, True]
-    assert not any("init=" in str(each.message) for each in warned)  # of which there is none
+    assert not any("init=" in str(each.message) for each in warned)  # which a batch does not take
 
 
 def one_way(p, q):
@@ -370,6 +389,7 @@ def one_way(p, q):
         ({"x": [[0.0]], "y": [[1.0]], "a": [1.0], "b": [2.0], "eps": 1.0}, ValueError, "the same total mass"),
         ({"x": np.ones((2, 3, 1)), "y": np.ones((3, 3, 1)), "eps": 1.0}, ValueError, "batches of as many clouds"),
         ({"x": [], "y": [], "eps": 1.0}, ValueError, "at least one"),
+        ({"x": [[0.0]], "y": [[1.0]], "eps": 1.0, "init": 0.0}, TypeError, "init should be a result of"),
         ({"cost": [], "eps": 1.0}, ValueError, "got an empty one"),
         ({"cost": [[0.0]], "a": [], "eps": 1.0}, ValueError, "got an empty one"),
         ({"cost": [[0.0]], "b": np.ones((0, 1)), "eps": 1.0}, ValueError, "got an empty one"),

@@ -74,6 +74,43 @@ class TestHistogramsPlan:
         np.testing.assert_allclose((image**2).sum(), 1.0, rtol=1e-12)
 
 
+class TestFlow:
+    @staticmethod
+    def solved(n: int, d: int) -> monge.flows.flow.Flow:
+        x = np.random.default_rng(0).normal(size=(n, d))
+        return monge.gradient_flow(x, lambda x: monge.energy_distance(x, x[:1] * 0.0), step=0.1, n_steps=5, record=2)
+
+    def test_paths_go_through_what_was_recorded(self, tmp_path):
+        flow = self.solved(20, 2)
+        ax = plot.flow(flow, [[0.0, 0.0]])
+        ax.figure.savefig(tmp_path / "flow.png")
+        paths, target, starts, ends = ax.collections
+        np.testing.assert_array_equal(np.array(paths.get_segments()), flow.trajectory.swapaxes(0, 1))
+        np.testing.assert_array_equal(target.get_offsets(), [[0.0, 0.0]])
+        np.testing.assert_array_equal(starts.get_offsets(), flow.trajectory[0])
+        np.testing.assert_array_equal(ends.get_offsets(), flow.points)
+
+    def test_on_the_line_over_time(self):
+        flow = self.solved(4, 1)
+        paths, target, *_ = plot.flow(flow, [0.0, 1.0]).collections
+        times = [0.0, 0.2, 0.4, 0.5]
+        for path, way in zip(paths.get_segments(), flow.trajectory[:, :, 0].T, strict=True):
+            np.testing.assert_allclose(path, np.column_stack([times, way]))
+        np.testing.assert_allclose(target.get_offsets(), [[0.5, 0.0], [0.5, 1.0]])
+
+    def test_some_lines_where_it_is_told_and_no_target(self):
+        ax = Figure().add_subplot()
+        assert plot.flow(self.solved(20, 2), ax=ax, lines=5) is ax
+        assert len(ax.collections) == 3
+        assert len(ax.collections[0].get_segments()) == 5
+
+    def test_what_does_not_fit(self):
+        with pytest.raises(ValueError, match=r"1 or 2 coordinates, and the target as many; got 3\. Draw two"):
+            plot.flow(self.solved(4, 3))
+        with pytest.raises(ValueError, match="got 2 and 1"):
+            plot.flow(self.solved(4, 2), [1.0])
+
+
 class TestColorTransfer:
     def test_shows_three_pictures_and_the_plan(self, tmp_path):
         source, target = np.random.default_rng(0).integers(0, 256, (2, 20, 30, 3), dtype=np.uint8)

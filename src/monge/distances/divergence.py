@@ -113,6 +113,7 @@ def sinkhorn_divergence(
     marginals: Any = None,
     tol: float = 1e-3,
     max_iter: int = 10_000,
+    init: Divergence | None = None,
     device: str | None = None,
     threads: int | None = None,
     progress: bool = False,
@@ -149,6 +150,9 @@ def sinkhorn_divergence(
         by its square, and, where passes in single precision will do for this error, by some 1e-8 eps and mass.
     max_iter : int
         Largest number of passes over all pairs for each.
+    init : Loss, optional
+        A start: what this function returned for similar measures, as at the step of a gradient flow before. It changes
+        the time, not the answer. Not for a batch.
     device : str, optional
         As in `sinkhorn`, as are the next two.
     threads : int, optional
@@ -169,7 +173,7 @@ def sinkhorn_divergence(
     ValueError
         As `sinkhorn` does; for a cost that is not symmetric, and penalties that differ.
     TypeError
-        As `sinkhorn` does; for points together with a cost that has its own.
+        As `sinkhorn` does; for points together with a cost that has its own, or a start that is no divergence.
 
     Notes
     -----
@@ -215,6 +219,7 @@ def sinkhorn_divergence(
     if where != "cuda":
         require_room([each for three in costs for each in three], eps, tol, workers)
     options = both, eps, tol, max_iter, where, workers
+    starts = _starts(init, batch)
     if batch:
         problems = []
         each_a, each_b = one_each(a, "a", len(costs)), one_each(b, "b", len(costs))
@@ -225,7 +230,7 @@ def sinkhorn_divergence(
             answers = solve_all(problems, workers, show, share=3)
     else:
         with pass_bar(progress) as report:
-            answers = [solve_one(problem, workers, report) for problem in _problems(costs[0], a, b, *options)]
+            answers = [solve_one(problem, workers, report) for problem in _problems(costs[0], a, b, *options, starts)]
     warn_of_shortfalls("sinkhorn_divergence", answers, eps, batch, share=3)
     found = [_divergence(answers[k : k + 3], home) for k in range(0, len(answers), 3)]
     return found if batch else found[0]
@@ -239,15 +244,25 @@ def cost_slopes(loss: Divergence) -> Array:
 
 def _problems(
     costs: Sequence[Cost], a: Any, b: Any, marginals: tuple[Marginal, Marginal], eps: float, tol: float, max_iter: int,
-    device: str | None, threads: int,
+    device: str | None, threads: int, starts: Sequence[Any] = (None, None, None),
 ) -> list[Problem]:  # fmt: skip
-    across = Problem(costs[0], a, b, marginals, eps, tol, max_iter, None, device, threads)
+    across = Problem(costs[0], a, b, marginals, eps, tol, max_iter, starts[0], device, threads)
     known = (None, None) if a is None and b is None else (across.a, across.b)  # uniform ones are soon checked
     selves = [
-        Problem(cost, weights, weights, marginals, eps, tol, max_iter, None, device, threads, symmetric=True)
-        for cost, weights in zip(costs[1:], known, strict=True)
+        Problem(cost, weights, weights, marginals, eps, tol, max_iter, start, device, threads, symmetric=True)
+        for cost, weights, start in zip(costs[1:], known, starts[1:], strict=True)
     ]
     return [across, *selves]
+
+
+def _starts(init: Any, batch: bool) -> Sequence[EntropicTransport | None]:
+    if init is None:
+        return None, None, None
+    if not isinstance(init, Divergence):
+        raise TypeError(f"init should be a result of sinkhorn_divergence; got {type(init).__name__}.")
+    if batch:
+        raise ValueError("init= is for a single problem; got a batch. Leave it out, or solve them one by one.")
+    return init.terms
 
 
 def _divergence(terms: Sequence[EntropicTransport], home: Home | None) -> Divergence:

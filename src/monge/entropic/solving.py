@@ -18,7 +18,7 @@ from monge.problem.transport import ConvergenceWarning, Status
 
 __all__ = ["device_of", "solve_all", "solve_one", "warn_of_shortfalls"]
 
-# What a status says of results that are made of several transports, and are no start for another call.
+# What a status says of results that are made of several transports, of which a batch is no start for another call.
 _OF_TERMS = {
     Status.MAX_ITER: (
         "max_iter ran out before the marginal errors of all transports came below tol: error_bound says how far the "

@@ -104,4 +104,9 @@ def emd_values(
     threads: int,
     report: Callable[[int, int, float], None] | None,
 ) -> list[tuple[int, float]]: ...
+def emd_pairs(
+    x: NDArray[Any], y: NDArray[Any], base: int, exponent: float, factor: float
+) -> tuple[
+    int, NDArray[float64], NDArray[int64], NDArray[int32], NDArray[int32], NDArray[float64], int
+]: ...  # status, costs, where the entries of each pair begin, their rows, columns and masses, inexact pairs
 def instruction_set() -> str: ...

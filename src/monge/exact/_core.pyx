@@ -83,6 +83,30 @@ cdef extern from "exact/emd.hpp" namespace "monge" nogil:
     Solution solve "monge::solve"(const Problem&, const Options&)
     vector[Solution] solve_all "monge::solve_all"(const vector[Problem]&, const Options&) except +
 
+cdef extern from "common/ground.hpp" namespace "monge" nogil:
+    cdef enum class Ground(int):
+        pass
+
+    cdef struct GroundCost:
+        Ground base
+        double exponent, factor
+
+cdef extern from "exact/emd_pairs.hpp" namespace "monge" nogil:
+    cdef cppclass CloudPairs[T]:
+        const T* x
+        const T* y
+        size_t count, n, m, d
+        GroundCost cost
+
+    cdef cppclass PairPlans:
+        Status status
+        vector[double] cost, mass
+        vector[int64_t] begin
+        vector[int32_t] rows, cols
+        int64_t inexact
+
+    PairPlans solve_pairs "monge::solve"[T](const CloudPairs[T]&, const Options&)
+
 cdef extern from "exact/sparse.hpp" namespace "monge" nogil:
     cdef struct SparseProblem:
         size_t n, m
@@ -149,11 +173,14 @@ cdef _as_indices(const vector[int64_t]& values):
     return _filled(_empty(values.size(), _int64), values.data())
 
 
+cdef _as_places(const vector[int32_t]& values):
+    return _filled(_empty(values.size(), _int32), values.data())
+
+
 cdef _as_lists(const Solution& solution):
     if solution.list_rows.size() == 0:
         return None
-    return (_filled(_empty(solution.list_rows.size(), _int32), solution.list_rows.data()),
-            _filled(_empty(solution.list_cols.size(), _int32), solution.list_cols.data()))
+    return _as_places(solution.list_rows), _as_places(solution.list_cols)
 
 
 cdef _as_tuple(const Solution& solution):
@@ -288,6 +315,38 @@ def emd_values(list costs, list a, list b, list roundings, int threads, report):
     cdef vector[Solution] solutions = _solve_all(costs, a, b, roundings, False, threads, HUGE_VAL, report)
     cdef size_t k
     return [(<int> solutions[k].status, solutions[k].cost) for k in range(solutions.size())]
+
+
+ctypedef fused Real:
+    float
+    double
+
+
+cdef PairPlans _solve_pairs(const Real* x, object places, int base, double exponent, double factor, const Options& options,
+                            y) except *:
+    cdef CloudPairs[Real] pairs
+    cdef PairPlans plans
+    pairs.x, pairs.y = x, <const Real*> _data(y)
+    pairs.count, pairs.n, pairs.m, pairs.d = places
+    pairs.cost.base, pairs.cost.exponent, pairs.cost.factor = <Ground> base, exponent, factor
+    with nogil:
+        plans = solve_pairs(pairs, options)
+    return plans
+
+
+def emd_pairs(x, y, int base, double exponent, double factor):
+    cdef PairPlans plans
+    cdef _Watch watch = _Watch()
+    cdef Options options = _options(1, HUGE_VAL, watch, None)
+    places = len(x), x.shape[1], y.shape[1], x.shape[2]
+    if x.itemsize == sizeof(float):
+        plans = _solve_pairs(<const float*> _data(x), places, base, exponent, factor, options, y)
+    else:
+        plans = _solve_pairs(<const double*> _data(x), places, base, exponent, factor, options, y)
+    if watch.error is not None:
+        raise watch.error
+    return (<int> plans.status, _as_array(plans.cost), _as_indices(plans.begin), _as_places(plans.rows),
+            _as_places(plans.cols), _as_array(plans.mass), plans.inexact)
 
 
 def instruction_set():

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monge.problem.arrays import real_array
+from monge.problem.plan_slopes import plan_slopes
 
 __all__ = ["ConvergenceWarning", "InfeasibleError", "Status", "Transport"]
 
@@ -220,15 +221,8 @@ class Transport:
     def _point_gradients(self) -> tuple[Array, Array]:
         cloud = self._points_of("grad_x and grad_y")
         assert self._entries is not None
-        rows, cols, mass = self._entries
-        x, y = cloud.x[rows], cloud.y[cols]
-        found: list[Any] = []
-        each = zip((rows, cols), cloud.ground.derivatives(x, y), (cloud.x, cloud.y), strict=True)
-        for places, slopes, points in each:
-            parts = mass[:, np.newaxis] * slopes  # (entries, d)
-            sums = [np.bincount(places, part, len(points)) for part in parts.T]
-            found.append(np.stack(sums, axis=1))
-        return found[0], found[1]
+        along_x, along_y = plan_slopes(cloud.ground, cloud.x, cloud.y, self._entries)
+        return along_x, along_y
 
     @cached_property
     def _weight_gradients(self) -> tuple[Array, Array]:

@@ -18,20 +18,23 @@ except ImportError as error:
 from monge.torch.divergence import sinkhorn_divergence
 from monge.torch.emd import emd
 from monge.torch.energy import energy_distance
+from monge.torch.minibatch import minibatch
 from monge.torch.mmd import mmd
-from monge.torch.modules import MMD, SinkhornDivergence, SlicedWasserstein
+from monge.torch.modules import MMD, Minibatch, SinkhornDivergence, SlicedWasserstein
 from monge.torch.sinkhorn import sinkhorn
 from monge.torch.sliced import max_sliced_wasserstein, sliced_wasserstein
 from monge.torch.wasserstein_loss import WassersteinLoss, wasserstein_loss
 
 __all__ = [
     "MMD",
+    "Minibatch",
     "SinkhornDivergence",
     "SlicedWasserstein",
     "WassersteinLoss",
     "emd",
     "energy_distance",
     "max_sliced_wasserstein",
+    "minibatch",
     "mmd",
     "sinkhorn",
     "sinkhorn_divergence",

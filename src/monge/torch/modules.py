@@ -9,10 +9,11 @@ from torch import Tensor
 from torch.nn import Module
 
 from monge.torch.divergence import sinkhorn_divergence
+from monge.torch.minibatch import minibatch
 from monge.torch.mmd import mmd
 from monge.torch.sliced import sliced_wasserstein
 
-__all__ = ["MMD", "SinkhornDivergence", "SlicedWasserstein"]
+__all__ = ["MMD", "Minibatch", "SinkhornDivergence", "SlicedWasserstein"]
 
 
 class _Loss(Module):
@@ -111,3 +112,44 @@ class SlicedWasserstein(_Loss):
 
     def __init__(self, *, p: float = 2, n_projections: int = 100, rng: Any = None, threads: int | None = None) -> None:
         super().__init__(sliced_wasserstein, p=p, n_projections=n_projections, rng=rng, threads=threads)
+
+
+class Minibatch(_Loss):
+    """`minibatch` as a module, called with x and y.
+
+    Parameters
+    ----------
+    batch_size, n_batches, epochs, cost, eps, marginals, replace, debiased, rng, n_jobs : see `minibatch`
+        As there. With rng a number, every call draws the same places.
+
+    Examples
+    --------
+    >>> import torch, monge.torch
+    >>> loss = monge.torch.Minibatch(batch_size=8, epochs=1, debiased=True)
+    >>> x = torch.randn(32, 2, dtype=torch.float64)
+    >>> round(loss(x, x + 1.0).item(), 9)
+    2.0
+    """
+
+    def __init__(
+        self,
+        *,
+        batch_size: int,
+        n_batches: int | str | None = None,
+        epochs: int | None = None,
+        cost: Any = "sqeuclidean",
+        eps: float | None = None,
+        marginals: Any = None,
+        replace: bool = False,
+        debiased: bool = False,
+        rng: Any = None,
+        n_jobs: int | None = None,
+    ) -> None:
+        super().__init__(
+            minibatch, batch_size=batch_size, n_batches=n_batches, epochs=epochs, cost=cost, eps=eps,
+            marginals=marginals, replace=replace, debiased=debiased, rng=rng, n_jobs=n_jobs,
+        )  # fmt: skip
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:  # type: ignore[override]
+        """The loss between the points x and the points y."""
+        return self._function(x, y, **self.options)

@@ -7,7 +7,7 @@ what each counts for. A block is drawn from its number and a seed alone, so that
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -21,6 +21,8 @@ Indices = NDArray[np.int64]
 # Of a block of pairs: seconds of work that hide what it takes to hand it out; and those that one should not exceed, so
 # that little is lost with a worker. In between a call is cut into so many blocks.
 _LEAST, _MOST, _BLOCKS = 0.005, 0.5, 16
+# And coordinates of its batches on one side, 32 MiB.
+_NUMBERS = 1 << 22
 # Up to this share of all points, batches are drawn point by point until they differ; beyond, by shuffling all.
 _FEW = 0.25
 
@@ -37,12 +39,15 @@ class Group:
         What each pair counts for; those of all pairs of a call add up to one.
     size : int
         Points on either side of a pair.
+    epochs : ndarray (k,) or None
+        To which epoch each pair belongs; None if every pair is drawn for itself, or none is.
     """
 
     rows: Indices | None
     columns: Indices | None
     weights: NDArray[np.float64]
     size: int
+    epochs: Indices | None = None
 
 
 class Draws(Protocol):
@@ -52,8 +57,19 @@ class Draws(Protocol):
     def blocks(self) -> int:
         """Number of blocks."""
 
+    @property
+    def drawn(self) -> bool:
+        """Whether chance has a part in it."""
+
+    @property
+    def unit(self) -> int:
+        """Blocks that belong together: those of an epoch, or one."""
+
     def groups(self, block: int, rng: np.random.Generator) -> list[Group]:
         """The pairs of a block; `rng` is the block's own."""
+
+    def within(self, side: int) -> Draws:
+        """The same between one side and itself: x for 0, y for 1."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +82,7 @@ class Chances:
     def draw(self, rng: np.random.Generator, shape: tuple[int, int]) -> Indices:
         """Indices of that shape, each i with a probability in proportion to its weight."""
         at = np.searchsorted(self.sums, rng.random(shape) * self.sums[-1], side="right")
-        return self.places[np.minimum(at, len(self.places) - 1)]
+        return np.asarray(self.places[np.minimum(at, len(self.places) - 1)])
 
 
 def chances(weights: NDArray[np.float64] | None) -> Chances | None:
@@ -89,7 +105,7 @@ class Independent:
         Points of a batch, on either side; pairs.
     per_block : int
         Pairs of a block.
-    replace : bool
+    replacing : bool
         Whether a batch may take a point twice.
     chances : (Chances or None, Chances or None)
         With which points are drawn, with replacement; None for equal ones.
@@ -99,8 +115,10 @@ class Independent:
     size: int
     count: int
     per_block: int
-    replace: bool = False
+    replacing: bool = False
     chances: tuple[Chances | None, Chances | None] = (None, None)
+
+    drawn, unit = True, 1
 
     @property
     def blocks(self) -> int:
@@ -113,12 +131,16 @@ class Independent:
         rows, columns = (self._side(rng, k, *side) for side in zip(self.sizes, self.chances, strict=True))
         return [Group(rows, columns, np.full(k, 1.0 / self.count), self.size)]
 
+    def within(self, side: int) -> Independent:
+        """The same between one side and itself."""
+        return replace(self, sizes=(self.sizes[side],) * 2, chances=(self.chances[side],) * 2)
+
     def _side(self, rng: np.random.Generator, k: int, n: int | None, chances: Chances | None) -> Indices | None:
         if n is None:
             return None
         if chances is not None:
             return chances.draw(rng, (k, self.size))
-        return rng.integers(0, n, (k, self.size)) if self.replace else subsets(rng, n, self.size, k)
+        return rng.integers(0, n, (k, self.size)) if self.replacing else subsets(rng, n, self.size, k)
 
 
 @dataclass(frozen=True)
@@ -137,7 +159,7 @@ class Epochs:
     size, count : int
         Points of a batch, on either side; epochs.
     per_block : int
-        Pairs of a block, all of one epoch.
+        Pairs of a block at most: a part of an epoch, or several.
     seed : numpy.random.SeedSequence
         An epoch's shuffles come from it and the number of the epoch.
     """
@@ -148,36 +170,55 @@ class Epochs:
     per_block: int
     seed: np.random.SeedSequence
 
+    drawn = True
+
     @property
     def pairs(self) -> int:
         """Pairs of an epoch."""
         return -(-max(self.sizes) // self.size)
 
     @property
-    def blocks_of_epoch(self) -> int:
-        """Blocks of an epoch."""
+    def unit(self) -> int:
+        """Blocks of an epoch; one if a block holds several."""
         return -(-self.pairs // self.per_block)
 
     @property
     def blocks(self) -> int:
         """Number of blocks."""
-        return self.count * self.blocks_of_epoch
+        return self.count * self.unit if self.unit > 1 else -(-self.count // self._together)
+
+    @property
+    def _together(self) -> int:
+        """Epochs of a block, if it holds whole ones."""
+        return self.per_block // self.pairs
 
     def groups(self, block: int, rng: np.random.Generator) -> list[Group]:
-        """The pairs of a block: those of full size, then perhaps the last of the epoch."""
-        epoch, part = divmod(block, self.blocks_of_epoch)
-        first = part * self.per_block * self.size
+        """The pairs of a block: those of full size, then perhaps the last of each epoch."""
+        if self.unit > 1:
+            epoch, part = divmod(block, self.unit)
+            epochs, first = range(epoch, epoch + 1), part * self.per_block * self.size
+        else:
+            epochs, first = range(block * self._together, min((block + 1) * self._together, self.count)), 0
         last = min(first + self.per_block * self.size, max(self.sizes))
         full = first + (last - first) // self.size * self.size
-        key = tuple(np.atleast_1d(self.seed.entropy).tolist()), (*self.seed.spawn_key, epoch)
-        both = _shuffles(*key, *self.sizes)
+        shuffles = [self._shuffles(epoch) for epoch in epochs]
         found = []
         for start, stop, size in ((first, full, self.size), (full, last, last - full)):
             if start < stop:
-                rows, columns = (_cycled(shuffle, start, stop).reshape(-1, size) for shuffle in both)
+                sides = [[_cycled(both[side], start, stop) for both in shuffles] for side in (0, 1)]
+                rows, columns = (np.concatenate(side).reshape(-1, size) for side in sides)
                 weights = np.full(len(rows), size / (max(self.sizes) * self.count))
-                found.append(Group(rows, columns, weights, size))
+                found.append(Group(rows, columns, weights, size, np.repeat(epochs, (stop - start) // size)))
         return found
+
+    def _shuffles(self, epoch: int) -> tuple[Indices, Indices]:
+        entropy = self.seed.entropy
+        key = tuple(entropy) if isinstance(entropy, Sequence) else entropy, (*self.seed.spawn_key, epoch)
+        return _shuffles(*key, *self.sizes)
+
+    def within(self, side: int) -> Epochs:
+        """The same between one side and itself."""
+        return replace(self, sizes=(self.sizes[side],) * 2)
 
 
 def _cycled(shuffle: Indices, start: int, stop: int) -> Indices:
@@ -186,9 +227,10 @@ def _cycled(shuffle: Indices, start: int, stop: int) -> Indices:
 
 
 @lru_cache(maxsize=2)  # blocks of one epoch mostly follow each other
-def _shuffles(entropy: Sequence[int], spawn_key: tuple[int, ...], n: int, m: int) -> tuple[Indices, Indices]:
-    seed = np.random.SeedSequence(entropy[0] if len(entropy) == 1 else entropy, spawn_key=spawn_key)
-    rng = np.random.Generator(np.random.PCG64(seed))
+def _shuffles(
+    entropy: tuple[int, ...] | int | None, spawn_key: tuple[int, ...], n: int, m: int
+) -> tuple[Indices, Indices]:
+    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy, spawn_key=spawn_key)))
     return rng.permutation(n), rng.permutation(m)
 
 
@@ -211,10 +253,11 @@ def subsets(rng: np.random.Generator, n: int, m: int, k: int) -> Indices:
         drawn[open_rows] = np.sort(drawn[open_rows], axis=1)
 
 
-def pairs_in_block(count: int, seconds: float) -> int:
-    """Pairs of a block where `count` pairs of about so many seconds each are to be solved; no matter by whom."""
+def pairs_in_block(count: int, seconds: float, numbers: int = 1) -> int:
+    """Pairs of a block where `count` pairs are to be solved, no matter by whom: pairs of about so many seconds each,
+    and batches of so many coordinates."""
     least, most = (max(1, round(limit / seconds)) for limit in (_LEAST, _MOST))
-    return int(min(max(least, -(-count // _BLOCKS)), most))
+    return int(max(1, min(max(least, -(-count // _BLOCKS)), most, _NUMBERS // numbers)))
 
 
 def points_of(source: Any, indices: Indices | None, group: Group, rng: np.random.Generator) -> NDArray[Any]:
