@@ -42,17 +42,14 @@ MORE = [
     "monge.distances.max_sliced.MaxSlicedLoss",
     "monge.distances.sliced_plan.SlicedTransport",
     "monge.distances.spherical.SphericalLoss",
-<<<<<<< HEAD
     "monge.entropic.semidual.result.SemiDual",
     "monge.entropic.semidual.result.Stop",
     "monge.entropic.semidual.continuous.ContinuousDual",
     "monge.distances.conjugate.Conjugate",
-=======
     "monge.distances.minibatch.result.Minibatch",
     "monge.distances.minibatch.result.Debiased",
     "monge.flows.flow.Flow",
     "monge.flows.flow.FlowStatus",
->>>>>>> main
     "monge.maps.color.transfer_colors",
     "monge.maps.color.ColorTransfer",
     "monge.maps.couple.Coupling",
@@ -78,11 +75,7 @@ MISSING = [library for library in ("torch", "jax", "sklearn") if find_spec(libra
 # In the gallery: from the first idea to the last.
 EXAMPLES = [
     "clouds", "temperatures", "two_lines", "four_animals", "quantiles", "entropy", "unbalanced", "colours", "flow",
-<<<<<<< HEAD
-    "slices", "laguerre", "horse", "noisy_labels", "fair_groups",
-=======
-    "flow_matching", "slices", "minibatches", "horse", "noisy_labels", "fair_groups",
->>>>>>> main
+    "flow_matching", "slices", "minibatches", "laguerre", "horse", "noisy_labels", "fair_groups",
 ]  # fmt: skip
 
 
