@@ -21,6 +21,9 @@ Array = NDArray[np.float64]
 # Pairs whose costs are held at a time: they stay in the cache.
 _AT_ONCE = 2**18
 
+# Multiplications up to which products of matrices stay on one thread, in the usual libraries; and rows that are too few.
+_ONE_THREAD, _FEW_ROWS = 2**18, 16
+
 
 class Sent(NamedTuple):
     """What potentials say at k points: their transform (k,), and to which atoms each point is sent.
@@ -133,7 +136,18 @@ class Transform:
         lifted = np.empty((len(x), x.shape[1] + 1))
         apart = np.subtract(x, self._middle, out=lifted[:, :-1])
         lifted[:, -1] = 1.0
-        return lifted @ self._factor, np.einsum("ij,ij->i", apart, apart)
+        return _product(lifted, self._factor), np.einsum("ij,ij->i", apart, apart)
+
+
+def _product(x: Array, factor: Array) -> Array:
+    """x @ factor, a few rows at a time where they are short: threads that wait for each other would take longer."""
+    step = _ONE_THREAD // factor.size
+    if not _FEW_ROWS <= step < len(x):
+        return np.asarray(x @ factor)
+    out = np.empty((len(x), factor.shape[1]))
+    for first in range(0, len(x), step):
+        np.matmul(x[first : first + step], factor, out=out[first : first + step])
+    return out
 
 
 def parts(count: int, size: int) -> Iterator[slice]:
