@@ -55,7 +55,7 @@ def test_derivative_by_differences() -> None:
 
 
 def test_the_formulas_of_the_paper() -> None:
-    """Cuturi and Peyre 2016, Theorem 2.4: H = eps (E(b) + <b, log K alpha>), gradient alpha * K (b / K alpha)."""
+    """Cuturi and Peyre 2016: H = eps (E(b) + <b, log K alpha>), gradient alpha * K (b / K alpha)."""
     K, alpha = np.exp(-C / EPS), np.exp(H / EPS)
     entropy = -(xlogy(B, B) - B).sum()
     paper = EPS * (entropy + B @ np.log(K.T @ alpha))

@@ -2,7 +2,7 @@
 
 H(h) = max over a of  <h, a> - F(a)  =  eps sum_j b_j log sum_i r_i exp((h_i - C_ij) / eps)
 
-where F(a) = min over P of <P, C> + eps KL(P | r x b), with P 1 = a and P' 1 = b (Cuturi and Peyre 2016, section 3).
+where F(a) = min over P of <P, C> + eps KL(P | r x b), with P 1 = a and P' 1 = b (Cuturi and Peyre 2016).
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def dual_conjugate(
 
     Notes
     -----
-    Cuturi and Peyre 2016, "A smoothed dual approach for variational Wasserstein problems", Theorem 2.4. The measure in
+    Cuturi and Peyre 2016, "A smoothed dual approach for variational Wasserstein problems", section 2. The measure in
     the entropy matters here, where a varies. `sinkhorn` has KL(P | a x b), and F(a) is its value plus eps KL(a | r):
 
         KL(P | r x b) = KL(P | a x b) + KL(a | r),  with KL(p | q) = sum p log(p / q) here, where totals need not agree.

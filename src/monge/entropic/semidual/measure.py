@@ -3,7 +3,7 @@
 chi2(m | b) = sum_j m_j^2 / b_j - 1,   m_j = E s_j(x)
 
 The square of a measured mass is too large by its variance. The mean of s_j(x) s_j(x') over pairs of different points is
-not (Mousavi-Hosseini et al. 2025, arXiv 2509.25519, equation 3.5), and by sums over points it takes no longer.
+not (arXiv 2509.25519, equation 3.5), and by sums over points it takes no longer.
 """
 
 from __future__ import annotations
