@@ -95,7 +95,7 @@ def dual_conjugate(
 
     Notes
     -----
-    Cuturi and Peyre 2016, "A smoothed dual approach for variational Wasserstein problems", section 2. The measure in
+    Cuturi and Peyre 2016, "A smoothed dual approach for variational Wasserstein problems". The measure in
     the entropy matters here, where a varies. `sinkhorn` has KL(P | a x b), and F(a) is its value plus eps KL(a | r):
 
         KL(P | r x b) = KL(P | a x b) + KL(a | r),  with KL(p | q) = sum p log(p / q) here, where totals need not agree.

@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 # Pairs whose costs are held at a time: they stay in the cache.
 _AT_ONCE = 2**18
 
-# Multiplications up to which products of matrices stay on one thread, in the usual libraries; and rows that are too few.
+# Multiplications up to which usual libraries keep a product of matrices on one thread; and rows that are too few.
 _ONE_THREAD, _FEW_ROWS = 2**18, 16
 
 
