@@ -36,6 +36,7 @@ ROOMS = {
 MORE = [
     "monge.entropic.result.EntropicTransport",
     "monge.entropic.plan.LazyPlan",
+    "monge.entropic.quadratic_result.QuadraticTransport",
     "monge.distances.loss.Loss",
     "monge.distances.divergence.Divergence",
     "monge.distances.slices.SlicedLoss",
@@ -50,6 +51,9 @@ MORE = [
     "monge.distances.minibatch.result.Debiased",
     "monge.flows.flow.Flow",
     "monge.flows.flow.FlowStatus",
+    "monge.flows.jko.energies.Energy",
+    "monge.flows.jko.result.JKOFlow",
+    "monge.flows.jko.result.JKOStatus",
     "monge.maps.color.transfer_colors",
     "monge.maps.color.ColorTransfer",
     "monge.maps.couple.Coupling",
@@ -74,8 +78,9 @@ MISSING = [library for library in ("torch", "jax", "sklearn") if find_spec(libra
 
 # In the gallery: from the first idea to the last.
 EXAMPLES = [
-    "clouds", "temperatures", "two_lines", "four_animals", "quantiles", "entropy", "unbalanced", "colours", "flow",
-    "flow_matching", "slices", "minibatches", "laguerre", "horse", "noisy_labels", "fair_groups",
+    "clouds", "temperatures", "two_lines", "four_animals", "quantiles", "entropy", "plans", "unbalanced", "colours",
+    "flow", "fokker_planck", "flow_matching", "slices", "minibatches", "laguerre", "horse", "noisy_labels",
+    "fair_groups",
 ]  # fmt: skip
 
 

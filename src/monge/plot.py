@@ -359,7 +359,7 @@ def color_transfer(source: Any, target: Any, found: ColorTransfer, *, lines: int
     4
     """
     figure = Figure(figsize=(12.0, 8.4), facecolor=_PAPER)
-    pictures = [np.asarray(source)[..., :3], np.asarray(target)[..., :3], found.image]
+    pictures = [_shown(picture) for picture in (source, target, found.image)]
     ratios = [picture.shape[1] / picture.shape[0] for picture in pictures]
     top = figure.add_gridspec(1, 3, left=0.03, right=0.97, top=0.95, bottom=0.62, wspace=0.04, width_ratios=ratios)
     for k, (picture, name) in enumerate(
@@ -371,6 +371,12 @@ def color_transfer(source: Any, target: Any, found: ColorTransfer, *, lines: int
         axes.set_title(name, loc="left", color=_INK, fontsize=13, pad=7)
     _color_space(figure.add_axes((0.03, 0.05, 0.94, 0.51)), found, lines)
     return figure
+
+
+def _shown(picture: Any) -> Any:
+    """Colours as matplotlib draws them, which has no 16 bits."""
+    colors = np.asarray(picture)[..., :3]
+    return colors / 65535.0 if colors.dtype == np.uint16 else colors
 
 
 def _color_space(axes: Any, found: ColorTransfer, lines: int) -> None:

@@ -56,14 +56,16 @@ def count_bar(wanted: bool, total: int, desc: str, unit: str) -> Iterator[Callab
         yield lambda done: bar.update(done - bar.n)
 
 
-def pass_bar(wanted: bool) -> AbstractContextManager[Callable[[int, float, float], None] | None]:
+def pass_bar(
+    wanted: bool, desc: str = "sinkhorn"
+) -> AbstractContextManager[Callable[[int, float, float], None] | None]:
     """A function that shows passes, eps and the marginal error of an entropic solver; None if not wanted."""
-    return _pass_bar() if wanted else _NO_BAR
+    return _pass_bar(desc) if wanted else _NO_BAR
 
 
 @contextmanager
-def _pass_bar() -> Iterator[Callable[[int, float, float], None]]:
-    with progress_bar(desc="sinkhorn", unit=" passes") as bar:
+def _pass_bar(desc: str) -> Iterator[Callable[[int, float, float], None]]:
+    with progress_bar(desc=desc, unit=" passes") as bar:
 
         def report(passes: int, eps: float, error: float) -> None:
             bar.set_postfix({"eps": f"{eps:.1e}", "marginal error": f"{error:.1e}"}, refresh=False)
