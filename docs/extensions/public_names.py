@@ -43,6 +43,10 @@ MORE = [
     "monge.distances.max_sliced.MaxSlicedLoss",
     "monge.distances.sliced_plan.SlicedTransport",
     "monge.distances.spherical.SphericalLoss",
+    "monge.entropic.semidual.result.SemiDual",
+    "monge.entropic.semidual.result.Stop",
+    "monge.entropic.semidual.continuous.ContinuousDual",
+    "monge.distances.conjugate.Conjugate",
     "monge.distances.minibatch.result.Minibatch",
     "monge.distances.minibatch.result.Debiased",
     "monge.flows.flow.Flow",
@@ -75,7 +79,8 @@ MISSING = [library for library in ("torch", "jax", "sklearn") if find_spec(libra
 # In the gallery: from the first idea to the last.
 EXAMPLES = [
     "clouds", "temperatures", "two_lines", "four_animals", "quantiles", "entropy", "plans", "unbalanced", "colours",
-    "flow", "fokker_planck", "flow_matching", "slices", "minibatches", "horse", "noisy_labels", "fair_groups",
+    "flow", "fokker_planck", "flow_matching", "slices", "minibatches", "laguerre", "horse", "noisy_labels",
+    "fair_groups",
 ]  # fmt: skip
 
 

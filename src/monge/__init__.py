@@ -10,6 +10,7 @@
 from importlib.metadata import version as _version
 
 from monge.distances.bures import bures
+from monge.distances.conjugate import dual_conjugate
 from monge.distances.divergence import sinkhorn_divergence
 from monge.distances.energy import energy_distance
 from monge.distances.histograms import js, kl, tv
@@ -24,6 +25,8 @@ from monge.distances.wasserstein import wasserstein, wasserstein_1d
 from monge.entropic.marginals import KL, TV
 from monge.entropic.quadratic import quadratic
 from monge.entropic.rounding import round_plan
+from monge.entropic.semidual.continuous import continuous_dual
+from monge.entropic.semidual.semidual import semidual
 from monge.entropic.sinkhorn import sinkhorn
 from monge.exact.emd import emd
 from monge.exact.partial import partial
@@ -57,7 +60,9 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "Transport",
     "bures",
     "color_transfer",
+    "continuous_dual",
     "couple",
+    "dual_conjugate",
     "emd",
     "emd_1d",
     "energy_distance",
@@ -72,6 +77,7 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "partial",
     "quadratic",
     "round_plan",
+    "semidual",
     "sinkhorn",
     "sinkhorn_divergence",
     "sliced_plan",

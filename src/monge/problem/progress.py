@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
-__all__ = ["count_bar", "pass_bar", "pivot_bar", "progress_bar"]
+__all__ = ["count_bar", "pass_bar", "pivot_bar", "progress_bar", "step_bar"]
 
 # Seconds before a bar shows: what is over by then needs none, and a flash of one explains nothing.
 _DELAY = 0.1
@@ -72,3 +72,13 @@ def _pass_bar(desc: str) -> Iterator[Callable[[int, float, float], None]]:
             bar.update(passes - bar.n)
 
         yield report
+
+
+@contextmanager
+def step_bar(wanted: bool, desc: str) -> Iterator[Callable[[int], None] | None]:
+    """A function that is told how many steps are done, of a number that is not known before; None if not wanted."""
+    if not wanted:
+        yield None
+        return
+    with progress_bar(desc=desc, unit=" steps") as bar:
+        yield lambda done: bar.update(done - bar.n)
