@@ -36,7 +36,7 @@ ROOMS = {
 MORE = [
     "monge.entropic.result.EntropicTransport",
     "monge.entropic.plan.LazyPlan",
-    "monge.entropic.quadratic_result.QuadraticTransport",
+    "monge.entropic.quadratic.result.QuadraticTransport",
     "monge.distances.loss.Loss",
     "monge.distances.divergence.Divergence",
     "monge.distances.slices.SlicedLoss",

@@ -23,7 +23,7 @@ from monge.distances.sliced_plan import sliced_plan
 from monge.distances.spherical import spherical_sliced_wasserstein
 from monge.distances.wasserstein import wasserstein, wasserstein_1d
 from monge.entropic.marginals import KL, TV
-from monge.entropic.quadratic import quadratic
+from monge.entropic.quadratic.solver import quadratic
 from monge.entropic.rounding import round_plan
 from monge.entropic.semidual.continuous import continuous_dual
 from monge.entropic.semidual.semidual import semidual

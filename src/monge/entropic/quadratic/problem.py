@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from monge.entropic.kernels.threads import Threads
 from monge.entropic.problem import weights_of
-from monge.entropic.quadratic_costs import EntryCosts, MatrixCosts, costs_of
-from monge.entropic.quadratic_newton import Ascent, ascend
-from monge.entropic.quadratic_result import QuadraticTransport
+from monge.entropic.quadratic.costs import EntryCosts, MatrixCosts, costs_of
+from monge.entropic.quadratic.newton import Ascent, ascend
+from monge.entropic.quadratic.result import QuadraticTransport
 from monge.problem.costs import SparseCost, as_cost, is_sparse
 from monge.problem.measures import check_value, rounding_of
 from monge.problem.start import start_potentials

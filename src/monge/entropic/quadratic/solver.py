@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from monge.entropic.quadratic_result import QuadraticTransport
+from monge.entropic.quadratic.result import QuadraticTransport
 from monge.problem.arrays import available_threads, items, positive, positive_integer, seconds
 from monge.problem.at_home import at_home
 from monge.problem.batch import is_batch, naming, one_each
@@ -117,7 +117,7 @@ def quadratic(
     >>> t.converged, t.gap < 1e-9
     (True, True)
     """
-    from monge.entropic.quadratic_problem import Problem  # which imports the compiler
+    from monge.entropic.quadratic.problem import Problem  # which imports the compiler
 
     eps, tol, max_iter = positive(eps, "eps"), positive(tol, "tol"), positive_integer(max_iter, "max_iter")
     workers, deadline = available_threads(threads), time.perf_counter() + seconds(time_limit)
