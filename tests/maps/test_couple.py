@@ -250,11 +250,24 @@ def test_stopped_early_every_row_is_still_used_once():
     assert sorted(j) == list(range(700))
 
 
+@pytest.mark.parametrize(("n", "m"), [(700, 300), (300, 700), (500, 499), (500, 250), (500, 3)])
+def test_stopped_early_batches_of_unequal_sizes_are_still_used_evenly(n, m):
+    x, y = batches(n, m, 10)
+    with pytest.warns(monge.ConvergenceWarning, match="time_limit ran out"):
+        stopped = monge.couple(x, y, time_limit=0.0)
+    assert evenly(stopped.i, n, max(n, m))
+    assert evenly(stopped.j, m, max(n, m))
+    found = monge.couple(x, y)
+    assert found.cost < stopped.cost
+    assert monge.couple(x, y, time_limit=1e3).cost == pytest.approx(found.cost, rel=1e-12)
+
+
 def test_equal_points_are_some_permutation():
     x = np.ones((40, 2))
     coupling = monge.couple(x, x)
     assert sorted(coupling.j) == list(range(40))
     assert (coupling.cost, coupling.cost_before) == (0.0, 0.0)
+    assert evenly(monge.couple(x, x[:13], time_limit=1e3).j, 13, 40)
 
 
 def test_a_pickled_coupling_leaves_the_batches_behind():
