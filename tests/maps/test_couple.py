@@ -139,6 +139,14 @@ def test_labels_of_unequal_batches():
     assert distances(x, y)[i, j][c0].mean() == pytest.approx(least(within), rel=1e-12)
 
 
+def test_labels_of_64_bits_with_a_sign_and_without():
+    """Such as hashes, which float64 would take for one."""
+    x, c0 = np.arange(3.0), np.array([2**60, 2**60 + 1, 2**60 + 2], np.uint64)
+    assert monge.couple(x, x, conditions=(c0, c0[::-1].astype(np.int64))).j.tolist() == [2, 1, 0]
+    with pytest.raises(monge.InfeasibleError, match="label 1152921504606846977 has 1 in x0 and 0 in x1"):
+        monge.couple(x, x, conditions=(c0, np.array([2**60, 2**60, 2**60 + 2])))
+
+
 def test_labels_that_leave_no_coupling_are_counted():
     x, y = batches(6, 6)
     with pytest.raises(
@@ -299,6 +307,10 @@ BAD[1, 2] = np.nan
         (ValueError, "lists of as many batches; got 2 and 1", [X, X], [Y], {}),
         (ValueError, "batch 1: the points of x0 and x1", [X, X], [Y, Y[:, :1]], {}),
         (ValueError, "conditions should be a pair of lists", [X, X], [Y, Y], {"conditions": ([0], [0])}),
+        (ValueError, "^conditions should be a pair of lists", [X, X], [Y, Y], {"conditions": (0, 1)}),
+        (ValueError, "^conditions should be a pair of lists", [X, X], [Y, Y], {"conditions": 0}),
+        (ValueError, r"overflow float64. Rescale the points\.$", 1e200 * X, Y, {}),
+        (ValueError, "overflow float32.*convert", np.float32(1e30) * X.astype(np.float32), Y.astype(np.float32), {}),
         (TypeError, "conditions should be a pair.*got int", X, Y, {"conditions": 3}),
         (TypeError, "labels on both sides", X, Y, {"conditions": ([0, 1, 2, 3], [0.0, 1.0, 2.0, 3.0])}),
         (ValueError, "which have 4 and 4; got 3 and 4", X, Y, {"conditions": ([0, 1, 2], [0, 1, 2, 3])}),

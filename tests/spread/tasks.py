@@ -38,6 +38,20 @@ def fails(block, rng):
     return block
 
 
+class Torn(Exception):
+    """An error that cannot be put together again from its arguments."""
+
+    def __init__(self, text, *, where):
+        super().__init__(text)
+        self.where = where
+
+
+def tears(block, rng):
+    if block == 3:
+        raise Torn("four is enough", where=block)
+    return block
+
+
 def dies(block, rng):
     if block == 3:
         time.sleep(0.2)

@@ -137,6 +137,17 @@ def test_an_error_of_a_task_is_raised_at_once(backend, client):
         list(run_blocks(tasks.fails, 10, seed=seed_of(0), what="test"))
 
 
+@pytest.mark.parametrize("backend", ["loky", "dask"])
+def test_an_error_that_cannot_be_sent_is_told(backend, client):
+    """Such as one with arguments of its own, which loky takes for the end of its workers."""
+    client.wait_for_workers(2)
+    with (
+        joblib.parallel_config(backend, **({"n_jobs": 2} if backend == "loky" else {})),
+        pytest.raises(RuntimeError, match=r"^Torn: test, block 3: four is enough"),
+    ):
+        list(run_blocks(tasks.tears, 10, seed=seed_of(0), what="test"))
+
+
 def test_pairwise(client):
     client.wait_for_workers(2)
     rng = np.random.default_rng(0)

@@ -130,6 +130,16 @@ def test_an_array_is_written_once_and_its_file_goes_with_it(array, tmp_path, mon
         pickle.loads(pickle.dumps(sent)).take([0])
 
 
+def test_a_fork_leaves_the_file_there(array, tmp_path, monkeypatch):
+    monkeypatch.setenv("JOBLIB_TEMP_FOLDER", str(tmp_path))
+    source = source_of(array, "x")
+    sent = source.sent()
+    monkeypatch.setattr(os, "getpid", lambda: 0)  # as in a fork, which has a copy of the source
+    del source
+    gc.collect()
+    np.testing.assert_array_equal(sent.take([3]), array[3:4])
+
+
 def test_a_file_that_workers_do_not_see(saved):
     source = pickle.loads(pickle.dumps(source_of(saved, "x")))
     saved.unlink()
@@ -227,12 +237,20 @@ class TestErrors:
         (tmp_path / "x.csv").write_text("1,2\n")
         with pytest.raises(ValueError, match=r"x should be the path of a \.npy file, as numpy\.save writes it"):
             source_of(tmp_path / "x.csv", "x")
+        with pytest.raises(ValueError, match=r"x should be the path of a \.npy file.*directory"):
+            source_of(tmp_path, "x")
 
     @pytest.mark.parametrize("shape", [(0, 3), (2, 2, 2), ()])
     def test_shapes(self, tmp_path, shape):
         np.save(tmp_path / "x.npy", np.ones(shape))
         with pytest.raises(ValueError, match=r"x should hold at least one row"):
             source_of(tmp_path / "x.npy", "x")
+
+    @pytest.mark.parametrize(("mode", "part"), [("r", np.s_[:, ::2]), ("c", np.s_[:]), ("c", np.s_[:0, 0])])
+    def test_shapes_of_maps_that_no_file_holds(self, tmp_path, mode, part):
+        np.save(tmp_path / "x.npy", np.ones((4, 6, 2)))
+        with pytest.raises(ValueError, match=r"x should be points of shape \(n, d\)"):
+            source_of(np.load(tmp_path / "x.npy", mmap_mode=mode)[part], "x")
 
     @pytest.mark.parametrize("dtype", [complex, "U3", "datetime64[s]"])
     def test_types(self, tmp_path, dtype):

@@ -133,10 +133,10 @@ def pairwise(
     own = available_threads(threads) if threads is not None else 1 if elsewhere else jobs
     where = Where(elsewhere, n_jobs, own, progress, seconds(time_limit))
     home = home_of_any(measures, other, cost)
-    D, inexact, count = _distances(measures, other, cost, p, ground, where)
+    D, inexact, after = _distances(measures, other, cost, p, ground, where)
     missing = int(np.isnan(D).sum())
     if inexact:
-        text = f"pairwise: {inexact} of {count} pairs: {Status.INEXACT.value}."
+        text = f"pairwise: {inexact} of {_count(D, after)} pairs: {Status.INEXACT.value}."
         warnings.warn(text, ConvergenceWarning, stacklevel=2)
     if missing:
         text = f"pairwise: {missing} of {D.size} distances are NaN: time_limit ran out. Raise it."
@@ -146,8 +146,8 @@ def pairwise(
 
 def _distances(
     measures: Any, other: Any, cost: Any, p: float | None, ground: Any, where: Where
-) -> tuple[Array, int, int]:
-    """The matrix; of how many pairs, of how many that were solved, the distance is inexact."""
+) -> tuple[Array, int, int | None]:
+    """The matrix; of how many pairs the distance is inexact; and which were solved, as `triangle` has it."""
     if cost is None:
         return _between_clouds(measures, other, ground, check_power(2.0 if p is None else p), where)
     if ground is not None:
@@ -161,7 +161,7 @@ def _distances(
     return _between_histograms(measures, other, as_cost(cost), where)
 
 
-def _between_histograms(measures: Any, other: Any, cost: Cost, where: Where) -> tuple[Array, int, int]:
+def _between_histograms(measures: Any, other: Any, cost: Cost, where: Where) -> tuple[Array, int, int | None]:
     n, m = cost.shape
     if other is None and n != m:
         raise ValueError(f"cost should be square to compare the measures with each other; got shape {cost.shape}.")
@@ -179,10 +179,10 @@ def _between_histograms(measures: Any, other: Any, cost: Cost, where: Where) -> 
         wanted = triangle(range(len(a)), range(len(b)), after)
         with _run(where, wanted) as run:
             D, inexact = histogram_pairs(a, b, roundings, C, wanted, run)
-    return (_mirrored(D, zero) if symmetric else D), inexact, _count(D, after)
+    return (_mirrored(D, zero) if symmetric else D), inexact, after
 
 
-def _between_clouds(measures: Any, other: Any, ground: Any, p: float, where: Where) -> tuple[Array, int, int]:
+def _between_clouds(measures: Any, other: Any, ground: Any, p: float, where: Where) -> tuple[Array, int, int | None]:
     written = callable(ground) or isinstance(ground, GroundCost)
     built_in = None if written else power_of("euclidean" if ground is None else ground, p)
     sources = _clouds(measures, "measures")
@@ -190,7 +190,7 @@ def _between_clouds(measures: Any, other: Any, ground: Any, p: float, where: Whe
     _check_totals(sources.given, targets.given)
     x, y = sources.clouds, targets.clouds
     if len(x) == 0 or len(y) == 0:
-        return np.zeros((len(x), len(y))), 0, 0
+        return np.zeros((len(x), len(y))), 0, None
     # A function is not known to be symmetric, nor to be zero between a point and itself.
     same = other is None and not written
     after = 1 if same else None
@@ -202,7 +202,7 @@ def _between_clouds(measures: Any, other: Any, ground: Any, p: float, where: Whe
         wanted = triangle(range(len(x)), range(len(y)), after)
         with _run(where, wanted) as run:
             D, inexact = distance.between(x, y, wanted, run)
-    return (_mirrored(D, True) if same else D), inexact, _count(D, after)
+    return (_mirrored(D, True) if same else D), inexact, after
 
 
 def _shared(sources: list[Cloud], targets: list[Cloud], same: bool, ground: Ground) -> Distance:
@@ -219,7 +219,7 @@ def _shared(sources: list[Cloud], targets: list[Cloud], same: bool, ground: Grou
 def _box(clouds: list[Cloud]) -> NDArray[Any]:
     """Two corners of the box around all points."""
     points = np.concatenate([cloud.points for cloud in clouds])
-    return np.stack([points.min(axis=0), points.max(axis=0)])
+    return np.array([points.min(axis=0), points.max(axis=0)])
 
 
 def _check_dimensions(sources: list[Cloud], targets: list[Cloud]) -> None:
@@ -259,9 +259,10 @@ def _count(D: Array, after: int | None) -> int:
 
 
 def _mirrored(D: Array, zero: bool) -> Array:
-    """The whole of a symmetric matrix, of which the upper triangle is known, and the diagonal, or that it is zero."""
-    whole = np.triu(D, 1) + np.triu(D, 1).T
-    np.fill_diagonal(whole, 0.0 if zero else D.diagonal())
+    """The whole of a symmetric matrix that is NaN below the diagonal; `zero` says that on the diagonal it is zero."""
+    whole: Array = np.fmax(D, D.T)  # of a number and NaN the number
+    if zero:
+        np.fill_diagonal(whole, 0.0)
     return whole
 
 

@@ -163,7 +163,7 @@ def _spread(task: _CloudTile | _HistogramTile, held: Sequence[NDArray[Any]], whe
         progress=where.progress,
         time_limit=where.limit,
     )
-    for (rows, columns), (part, count) in zip(task.tiles.every(), found, strict=False):
+    for (part, count), (rows, columns) in zip(found, task.tiles.every(), strict=False):
         D[rows.start : rows.stop, columns.start : columns.stop] = part
         inexact += count
     return D, inexact

@@ -69,6 +69,8 @@ def _labels(conditions: Any, n: int, m: int) -> tuple[NDArray[Any], NDArray[Any]
             "combinations of several, or pass floating numbers, which add to the cost."
         )
     _check_length(len(c0), len(c1), n, m)
+    if np.result_type(c0, c1).kind == "f":  # of 64 bits, with a sign and without: no type of NumPy's holds all of both
+        return c0.astype(object), c1.astype(object)
     return c0, c1
 
 
@@ -85,7 +87,7 @@ def _check_counts(names: NDArray[Any], in_x0: NDArray[Any], in_x1: NDArray[Any])
     if not bad.any():
         return
     some = np.flatnonzero(bad)
-    said = [f"label {names[k].item()!r} has {in_x0[k]} in x0 and {in_x1[k]} in x1" for k in some[:_NAMED]]
+    said = [f"label {names[k : k + 1].tolist()[0]!r} has {in_x0[k]} in x0 and {in_x1[k]} in x1" for k in some[:_NAMED]]
     if len(some) > _NAMED:
         said.append(f"and {len(some) - _NAMED} labels more do not fit")
     times = "once" if each == 1 and more == 0 else f"{each} times" if more == 0 else f"{each} or {each + 1} times"

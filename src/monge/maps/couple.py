@@ -183,8 +183,9 @@ def couple(
         raise ValueError("x0 and x1 should both be batches, or both lists of batches; got one of each.")
     parts = []
     if many:
+        batches = _listed(x0, x1, conditions)
         with naming("batch", 0) as at:
-            for at.index, batch in enumerate(_listed(x0, x1, conditions)):
+            for at.index, batch in enumerate(batches):
                 parts.append(_Batch(*batch, drawn=strength is not None))
         if not parts:
             return []
@@ -257,6 +258,7 @@ def _listed(x0: Any, x1: Any, conditions: Any) -> list[tuple[Any, Any, Any]]:
         raise ValueError(f"x0 and x1 should be lists of as many batches; got {len(x0)} and {len(x1)}.")
     if conditions is None:
         return [(*pair, None) for pair in zip(x0, x1, strict=True)]
-    if not isinstance(conditions, list | tuple) or [len(side) for side in conditions] != [len(x0)] * 2:
+    sides = conditions if isinstance(conditions, list | tuple) else []
+    if [len(side) if hasattr(side, "__len__") else None for side in sides] != [len(x0)] * 2:
         raise ValueError(f"conditions should be a pair of lists, of one item for each of the {len(x0)} batches.")
     return [(u, v, pair) for u, v, pair in zip(x0, x1, zip(*conditions, strict=True), strict=True)]

@@ -175,7 +175,8 @@ def _not_finite(clouds: tuple[Any, Any], names: tuple[str, str]) -> ValueError:
         if not np.isfinite(points).all():
             at = tuple(int(k) for k in np.argwhere(~np.isfinite(points))[0])
             return ValueError(f"{name} should hold finite numbers; point {at[0]} has {float(points[at])} at {at[1]}.")
+    dtype = np.asarray(on_host(clouds[0])).dtype
+    wider = "" if dtype == np.float64 else ", or convert them to float64"
     return ValueError(
-        f"squared distances between {names[0]} and {names[1]} overflow {np.asarray(on_host(clouds[0])).dtype}. "
-        "Rescale the points, or convert them to float64."
+        f"squared distances between {names[0]} and {names[1]} overflow {dtype}. Rescale the points{wider}."
     )

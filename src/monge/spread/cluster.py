@@ -6,6 +6,7 @@ costs the blocks that it was at.
 
 from __future__ import annotations
 
+import copy
 import sys
 import time
 from collections.abc import Iterator
@@ -105,7 +106,21 @@ def _by_joblib(backend: Any, call: Call, blocks: range, n_jobs: int, deadline: f
 
 def run_block(call: Call, block: int) -> Any:
     """What workers run: a function that they can import, and a small argument."""
-    return call(block)
+    try:
+        return call(block)
+    except Exception as error:
+        if _travels(error):
+            raise
+        raise RuntimeError(f"{type(error).__name__}: {error}") from None
+
+
+def _travels(error: Exception) -> bool:
+    """Whether an error can be put together again from its parts. One that cannot would end who receives it."""
+    try:
+        copy.copy(error)  # as pickle does it
+    except Exception:
+        return False
+    return True
 
 
 def _is_lost(error: Exception) -> bool:

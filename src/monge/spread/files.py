@@ -67,7 +67,7 @@ def opened(path: str | os.PathLike[str], name: str) -> FileSource:
         found = np.lib.format.open_memmap(place, mode="r")
     except FileNotFoundError:
         raise FileNotFoundError(f"{name}: there is no file {place}.") from None
-    except ValueError as error:
+    except (ValueError, IsADirectoryError) as error:
         raise ValueError(
             f"{name} should be the path of a .npy file, as numpy.save writes it; {place} is none that can be mapped: "
             f"{error}"

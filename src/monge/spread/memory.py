@@ -54,13 +54,15 @@ def spilled(pieces: Iterable[NDArray[Any]], owner: Source) -> FileSource:
     """
     assert owner.rows is not None
     handle, path = tempfile.mkstemp(".rows", "monge-", os.environ.get("JOBLIB_TEMP_FOLDER"))
-    weakref.finalize(owner, _remove, path)
+    weakref.finalize(owner, _remove, path, os.getpid())
     with os.fdopen(handle, "wb") as file:
         for piece in pieces:
             file.write(np.ascontiguousarray(piece, owner.dtype).data)
     return FileSource(path, owner.dtype, 0, (owner.rows, owner.columns), "C", owner.name, owner.checked, temporary=True)
 
 
-def _remove(path: str) -> None:
+def _remove(path: str, of: int) -> None:
+    if os.getpid() != of:  # a fork, whose copy of the owner is none of the file's
+        return
     with contextlib.suppress(OSError):  # on Windows, where a worker still reads it
         os.remove(path)

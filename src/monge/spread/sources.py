@@ -40,7 +40,11 @@ def source_of(data: Any, name: str) -> Source:
         return opened(data, name)
     if isinstance(data, np.memmap):
         file = mapped(data, name)
-        return file or ArraySource(data if data.ndim == 2 else data.reshape(-1, 1), name, checked=False)
+        if file is not None:
+            return file
+        if data.ndim not in (1, 2) or data.size == 0:
+            raise ValueError(f"{name} should be points of shape (n, d), at least one; got a map of shape {data.shape}.")
+        return ArraySource(data if data.ndim == 2 else data[:, np.newaxis], name, checked=False)
     if is_chunked(data):
         return ChunkSource(data, name)
     if callable(data):
