@@ -246,7 +246,7 @@ class TestErrors:
         with pytest.raises(ValueError, match=r"x should hold at least one row"):
             source_of(tmp_path / "x.npy", "x")
 
-    @pytest.mark.parametrize(("mode", "part"), [("r", np.s_[:, ::2]), ("c", np.s_[:]), ("c", np.s_[:0, 0])])
+    @pytest.mark.parametrize(("mode", "part"), [("r", np.s_[:, ::2]), ("c", np.s_[:])])
     def test_shapes_of_maps_that_no_file_holds(self, tmp_path, mode, part):
         np.save(tmp_path / "x.npy", np.ones((4, 6, 2)))
         with pytest.raises(ValueError, match=r"x should be points of shape \(n, d\)"):

@@ -42,8 +42,8 @@ def source_of(data: Any, name: str) -> Source:
         file = mapped(data, name)
         if file is not None:
             return file
-        if data.ndim not in (1, 2) or data.size == 0:
-            raise ValueError(f"{name} should be points of shape (n, d), at least one; got a map of shape {data.shape}.")
+        if data.ndim not in (1, 2):
+            raise ValueError(f"{name} should be points of shape (n, d); got a map of shape {data.shape}.")
         return ArraySource(data if data.ndim == 2 else data[:, np.newaxis], name, checked=False)
     if is_chunked(data):
         return ChunkSource(data, name)
