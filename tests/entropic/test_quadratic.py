@@ -230,6 +230,18 @@ def test_a_certificate_where_what_is_missing_meets_forbidden_arcs():
     assert t.gap < 1e-8
 
 
+@pytest.mark.parametrize("seed", [0, 16, 18, 21, 36])
+@pytest.mark.parametrize("eps", [1.0, 1e4])
+def test_a_certificate_where_no_feasible_plan_uses_some_arcs(seed, eps):
+    """Rows that have no more columns than they fill leave nothing of these for others, where the plan has 1e-13."""
+    rng = np.random.default_rng(seed)
+    C = rng.random((60, 60))
+    C[rng.random((60, 60)) < 0.9] = np.inf
+    np.fill_diagonal(C, 1.0)
+    t = monge.quadratic(C, eps=eps)
+    assert t.gap < 1e-5 * t.value
+
+
 def test_units():
     C, a, b = problem()
     t = monge.quadratic(C, a, b, eps=2.0)

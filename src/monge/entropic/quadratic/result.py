@@ -18,8 +18,9 @@ __all__ = ["QuadraticTransport"]
 Array = NDArray[np.float64]
 
 # Mass that the plan gives back for each unit that is missing, where forbidden arcs leave no other way than through its
-# own arcs, of which some carry little; at last, all.
-_ROOM = (0.0, 1e1, 1e3, 1e5, 1e7, 1e9)
+# own arcs, of which some carry little; then parts of all its mass, beside which the rounding of sums is small; and all.
+_ROOM = (0.0, 1e1, 1e3, 1e5, 1e7)
+_PARTS = (1e-3, 3e-2, 1.0)
 # Of the total mass, what may be missing in a plan that is feasible to rounding.
 _NOTHING = 1e-15
 
@@ -94,8 +95,10 @@ class QuadraticTransport(Transport):
         x, y, u, v = scalings(csr_array(self.plan), a, b)
         mass = mass * x[rows] * y[cols]
         missing, whole = float(u.sum() * v.sum()), float(a.sum())
-        for share in (*(room * missing / whole for room in _ROOM), 1.0):
-            kept = (1.0 - min(share, 1.0)) * mass
+        shares = [room * missing / whole for room in _ROOM]
+        for share in sorted({*(share for share in shares if share < 1.0), *_PARTS}):
+            # Arcs that no feasible plan uses carry at most what is missing, and have to give it all back.
+            kept = (1.0 - share) * np.where(mass > (missing if share > 0.0 else 0.0), mass, 0.0)
             rest_a = np.maximum(a - np.bincount(rows, kept, len(a)), 0.0)
             rest_b = np.maximum(b - np.bincount(cols, kept, len(b)), 0.0)
             size_a, size_b = float(rest_a.sum()), float(rest_b.sum())
