@@ -129,5 +129,7 @@ class TestFiles:
         (tmp_path / "x.csv").write_text("1,2\n")
         with pytest.raises(ValueError, match=r"measures\[1\]: expected a \.npy file"):
             monge.pairwise([np.ones((2, 2)), tmp_path / "x.csv"])
+        with pytest.raises(ValueError, match=r"measures\[1\]: expected a \.npy file.*directory"):
+            monge.pairwise([np.ones((2, 2)), tmp_path])
         with pytest.raises(FileNotFoundError, match=r"none\.npy"):
             monge.pairwise([np.ones((2, 2)), tmp_path / "none.npy"])

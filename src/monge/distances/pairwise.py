@@ -309,7 +309,7 @@ def _read(values: Any) -> Any:
     try:
         with open(values, "rb") as file:
             return np.lib.format.read_array(file, allow_pickle=False)
-    except ValueError as error:
+    except (ValueError, IsADirectoryError) as error:
         raise ValueError(f"expected a .npy file, as numpy.save writes it; {values} is none: {error}") from None
 
 
