@@ -15,6 +15,7 @@ from monge.entropic.problem import Problem
 from monge.entropic.solving import solve_all
 from monge.problem.batch import naming
 from monge.problem.costs import PointCloud
+from monge.problem.plan_slopes import plan_slopes
 from monge.problem.transport import Status
 
 __all__ = ["Asked", "Entries", "Entropic", "Exact", "OfLoss", "Solved", "Solver", "add_rows"]
@@ -114,15 +115,11 @@ class Exact:
         return Solved(found.values, entries, slopes, reason, found.inexact)
 
     def _slopes(self, x: NDArray[Any], y: NDArray[Any], entries: Entries) -> tuple[Array, Array]:
+        m, d = x.shape[1:]
+        at = entries.pair * m + entries.left, entries.pair * y.shape[1] + entries.right
         ground = PointCloud(x[0], y[0], self.cost).ground
-        each = ground.derivatives(x[entries.pair, entries.left], y[entries.pair, entries.right])
-        found = []
-        for points, places, slopes in zip((x, y), (entries.left, entries.right), each, strict=True):
-            sums = np.zeros((points.shape[0] * points.shape[1], points.shape[2]))
-            at = entries.pair * points.shape[1] + places
-            add_rows(sums, at, entries.mass[:, np.newaxis] * slopes)
-            found.append(sums.reshape(points.shape))
-        return found[0], found[1]
+        found = plan_slopes(ground, x.reshape(-1, d), y.reshape(-1, d), (*at, entries.mass))
+        return found[0].reshape(x.shape), found[1].reshape(y.shape)
 
     def seconds(self, m: int, d: int) -> float:
         """About how long a pair of batches of m points takes."""
