@@ -7,7 +7,7 @@ from math import comb
 
 import numpy as np
 import pytest
-from scipy.stats import chisquare
+from scipy.stats import binom, chisquare
 
 from monge.distances.minibatch.complete import every_batch, number_of_batches
 from monge.distances.minibatch.draws import Epochs, Independent, chances, pairs_in_block, subsets
@@ -90,7 +90,14 @@ def test_every_batch_with_replacement(weighted):
         wanted[key] = wanted.get(key, 0.0) + chance[list(batch)].prod()
     assert len(batches) == len(wanted) == number_of_batches(4, 3, True)
     for batch, probability in zip(batches, probabilities, strict=True):
-        assert probability == pytest.approx(wanted[tuple(batch)], abs=1e-16)
+        assert probability == pytest.approx(wanted[tuple(batch)], rel=1e-14)
+
+
+def test_large_batches_of_few_points():
+    # Factorials of such numbers overflow, and the chances of most batches underflow.
+    batches, probabilities = every_batch(2, 3000, True, np.array([1.0, 3.0]))
+    np.testing.assert_allclose(probabilities, binom.pmf((batches == 0).sum(axis=1), 3000, 0.25), rtol=1e-9, atol=1e-300)
+    assert every_batch(1, 3000, True)[1] == 1.0
 
 
 def test_the_cut_into_blocks():

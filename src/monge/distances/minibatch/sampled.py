@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from monge.distances.minibatch.running import Part, Run
 from monge.distances.minibatch.solvers import Asked, add_rows
+from monge.problem.arrays import require_memory
 from monge.problem.costs import PointCloud
 from monge.problem.plan_slopes import plan_slopes
 from monge.problem.transport import ConvergenceWarning
@@ -177,6 +178,8 @@ class _Total:
             if len(waiting) == unit:
                 self._add(waiting)
                 waiting = []
+                if self._blocks == unit:
+                    self._require_room()
             if self._blocks + len(waiting) == most:
                 break
         if self._blocks == 0 or most is not None:
@@ -193,6 +196,12 @@ class _Total:
                         self._sums[side] = np.zeros((source.rows, source.columns))
                     add_rows(self._sums[side], slopes.places, slopes.rows)  # type: ignore[arg-type]
             self._parts.append(replace(part, slopes=(None, None)))
+
+    def _require_room(self) -> None:
+        """For a plan with as many entries in all blocks as in those so far."""
+        of_all = [each for part in self._parts for each in part.entries or ()]
+        wanted = sum(each.nbytes for each in of_all) * self._run.draws.blocks // self._blocks
+        require_memory(wanted, "the mean plan", "Solve fewer pairs of batches, or smaller ones.")
 
     def _units(self, values: Array, weights: Array) -> Array:
         """Values of pairs, or means of whole epochs."""
@@ -216,11 +225,13 @@ class _Total:
                 np.concatenate(each) for each in zip(*(part.entries or () for part in parts), strict=True)
             )
             entries = rows, columns, mass * done
-        sums = [None if total is None else total * done for total in self._sums]
+        for total in self._sums:
+            if total is not None and done != 1.0:  # else pages that no batch has met stay untouched
+                total *= done
         reason = next((part.reason for part in parts if part.reason), "")
         late = sum(part.late for part in parts)
         units = self._units(values, weights)
-        return Sampled(self._run, values, weights, units, self._blocks, late, entries, sums, reason)
+        return Sampled(self._run, values, weights, units, self._blocks, late, entries, self._sums, reason)
 
 
 def warn_of_shortfalls(estimate: Estimate, stacklevel: int) -> None:

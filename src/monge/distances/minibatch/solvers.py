@@ -149,7 +149,7 @@ class Entropic:
             plans = np.stack([t.plan.toarray() for t in found])
             pair, left, right = np.nonzero(plans)
             entries = Entries(pair, left, right, plans[pair, left, right])
-        slopes, reason = _slopes_of(found, asked)
+        slopes, reason = _slopes_of(found, asked, x, y)
         return Solved(np.array([t.value for t in found]), entries, slopes, reason, late)
 
     def seconds(self, m: int, d: int) -> float:
@@ -178,7 +178,7 @@ class OfLoss:
                 "loss should be a function of two clouds that returns a Loss or a number; it returned "
                 f"{type(found[0]).__name__}."
             )
-        slopes, reason = _slopes_of(found, asked)
+        slopes, reason = _slopes_of(found, asked, x, y)
         return Solved(values.astype(np.float64), None, slopes, reason)
 
     def seconds(self, m: int, d: int) -> float:
@@ -186,13 +186,22 @@ class OfLoss:
         return 1e-3
 
 
-def _slopes_of(found: list[Any], asked: Asked) -> tuple[tuple[Array | None, Array | None], str]:
+def _like(slopes: Any, name: str, points: NDArray[Any]) -> Array:
+    array = np.asarray(slopes, np.float64)
+    if array.shape != points.shape:
+        raise ValueError(
+            f"the {name} of the loss of a pair should have the shape of its batch, {points.shape}; got {array.shape}."
+        )
+    return array
+
+
+def _slopes_of(found: list[Any], asked: Asked, *points: NDArray[Any]) -> tuple[tuple[Array | None, Array | None], str]:
     """The derivatives of each with respect to its clouds, and why there are none."""
     slopes: list[Array | None] = [None, None]
     try:
         for side, name in enumerate(("grad_x", "grad_y")):
             if asked.slopes[side]:
-                slopes[side] = np.stack([np.asarray(getattr(one, name), np.float64) for one in found])
+                slopes[side] = np.stack([_like(getattr(one, name), name, points[side][0]) for one in found])
     except (TypeError, AttributeError) as error:
         return (None, None), f"the loss of each pair has none: {error}"
     return (slopes[0], slopes[1]), ""
