@@ -144,6 +144,13 @@ class TestLaws:
         assert 0.85 <= np.mean([abs(one - truth) < 1.96 * one.standard_error for one in found]) <= 1.0
         assert np.std(found) == pytest.approx(np.mean([one.standard_error for one in found]), rel=0.3)
 
+    def test_the_debiased_of_epochs_of_two_sizes(self):
+        # All three terms are of the same batches: of 3 points, and the last of an epoch of 2.
+        x, y = clouds(5, 4, 2)
+        sizes = [monge.minibatch(x, y, batch_size=m, n_batches="all").debiased for m in (3, 2)]
+        found = monge.minibatch(x, y, batch_size=3, epochs=4000, rng=0).debiased
+        assert abs(found - (3 / 5 * sizes[0] + 2 / 5 * sizes[1])) < 3 * found.standard_error
+
     def test_the_bound_of_the_paper(self):
         # Theorem 1 of Fatras et al. 2021 for U[0, 1]^2 and |x - y|^2 <= 2, from samples of n points.
         n, m, k, delta = 64, 8, 32, 0.1

@@ -54,7 +54,7 @@ def test_blocks_of_independent_pairs():
 def test_epochs_are_the_same_however_they_are_cut(per_block):
     found = []
     for cut in (per_block, 3):  # an epoch
-        draws = Epochs((10, 7), 4, 2, cut, np.random.SeedSequence([1, 2, 3]))
+        draws = Epochs((10, 7), 4, 2, cut, np.random.SeedSequence([1, 2, 3]), 10)
         batches: dict = {0: [], 1: []}
         total = 0.0
         for block in range(draws.blocks):
@@ -72,11 +72,25 @@ def test_epochs_are_the_same_however_they_are_cut(per_block):
 
 
 def test_epochs_within_a_side():
-    draws = Epochs((10, 7), 4, 2, 3, np.random.SeedSequence(0))
+    draws = Epochs((10, 7), 4, 2, 3, np.random.SeedSequence(0), 10)
     assert draws.within(0).sizes == (10, 10)
     assert draws.within(1).sizes == (7, 7)
     ours, theirs = (one.groups(0, np.random.default_rng())[0].rows for one in (draws, draws.within(0)))
     assert np.array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("per_block", [1, 2, 100])
+def test_epochs_within_the_smaller_side(per_block):
+    # As many pairs as between both, of the same sizes, and none of them twice.
+    draws = Epochs((47, 9), 4, 2, per_block, np.random.SeedSequence(0), 47)
+    found = []
+    for one in (draws, draws.within(1)):
+        groups = [group for block in range(one.blocks) for group in one.groups(block, np.random.default_rng())]
+        found.append([(epoch, group.size) for group in groups for epoch in group.epochs])
+    assert sorted(found[0]) == sorted(found[1])
+    pairs = [(*rows, *columns) for group in groups for rows, columns in zip(group.rows, group.columns, strict=True)]
+    assert len(set(pairs)) == len(pairs) == 24
+    assert all(len(set(group.rows[k])) == group.size for group in groups for k in range(len(group.rows)))
 
 
 @pytest.mark.parametrize("weighted", [False, True])

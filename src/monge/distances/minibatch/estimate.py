@@ -257,7 +257,7 @@ def _draws(
         pairs = -(-max(n, m) // size)
         _require_room(pairs * epochs, size, solver)
         per_block = pairs_in_block(pairs * int(epochs), *each)
-        return Epochs((n, m), size, int(epochs), per_block, seed)
+        return Epochs((n, m), size, int(epochs), per_block, seed, max(n, m))
     if n_batches == "all":
         assert n is not None
         assert m is not None
