@@ -220,7 +220,7 @@ class Epochs:
             rows, columns = self._shuffles(epoch)
             yield rows[at % len(rows)], columns[at % len(columns)]
             return
-        # Both sides would come round together, to the same pairs: they are shuffled anew each time, after whole batches.
+        # Both sides would come round to the same pairs: they are shuffled anew each time, in whole batches.
         rounds, at = np.divmod(at, self.sizes[0] // self.size * self.size)
         for some in np.split(np.arange(len(at)), np.flatnonzero(np.diff(rounds)) + 1):
             rows, columns = self._shuffles(epoch, int(rounds[some[0]]))
