@@ -47,11 +47,32 @@ print(f"{t.shape[0]} x {t.shape[1]} colours, W2 = {t.value**0.5:.3f}, certified 
 
 # %%
 # `monge.color_transfer` is the same in one call, and the command line does it to files:
-# ``monge color-transfer photo.jpg painting.jpg -o out.png``.
+# ``monge color-transfer photo.jpg painting.jpg -o out.png``. One plan serves both directions. Here all pixels take part
+# rather than a palette: in each of four epochs they are shuffled and transported in batches, and a pixel takes the mean
+# of the colours that arrived. Small batches see little of a picture, and means over them are dull. Here they are drawn
+# at random; without ``strata=False`` each has colours from all parts of the picture, and is as good as one three times
+# as large.
 
-back = monge.color_transfer(target, source, colors=300)
-fig, ax = plt.subplots(figsize=(4.0, 3.0), layout="constrained")
-ax.imshow(back)
-ax.set_title("and the other way round")
-ax.set_axis_off()
+fig, axes = plt.subplots(2, 3, figsize=(10.0, 5.4), layout="constrained")
+for column, m in zip(axes.T, (10, 100, 1000), strict=True):
+    there, back = monge.color_transfer(source, target, method="minibatch", batch_size=m, strata=False, both=True, rng=0)
+    for ax, picture, wanted in zip(column, (there, back), (target, source), strict=True):
+        ax.imshow(picture)
+        ax.set_title(f"m = {m}: {picture.std(axis=(0, 1)).mean() / wanted.std(axis=(0, 1)).mean():.0%} as colourful")
+        ax.set_axis_off()
+plt.show()
+
+# %%
+# For the frames of a video the map is fitted once, so that a colour goes to the same place in all of them. With
+# ``chroma=True`` only hue and saturation move; light and shadow stay. Both work with all methods, and the map knows its
+# inverse.
+
+colors = monge.ColorMap(chroma=True, colors=300).fit(source, target)
+frames = [data.rocket()[40 * k : 40 * k + 240 : 2, 40 * k : 40 * k + 400 : 2] for k in range(4)]
+
+fig, axes = plt.subplots(2, 4, figsize=(12.0, 3.8), layout="constrained")
+for column, frame in zip(axes.T, frames, strict=True):
+    for ax, picture in zip(column, (frame, colors.apply(frame)), strict=True):
+        ax.imshow(picture)
+        ax.set_axis_off()
 plt.show()

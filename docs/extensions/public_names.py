@@ -36,18 +36,27 @@ ROOMS = {
 MORE = [
     "monge.entropic.result.EntropicTransport",
     "monge.entropic.plan.LazyPlan",
+    "monge.entropic.quadratic.result.QuadraticTransport",
     "monge.distances.loss.Loss",
     "monge.distances.divergence.Divergence",
     "monge.distances.slices.SlicedLoss",
     "monge.distances.max_sliced.MaxSlicedLoss",
     "monge.distances.sliced_plan.SlicedTransport",
     "monge.distances.spherical.SphericalLoss",
+    "monge.entropic.semidual.result.SemiDual",
+    "monge.entropic.semidual.result.Stop",
+    "monge.entropic.semidual.continuous.ContinuousDual",
+    "monge.distances.conjugate.Conjugate",
     "monge.distances.minibatch.result.Minibatch",
     "monge.distances.minibatch.result.Debiased",
     "monge.flows.flow.Flow",
     "monge.flows.flow.FlowStatus",
+    "monge.flows.jko.energies.Energy",
+    "monge.flows.jko.result.JKOFlow",
+    "monge.flows.jko.result.JKOStatus",
     "monge.maps.color.transfer_colors",
     "monge.maps.color.ColorTransfer",
+    "monge.maps.couple.Coupling",
 ]
 # Modules that are imported by themselves, with an __all__ of their own: the heading, and what to say below it.
 MODULES = {
@@ -69,8 +78,9 @@ MISSING = [library for library in ("torch", "jax", "sklearn") if find_spec(libra
 
 # In the gallery: from the first idea to the last.
 EXAMPLES = [
-    "clouds", "temperatures", "two_lines", "four_animals", "quantiles", "entropy", "unbalanced", "colours", "flow",
-    "slices", "minibatches", "horse", "noisy_labels", "fair_groups",
+    "clouds", "temperatures", "two_lines", "four_animals", "quantiles", "entropy", "plans", "unbalanced", "colours",
+    "flow", "fokker_planck", "flow_matching", "slices", "minibatches", "laguerre", "horse", "noisy_labels",
+    "fair_groups",
 ]  # fmt: skip
 
 
@@ -87,8 +97,9 @@ class Name(NamedTuple):
 
     @property
     def page(self) -> str:
-        # mmd and MMD cannot have files side by side where capitals make no difference.
-        inside = "modules/" if self.module == "monge.torch" and inspect.isclass(self.thing) else ""
+        # mmd and MMD, minibatch and Minibatch cannot have files side by side where capitals make no difference.
+        apart = {"monge.torch": "modules/", **dict.fromkeys((path.rpartition(".")[0] for path in MORE), "results/")}
+        inside = apart.get(self.module, "") if inspect.isclass(self.thing) else ""
         return f"{self.folder}/{inside}{self.name}"
 
 

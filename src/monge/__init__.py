@@ -10,6 +10,7 @@
 from importlib.metadata import version as _version
 
 from monge.distances.bures import bures
+from monge.distances.conjugate import dual_conjugate
 from monge.distances.divergence import sinkhorn_divergence
 from monge.distances.energy import energy_distance
 from monge.distances.histograms import js, kl, tv
@@ -22,13 +23,18 @@ from monge.distances.sliced_plan import sliced_plan
 from monge.distances.spherical import spherical_sliced_wasserstein
 from monge.distances.wasserstein import wasserstein, wasserstein_1d
 from monge.entropic.marginals import KL, TV
+from monge.entropic.quadratic.solver import quadratic
 from monge.entropic.rounding import round_plan
+from monge.entropic.semidual.continuous import continuous_dual
+from monge.entropic.semidual.semidual import semidual
 from monge.entropic.sinkhorn import sinkhorn
 from monge.exact.emd import emd
 from monge.exact.partial import partial
 from monge.exact.univariate import emd_1d
 from monge.flows.gradient_flow import gradient_flow
-from monge.maps.color import color_transfer
+from monge.flows.jko.energies import Entropy, Interaction, PorousMedium, Potential
+from monge.flows.jko.scheme import jko
+from monge.maps.color import ColorMap, color_transfer
 from monge.maps.couple import couple
 from monge.problem.costs import CostMatrix, Grid, PointCloud
 from monge.problem.transport import ConvergenceWarning, InfeasibleError, Status, Transport
@@ -37,23 +43,31 @@ from monge.problem.user_cost import GroundCost
 __version__ = _version("monge")
 
 __all__ = [  # noqa: RUF022 - in the order of sorted()
+    "ColorMap",
     "ConvergenceWarning",
     "CostMatrix",
+    "Entropy",
     "Grid",
     "GroundCost",
     "InfeasibleError",
+    "Interaction",
     "KL",
     "PointCloud",
+    "PorousMedium",
+    "Potential",
     "Status",
     "TV",
     "Transport",
     "bures",
     "color_transfer",
+    "continuous_dual",
     "couple",
+    "dual_conjugate",
     "emd",
     "emd_1d",
     "energy_distance",
     "gradient_flow",
+    "jko",
     "js",
     "kl",
     "max_sliced_wasserstein",
@@ -61,7 +75,9 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "mmd",
     "pairwise",
     "partial",
+    "quadratic",
     "round_plan",
+    "semidual",
     "sinkhorn",
     "sinkhorn_divergence",
     "sliced_plan",

@@ -103,7 +103,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     transfer.add_argument("target", type=Path, metavar="TARGET", help="picture whose colours are taken, or -")
     transfer.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.png")
-    _add_color_options(transfer, 2048)
+    transfer.add_argument("--both", type=Path, metavar="BACK.png", help="and the target in the source's colours, here")
+    transfer.add_argument(
+        "--method", choices=("palette", "minibatch", "exact", "entropic"), default="palette", help="default palette"
+    )
+    transfer.add_argument("--mask", type=Path, help="picture that is black where the source stays as it is")
+    transfer.add_argument("--chroma", action="store_true", help="keep the luma of every pixel")
+    transfer.add_argument("--batch-size", type=_positive, metavar="M", help="pixels of a batch (default 1000)")
+    transfer.add_argument("--epochs", type=_positive, metavar="K", help="how often each pixel is met (default 4)")
+    transfer.add_argument("--eps", type=float, help="strength of the entropy (default 0.001)")
+    transfer.add_argument("--seed", type=int, help="what shuffles the pixels; the same picture for the same number")
+    transfer.add_argument("--time-limit", type=float, metavar="S", help="seconds for the transport")
+    _add_color_options(transfer, None)
 
     distance = command("distance", _distance, "the exact Wasserstein distance between two point clouds")
     distance.add_argument("x", type=Path, metavar="X.npy", help="points, (n, d) or (n,), - for standard input")
@@ -118,9 +129,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_color_options(parser: argparse.ArgumentParser, colors: int) -> None:
+def _add_color_options(parser: argparse.ArgumentParser, colors: int | None) -> None:
     parser.add_argument(
-        "--colors", type=_positive, default=colors, metavar="N", help=f"most colours of a palette (default {colors})"
+        "--colors",
+        type=_positive,
+        default=colors,
+        metavar="N",
+        help=f"most colours of a palette (default {colors or '2048, or 4096 with entropic'})",
     )
     _add_threads(parser)
 
@@ -180,39 +195,47 @@ def _color_transfer(options: argparse.Namespace) -> None:
 
         from monge.maps.color import color_transfer
     Image.init()
-    if options.output.suffix.lower() not in Image.EXTENSION:
-        raise Failure(
-            f"{options.output} should end in the name of an image format, such as .png or .jpg; "
-            f"got {options.output.suffix or 'no ending'!r}."
-        )
-    _require_writable(options.output)
-    _require_one_pipe(options.source, options.target)
-    source, alpha = _read_picture(options.source)
-    target, _ = _read_picture(options.target)
-    moved = color_transfer(source, target, colors=options.colors, threads=options.threads, progress=True)
-    picture = Image.fromarray(moved)
-    if alpha is not None:
-        if Image.EXTENSION[options.output.suffix.lower()] in ("JPEG", "BMP", "PPM"):
-            print(f"monge: {options.output.suffix} cannot hold the source's transparency; use .png", file=sys.stderr)
-        else:
-            picture.putalpha(Image.fromarray(alpha))
-    _save(options.output, picture.save)
-    print(options.output.resolve())
+    outputs = [path for path in (options.output, options.both) if path is not None]
+    for path in outputs:
+        if path.suffix.lower() not in Image.EXTENSION:
+            raise Failure(
+                f"{path} should end in the name of an image format, such as .png or .jpg; "
+                f"got {path.suffix or 'no ending'!r}."
+            )
+        _require_writable(path)
+    _require_one_pipe(options.source, options.target, options.mask)
+    pictures = [_read_picture(path) for path in (options.source, options.target)]
+    moved = color_transfer(
+        *pictures,
+        method=options.method,
+        both=options.both is not None,
+        source_mask=None if options.mask is None else _read_picture(options.mask)[..., :3].any(axis=2),
+        chroma=options.chroma,
+        **{name: getattr(options, name) for name in ("colors", "batch_size", "epochs", "eps", "time_limit", "threads")},
+        rng=options.seed,
+        n_jobs=options.threads,
+        progress=True,
+    )
+    for path, array in zip(outputs, moved if options.both else [moved], strict=True):
+        if array.shape[2] == 4 and Image.EXTENSION[path.suffix.lower()] in ("JPEG", "BMP", "PPM"):
+            print(f"monge: {path.suffix} cannot hold the transparency of the picture; use .png", file=sys.stderr)
+            array = array[..., :3]
+        _save(path, Image.fromarray(array).save)
+        print(path.resolve())
 
 
-def _read_picture(path: Path) -> tuple[Any, Any]:
-    """The colours (h, w, 3), upright, and the alpha channel (h, w) or None."""
+def _read_picture(path: Path) -> Any:
+    """The colours (h, w, 3), upright, or (h, w, 4) with an alpha channel."""
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with _opened(path) as contents, Image.open(contents) as file:
             picture = ImageOps.exif_transpose(file)
-            alpha = np.asarray(picture.convert("RGBA"))[..., 3] if picture.has_transparency_data else None
             if picture.mode.startswith(("I", "F")):
                 # Deep greyscale, which Pillow would clip at 255.
                 values = np.asarray(picture, dtype=np.float64)
                 picture = Image.fromarray((values * (255.0 / max(values.max(), 255.0))).clip(0.0).astype(np.uint8))
-            return np.asarray(picture.convert("RGB")), alpha
+            return np.asarray(picture.convert("RGBA" if picture.has_transparency_data else "RGB"))
     except UnidentifiedImageError:
         raise Failure(f"{_named(path)} is not an image that Pillow can read. Convert it to PNG or JPEG.") from None
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:

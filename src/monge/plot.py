@@ -13,13 +13,14 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from monge.entropic.semidual.result import SemiDual
 from monge.flows.flow import Flow
 from monge.maps.color import ColorTransfer
 from monge.problem.arrays import real_array, sampled
 from monge.problem.home import on_host
 from monge.problem.transport import Transport
 
-__all__ = ["color_transfer", "flow", "histograms_plan", "plan"]
+__all__ = ["color_transfer", "flow", "histograms_plan", "laguerre", "plan"]
 
 Array = NDArray[np.float64]
 
@@ -252,6 +253,79 @@ def flow(
     return ax
 
 
+def laguerre(found: SemiDual, ax: Any = None, *, limits: Any = None, cells: int = 400) -> Any:
+    """Draw the Laguerre cells of a semi-discrete transport in the plane: which points go to which atom.
+
+    Cells are found by asking for the atom of each pixel, so any ground cost will do, and with entropy they are those of
+    the largest share. A line leads from an atom to the middle of its cell in the picture, since the two may be apart.
+
+    Parameters
+    ----------
+    found : SemiDual
+        What `semidual` returned, for atoms of two coordinates.
+    ax : matplotlib axes, optional
+        Where to draw; None for a new figure.
+    limits : (float, float, float, float), optional
+        Left, right, bottom and top; None for a box around the atoms.
+    cells : int
+        Pixels along the wider side.
+
+    Returns
+    -------
+    matplotlib axes
+        Those that were drawn into; ``axes.figure`` is their figure.
+
+    Raises
+    ------
+    ValueError
+        If atoms do not have two coordinates, or limits are no box.
+
+    Examples
+    --------
+    >>> import numpy as np, monge
+    >>> from monge import plot
+    >>> y = np.random.default_rng(0).random((12, 2))
+    >>> ax = plot.laguerre(monge.semidual(lambda rng, n: rng.random((n, 2)), y, rng=0), limits=(0, 1, 0, 1))
+    >>> len(ax.images), len(ax.collections)  # the cells; the lines and the atoms
+    (1, 2)
+    """
+    from matplotlib.colors import ListedColormap
+
+    y, b = found.on_host["y"], found.on_host["b"]
+    if y.shape[1] != 2:
+        raise ValueError(f"Laguerre cells are drawn in the plane; got atoms of {y.shape[1]} coordinates.")
+    if limits is None:
+        low, high = y.min(axis=0), y.max(axis=0)
+        room = 0.15 * max(float((high - low).max()), np.finfo(float).tiny)
+        (left, bottom), (right, top) = (low - room).tolist(), (high + room).tolist()
+    else:
+        left, right, bottom, top = (float(end) for end in limits)
+    if not (left < right and bottom < top):
+        raise ValueError(f"limits should be left < right and bottom < top; got {limits}.")
+    pixel = max(right - left, top - bottom) / cells
+    across, up = (low + pixel * (np.arange(max(1, round((high - low) / pixel))) + 0.5) for low, high in
+                  ((left, right), (bottom, top)))  # fmt: skip
+    at = np.stack(np.meshgrid(across, up), axis=2)  # (rows, columns, 2)
+    atoms = np.asarray(found.assign(at.reshape(-1, 2))).reshape(at.shape[:2])
+    # Colours in an order that is far from that of the atoms: neighbours in the array are often neighbours in the plane.
+    shades = np.array([0.35 + 0.6 * ((0.618 * k) % 1.0) for k in range(len(y))])
+    tint = np.array([0x00, 0x72, 0xB2]) / 255.0  # of `_SOURCE`
+    colors = ListedColormap(1.0 - (1.0 - shades[:, np.newaxis]) * (1.0 - tint))
+    if ax is None:
+        ax = Figure(figsize=(6.0, 6.0), layout="constrained").add_subplot()
+    ends = {"vmin": -0.5, "vmax": len(y) - 0.5, "interpolation": "nearest"}
+    ax.imshow(atoms, origin="lower", extent=(left, right, bottom, top), cmap=colors, **ends)
+    count = np.bincount(atoms.ravel(), minlength=len(y))
+    seen = np.flatnonzero(count)
+    sums = np.stack([np.bincount(atoms.ravel(), at[..., k].ravel(), len(y))[seen] for k in range(2)], axis=1)
+    middles = sums / count[seen, np.newaxis]
+    ax.add_collection(LineCollection(list(np.stack([y[seen], middles], axis=1)), colors=_INK, linewidths=0.7))
+    area = 30.0 * b / b[b > 0.0].mean()
+    ax.scatter(*y.T, s=area, color=_TARGET, edgecolors="white", linewidths=0.6, zorder=2)
+    ax.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")
+    return ax
+
+
 def color_transfer(source: Any, target: Any, found: ColorTransfer, *, lines: int = 1500) -> Any:
     """Draw a colour transfer: the source, the target, the result, and the plan in colour space.
 
@@ -285,7 +359,7 @@ def color_transfer(source: Any, target: Any, found: ColorTransfer, *, lines: int
     4
     """
     figure = Figure(figsize=(12.0, 8.4), facecolor=_PAPER)
-    pictures = [np.asarray(source)[..., :3], np.asarray(target)[..., :3], found.image]
+    pictures = [_shown(picture) for picture in (source, target, found.image)]
     ratios = [picture.shape[1] / picture.shape[0] for picture in pictures]
     top = figure.add_gridspec(1, 3, left=0.03, right=0.97, top=0.95, bottom=0.62, wspace=0.04, width_ratios=ratios)
     for k, (picture, name) in enumerate(
@@ -297,6 +371,12 @@ def color_transfer(source: Any, target: Any, found: ColorTransfer, *, lines: int
         axes.set_title(name, loc="left", color=_INK, fontsize=13, pad=7)
     _color_space(figure.add_axes((0.03, 0.05, 0.94, 0.51)), found, lines)
     return figure
+
+
+def _shown(picture: Any) -> Any:
+    """Colours as matplotlib draws them, which has no 16 bits."""
+    colors = np.asarray(picture)[..., :3]
+    return colors / 65535.0 if colors.dtype == np.uint16 else colors
 
 
 def _color_space(axes: Any, found: ColorTransfer, lines: int) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import monge
-from monge.distances import pairwise as module
+from monge.distances import pairs as module
 
 
 def clouds(count, seed=0, d=2, dtype=np.float64, most=20):
@@ -233,7 +233,7 @@ class TestOnTheLine:
         np.testing.assert_array_equal(E, line)
 
     def test_no_matrix_is_computed(self, monkeypatch):
-        monkeypatch.setattr("monge.distances.pairwise.cost_matrix", lambda *_: pytest.fail("a matrix"))
+        monkeypatch.setattr("monge.distances.pairs.cost_matrix", lambda *_: pytest.fail("a matrix"))
         monkeypatch.setattr("monge.exact._core.emd", lambda *_: pytest.fail("a simplex"))
         x = np.random.default_rng(3).random((3, 50))
         assert monge.pairwise(list(x))[0, 1] == monge.wasserstein(x[0], x[1])
@@ -291,3 +291,23 @@ class TestTuples:
         points = ((0.0, 0.0), (3.0, 4.0), (3.0, 4.0))
         assert monge.pairwise([points], [[[0.0, 0.0]]], p=1)[0, 0] == pytest.approx(10.0 / 3.0)
         assert monge.pairwise([(points[:2], (0.5, 0.5))], [[[0.0, 0.0]]], p=1)[0, 0] == pytest.approx(2.5)
+
+
+TIMED = {
+    "clouds": lambda **run: monge.pairwise(clouds(12), **run),
+    "lines": lambda **run: monge.pairwise(clouds(12, d=1), **run),
+    "a high power": lambda **run: monge.pairwise(clouds(12), p=30, **run),
+    "histograms": lambda **run: monge.pairwise(np.eye(12), cost=1.0 - np.eye(12), **run),
+}
+
+
+class TestTimeLimit:
+    @pytest.mark.parametrize("call", TIMED)
+    def test_what_is_missing_is_nan(self, call):
+        with pytest.warns(monge.ConvergenceWarning, match="132 of 144 distances are NaN: time_limit ran out. Raise it"):
+            D = TIMED[call](time_limit=0.0)
+        np.testing.assert_array_equal(np.isnan(D), ~np.eye(12, dtype=bool))
+
+    @pytest.mark.parametrize("call", TIMED)
+    def test_enough_time(self, call):
+        np.testing.assert_array_equal(TIMED[call](time_limit=1e6), TIMED[call]())

@@ -99,6 +99,21 @@ def test_matrices_and_batches(points: Any) -> None:
         same(t.f, right.f)
 
 
+@pytest.mark.filterwarnings("ignore::monge.ConvergenceWarning")
+def test_plans_of_squares(points: Any) -> None:
+    x, y, a = points
+    C = monge.PointCloud(x, y).block(slice(None))
+    t = monge.quadratic(monge.PointCloud(There(x), There(y)), There(a), eps=2.0)
+    right = monge.quadratic(monge.PointCloud(x, y), a, eps=2.0)
+    same(t.grad_y, right.grad_y)
+    same(t.plan @ There(y), right.plan @ y)
+    same(t.map(There(y)), right.map(y))
+    for max_iter in (1, 100):
+        t, right = (monge.quadratic(cost, eps=2.0, max_iter=max_iter) for cost in (There(C), C))
+        same(t.f, right.f)
+        assert (t.value, t.gap, t.marginal_error) == (right.value, right.gap, right.marginal_error)
+
+
 def test_starts(points: Any) -> None:
     x, y, a = points
     t = monge.sinkhorn(monge.PointCloud(There(x), There(y)), There(a), eps=0.3, device="cpu")

@@ -27,11 +27,11 @@ from stopping import from_core, needs_alarm, ticking
 from test_balance import classes, stored
 
 import monge
-import monge.distances.pairwise as pairwise_costs
+import monge.distances.pairs as pairwise_costs
 import monge.entropic.levels as cloud_levels
 import monge.entropic.solving
 import monge.exact.dense as dense_costs
-import monge.maps.color
+import monge.maps.color.by_palette
 from monge.entropic import _stored
 from monge.entropic.kernels import all_pairs, grid, grid_sums, layout, native, near_passes, threads
 from monge.exact import _core, _univariate
@@ -566,7 +566,7 @@ WORK = [
     (native.NativePairs, "run"),
     (near_passes.NearPasses, "run"),
     (grid.GridPairs, "run"),
-    (monge.maps.color, "palette"),
+    (monge.maps.color.by_palette, "boxes"),
 ]
 
 

@@ -164,6 +164,36 @@ class TestColorTransfer:
         assert self.transfer(tmp_path / "none.png", out, out) == 1
         assert out.read_bytes() == kept
 
+    def test_both_pictures_of_a_method(self, tmp_path, capsys):
+        source, target = picture(tmp_path / "a.png", 2, "RGBA"), picture(tmp_path / "b.png", 3, size=(20, 12))
+        options = ("--method", "minibatch", "--batch-size", "60", "--epochs", "2", "--seed", "5")
+        arguments = ["color-transfer", str(source), str(target), *options, "-o", str(tmp_path / "there.png")]
+        assert main([*arguments, "--both", str(tmp_path / "back.png")]) == 0
+        assert capsys.readouterr().out.split() == [str(tmp_path / "there.png"), str(tmp_path / "back.png")]
+        there, back = monge.color_transfer(
+            pixels(source), pixels(target), method="minibatch", batch_size=60, epochs=2, rng=5, both=True
+        )
+        np.testing.assert_array_equal(pixels(tmp_path / "there.png"), there)
+        np.testing.assert_array_equal(pixels(tmp_path / "back.png"), back)
+
+    def test_a_mask(self, tmp_path, capsys):
+        source, target = picture(tmp_path / "a.png", 2), picture(tmp_path / "b.png", 3)
+        mask = np.zeros((16, 24), np.uint8)
+        mask[4:9, 3:20] = 255
+        Image.fromarray(mask).save(tmp_path / "mask.png")
+        assert self.transfer(source, target, tmp_path / "out.png", "--mask", str(tmp_path / "mask.png")) == 0
+        moved = (pixels(tmp_path / "out.png") != pixels(source)).any(axis=2)
+        assert moved[mask > 0].mean() > 0.9
+        assert not moved[mask == 0].any()
+        Image.fromarray(mask[1:]).save(tmp_path / "mask.png")
+        assert self.transfer(source, target, tmp_path / "out.png", "--mask", str(tmp_path / "mask.png")) == 1
+        assert "the mask of source should have the shape (16, 24)" in capsys.readouterr().err
+
+    def test_an_option_of_another_method(self, tmp_path, capsys):
+        source, target = picture(tmp_path / "a.png", 2), picture(tmp_path / "b.png", 3)
+        assert self.transfer(source, target, tmp_path / "out.png", "--epochs", "2") == 1
+        assert "epochs is no option of method='palette', but of 'minibatch'" in capsys.readouterr().err
+
     def test_missing_pillow_names_the_remedy(self, without, tmp_path, capsys):
         without("PIL")
         assert self.transfer("a.png", "b.png", tmp_path / "out.png") == 1

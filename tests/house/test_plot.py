@@ -125,3 +125,17 @@ class TestColorTransfer:
     def test_greys_have_no_hue(self, tmp_path):
         grey = np.full((3, 3, 3), 100, np.uint8)
         plot.color_transfer(grey, grey, transfer_colors(grey, grey)).savefig(tmp_path / "plan.png")
+
+
+def test_laguerre_cells_are_where_they_are() -> None:
+    y = np.array([[0.25, 0.5], [0.75, 0.5]])
+    found = monge.semidual(lambda rng, n: rng.random((n, 2)), y, [0.25, 0.75], rng=0, samples=20_000, tol=1e-3)
+    ax = plot.laguerre(found, limits=(0.0, 1.0, 0.0, 0.5), cells=40)
+    cells = np.asarray(ax.images[0].get_array())
+    assert cells.shape == (20, 40)
+    assert (cells == cells[0]).all()  # an upright border
+    assert 9 <= (cells[0] == 0).sum() <= 11  # at a quarter
+    with pytest.raises(ValueError, match="limits should"):
+        plot.laguerre(found, limits=(1.0, 0.0, 0.0, 1.0))
+    with pytest.raises(ValueError, match="in the plane"):
+        plot.laguerre(monge.semidual([[0.0], [1.0]], [[0.0], [1.0]]))

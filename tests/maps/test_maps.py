@@ -92,22 +92,33 @@ class TestColorTransfer:
         np.testing.assert_array_equal(monge.color_transfer(picture, pixel), np.full_like(picture, 9))
 
     @pytest.mark.parametrize(
-        "convert",
+        ("convert", "levels"),
         [
-            lambda p: p.astype(np.int64),
-            lambda p: p / 255.0,
-            lambda p: (p / 255.0).astype(np.float32),
-            lambda p: np.concatenate([p, np.full_like(p[..., :1], 128)], axis=-1),
-            lambda p: p[::-1][::-1],
-            lambda p: np.asfortranarray(p),
-            lambda p: p.tolist(),
+            (lambda p: p.astype(np.int64), 255),
+            (lambda p: p.astype(np.uint16) * 257, 65535),
+            (lambda p: (p.astype(np.uint16) * 257).astype(">u2"), 65535),
+            (lambda p: p / 255.0, 1.0),
+            (lambda p: (p / 255.0).astype(np.float32), 1.0),
+            (lambda p: p[::-1][::-1], 255),
+            (lambda p: np.asfortranarray(p), 255),
+            (lambda p: p.tolist(), 255),
         ],
-        ids=["int64", "float64", "float32", "rgba", "view", "fortran", "list"],
+        ids=["int64", "uint16", "big-endian", "float64", "float32", "view", "fortran", "list"],
     )
-    def test_every_kind_of_picture_gives_the_same(self, convert):
+    def test_every_kind_of_picture_gives_the_same(self, convert, levels):
         source, target = photograph(7, (12, 16)), photograph(8, (12, 16))
-        expected = monge.color_transfer(source, target, colors=40)
-        np.testing.assert_array_equal(monge.color_transfer(convert(source), convert(target), colors=40), expected)
+        out = monge.color_transfer(convert(source), convert(target), colors=40)
+        assert out.dtype == (np.uint8 if levels == 255 else np.asarray(convert(source)).dtype.newbyteorder("="))
+        np.testing.assert_allclose(
+            out * (255.0 / levels), monge.color_transfer(source, target, colors=40), rtol=0, atol=0.501
+        )
+
+    def test_alpha_has_no_part_and_stays(self):
+        source, target = photograph(7, (12, 16)), photograph(8, (12, 16))
+        alpha = np.arange(12 * 16, dtype=np.uint8).reshape(12, 16, 1)
+        out = monge.color_transfer(np.concatenate([source, alpha], axis=2), target, colors=40)
+        np.testing.assert_array_equal(out[..., 3:], alpha)
+        np.testing.assert_array_equal(out[..., :3], monge.color_transfer(source, target, colors=40))
 
     def test_arguments_are_left_alone(self):
         source, target = photograph(9, (12, 16)), photograph(10, (12, 16))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from monge.problem.products import clouds_together, pair_costs, product_costs
+from monge.problem.products import clouds_together, mean_cost, pair_costs, product_costs
 
 WHY = {
     "torch": "arrays of torch: needs the extra torch",
@@ -47,6 +47,17 @@ def test_is_the_squared_distance_up_to_the_terms_left_out(rows, columns, dtype, 
     np.testing.assert_allclose(without_means(C, rows, columns), right, atol=atol)
 
 
+def test_aligned_clouds_are_as_if_they_had_one_mean():
+    x, y = clouds(np.float32)
+    x, y = x + np.float32(1e4), y - np.float32(1e4)
+    C = product_costs(x, y, aligned=True)
+    assert distances(x, y).min() > 1e9
+    one_mean = distances(x - x.mean(axis=0, dtype=float), y - y.mean(axis=0, dtype=float))
+    np.testing.assert_allclose(C, one_mean, atol=0.05)  # the means are rounded to a thousandth
+    right = without_means(distances(x, y), False, False)
+    np.testing.assert_allclose(without_means(C, False, False), right, atol=1e-4)
+
+
 def test_no_distance_is_negative():
     x = clouds(np.float32)[0]
     C = product_costs(x, x, rows=True, columns=True)
@@ -76,6 +87,33 @@ def test_points_stay_in_their_library(name):
     assert type(C) is np.ndarray
     assert C.dtype == np.float32
     np.testing.assert_allclose(pair_costs(here, there, np.arange(9), np.arange(9)), np.diag(distances(x, y))[:9])
+
+
+@pytest.mark.parametrize("name", ["torch", "jax.numpy"])
+def test_on_a_gpu_differences_are_taken_there(name, monkeypatch):
+    """The same steps, for arrays that say they are on one."""
+    library = pytest.importorskip(name, reason=WHY[name])
+    monkeypatch.setattr("monge.problem.home._on_gpu", lambda values: True)
+    monkeypatch.setattr("monge.problem.products._ON_GPU", 35)  # coordinates: seven pairs at a time
+    x, y = clouds(np.float32)
+    here, there, home = clouds_together(library.asarray(x), library.asarray(y))
+    assert home is not None
+    assert home.on_gpu
+    i, j = np.arange(20), np.arange(20)[::-1].copy()
+    np.testing.assert_allclose(pair_costs(here, there, i, j), distances(x, y)[i, j], rtol=1e-5)
+    assert mean_cost(here, there) == pytest.approx(distances(x, y).mean(), rel=1e-5)
+
+
+def test_the_mean_over_all_pairs():
+    x, y = clouds(np.float32, 1e4)
+    assert mean_cost(x, y) == pytest.approx(distances(x, y).mean(), rel=1e-12)
+
+
+def test_complex_numbers_are_no_points():
+    torch = pytest.importorskip("torch", reason=WHY["torch"])
+    for values in (torch.ones(3, 2, dtype=torch.complex64), np.ones((3, 2), complex)):
+        with pytest.raises(TypeError, match="real numbers; got dtype"):
+            clouds_together(values, values)
 
 
 def test_history_and_half_precision_are_left_behind():

@@ -7,57 +7,40 @@ D_st = W_p(mu_s, nu_t) = ( min_P  sum_ij P_ij |x_i - y_j|^p )^(1/p)     for poin
 from __future__ import annotations
 
 import math
+import os
+import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.distances.wasserstein import smallest_mean, wasserstein
-from monge.exact import _core
+from monge.distances.pairs import Cloud, Distance, InSpace, OnTheLine, Run, Written, histogram_pairs, triangle
+from monge.distances.spread_pairs import Where, spread_clouds, spread_histograms
 from monge.exact.dense import dense
-from monge.exact.result import check_solved
-from monge.exact.univariate import check_power, check_range, in_order, mean_powers
-from monge.problem._ground import cost_matrix
-from monge.problem.arrays import available_threads, items, require_memory, shown
+from monge.exact.univariate import check_power, check_range
+from monge.problem.arrays import available_threads, items, seconds, shown
 from monge.problem.at_home import at_home
 from monge.problem.batch import naming
 from monge.problem.costs import Cost, PointCloud, as_cost, as_points
-from monge.problem.ground import Ground, power_of, scale_of, scaled
+from monge.problem.ground import Ground, power_of, scale_of
 from monge.problem.home import home_of_any, is_bfloat16, on_host
-from monge.problem.measures import Weights, check_value, check_weights, rounding_of, total_mass
+from monge.problem.measures import Weights, check_weights, rounding_of
 from monge.problem.progress import count_bar
 from monge.problem.transport import ConvergenceWarning, Status
 from monge.problem.user_cost import GroundCost
+from monge.spread.blocks import workers
 
 __all__ = ["pairwise"]
-
-# Numbers that may be held at a time for the pairs in work: their cost matrices, where they are computed, and their
-# solutions. 64 MiB of float64, and at least thousands of small pairs, which keeps many threads busy.
-_CHUNK = 1 << 23
-# Pairs on the line that are solved in one call: some milliseconds at least, and their solutions take 10 MiB.
-_PAIRS = 1 << 16
-# Of the solution of a pair: what is there per row and column, and what is there in any case.
-_PER_PLACE, _PER_PAIR = 5, 64
 
 Array = NDArray[np.float64]
 
 
-class _Pair(NamedTuple):
-    at: tuple[int, int]  # place in the matrix of distances
-    C: NDArray[Any]  # (n, m)
-    a: Weights | None  # (n,)
-    b: Weights | None  # (m,)
-    computed: bool  # whether C exists for this pair alone
-    mass: float  # by which <P, C> is divided
-    rounding: float  # of the numbers that a and b were made from
-
-
-class _Cloud(NamedTuple):
-    points: NDArray[Any]  # (n, d)
-    weights: Weights | None  # (n,)
-    given: Any  # the weights before they became float64, which tell how far they are rounded
+class _Set(NamedTuple):
+    clouds: list[Cloud]
+    given: list[Any]  # their weights before they became float64, which tell how far they are rounded
 
 
 def pairwise(
@@ -67,8 +50,10 @@ def pairwise(
     cost: Any = None,
     p: float | None = None,
     ground: str | GroundCost | Callable[..., Any] | None = None,
+    n_jobs: int | None = None,
     threads: int | None = None,
     progress: bool = False,
+    time_limit: float | None = None,
 ) -> Array:
     """The matrix of exact transport distances between measures.
 
@@ -84,6 +69,7 @@ def pairwise(
     measures : array_like (k, n), or list of k point clouds
         Histograms, one per row; or, without `cost`, points (n_i, d), as an array or a list, each alone for uniform
         weights or as a tuple (points, weights) with weights (n_i,). A vector of points stands for points on the line.
+        In place of points or weights may stand the path of a .npy file.
     other : likewise (l, m), or list of l point clouds, optional
         The second set. None compares the measures with each other.
     cost : array_like (n, m), CostMatrix, PointCloud or Grid, optional
@@ -94,10 +80,17 @@ def pairwise(
     ground : str, callable or GroundCost, optional
         The distance between points that is raised to p, as in `wasserstein`; None stands for "euclidean". For point
         clouds only, too. With a function each pair is solved twice, in both orders, and one after the other.
+    n_jobs : int, optional
+        Number of workers, where a configuration of joblib's is active: within ``joblib.parallel_config("dask")`` the
+        pairs are spread over a cluster, in parts that a lost worker can be without. None for all it has. Without a
+        configuration it is a number of threads.
     threads : int, optional
-        Pairs are spread over the threads; None for all processors. The answer has the same bits for any number.
+        Pairs are spread over the threads; None for all processors, or of a worker for one thread. The answer has the
+        same bits for any number, and on any number of workers.
     progress : bool
-        Show a progress bar over the pairs (needs tqdm).
+        Show a progress bar over the pairs, or parts of the matrix (needs tqdm).
+    time_limit : float, optional
+        Seconds after which no further pairs are begun. The distances of those that are missing are NaN.
 
     Returns
     -------
@@ -116,7 +109,8 @@ def pairwise(
     Warns
     -----
     ConvergenceWarning
-        If costs of some pairs differ so much in size that their distances may be too large (``Status.INEXACT``).
+        If costs of some pairs differ so much in size that their distances may be too large (``Status.INEXACT``), or if
+        the time limit left pairs out.
 
     Notes
     -----
@@ -135,18 +129,27 @@ def pairwise(
            [1., 0., 1.],
            [2., 1., 0.]])
     """
-    workers, home = available_threads(threads), home_of_any(measures, other, cost)
-    return at_home(_distances(measures, other, cost, p, ground, workers, progress), home)
+    elsewhere, jobs = workers(n_jobs)
+    own = available_threads(threads) if threads is not None else 1 if elsewhere else jobs
+    where = Where(elsewhere, n_jobs, own, progress, seconds(time_limit))
+    home = home_of_any(measures, other, cost)
+    D, inexact, count = _distances(measures, other, cost, p, ground, where)
+    missing = int(np.isnan(D).sum())
+    if inexact:
+        text = f"pairwise: {inexact} of {count} pairs: {Status.INEXACT.value}."
+        warnings.warn(text, ConvergenceWarning, stacklevel=2)
+    if missing:
+        text = f"pairwise: {missing} of {D.size} distances are NaN: time_limit ran out. Raise it."
+        warnings.warn(text, ConvergenceWarning, stacklevel=2)
+    return at_home(D, home)
 
 
 def _distances(
-    measures: Any, other: Any, cost: Any, p: float | None, ground: Any, workers: int, progress: bool
-) -> Array:
+    measures: Any, other: Any, cost: Any, p: float | None, ground: Any, where: Where
+) -> tuple[Array, int, int]:
+    """The matrix; of how many pairs, of how many that were solved, the distance is inexact."""
     if cost is None:
-        if callable(ground) or isinstance(ground, GroundCost):
-            return _with_function(measures, other, ground, 2.0 if p is None else p, workers, progress)
-        cost = power_of("euclidean" if ground is None else ground, check_power(2.0 if p is None else p))
-        return _between_clouds(measures, other, cost, workers, progress)
+        return _between_clouds(measures, other, ground, check_power(2.0 if p is None else p), where)
     if ground is not None:
         raise ValueError(
             f"ground belongs to point clouds; got ground={shown(ground)} and a cost, which says it already."
@@ -155,54 +158,71 @@ def _distances(
         raise ValueError(
             f"p belongs to point clouds; got p={shown(p)} and a cost. Put the power into the cost: cost**p."
         )
-    return _between_histograms(measures, other, as_cost(cost), workers, progress)
+    return _between_histograms(measures, other, as_cost(cost), where)
 
 
-def _between_histograms(measures: Any, other: Any, cost: Cost, threads: int, progress: bool) -> Array:
+def _between_histograms(measures: Any, other: Any, cost: Cost, where: Where) -> tuple[Array, int, int]:
     n, m = cost.shape
     if other is None and n != m:
         raise ValueError(f"cost should be square to compare the measures with each other; got shape {cost.shape}.")
     a, given_a = _histograms(measures, "measures", n)
     b, given_b = (a, given_a) if other is None else _histograms(other, "other", m)
     _check_totals(given_a, given_b)
-    rounding_a, rounding_b = ([rounding_of(row) for row in given] for given in (given_a, given_b))
-    C = dense(cost, threads)
+    roundings = [rounding_of(row) for row in given_a], [rounding_of(row) for row in given_b]
+    C = dense(cost, where.threads)
     symmetric = other is None and np.array_equal(C, C.T)
     zero = symmetric and not C.diagonal().any() and bool((C >= 0).all())
-    D = np.zeros((len(a), len(b)))
-    upper = [range(s + zero if symmetric else 0, len(b)) for s in range(len(a))]
-    pairs = (
-        _Pair((s, t), C, a[s], b[t], False, 1.0, max(rounding_a[s], rounding_b[t]))
-        for s in range(len(a))
-        for t in upper[s]
-    )
-    _solve(pairs, sum(map(len, upper)), 1.0, D, threads, progress)
-    return _mirrored(D) if symmetric else D
+    after = int(zero) if symmetric else None
+    if where.elsewhere and a and b:
+        D, inexact = spread_histograms(a, b, roundings, C, after, where)
+    else:
+        wanted = triangle(range(len(a)), range(len(b)), after)
+        with _run(where, wanted) as run:
+            D, inexact = histogram_pairs(a, b, roundings, C, wanted, run)
+    return (_mirrored(D, zero) if symmetric else D), inexact, _count(D, after)
 
 
-def _with_function(measures: Any, other: Any, ground: Any, p: float, threads: int, progress: bool) -> Array:
+def _between_clouds(measures: Any, other: Any, ground: Any, p: float, where: Where) -> tuple[Array, int, int]:
+    written = callable(ground) or isinstance(ground, GroundCost)
+    built_in = None if written else power_of("euclidean" if ground is None else ground, p)
     sources = _clouds(measures, "measures")
     targets = sources if other is None else _clouds(other, "other")
-    _check_totals([cloud.given for cloud in sources], [cloud.given for cloud in targets])
-    D = np.zeros((len(sources), len(targets)))
-    with count_bar(progress, D.size, "pairwise", "pairs") as show:
-        for done, at in enumerate(np.ndindex(D.shape), start=1):
-            (own, a, _), (to, b, _) = sources[at[0]], targets[at[1]]
-            with naming("pair", at):
-                D[at] = wasserstein(own, to, a, b, p=p, ground=ground, threads=threads)
-            if show is not None:
-                show(done)
-    return D
+    _check_totals(sources.given, targets.given)
+    x, y = sources.clouds, targets.clouds
+    if len(x) == 0 or len(y) == 0:
+        return np.zeros((len(x), len(y))), 0, 0
+    # A function is not known to be symmetric, nor to be zero between a point and itself.
+    same = other is None and not written
+    after = 1 if same else None
+    _check_dimensions(x, y)
+    distance = Written(ground, p) if built_in is None else _shared(x, y, same, built_in)
+    if where.elsewhere:
+        D, inexact = spread_clouds(distance, x, y, after, where)
+    else:
+        wanted = triangle(range(len(x)), range(len(y)), after)
+        with _run(where, wanted) as run:
+            D, inexact = distance.between(x, y, wanted, run)
+    return (_mirrored(D, True) if same else D), inexact, _count(D, after)
 
 
-def _between_clouds(measures: Any, other: Any, ground: Ground, threads: int, progress: bool) -> Array:
-    p, distance = ground.power, ground.name
-    sources = _clouds(measures, "measures")
-    targets = sources if other is None else _clouds(other, "other")
-    _check_totals([cloud.given for cloud in sources], [cloud.given for cloud in targets])
-    D = np.zeros((len(sources), len(targets)))
-    if D.size == 0:
-        return D
+def _shared(sources: list[Cloud], targets: list[Cloud], same: bool, ground: Ground) -> Distance:
+    """The distance that is the p-th root of means of a ground cost, with what all pairs have in common."""
+    if sources[0].points.shape[1] == 1:
+        _check_line(sources, targets, same)
+        return OnTheLine(ground.power)
+    # A box has the reach of all points in it.
+    x = _box(sources)
+    y = x if targets is sources else _box(targets)
+    return InSpace(ground, scale_of(PointCloud(x, y, ground.name).reach), np.result_type(x, y))
+
+
+def _box(clouds: list[Cloud]) -> NDArray[Any]:
+    """Two corners of the box around all points."""
+    points = np.concatenate([cloud.points for cloud in clouds])
+    return np.stack([points.min(axis=0), points.max(axis=0)])
+
+
+def _check_dimensions(sources: list[Cloud], targets: list[Cloud]) -> None:
     d = sources[0].points.shape[1]
     for clouds, name in ((sources, "measures"), (targets, "other")):
         for k, cloud in enumerate(clouds):
@@ -211,54 +231,9 @@ def _between_clouds(measures: Any, other: Any, ground: Ground, threads: int, pro
                     f"all points should have the same dimension; got {d} in measures[0] and "
                     f"{cloud.points.shape[1]} in {name}[{k}]."
                 )
-    if d == 1:
-        _on_the_line(sources, targets, other is None, p, D, threads, progress)
-        return _mirrored(D) if other is None else D
-    dtype = np.result_type(*(cloud.points for cloud in sources + targets))
-    x, y = (np.concatenate([cloud.points for cloud in clouds], dtype=dtype) for clouds in (sources, targets))
-    # As in `wasserstein`: powers of distances between rescaled points neither overflow nor vanish.
-    scale = scale_of(PointCloud(x, y, distance).reach)
-    x, y = (np.ascontiguousarray(scaled(points, scale)) for points in (x, y))
-    begins = np.cumsum([0, *(len(cloud.points) for cloud in sources)]).tolist()
-    ends = np.cumsum([0, *(len(cloud.points) for cloud in targets)]).tolist()
-    upper = [range(s + 1 if other is None else 0, len(targets)) for s in range(len(sources))]
-
-    def pairs() -> Iterator[_Pair]:
-        for s, source in enumerate(sources):
-            own = x[begins[s] : begins[s + 1]]
-            for group in _groups(upper[s], ends, _CHUNK // len(own)):
-                # One call for many small matrices, side by side, so that it is worth the threads' while.
-                start, end = ends[group.start], ends[group.stop]
-                entries = len(own) * (end - start)
-                if entries > _CHUNK:
-                    require_memory(entries * dtype.itemsize, "one cost matrix", "Subsample or aggregate the points.")
-                block = cost_matrix(own, y[start:end], ground.code, ground.exponent, 1.0, threads)
-                for t in group:
-                    C = block[:, ends[t] - start : ends[t + 1] - start]
-                    a, b = source.weights, targets[t].weights
-                    mass = total_mass(a if a is not None else b)
-                    yield _Pair((s, t), C, a, b, True, mass, 0.0)  # no arc is forbidden
-
-    count = sum(map(len, upper))
-    least = smallest_mean(p, dtype)
-    if least < math.inf:
-        _solve(pairs(), count, 1.0 / p, D, threads, progress)
-    lost = [(s, t) for s in range(len(sources)) for t in upper[s] if D[s, t] <= least ** (1.0 / p)]
-    D = np.ldexp(D, scale)
-    with count_bar(progress and least == math.inf, count, "pairwise", "pairs") as show:
-        for done, (s, t) in enumerate(lost, start=1):
-            (own, a, _), (to, b, _) = sources[s], targets[t]
-            with naming("pair", (s, t)):
-                D[s, t] = wasserstein(own, to, a, b, p=p, ground=distance, threads=threads)
-            if show is not None:
-                show(done)
-    return _mirrored(D) if other is None else D
 
 
-def _on_the_line(
-    sources: list[_Cloud], targets: list[_Cloud], same: bool, p: float, D: Array, threads: int, progress: bool
-) -> None:
-    """W_p of points with one coordinate, each set of which is sorted once. Modifies D (s, t) in place."""
+def _check_line(sources: list[Cloud], targets: list[Cloud], same: bool) -> None:
     lows, highs = (
         [[float(extreme(cloud.points)) for cloud in clouds] for clouds in (sources, targets)]
         for extreme in (np.min, np.max)
@@ -268,73 +243,26 @@ def _on_the_line(
             for t in range(s + 1 if same else 0, len(targets)):
                 with naming("pair", (s, t)):
                     check_range(min(lows[0][s], lows[1][t]), max(highs[0][s], highs[1][t]))
-    x = [in_order(cloud.points[:, 0], cloud.weights) for cloud in sources]
-    y = x if same else [in_order(cloud.points[:, 0], cloud.weights) for cloud in targets]
-    places = [(s, t) for s in range(len(x)) for t in range(s + 1 if same else 0, len(y))]
-    with count_bar(progress, len(places), "pairwise", "pairs") as show:
-        for first in range(0, len(places), _PAIRS):
-            some = places[first : first + _PAIRS]
-            report = None if show is None else (lambda done, show=show, first=first: show(first + done))
-            means = mean_powers([(x[s], y[t]) for s, t in some], p, threads, report)
-            for at, (mean, unit) in zip(some, means, strict=True):
-                D[at] = unit * mean ** (1.0 / p)
-            if show is not None:
-                show(first + len(some))
 
 
-def _groups(targets: range, ends: list[int], most: int) -> Iterator[range]:
-    """Runs of targets with at most so many points together, but at least one target each."""
-    start = targets.start
-    for t in targets:
-        if t > start and ends[t + 1] - ends[start] > most:
-            yield range(start, t)
-            start = t
-    if start < targets.stop:
-        yield range(start, targets.stop)
+@contextmanager
+def _run(where: Where, wanted: Sequence[range]) -> Iterator[Run]:
+    """How pairs are solved in this process."""
+    deadline = time.monotonic() + where.limit
+    with count_bar(where.progress, sum(map(len, wanted)), "pairwise", "pairs") as show:
+        yield Run(where.threads, show, deadline)
 
 
-def _solve(pairs: Iterable[_Pair], count: int, root: float, D: Array, threads: int, progress: bool) -> None:
-    """Writes (<P, C> / mass)^root of each pair into D (s, t), a chunk of pairs at a time. Modifies D in place."""
-    with count_bar(progress, count, "pairwise", "pairs") as show:
-        done = inexact = 0
-        for chunk in _chunks(pairs):
-            costs, a, b = [pair.C for pair in chunk], [pair.a for pair in chunk], [pair.b for pair in chunk]
-            roundings = [pair.rounding for pair in chunk]
-            solved = _core.emd_values(costs, a, b, roundings, threads, _report(show, done))
-            for pair, (code, value) in zip(chunk, solved, strict=True):
-                with naming("pair", pair.at):
-                    check_solved(code, pair.C, (pair.a, pair.b))
-                    check_value(value, pair.a, pair.b)
-                inexact += code == _core.INEXACT
-                # On Python's floats, as `wasserstein` does: NumPy's power of an array may round another way.
-                D[pair.at] = (value / pair.mass) ** root
-            done += len(chunk)
-            if show is not None:
-                show(done)
-    if inexact:
-        text = f"pairwise: {inexact} of {count} pairs: {Status.INEXACT.value}."
-        warnings.warn(text, ConvergenceWarning, stacklevel=5)
+def _count(D: Array, after: int | None) -> int:
+    """Of the pairs that are solved."""
+    return D.size if after is None else sum(map(len, triangle(range(len(D)), range(len(D)), after)))
 
 
-def _report(show: Callable[[int], None] | None, before: int) -> Callable[[int, int, float], None] | None:
-    return None if show is None else lambda done, _sweeps, _violation: show(before + done)
-
-
-def _chunks(pairs: Iterable[_Pair]) -> Iterator[list[_Pair]]:
-    chunk: list[_Pair] = []
-    held = 0
-    for pair in pairs:
-        chunk.append(pair)
-        held += _PER_PAIR + _PER_PLACE * sum(pair.C.shape) + (pair.C.size if pair.computed else 0)
-        if held >= _CHUNK:
-            yield chunk
-            chunk, held = [], 0
-    if chunk:
-        yield chunk
-
-
-def _mirrored(D: Array) -> Array:
-    return np.triu(D) + np.triu(D, 1).T
+def _mirrored(D: Array, zero: bool) -> Array:
+    """The whole of a symmetric matrix, of which the upper triangle is known, and the diagonal, or that it is zero."""
+    whole = np.triu(D, 1) + np.triu(D, 1).T
+    np.fill_diagonal(whole, 0.0 if zero else D.diagonal())
+    return whole
 
 
 def _histograms(values: Any, name: str, size: int) -> tuple[list[Weights], list[NDArray[Any]]]:
@@ -354,7 +282,7 @@ def _as_given(weights: Any) -> Any:
     return weights if weights is None or is_bfloat16(weights) else np.asarray(on_host(weights))
 
 
-def _clouds(values: Any, name: str) -> list[_Cloud]:
+def _clouds(values: Any, name: str) -> _Set:
     expected = "a list of point clouds, each (n, d) or a tuple (points, weights)"
     each = items(values, name, expected)
     if isinstance(each, np.ndarray) and each.ndim != 3:
@@ -362,14 +290,26 @@ def _clouds(values: Any, name: str) -> list[_Cloud]:
             f"{name} should be {expected}; got {type(values).__name__} of shape {each.shape}. "
             "For histograms, pass cost=."
         )
-    clouds = []
+    found = _Set([], [])
     for k, item in enumerate(each):
         with naming(f"{name}[{k}]"):
-            points, given = _points_and_weights(item)
+            points, given = map(_read, _points_and_weights(item))
             points = as_points(points, "points")
             weights, _ = check_weights(given, None, len(points), 1)
-        clouds.append(_Cloud(points, weights, _as_given(given)))
-    return clouds
+        found.clouds.append(Cloud(points, weights))
+        found.given.append(_as_given(given))
+    return found
+
+
+def _read(values: Any) -> Any:
+    """What a .npy file holds, for its path."""
+    if not isinstance(values, str | os.PathLike):
+        return values
+    try:
+        with open(values, "rb") as file:
+            return np.lib.format.read_array(file, allow_pickle=False)
+    except ValueError as error:
+        raise ValueError(f"expected a .npy file, as numpy.save writes it; {values} is none: {error}") from None
 
 
 def _points_and_weights(item: Any) -> tuple[Any, Any]:

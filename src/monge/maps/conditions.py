@@ -88,9 +88,9 @@ def _check_counts(names: NDArray[Any], in_x0: NDArray[Any], in_x1: NDArray[Any])
     said = [f"label {names[k].item()!r} has {in_x0[k]} in x0 and {in_x1[k]} in x1" for k in some[:_NAMED]]
     if len(some) > _NAMED:
         said.append(f"and {len(some) - _NAMED} labels more do not fit")
-    times = f"{each}" if more == 0 else f"{each} or {each + 1}"
+    times = "once" if each == 1 and more == 0 else f"{each} times" if more == 0 else f"{each} or {each + 1} times"
     raise InfeasibleError(
         f"these labels leave no coupling of {in_x0.sum()} and {in_x1.sum()} rows, where each row of the smaller side "
-        f"is used {times} times and meets its own label only: {'; '.join(said)}. Draw both sides with the same counts "
+        f"is used {times} and meets its own label only: {'; '.join(said)}. Draw both sides with the same counts "
         "of labels, or pass floating numbers, such as a weight times one-hot vectors, which add to the cost instead."
     )

@@ -382,6 +382,14 @@ class PointCloud:
         x, y = (np.ascontiguousarray(points, dtype=np.float64) for points in (x[rows], y[columns]))
         return np.asarray(cost_matrix(*self.ground.form(x, y, self._scale(np.float64)), 1))
 
+    def of_others(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The costs (k, m) of other points x (k, d), which nobody checks, as those of a stream."""
+        if isinstance(self.ground, GroundCost):
+            return self.ground.matrix(x, self.y)
+        y = np.ascontiguousarray(self.placed[1], dtype=np.float64)
+        x = np.ascontiguousarray(self.ground.placed(x), dtype=np.float64)
+        return np.asarray(cost_matrix(*self.ground.form(x, y, self._scale(np.float64)), 1))
+
     def at(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float64]:
         """The costs (k,) of some pairs."""
         return self.ground.pairs(self.x[rows], self.y[columns])

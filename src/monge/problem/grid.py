@@ -9,9 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monge.problem._ground import LARGEST_COST
-from monge.problem.arrays import positive, sampled, shown
+from monge.problem.arrays import positive, real_array, sampled, shown
 
-__all__ = ["Grid"]
+__all__ = ["Grid", "axes_of"]
+
+# How much the distances of neighbours on an axis may differ, relative to them: coordinates may be in single precision.
+_EVEN = 1e-3
 
 
 class Grid:
@@ -144,3 +147,26 @@ def _sides(sides: Any) -> tuple[int, ...]:
     if not 1 <= len(each) <= 3 or min(each) < 1:
         raise ValueError(f"a grid should have one to three axes of at least one cell; got {shown(sides)}.")
     return tuple(int(side) for side in each)
+
+
+def axes_of(grid: Any) -> tuple[list[NDArray[np.float64]], tuple[float, ...]]:
+    """The coordinates of cells along each axis, and their distances: from a `Grid` of squared distances, whose first
+    cell is at the origin, or from evenly spaced coordinates for each axis, or of a single one."""
+    if isinstance(grid, Grid):
+        if grid.power != 2.0:
+            raise ValueError(f"the grid should have power 2, squared distances; got {grid!r}.")
+        return [s * np.arange(float(n)) for n, s in zip(grid.sides, grid.spacing, strict=True)], grid.spacing
+    expected = "a monge.Grid, or the evenly spaced coordinates along each axis, such as (xs, ys)"
+    several = isinstance(grid, tuple | list) and len(grid) > 0 and np.ndim(grid[0]) == 1
+    axes = [np.array(real_array(axis, "grid", 1, expected), np.float64) for axis in (grid if several else (grid,))]
+    spacing = []
+    for k, axis in enumerate(axes):
+        gaps = np.diff(axis)
+        rising = len(axis) > 1 and bool(np.isfinite(axis).all()) and float(gaps.min()) > 0.0
+        if not rising or float(np.ptp(gaps)) > _EVEN * float(gaps.mean()):
+            raise ValueError(
+                f"the coordinates along axis {k} of the grid should rise in equal steps, as those of numpy.linspace; "
+                f"got {shown(axis[:4])} ..."
+            )
+        spacing.append(float(axis[-1] - axis[0]) / (len(axis) - 1))
+    return axes, tuple(spacing)

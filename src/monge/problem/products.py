@@ -3,8 +3,8 @@
 |x_i - y_j|^2  =  |x_i|^2  -  2 <x_i, y_j>  +  |y_j|^2
 
 Of the three terms, the first is the same along a row and the last along a column: where both marginals are fixed they
-change the cost of every plan alike, and the product is all that matters. Both clouds are centred first, each at its own
-mean, which also changes rows and columns as wholes only: so that far from the origin single precision loses nothing.
+change the cost of every plan alike, and the product is all that matters. A cloud far from the origin is centred first,
+at its own mean, which also changes rows and columns as wholes only: so that single precision loses nothing there.
 
 Points stay where they are, and as wide as they are. What crosses to the host are n x m numbers.
 """
@@ -18,12 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monge.problem.arrays import real_array
-from monge.problem.home import Home, home_of_any, on_host
+from monge.problem.home import Home, home_of, home_of_any, on_host
 
 __all__ = ["clouds_together", "mean_cost", "pair_costs", "product_costs"]
 
 # Coordinates of the pairs whose distances are computed at a time: what the caches hold, and what a GPU has to spare.
 _IN_CACHE, _ON_GPU = 2**16, 2**26
+
+# Points by which the squares of a cloud are judged.
+_SOME = 32
 
 
 def clouds_together(x: Any, y: Any, names: tuple[str, str] = ("x", "y")) -> tuple[Any, Any, Home | None]:
@@ -51,20 +54,29 @@ def clouds_together(x: Any, y: Any, names: tuple[str, str] = ("x", "y")) -> tupl
 
 
 def product_costs(
-    x: Any, y: Any, *, rows: bool = False, columns: bool = False, names: tuple[str, str] = ("x", "y")
+    x: Any,
+    y: Any,
+    *,
+    rows: bool = False,
+    columns: bool = False,
+    aligned: bool = False,
+    names: tuple[str, str] = ("x", "y"),
 ) -> NDArray[Any]:
     """The squared distances |x_i - y_j|^2 as a new (n, m) array of NumPy, in the floating type of the points.
 
     Up to a term for each row unless `rows`, and up to one for each column unless `columns`; exactly, within rounding,
-    with both. x and y are as `clouds_together` gives them. ValueError for points that are not finite.
+    with both. With `aligned` up to those terms of rows and columns that vanish where both clouds have one mean: costs
+    that look like distances, however far the clouds are from each other. x and y are as `clouds_together` gives them.
+    ValueError for points that are not finite.
     """
-    library = np if isinstance(x, np.ndarray) else home_of_any(x).library  # type: ignore[union-attr]
+    home = home_of(x)
+    library = np if home is None else home.library
     with np.errstate(all="ignore"):  # what is not finite is found in the end
-        centres = library.mean(x, axis=0), library.mean(y, axis=0)
-        x0, y0 = x - centres[0], y - centres[1]
+        (x0, from_x), (y0, from_y) = _centred(library, x), _centred(library, y)
         C = _own(on_host(_product(library, x0, y0)))
         C *= -2.0
-        shift = centres[0] - centres[1]  # |x - y|^2 = |x0 - y0 + shift|^2
+        shift = 0.0 * from_x if aligned else from_x - from_y  # |x - y|^2 = |x0 - y0 + shift|^2
+        rows, columns = rows or aligned, columns or aligned
         if rows:
             C += np.asarray(on_host(library.sum(x0 * (x0 + 2.0 * shift), axis=1)))[:, np.newaxis]
         if columns:
@@ -83,7 +95,7 @@ def pair_costs(x: Any, y: Any, i: NDArray[np.intp], j: NDArray[np.intp]) -> NDAr
 
     In double precision on a CPU, in the type of the points on a GPU. x and y are as `clouds_together` gives them.
     """
-    home = home_of_any(x)
+    home = home_of(x)
     on_gpu = home is not None and home.on_gpu
     if not on_gpu:
         x, y = np.asarray(on_host(x)), np.asarray(on_host(y))
@@ -102,7 +114,7 @@ def pair_costs(x: Any, y: Any, i: NDArray[np.intp], j: NDArray[np.intp]) -> NDAr
 
 def mean_cost(x: Any, y: Any) -> float:
     """The mean of |x_i - y_j|^2 over all pairs, in O((n + m) d): what lies around the mean of y, of both clouds."""
-    home = home_of_any(x)
+    home = home_of(x)
     if home is not None and home.on_gpu:
         centre = home.library.mean(y, axis=0)[None, :]
     else:
@@ -113,7 +125,7 @@ def mean_cost(x: Any, y: Any) -> float:
 
 def _cloud(values: Any, name: str, home: Home | None) -> Any:
     """`values` as (n, d), at home."""
-    if home_of_any(values) is None:
+    if home_of(values) is None:
         values = real_array(values, name, None, "points of shape (n, d), or an array of n items such as images")
         if home is not None:
             values = home.library.asarray(np.array(values), device=home.device)
@@ -121,6 +133,8 @@ def _cloud(values: Any, name: str, home: Home | None) -> Any:
         raise ValueError(
             f"{name} should be points of shape (n, d), or an array of n items such as images; got one number."
         )
+    if "complex" in str(values.dtype):
+        raise TypeError(f"{name} should be points of real numbers; got dtype {values.dtype}.")
     width = math.prod(values.shape[1:])
     if home is None:
         return values.reshape(len(values), width)
@@ -130,6 +144,18 @@ def _cloud(values: Any, name: str, home: Home | None) -> Any:
     if values.dtype != dtype:
         values = values.to(dtype) if hasattr(values, "detach") else library.astype(values, dtype)
     return library.reshape(values, (values.shape[0], width))
+
+
+def _centred(library: Any, x: Any) -> tuple[Any, Any]:
+    """The points around their mean, and the mean; or around the origin, without a copy, if that is near enough.
+
+    It is where the mean has at most half the squares of the points, here of some: then products are at most twice as
+    large as those around the mean would be.
+    """
+    centre, some = library.mean(x, axis=0), x[: min(x.shape[0], _SOME), :]
+    if library.sum(centre * centre) > 0.5 * library.sum(some * some) / some.shape[0]:
+        return x - centre, centre
+    return x, library.zeros_like(centre)
 
 
 def _product(library: Any, x: Any, y: Any) -> Any:

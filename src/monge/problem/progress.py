@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
-__all__ = ["count_bar", "pass_bar", "pivot_bar", "progress_bar"]
+__all__ = ["count_bar", "pass_bar", "pivot_bar", "progress_bar", "step_bar"]
 
 # Seconds before a bar shows: what is over by then needs none, and a flash of one explains nothing.
 _DELAY = 0.1
@@ -56,17 +56,29 @@ def count_bar(wanted: bool, total: int, desc: str, unit: str) -> Iterator[Callab
         yield lambda done: bar.update(done - bar.n)
 
 
-def pass_bar(wanted: bool) -> AbstractContextManager[Callable[[int, float, float], None] | None]:
+def pass_bar(
+    wanted: bool, desc: str = "sinkhorn"
+) -> AbstractContextManager[Callable[[int, float, float], None] | None]:
     """A function that shows passes, eps and the marginal error of an entropic solver; None if not wanted."""
-    return _pass_bar() if wanted else _NO_BAR
+    return _pass_bar(desc) if wanted else _NO_BAR
 
 
 @contextmanager
-def _pass_bar() -> Iterator[Callable[[int, float, float], None]]:
-    with progress_bar(desc="sinkhorn", unit=" passes") as bar:
+def _pass_bar(desc: str) -> Iterator[Callable[[int, float, float], None]]:
+    with progress_bar(desc=desc, unit=" passes") as bar:
 
         def report(passes: int, eps: float, error: float) -> None:
             bar.set_postfix({"eps": f"{eps:.1e}", "marginal error": f"{error:.1e}"}, refresh=False)
             bar.update(passes - bar.n)
 
         yield report
+
+
+@contextmanager
+def step_bar(wanted: bool, desc: str) -> Iterator[Callable[[int], None] | None]:
+    """A function that is told how many steps are done, of a number that is not known before; None if not wanted."""
+    if not wanted:
+        yield None
+        return
+    with progress_bar(desc=desc, unit=" steps") as bar:
+        yield lambda done: bar.update(done - bar.n)

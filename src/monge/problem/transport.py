@@ -57,6 +57,10 @@ class Status(enum.Enum):
         "time_limit ran out: the plan is feasible and its gap says how far it may be from the optimum. "
         "Raise time_limit, or start from this result with init="
     )
+    OUT_OF_TIME = (
+        "time_limit ran out before the marginal error came below tol: marginal_error says how far the plan is from its "
+        "weights. Raise time_limit or tol, or go on from this result with init="
+    )
 
 
 class Transport:

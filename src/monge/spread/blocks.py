@@ -20,7 +20,7 @@ from monge.spread.call import Call
 from monge.spread.cluster import configured, in_processes
 from monge.spread.threads import in_threads
 
-__all__ = ["run_blocks", "seed_of"]
+__all__ = ["run_blocks", "seed_of", "workers"]
 
 T = TypeVar("T")
 
@@ -70,8 +70,7 @@ def run_blocks(
         If a block was lost with its worker several times in a row.
     """
     deadline = time.monotonic() + seconds(time_limit)
-    _check_n_jobs(n_jobs)
-    elsewhere, jobs = configured(n_jobs)
+    elsewhere, jobs = workers(n_jobs)
     call = Call(task, seed, tuple(sources), what)
     run = in_processes if elsewhere else in_threads
     return _shown(run(call, count, jobs, deadline), count, what, progress)
@@ -91,9 +90,13 @@ def seed_of(rng: Any) -> np.random.SeedSequence:
         ) from None
 
 
-def _check_n_jobs(n_jobs: int | None) -> None:
+def workers(n_jobs: Any) -> tuple[bool, int]:
+    """Whether blocks run in other processes, as an active configuration of joblib's says; and how many at a time.
+
+    The number is that of threads in this process; of processes -1 stands for all there are.
+    """
     if n_jobs is None or (isinstance(n_jobs, int | np.integer) and not isinstance(n_jobs, bool) and n_jobs != 0):
-        return
+        return configured(None if n_jobs is None else int(n_jobs))
     raise ValueError(f"n_jobs should be an integer that is not zero, or None; got {shown(n_jobs)}.")
 
 

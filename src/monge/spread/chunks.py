@@ -54,8 +54,7 @@ class ChunkSource(Source):
     def sent(self) -> Source:
         if self._sent is None:
             if self._kept or len(self._recipe()) > _RECIPE:
-                shape = (self.array.shape[0], self.columns)
-                self._sent = spilled(self._pieces(), shape, self.dtype, self.name, self)
+                self._sent = spilled(self._pieces(), self)
             else:
                 self._sent = self
         return self._sent

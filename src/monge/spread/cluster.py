@@ -1,4 +1,4 @@
-"""Tasks in other processes, on this machine or on many: through joblib, for whose backends these lines are enough.
+"""Tasks in other processes, on this machine or on many: where a configuration of joblib's says.
 
 What a task gets is small, and says where its rows are. So it can be begun again anywhere, and a worker that is lost
 costs the blocks that it was at.
@@ -9,17 +9,19 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 from typing import Any
 
 from monge.problem.arrays import available_threads
 from monge.spread.call import Call
+from monge.spread.order import in_order
 
 __all__ = ["configured", "in_processes"]
 
 # Times that a block is begun again after it was lost with a worker.
 _AGAIN = 3
-# How joblib's backends call it that a worker is gone: loky, the two of dask's, ray.
+# How it is called that a worker is gone: by loky, by dask in two ways, by ray.
 _LOST = {"BrokenProcessPool", "CancelledError", "KilledWorker", "RayActorError", "WorkerCrashedError"}
 # Blocks for each worker in one call of a backend that gives results back only when all are there.
 _WAVE = 4
@@ -56,20 +58,15 @@ def in_processes(call: Call, count: int, n_jobs: int, deadline: float) -> Iterat
 
     Blocks that were lost with their workers are begun again. Fewer come if the time is over, but at least the first.
     """
-    sent = call.sent()
-    first = begun = lost = 0
+    from joblib.parallel import get_active_backend
 
-    def blocks() -> Iterator[int]:
-        nonlocal begun
-        for block in range(first, count):
-            if block > 0 and time.monotonic() >= deadline:
-                return
-            begun = block + 1
-            yield block
-
+    backend, _ = get_active_backend()
+    spread = _by_dask if hasattr(backend, "client") else _by_joblib
+    sent = call.sent()  # the files of rows are there as long as `call` is
+    first = lost = 0
     while True:
         try:
-            for result in _spread(sent, blocks(), n_jobs):
+            for result in spread(backend, sent, range(first, count), n_jobs, deadline):
                 yield result
                 first, lost = first + 1, 0
             return
@@ -78,22 +75,28 @@ def in_processes(call: Call, count: int, n_jobs: int, deadline: float) -> Iterat
                 raise
             lost += 1
             if lost > _AGAIN:
-                which = f"block {first}" if begun == first + 1 else f"one of the blocks {first} to {begun - 1}"
                 raise RuntimeError(
-                    f"{call.what}: {which} lost its worker {lost} times, without a result in between: {error}\n"
-                    "Workers that need more memory than they have end like this: give them more, or run fewer beside "
-                    "each other (n_jobs). Else the logs of the workers say why they ended."
+                    f"{call.what}: block {first} of {count}, or one that was begun beside it, lost its worker {lost} "
+                    f"times, and no result came in between ({type(error).__name__}). Workers that need more memory "
+                    "than they have end like this: give them more, or run fewer beside each other. Else their logs say "
+                    "why they ended."
                 ) from error
 
 
-def _spread(call: Call, blocks: Iterator[int], n_jobs: int) -> Iterator[Any]:
+def _by_dask(backend: Any, call: Call, blocks: range, n_jobs: int, deadline: float) -> Iterator[Any]:
+    # By its own client. joblib 1.6 waits without end for a task that dask has given up.
+    submit = partial(backend.client.submit, run_block, call, pure=False, **backend.submit_kwargs)
+    with backend.retrieval_context():  # in a task of dask's this makes room for others
+        yield from in_order(submit, blocks, backend.effective_n_jobs(n_jobs), deadline)
+
+
+def _by_joblib(backend: Any, call: Call, blocks: range, n_jobs: int, deadline: float) -> Iterator[Any]:
     from joblib import Parallel, delayed, effective_n_jobs
-    from joblib.parallel import get_active_backend
 
     # One block a task. joblib would put short ones together, and these are as long as they should be.
-    options = {"n_jobs": n_jobs, "batch_size": 1}
-    tasks = (delayed(run_block)(call, block) for block in blocks)
-    if get_active_backend()[0].supports_return_generator:
+    options: dict[str, Any] = {"n_jobs": n_jobs, "batch_size": 1}
+    tasks = (delayed(run_block)(call, block) for block in blocks if block == 0 or time.monotonic() < deadline)
+    if backend.supports_return_generator:
         yield from Parallel(return_as="generator", **options)(tasks)
         return
     while wave := list(islice(tasks, _WAVE * effective_n_jobs(n_jobs))):
@@ -101,7 +104,7 @@ def _spread(call: Call, blocks: Iterator[int], n_jobs: int) -> Iterator[Any]:
 
 
 def run_block(call: Call, block: int) -> Any:
-    """What workers run: a function that they can import, and a small argument, which joblib leaves as it is."""
+    """What workers run: a function that they can import, and a small argument."""
     return call(block)
 
 

@@ -24,6 +24,7 @@ class FileSource(Source):
         shape: tuple[int, ...],
         order: Any,
         name: str,
+        checked: bool = False,
         temporary: bool = False,
     ) -> None:
         if len(shape) not in (1, 2) or 0 in shape:
@@ -32,7 +33,7 @@ class FileSource(Source):
                 f"the file {path} has shape {shape}."
             )
         self.path, self.stored, self.offset, self.shape, self.order = path, dtype, offset, shape, order
-        self.name, self.temporary, self.dtype = name, temporary, read_as(dtype, name)
+        self.name, self.checked, self.temporary, self.dtype = name, checked, temporary, read_as(dtype, name)
         self.rows, self.columns = shape[0], shape[1] if len(shape) == 2 else 1
         self._map: NDArray[Any] | None = None
 
@@ -55,7 +56,8 @@ class FileSource(Source):
             ) from None
 
     def __reduce__(self) -> Any:
-        return FileSource, (self.path, self.stored, self.offset, self.shape, self.order, self.name, self.temporary)
+        where = self.path, self.stored, self.offset, self.shape, self.order
+        return FileSource, (*where, self.name, self.checked, self.temporary)
 
 
 def opened(path: str | os.PathLike[str], name: str) -> FileSource:
@@ -84,7 +86,7 @@ def mapped(array: np.memmap[Any, Any], name: str) -> FileSource | None:
     while isinstance(root.base, np.memmap):
         root = root.base
     contiguous = array.flags.c_contiguous or array.flags.f_contiguous
-    if root.filename is None or root.mode == "c" or not contiguous or not np.may_share_memory(root, array):
+    if root.filename is None or root.mode == "c" or not contiguous:
         return None
     if array.flags.writeable:
         root.flush()

@@ -26,8 +26,8 @@ _WRITTEN = 1 << 24
 class ArraySource(Source):
     """An array (n, d) of NumPy's."""
 
-    def __init__(self, array: NDArray[Any], name: str) -> None:
-        self.array, self.name, self.dtype = array, name, read_as(array.dtype, name)
+    def __init__(self, array: NDArray[Any], name: str, checked: bool = True) -> None:
+        self.array, self.name, self.checked, self.dtype = array, name, checked, read_as(array.dtype, name)
         self.rows, self.columns = array.shape
         self._spill: FileSource | None = None
 
@@ -36,33 +36,29 @@ class ArraySource(Source):
 
     def sent(self) -> Source:
         if self.array.nbytes <= _SMALL:
-            return self if self._owns() else ArraySource(np.array(self.array), self.name)
+            return ArraySource(np.array(self.array), self.name, self.checked)  # its own numbers, not a view of many
         if self._spill is None:
             step = max(1, _WRITTEN // (self.array.itemsize * self.columns))
             pieces = (np.asarray(self.array[k : k + step], self.dtype) for k in range(0, len(self.array), step))
-            self._spill = spilled(pieces, (len(self.array), self.columns), self.dtype, self.name, self)
+            self._spill = spilled(pieces, self)
         return self._spill
 
-    def _owns(self) -> bool:
-        return type(self.array) is np.ndarray and self.array.base is None
-
     def __reduce__(self) -> Any:
-        return ArraySource, (self.array, self.name)
+        return ArraySource, (self.array, self.name, self.checked)
 
 
-def spilled(
-    pieces: Iterable[NDArray[Any]], shape: tuple[int, int], dtype: np.dtype[Any], name: str, owner: object
-) -> FileSource:
-    """The rows of all pieces, in a temporary file that goes with its owner, or at the latest with this process.
+def spilled(pieces: Iterable[NDArray[Any]], owner: Source) -> FileSource:
+    """The rows of a source, piece by piece, in a temporary file that goes with it, or at the latest with this process.
 
     It is in the folder that joblib uses for its own, JOBLIB_TEMP_FOLDER, or else where temporary files are.
     """
+    assert owner.rows is not None
     handle, path = tempfile.mkstemp(".rows", "monge-", os.environ.get("JOBLIB_TEMP_FOLDER"))
     weakref.finalize(owner, _remove, path)
     with os.fdopen(handle, "wb") as file:
         for piece in pieces:
-            file.write(np.ascontiguousarray(piece, dtype).data)
-    return FileSource(path, dtype, 0, shape, "C", name, temporary=True)
+            file.write(np.ascontiguousarray(piece, owner.dtype).data)
+    return FileSource(path, owner.dtype, 0, (owner.rows, owner.columns), "C", owner.name, owner.checked, temporary=True)
 
 
 def _remove(path: str) -> None:

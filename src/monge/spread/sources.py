@@ -40,7 +40,7 @@ def source_of(data: Any, name: str) -> Source:
         return opened(data, name)
     if isinstance(data, np.memmap):
         file = mapped(data, name)
-        return file or ArraySource(data if data.ndim == 2 else data.reshape(-1, 1), name)
+        return file or ArraySource(data if data.ndim == 2 else data.reshape(-1, 1), name, checked=False)
     if is_chunked(data):
         return ChunkSource(data, name)
     if callable(data):
