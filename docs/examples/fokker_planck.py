@@ -41,11 +41,6 @@ ax.set_ylim(0.0, 1.7)
 ax.legend(frameon=False)
 ax.set_xlabel("x")
 
-# %%
-# The energy falls in every step, by at least the squared distance over twice the step: that is what a step is. On the
-# right, how far it is above its minimum. It falls fast at first, within a well, and then slowly, as mass has to pass
-# the barrier.
-
 least = float((law * np.log(law) + law * wells(x)).sum() * (x[1] - x[0]))
 lower.semilogy(flow.times, flow.values - least, color="#0072B2")
 lower.set_xlabel("time")
@@ -53,6 +48,10 @@ lower.set_title("energy above its minimum")
 plt.show()
 
 # %%
+# The energy falls in every step, by at least the squared distance over twice the step: that is what a step is. On the
+# right, how far it is above its minimum. It falls fast at first, within a well, and then slowly, as mass has to pass
+# the barrier.
+#
 # Other energies, other equations. From the same three blocks: heat, which is everywhere at once; a porous medium, whose
 # front moves at a finite speed; and mass that attracts mass from afar and repels it nearby, which gathers in heaps.
 

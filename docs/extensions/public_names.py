@@ -97,8 +97,9 @@ class Name(NamedTuple):
 
     @property
     def page(self) -> str:
-        # mmd and MMD cannot have files side by side where capitals make no difference.
-        inside = "modules/" if self.module == "monge.torch" and inspect.isclass(self.thing) else ""
+        # mmd and MMD, minibatch and Minibatch cannot have files side by side where capitals make no difference.
+        apart = {"monge.torch": "modules/", **dict.fromkeys((path.rpartition(".")[0] for path in MORE), "results/")}
+        inside = apart.get(self.module, "") if inspect.isclass(self.thing) else ""
         return f"{self.folder}/{inside}{self.name}"
 
 

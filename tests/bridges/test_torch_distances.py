@@ -184,6 +184,8 @@ class TestFirstOrder:
             monge.torch.minibatch(x, y, batch_size=3, epochs=1, marginals=monge.KL(1.0))
         with pytest.raises(ValueError, match="n_batches should be"):
             monge.torch.minibatch(x, y, batch_size=3, n_batches=-1)
+        with pytest.raises(ValueError, match="eps should be positive"):  # the number that stands for none
+            monge.torch.minibatch(x, y, batch_size=3, n_batches=1, eps=-0.5)
         with pytest.raises(ValueError, match="batch_size should be at most 6"):
             monge.torch.minibatch(x, y, batch_size=7, n_batches=1)
 

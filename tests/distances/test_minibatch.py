@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import pickle
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,9 +15,9 @@ from slopes import numeric
 from stopping import needs_alarm, ticking
 
 import monge
-from monge.distances.minibatch import sampled, solvers, solving
+from monge.distances.minibatch import running, sampled, solvers, solving
 from monge.exact import _core
-from monge.problem import progress
+from monge.problem import arrays, progress
 
 m_s = pytest.mark.parametrize("m", [1, 2, 3, 5])
 
@@ -143,6 +144,13 @@ class TestLaws:
         assert 0.85 <= np.mean([abs(one - truth) < 1.96 * one.standard_error for one in found]) <= 1.0
         assert np.std(found) == pytest.approx(np.mean([one.standard_error for one in found]), rel=0.3)
 
+    def test_the_debiased_of_epochs_of_two_sizes(self):
+        # All three terms are of the same batches: of 3 points, and the last of an epoch of 2.
+        x, y = clouds(5, 4, 2)
+        sizes = [monge.minibatch(x, y, batch_size=m, n_batches="all").debiased for m in (3, 2)]
+        found = monge.minibatch(x, y, batch_size=3, epochs=4000, rng=0).debiased
+        assert abs(found - (3 / 5 * sizes[0] + 2 / 5 * sizes[1])) < 3 * found.standard_error
+
     def test_the_bound_of_the_paper(self):
         # Theorem 1 of Fatras et al. 2021 for U[0, 1]^2 and |x - y|^2 <= 2, from samples of n points.
         n, m, k, delta = 64, 8, 32, 0.1
@@ -217,6 +225,32 @@ class TestSolvers:
             _ = monge.minibatch(x, y, batch_size=5, n_batches=3, loss=lambda x, y: 2.0).grad_x
         with pytest.raises(TypeError, match="Loss or a number"):
             monge.minibatch(x, y, batch_size=5, n_batches=3, loss=lambda x, y: "far")
+
+    def test_a_loss_with_derivatives_of_another_shape(self):
+        for slopes in (np.ones((5, 1)), np.ones((1, 2)), np.ones(2)):  # each of which NumPy would stretch
+            loss = SimpleNamespace(value=1.0, grad_x=slopes, grad_y=np.ones((5, 2)))
+            with pytest.raises(ValueError, match=r"grad_x .* shape of its batch, \(5, 2\); got"):
+                monge.minibatch(*clouds(9, 9, 2), batch_size=5, n_batches=2, loss=lambda x, y, loss=loss: loss)
+
+    @pytest.mark.parametrize("d", [2, 30])
+    def test_batches_beyond_memory(self, d, monkeypatch):
+        monkeypatch.setattr(arrays, "available_memory", lambda: 8 * 100 * 100 + 10_000)
+        x, y = clouds(200, 200, d)
+        assert monge.minibatch(x, y, batch_size=100, n_batches=1).converged
+        with pytest.raises(MemoryError, match=r"110 x 110 cost matrix.*smaller batches"):
+            monge.minibatch(x, y, batch_size=110, n_batches=1)
+
+    def test_plans_beyond_memory(self, monkeypatch):
+        found = monge.minibatch(*clouds(200, 200, 2), batch_size=50, n_batches=400, eps=1.0, rng=0)
+        seen = []
+        task = running._Task.__call__
+        monkeypatch.setattr(
+            running._Task, "__call__", lambda self, block, *rest: [seen.append(block), task(self, block, *rest)][1]
+        )
+        monkeypatch.setattr(arrays, "available_memory", lambda: 16 * 50 * 50 * 399)
+        with pytest.raises(MemoryError, match=r"mean plan.*Solve fewer"):
+            _ = found.plan
+        assert len(seen) < found._estimate.run.draws.blocks
 
     def test_many_dimensions(self):
         x, y = clouds(30, 30, 40)
@@ -391,6 +425,7 @@ GOOD = {"batch_size": 3, "n_batches": 4}
         ({"cost": "manhattan"}, ValueError, "cost should be one of"),
         ({"loss": "sliced"}, TypeError, "loss should be a function"),
         ({"loss": lambda x, y: 1.0, "eps": 0.1}, ValueError, "stands for cost, eps and marginals"),
+        ({"loss": lambda x, y: 1.0, "cost": np.eye(10)}, ValueError, "stands for cost, eps and marginals"),
         ({"x": np.ones((10, 3))}, ValueError, "same dimension"),
         ({"x": np.full((10, 2), np.nan)}, ValueError, "finite"),
         ({"x": lambda rng, k: rng.random((k, 2)), "a": np.ones(1), "replace": True}, ValueError, "x is a sampler"),

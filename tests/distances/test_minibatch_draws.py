@@ -7,7 +7,7 @@ from math import comb
 
 import numpy as np
 import pytest
-from scipy.stats import chisquare
+from scipy.stats import binom, chisquare
 
 from monge.distances.minibatch.complete import every_batch, number_of_batches
 from monge.distances.minibatch.draws import Epochs, Independent, chances, pairs_in_block, subsets
@@ -54,7 +54,7 @@ def test_blocks_of_independent_pairs():
 def test_epochs_are_the_same_however_they_are_cut(per_block):
     found = []
     for cut in (per_block, 3):  # an epoch
-        draws = Epochs((10, 7), 4, 2, cut, np.random.SeedSequence([1, 2, 3]))
+        draws = Epochs((10, 7), 4, 2, cut, np.random.SeedSequence([1, 2, 3]), 10)
         batches: dict = {0: [], 1: []}
         total = 0.0
         for block in range(draws.blocks):
@@ -72,11 +72,25 @@ def test_epochs_are_the_same_however_they_are_cut(per_block):
 
 
 def test_epochs_within_a_side():
-    draws = Epochs((10, 7), 4, 2, 3, np.random.SeedSequence(0))
+    draws = Epochs((10, 7), 4, 2, 3, np.random.SeedSequence(0), 10)
     assert draws.within(0).sizes == (10, 10)
     assert draws.within(1).sizes == (7, 7)
     ours, theirs = (one.groups(0, np.random.default_rng())[0].rows for one in (draws, draws.within(0)))
     assert np.array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("per_block", [1, 2, 100])
+def test_epochs_within_the_smaller_side(per_block):
+    # As many pairs as between both, of the same sizes, and none of them twice.
+    draws = Epochs((47, 9), 4, 2, per_block, np.random.SeedSequence(0), 47)
+    found = []
+    for one in (draws, draws.within(1)):
+        groups = [group for block in range(one.blocks) for group in one.groups(block, np.random.default_rng())]
+        found.append([(epoch, group.size) for group in groups for epoch in group.epochs])
+    assert sorted(found[0]) == sorted(found[1])
+    pairs = [(*rows, *columns) for group in groups for rows, columns in zip(group.rows, group.columns, strict=True)]
+    assert len(set(pairs)) == len(pairs) == 24
+    assert all(len(set(group.rows[k])) == group.size for group in groups for k in range(len(group.rows)))
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -90,7 +104,14 @@ def test_every_batch_with_replacement(weighted):
         wanted[key] = wanted.get(key, 0.0) + chance[list(batch)].prod()
     assert len(batches) == len(wanted) == number_of_batches(4, 3, True)
     for batch, probability in zip(batches, probabilities, strict=True):
-        assert probability == pytest.approx(wanted[tuple(batch)], abs=1e-16)
+        assert probability == pytest.approx(wanted[tuple(batch)], rel=1e-14)
+
+
+def test_large_batches_of_few_points():
+    # Factorials of such numbers overflow, and the chances of most batches underflow.
+    batches, probabilities = every_batch(2, 3000, True, np.array([1.0, 3.0]))
+    np.testing.assert_allclose(probabilities, binom.pmf((batches == 0).sum(axis=1), 3000, 0.25), rtol=1e-9, atol=1e-300)
+    assert every_batch(1, 3000, True)[1] == 1.0
 
 
 def test_the_cut_into_blocks():

@@ -278,6 +278,16 @@ def test_line_search_goes_to_the_bottom_at_once():
     assert np.abs(flow.last.grad_x).max() < 1e-6
 
 
+@pytest.mark.parametrize("offset", [-8.0, 3.0])  # the first of which makes the value at the start zero
+def test_line_search_knows_a_minimum_whatever_the_value_at_the_start(offset):
+    def loss(x):
+        return float((x**2).sum()) + offset, 2.0 * x
+
+    flow = monge.gradient_flow(np.ones((4, 2)), loss, step=0.1, n_steps=100, line_search=True)
+    assert flow.status is FlowStatus.MINIMUM  # no warning
+    np.testing.assert_allclose(flow.points, 0.0, atol=1e-6)
+
+
 def test_line_search_notices_a_wrong_gradient():
     def uphill(x):
         return float((x**2).sum()), -2.0 * x

@@ -152,7 +152,7 @@ def sinkhorn_divergence(
         Largest number of passes over all pairs for each.
     init : Loss, optional
         A start: what this function returned for similar measures, as at the step of a gradient flow before. It changes
-        the time, not the answer. Not for a batch.
+        the time, and the answer within `tol` alone. Not for a batch.
     device : str, optional
         As in `sinkhorn`, as are the next two.
     threads : int, optional

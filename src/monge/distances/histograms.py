@@ -211,16 +211,16 @@ class _KL(_HistogramLoss):
 class _JS(_HistogramLoss):
     @staticmethod
     def values(p: Array, q: Array) -> Array:
-        middle = 0.5 * (p + q)
-        values = 0.5 * (_terms(p, middle) + _terms(q, middle)).sum(axis=-1)
+        both = p + q  # twice the middle, which the smallest numbers have none of
+        values = 0.25 * (_terms(2.0 * p, both) + _terms(2.0 * q, both)).sum(axis=-1)
         return np.asarray(np.minimum(values, math.log(2.0)))  # it is, but for rounding
 
     @staticmethod
     def slopes(p: Array, q: Array) -> tuple[Array, Array]:
-        middle = 0.5 * (p + q)
+        both = p + q
         with np.errstate(divide="ignore", invalid="ignore"):
             # Where both are empty, what comes is twice the middle.
-            of_p, of_q = (np.where(middle > 0.0, np.log(s / middle), math.log(2.0)) for s in (p, q))
+            of_p, of_q = (np.where(both > 0.0, np.log(2.0 * s / both), math.log(2.0)) for s in (p, q))
         return 0.5 * of_p, 0.5 * of_q
 
 

@@ -62,10 +62,10 @@ def gradient_flow(
     x0 : array_like (n, d)
         Where the particles start; a vector stands for points on the line. float32 stays float32.
     loss : callable
-        ``loss(x)`` of the points (n, d): anything with ``.value`` and ``.grad_x`` (n, d), such as what `emd`,
-        `sinkhorn`, `sinkhorn_divergence`, `sliced_wasserstein`, `energy_distance` and `mmd` return, or a pair (value,
-        gradient). A loss that has a parameter called ``init`` gets there what it returned for the points before, and
-        None for the first ones, so that its solver can start from that.
+        ``loss(x)`` of the points (n, d), which it leaves as they are: anything with ``.value`` and ``.grad_x`` (n, d),
+        such as what `emd`, `sinkhorn`, `sinkhorn_divergence`, `sliced_wasserstein`, `energy_distance` and `mmd` return,
+        or a pair (value, gradient). A loss that has a parameter called ``init`` gets there what it returned for the
+        points before, and None for the first ones, so that its solver can start from that.
     a : array_like (n,), optional
         Masses of the particles, positive: those that the loss gives them. None for 1 / n each.
     step : float

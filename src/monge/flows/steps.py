@@ -33,7 +33,8 @@ Array = NDArray[Any]
 _SHARE = 0.25
 # Halvings before the search gives up: a step of a millionth of the largest that was asked for.
 _HALVINGS = 20
-# What the largest step promises, over the value at the start, below which a loss that does not fall is at its minimum.
+# What the largest step promises, over the largest value on the way, below which a loss that does not fall is at its
+# minimum.
 _VISIBLE = 1e-6
 # How far two values of the same points may differ: by the order of sums in single precision, not by chance.
 _SAME = 1e-5
@@ -46,7 +47,7 @@ class State(NamedTuple):
     time: float  # the sum of the steps so far
     last_step: float  # the size of the last one
     velocity: Array | None = None  # the motion of the last one, (n, d), if there is momentum
-    scale: float = 0.0  # of values of the loss, if they are compared
+    scale: float = 0.0  # the largest value of the loss so far, without its sign, if values are compared
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ class LineSearch:
                 there = self.objective(x, place)
                 # The second comparison counts where the promise is below the rounding of the value.
                 if there.value <= place.value - _SHARE * size * slope and there.value < place.value:
-                    return State(there, state.time + size, size, scale=state.scale)
+                    return State(there, state.time + size, size, scale=max(state.scale, abs(there.value)))
             size *= 0.5
         return FlowStatus.STALLED if self.size * slope > _VISIBLE * state.scale else FlowStatus.MINIMUM
 

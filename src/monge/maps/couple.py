@@ -92,7 +92,7 @@ def couple(
     time_limit: float | None = None,
     progress: bool = False,
 ) -> Any:
-    """Pairs the rows of two batches by optimal transport, as indices.
+    """Pair the rows of two batches by optimal transport, as indices.
 
     Minimises the mean of ``|x0[i] - x1[j]|^2`` over all ways to use each row of the larger batch once, and each of the
     smaller as evenly as it goes: with n = q m + r rows on the larger side, r rows of the smaller are used q + 1 times

@@ -9,7 +9,7 @@ from torch import Tensor
 from monge.distances.loss import Loss
 from monge.distances.minibatch import estimate as plain
 from monge.entropic.marginals import Marginal, as_marginals
-from monge.problem.arrays import positive_integer
+from monge.problem.arrays import positive, positive_integer
 from monge.torch.first_order import FirstOrder, loss_of, packed, seed_of, unpacked
 from monge.torch.kind import Settings
 
@@ -93,6 +93,7 @@ def minibatch(
     """
     sides = as_marginals(marginals)
     plain.check_marginals(eps, marginals)
+    eps = None if eps is None else positive(eps, "eps")
     count = (
         _ALL if n_batches == "all" else packed(None if n_batches is None else positive_integer(n_batches, "n_batches"))
     )

@@ -75,12 +75,15 @@ def every_batch(n: int, m: int, replace: bool, weights: Any = None) -> tuple[Ind
     batches = np.fromiter(chain.from_iterable(each), np.int64, count * m).reshape(count, m)
     if not replace:
         return batches, np.full(count, 1.0 / count)
-    # m! / prod of factorials of how often each point is in it, times the chances of all: a factor for each place, m or
-    # what is left of it, over how often the place's point has been met so far.
+    # m! / prod of factorials of how often each point is in it, times the chances of all: a factor for each place, its
+    # number over how often the place's point has been met so far. In logarithms, as large batches have tiny ones.
     chance = np.full(n, 1.0 / n) if weights is None else weights / weights.sum()
-    odds = chance[batches[:, 0]] * m
-    met = np.ones(count)
-    for place in range(1, m):
-        met = np.where(batches[:, place] == batches[:, place - 1], met + 1.0, 1.0)
-        odds *= chance[batches[:, place]] * (m - place) / met
-    return batches, odds
+    with np.errstate(divide="ignore"):
+        log_chance = np.log(chance)
+    logs, met = np.zeros(count), np.zeros(count)
+    for place in range(m):
+        again = batches[:, place] == batches[:, place - 1] if place > 0 else False
+        met = np.where(again, met + 1.0, 1.0)
+        logs += log_chance[batches[:, place]] + np.log((place + 1.0) / met)
+    odds = np.exp(logs)
+    return batches, odds / odds.sum()

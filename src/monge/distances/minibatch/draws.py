@@ -6,7 +6,7 @@ what each counts for. A block is drawn from its number and a seed alone, so that
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Protocol
@@ -162,6 +162,8 @@ class Epochs:
         Pairs of a block at most: a part of an epoch, or several.
     seed : numpy.random.SeedSequence
         An epoch's shuffles come from it and the number of the epoch.
+    points : int
+        Points of an epoch on either side: those of the larger side, or what `within` keeps of it.
     """
 
     sizes: tuple[int, int]
@@ -169,13 +171,14 @@ class Epochs:
     count: int
     per_block: int
     seed: np.random.SeedSequence
+    points: int
 
     drawn = True
 
     @property
     def pairs(self) -> int:
         """Pairs of an epoch."""
-        return -(-max(self.sizes) // self.size)
+        return -(-self.points // self.size)
 
     @property
     def unit(self) -> int:
@@ -199,31 +202,38 @@ class Epochs:
             epochs, first = range(epoch, epoch + 1), part * self.per_block * self.size
         else:
             epochs, first = range(block * self._together, min((block + 1) * self._together, self.count)), 0
-        last = min(first + self.per_block * self.size, max(self.sizes))
+        last = min(first + self.per_block * self.size, self.points)
         full = first + (last - first) // self.size * self.size
-        shuffles = [self._shuffles(epoch) for epoch in epochs]
         found = []
         for start, stop, size in ((first, full, self.size), (full, last, last - full)):
             if start < stop:
-                sides = [[_cycled(both[side], start, stop) for both in shuffles] for side in (0, 1)]
-                rows, columns = (np.concatenate(side).reshape(-1, size) for side in sides)
-                weights = np.full(len(rows), size / (max(self.sizes) * self.count))
+                parts = [part for epoch in epochs for part in self._places(epoch, start, stop)]
+                rows, columns = (np.concatenate(side).reshape(-1, size) for side in zip(*parts, strict=True))
+                weights = np.full(len(rows), size / (self.points * self.count))
                 found.append(Group(rows, columns, weights, size, np.repeat(epochs, (stop - start) // size)))
         return found
 
-    def _shuffles(self, epoch: int) -> tuple[Indices, Indices]:
+    def _places(self, epoch: int, start: int, stop: int) -> Iterator[tuple[Indices, Indices]]:
+        """What stands there in an epoch, on either side."""
+        at = np.arange(start, stop)
+        if self.points == max(self.sizes):
+            rows, columns = self._shuffles(epoch)
+            yield rows[at % len(rows)], columns[at % len(columns)]
+            return
+        # Both sides would come round to the same pairs: they are shuffled anew each time, in whole batches.
+        rounds, at = np.divmod(at, self.sizes[0] // self.size * self.size)
+        for some in np.split(np.arange(len(at)), np.flatnonzero(np.diff(rounds)) + 1):
+            rows, columns = self._shuffles(epoch, int(rounds[some[0]]))
+            yield rows[at[some]], columns[at[some]]
+
+    def _shuffles(self, *number: int) -> tuple[Indices, Indices]:
         entropy = self.seed.entropy
-        key = tuple(entropy) if isinstance(entropy, Sequence) else entropy, (*self.seed.spawn_key, epoch)
+        key = tuple(entropy) if isinstance(entropy, Sequence) else entropy, (*self.seed.spawn_key, *number)
         return _shuffles(*key, *self.sizes)
 
     def within(self, side: int) -> Epochs:
-        """The same between one side and itself."""
+        """The same between one side and itself, with as many pairs of the same sizes."""
         return replace(self, sizes=(self.sizes[side],) * 2)
-
-
-def _cycled(shuffle: Indices, start: int, stop: int) -> Indices:
-    """What stands at these places of a shuffle that is gone through again and again."""
-    return shuffle[np.arange(start, stop) % len(shuffle)]
 
 
 @lru_cache(maxsize=2)  # blocks of one epoch mostly follow each other

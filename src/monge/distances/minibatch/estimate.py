@@ -121,7 +121,7 @@ def minibatch(
         Arguments of the wrong type. On use, a plan or a derivative of a sampler's points, a plan of a loss, a
         derivative that the loss or the ground cost has not, derivatives with respect to weights.
     MemoryError
-        If the plan would not fit.
+        If the plan, or the costs between two batches, would not fit.
     TimeoutError
         If `time_limit` ran out before all pairs of "all" were solved: those that were stand for nothing.
 
@@ -178,7 +178,7 @@ def _solver(cost: Any, eps: Any, marginals: Any, loss: Any, x: Source, y: Source
     if loss is not None:
         if not callable(loss):
             raise TypeError(f"loss should be a function of two batches of points, or None; got {shown(loss)}.")
-        if eps is not None or marginals is not None or cost != "sqeuclidean":
+        if eps is not None or marginals is not None or not (isinstance(cost, str) and cost == "sqeuclidean"):
             raise ValueError(
                 "loss= stands for cost, eps and marginals together; got some of these, too. Leave them out."
             )
@@ -257,7 +257,7 @@ def _draws(
         pairs = -(-max(n, m) // size)
         _require_room(pairs * epochs, size, solver)
         per_block = pairs_in_block(pairs * int(epochs), *each)
-        return Epochs((n, m), size, int(epochs), per_block, seed)
+        return Epochs((n, m), size, int(epochs), per_block, seed, max(n, m))
     if n_batches == "all":
         assert n is not None
         assert m is not None

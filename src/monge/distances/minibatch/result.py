@@ -39,7 +39,7 @@ class Minibatch(Loss):
     debiased : Loss
         U(a, b) - (U(a, a) + U(b, b)) / 2, with its own standard error and derivatives.
     plan : scipy.sparse.coo_array (n, m)
-        The mean of the plans between batches, of total mass one.
+        The mean of the plans between batches: of total mass one, but under penalties.
     grad_x, grad_y : ndarray (n, d), (m, d)
         The mean of the derivatives of the pairs: an unbiased estimate of that of the mean over all pairs.
     n_batches : int

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from monge.distances.minibatch.running import Part, Run
 from monge.distances.minibatch.solvers import Asked, add_rows
+from monge.problem.arrays import require_memory
 from monge.problem.costs import PointCloud
+from monge.problem.plan_slopes import plan_slopes
 from monge.problem.transport import ConvergenceWarning
 from monge.spread.base import Source
 
@@ -22,8 +24,6 @@ Triple = tuple[NDArray[Any], NDArray[Any], Array]
 
 # Of the weight of an epoch, what sets a whole one off from a part.
 _WHOLE = 1.0 - 1e-9
-# Coordinates of the entries whose derivatives are computed at a time.
-_IN_CACHE = 1 << 16
 _NO_INDICES = "a sampler has no rows that a plan or a derivative could belong to. Pass an array of its samples."
 
 
@@ -178,6 +178,8 @@ class _Total:
             if len(waiting) == unit:
                 self._add(waiting)
                 waiting = []
+                if self._blocks == unit:
+                    self._require_room()
             if self._blocks + len(waiting) == most:
                 break
         if self._blocks == 0 or most is not None:
@@ -194,6 +196,12 @@ class _Total:
                         self._sums[side] = np.zeros((source.rows, source.columns))
                     add_rows(self._sums[side], slopes.places, slopes.rows)  # type: ignore[arg-type]
             self._parts.append(replace(part, slopes=(None, None)))
+
+    def _require_room(self) -> None:
+        """For a plan with as many entries in all blocks as in those so far."""
+        of_all = [each for part in self._parts for each in part.entries or ()]
+        wanted = sum(each.nbytes for each in of_all) * self._run.draws.blocks // self._blocks
+        require_memory(wanted, "the mean plan", "Solve fewer pairs of batches, or smaller ones.")
 
     def _units(self, values: Array, weights: Array) -> Array:
         """Values of pairs, or means of whole epochs."""
@@ -217,11 +225,13 @@ class _Total:
                 np.concatenate(each) for each in zip(*(part.entries or () for part in parts), strict=True)
             )
             entries = rows, columns, mass * done
-        sums = [None if total is None else total * done for total in self._sums]
+        for total in self._sums:
+            if total is not None and done != 1.0:  # else pages that no batch has met stay untouched
+                total *= done
         reason = next((part.reason for part in parts if part.reason), "")
         late = sum(part.late for part in parts)
         units = self._units(values, weights)
-        return Sampled(self._run, values, weights, units, self._blocks, late, entries, sums, reason)
+        return Sampled(self._run, values, weights, units, self._blocks, late, entries, self._sums, reason)
 
 
 def warn_of_shortfalls(estimate: Estimate, stacklevel: int) -> None:
@@ -244,29 +254,17 @@ def warn_of_shortfalls(estimate: Estimate, stacklevel: int) -> None:
 
 
 def slopes_of_plan(x: Source, y: Source, cost: Any, entries: Triple, side: int) -> Array:
-    """sum_j P_ij dc(x_i, y_j) / dx_i (n, d), or for side 1 the same for y (m, d)."""
-    from scipy.sparse import csr_array
-
-    assert x.rows is not None
-    assert y.rows is not None
-    rows, columns, mass = entries
-    here, there = (x, y) if side == 0 else (y, x)
-    places = (rows, columns) if side == 0 else (columns, rows)
-    plan = csr_array((mass, places), shape=(here.rows, there.rows))  # sums up
-    found = np.zeros((x.rows if side == 0 else y.rows, x.columns))
-    visited = np.flatnonzero(np.diff(plan.indptr))
-    step = max(1, _IN_CACHE * len(visited) // (plan.nnz * x.columns))
-    for first in range(0, len(visited), step):
-        some = visited[first : first + step]
-        part = plan[some]
-        ours, theirs = here.take(some), there.take(part.indices)
-        spread = csr_array((part.data, np.arange(part.nnz), part.indptr))  # (rows, entries)
-        cloud = PointCloud(ours[:1], theirs[:1], cost) if side == 0 else PointCloud(theirs[:1], ours[:1], cost)
-        if cloud.squared:  # without a difference for each entry; from a point nearby, so that no digits cancel
-            near = theirs[0].astype(np.float64)
-            found[some] = 2.0 * (part.sum(axis=1)[:, np.newaxis] * (ours - near) - spread @ (theirs - near))
-            continue
-        of_entries = np.repeat(ours, np.diff(part.indptr), axis=0)
-        pairs = (of_entries, theirs) if side == 0 else (theirs, of_entries)
-        found[some] = spread @ cloud.ground.derivatives(*pairs)[side]
+    """sum_j P_ij dc(x_i, y_j) / dx_i (n, d), or for side 1 the same for y (m, d). Reads what the plan meets."""
+    (rows, of_x), (columns, of_y) = (_met(*each) for each in zip((x, y), entries[:2], strict=True))
+    points = x.take(rows), y.take(columns)
+    ground = PointCloud(points[0][:1], points[1][:1], cost).ground
+    found = np.zeros(((x, y)[side].rows or 0, x.columns))
+    (found[(rows, columns)[side]],) = plan_slopes(ground, *points, (of_x, of_y, entries[2]), (side,))
     return found
+
+
+def _met(source: Source, places: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The rows that stand there, and where in these each does."""
+    met = np.zeros(source.rows or 0, bool)
+    met[places] = True
+    return np.flatnonzero(met), (np.cumsum(met) - 1)[places]

@@ -15,6 +15,7 @@ from monge.entropic.problem import Problem
 from monge.entropic.solving import solve_all
 from monge.problem.batch import naming
 from monge.problem.costs import PointCloud
+from monge.problem.plan_slopes import plan_slopes
 from monge.problem.transport import Status
 
 __all__ = ["Asked", "Entries", "Entropic", "Exact", "OfLoss", "Solved", "Solver", "add_rows"]
@@ -114,15 +115,11 @@ class Exact:
         return Solved(found.values, entries, slopes, reason, found.inexact)
 
     def _slopes(self, x: NDArray[Any], y: NDArray[Any], entries: Entries) -> tuple[Array, Array]:
+        m, d = x.shape[1:]
+        at = entries.pair * m + entries.left, entries.pair * y.shape[1] + entries.right
         ground = PointCloud(x[0], y[0], self.cost).ground
-        each = ground.derivatives(x[entries.pair, entries.left], y[entries.pair, entries.right])
-        found = []
-        for points, places, slopes in zip((x, y), (entries.left, entries.right), each, strict=True):
-            sums = np.zeros((points.shape[0] * points.shape[1], points.shape[2]))
-            at = entries.pair * points.shape[1] + places
-            add_rows(sums, at, entries.mass[:, np.newaxis] * slopes)
-            found.append(sums.reshape(points.shape))
-        return found[0], found[1]
+        found = plan_slopes(ground, x.reshape(-1, d), y.reshape(-1, d), (*at, entries.mass))
+        return found[0].reshape(x.shape), found[1].reshape(y.shape)
 
     def seconds(self, m: int, d: int) -> float:
         """About how long a pair of batches of m points takes."""
@@ -152,7 +149,7 @@ class Entropic:
             plans = np.stack([t.plan.toarray() for t in found])
             pair, left, right = np.nonzero(plans)
             entries = Entries(pair, left, right, plans[pair, left, right])
-        slopes, reason = _slopes_of(found, asked)
+        slopes, reason = _slopes_of(found, asked, x, y)
         return Solved(np.array([t.value for t in found]), entries, slopes, reason, late)
 
     def seconds(self, m: int, d: int) -> float:
@@ -181,7 +178,7 @@ class OfLoss:
                 "loss should be a function of two clouds that returns a Loss or a number; it returned "
                 f"{type(found[0]).__name__}."
             )
-        slopes, reason = _slopes_of(found, asked)
+        slopes, reason = _slopes_of(found, asked, x, y)
         return Solved(values.astype(np.float64), None, slopes, reason)
 
     def seconds(self, m: int, d: int) -> float:
@@ -189,13 +186,22 @@ class OfLoss:
         return 1e-3
 
 
-def _slopes_of(found: list[Any], asked: Asked) -> tuple[tuple[Array | None, Array | None], str]:
+def _like(slopes: Any, name: str, points: NDArray[Any]) -> Array:
+    array = np.asarray(slopes, np.float64)
+    if array.shape != points.shape:
+        raise ValueError(
+            f"the {name} of the loss of a pair should have the shape of its batch, {points.shape}; got {array.shape}."
+        )
+    return array
+
+
+def _slopes_of(found: list[Any], asked: Asked, *points: NDArray[Any]) -> tuple[tuple[Array | None, Array | None], str]:
     """The derivatives of each with respect to its clouds, and why there are none."""
     slopes: list[Array | None] = [None, None]
     try:
         for side, name in enumerate(("grad_x", "grad_y")):
             if asked.slopes[side]:
-                slopes[side] = np.stack([np.asarray(getattr(one, name), np.float64) for one in found])
+                slopes[side] = np.stack([_like(getattr(one, name), name, points[side][0]) for one in found])
     except (TypeError, AttributeError) as error:
         return (None, None), f"the loss of each pair has none: {error}"
     return (slopes[0], slopes[1]), ""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from monge.exact import _core
 from monge.exact.dense import dense
 from monge.exact.result import check_solved
+from monge.problem.arrays import require_memory
 from monge.problem.batch import naming
 from monge.problem.costs import PointCloud
 from monge.problem.measures import check_value
@@ -63,10 +64,12 @@ def matched(x: NDArray[Any], y: NDArray[Any], cost: Any = "sqeuclidean") -> Matc
 
     `x` (k, m, d) and `y` (k, l, d) are the clouds, `cost` what `PointCloud` takes. Costs are computed in single
     precision where both are float32; in many dimensions those that make up a value once more, in double precision.
-    Raises what `PointCloud` and `emd` do.
+    Raises what `PointCloud` and `emd` do, and MemoryError where a matrix of costs would not fit.
     """
-    d = x.shape[2]
+    m, d = x.shape[1:]
     first = PointCloud(x[0, :1], y[0, :1], cost)
+    what = f"the {m} x {y.shape[1]} cost matrix of a pair of batches"
+    require_memory(m * y.shape[1] * first.dtype.itemsize, what, "Take smaller batches.")
     if first.squared and d > _FEW_COORDINATES:
         found = _by_products(*(points.astype(first.dtype, copy=False) for points in (x, y)))
     elif first.formed is None:

@@ -235,15 +235,50 @@ class ContinuousDual:
         return self.status is Stop.CONVERGED
 
     def u(self, x: Any) -> Any:
-        """The potential u of the source at points x (n, d), in cost units, (n,)."""
+        """The potential u of the source.
+
+        Parameters
+        ----------
+        x : array_like (n, d)
+            Points.
+
+        Returns
+        -------
+        ndarray (n,)
+            In cost units.
+        """
         return self._there(self.dual.potential(0, self._points(x, "x")), x)
 
     def v(self, y: Any) -> Any:
-        """The potential v of the target at points y (m, d), in cost units, (m,)."""
+        """The potential v of the target.
+
+        Parameters
+        ----------
+        y : array_like (m, d)
+            Points.
+
+        Returns
+        -------
+        ndarray (m,)
+            In cost units.
+        """
         return self._there(self.dual.potential(1, self._points(y, "y")), y)
 
     def density(self, x: Any, y: Any) -> Any:
-        """p(x_i, y_j) = exp((u(x_i) + v(y_j) - c(x_i, y_j)) / eps), (n, m): of the plan beside the product of both."""
+        """The density of the plan with respect to the product of both measures, exp((u(x) + v(y) - c(x, y)) / eps).
+
+        Parameters
+        ----------
+        x : array_like (n, d)
+            Points of the source.
+        y : array_like (m, d)
+            Points of the target.
+
+        Returns
+        -------
+        ndarray (n, m)
+            At all pairs.
+        """
         log = self.dual.log_density(self._points(x, "x"), self._points(y, "y"))
         return self._there(np.exp(log), x, y)
 

@@ -113,8 +113,12 @@ class ColorMap:
             Pictures, as for `color_transfer`.
         source_mask, target_mask : array_like (h, w) of bool, optional
             The pixels that count, True for those.
-        rng, n_jobs, threads, progress
+        rng : None, int or numpy.random.Generator
             As for `color_transfer`.
+        n_jobs, threads : int, optional
+            As for `color_transfer`.
+        progress : bool
+            Show a progress bar (needs tqdm).
 
         Returns
         -------

@@ -101,7 +101,7 @@ def color_transfer(
 
     See Also
     --------
-    ColorMap : the map of colours itself, for the frames of a video.
+    ColorMap : The map of colours itself, for the frames of a video.
 
     Notes
     -----
