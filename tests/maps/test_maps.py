@@ -49,6 +49,13 @@ class TestPalette:
         np.testing.assert_allclose(colors, [[77 / 255] * 3])
         np.testing.assert_array_equal(weights, [1.0])
 
+    def test_a_colour_at_the_mean_stays_below(self):
+        for middle in range(1, 255):  # thirds and 255ths are no binary fractions
+            picture = np.zeros((3, 1, 3), np.uint8)
+            picture[:, 0, 1] = middle - 1, middle, middle + 1
+            colors, _ = palette(picture, 2)
+            np.testing.assert_allclose(np.sort(colors[:, 1]) * 255.0, [middle - 0.5, middle + 1.0], rtol=1e-12)
+
     def test_more_colours_are_nearer_to_the_picture(self):
         picture = photograph(2, (16, 16))
         pixels = picture.reshape(-1, 3) / 255.0
