@@ -29,6 +29,8 @@ _EXTRAS = "pip install 'monge[demo]'"
 _DEMO_COLORS = 4096
 _DPI = 120
 _STANDARD_INPUT = Path("-")
+# Formats, by Pillow's names, that hold no transparency.
+_OPAQUE = ("BMP", "EPS", "JPEG", "MPO", "PCX", "PPM")
 
 
 class Failure(Exception):
@@ -197,12 +199,14 @@ def _color_transfer(options: argparse.Namespace) -> None:
     Image.init()
     outputs = [path for path in (options.output, options.both) if path is not None]
     for path in outputs:
-        if path.suffix.lower() not in Image.EXTENSION:
+        if Image.EXTENSION.get(path.suffix.lower()) not in Image.SAVE:
             raise Failure(
                 f"{path} should end in the name of an image format, such as .png or .jpg; "
                 f"got {path.suffix or 'no ending'!r}."
             )
         _require_writable(path)
+    if options.both is not None and options.both.resolve() == options.output.resolve():
+        raise Failure(f"--both should not be the file of -o, {options.output}: one picture would replace the other.")
     _require_one_pipe(options.source, options.target, options.mask)
     pictures = [_read_picture(path) for path in (options.source, options.target)]
     moved = color_transfer(
@@ -217,7 +221,7 @@ def _color_transfer(options: argparse.Namespace) -> None:
         progress=True,
     )
     for path, array in zip(outputs, moved if options.both else [moved], strict=True):
-        if array.shape[2] == 4 and Image.EXTENSION[path.suffix.lower()] in ("JPEG", "BMP", "PPM"):
+        if array.shape[2] == 4 and Image.EXTENSION[path.suffix.lower()] in _OPAQUE:
             print(f"monge: {path.suffix} cannot hold the transparency of the picture; use .png", file=sys.stderr)
             array = array[..., :3]
         _save(path, Image.fromarray(array).save)
