@@ -285,6 +285,7 @@ def test_files_as_sources(tmp_path: Any) -> None:
         ({"method": "sag", "source": np.ones((3, 2))}, ValueError, "no entropy"),
         ({"tol": 0.0}, ValueError, "tol should"),
         ({"samples": 0}, ValueError, "samples should"),
+        ({"samples": 1}, ValueError, "samples should be at least 2"),
         ({"start": 1.5}, ValueError, "start should"),
         ({"init": [1.0]}, ValueError, "init should"),
         ({"init": [np.nan, 0.0]}, ValueError, "init should"),

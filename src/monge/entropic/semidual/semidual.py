@@ -149,6 +149,8 @@ def semidual(
         raise ValueError(f"eps should be a finite number >= 0, or None for no entropy; got {shown(eps)}.")
     tol, max_iter = positive(tol, "tol"), positive_integer(max_iter, "max_iter")
     start, samples = (k if k is None else positive_integer(k, n) for k, n in ((start, "start"), (samples, "samples")))
+    if samples == 1:
+        raise ValueError("samples should be at least 2, of which the spread and chi2 are known; got 1.")
     if method not in CLIMBS:
         raise ValueError(f"method should be one of {', '.join(map(repr, CLIMBS))}; got {shown(method)}.")
     seed, begun = seed_of(rng), time.monotonic()
