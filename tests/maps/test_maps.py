@@ -155,6 +155,7 @@ class TestColorTransfer:
             (np.full((4, 4, 3), 256), ValueError, "0..255 .* got 256 to 256"),
             (np.full((4, 4, 3), -1), ValueError, "got -1"),
             (np.full((4, 4, 3), 1.5), ValueError, r"\[0, 1\]"),
+            (np.full((4, 4, 3), 200.0), ValueError, "Divide reals by their largest level, such as 255"),
             (np.full((4, 4, 3), np.nan), ValueError, "got nan"),
             (np.full((4, 4, 3), "red"), TypeError, "dtype"),
             (np.full((4, 4, 3), 1j), TypeError, "complex"),

@@ -82,7 +82,7 @@ def semidual(
     start : int, optional
         Points of the source that are transported exactly for a start: by `emd`, on the line by `emd_1d`, with entropy
         by `sinkhorn`. None for eight for each atom, or up to 20,000 for few atoms, and on the line 100,000. A source
-        with no more rows than that is solved by them alone, unless `method` is "sag".
+        with no more rows than that is solved by them alone, unless `method` is "sag" or `init` is given.
     samples : int, optional
         Fresh points for `value` and `masses`; None for 100,000, or fewer for many atoms. A source with no more rows
         than that is looked at as a whole, and the standard error is zero.
