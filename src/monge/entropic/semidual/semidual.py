@@ -98,7 +98,7 @@ def semidual(
     time_limit : float, optional
         Seconds after which the ascent ends with what it has; the start and the measurement are not cut short.
     progress : bool
-        Show steps and chi-squared (needs tqdm).
+        Show steps (needs tqdm).
 
     Returns
     -------
