@@ -12,6 +12,7 @@ import io
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
@@ -63,7 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
-        options.run(options)
+        with warnings.catch_warnings():
+            warnings.showwarning = _remark
+            options.run(options)
         sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
@@ -78,6 +81,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"monge: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _remark(message: Warning | str, *_: Any) -> None:
+    """A warning, without the line of code that gave it."""
+    print(f"monge: {message}", file=sys.stderr)
 
 
 def _write_nothing_more() -> None:

@@ -185,6 +185,27 @@ class TestColorTransfer:
         assert self.transfer(good, good, tmp_path / "out.png", "--both", "out.png") == 1
         assert "--both should not be the file of -o" in capsys.readouterr().err
 
+    def test_a_warning_is_one_line(self, tmp_path):
+        source, target = picture(tmp_path / "a.png", 7), picture(tmp_path / "b.png", 8)
+        more = (
+            "--method",
+            "minibatch",
+            "--batch-size",
+            "1",
+            "--time-limit",
+            "0",
+            "--threads",
+            "1",
+            "-o",
+            str(tmp_path / "out.png"),
+        )
+        done = run("color-transfer", str(source), str(target), *more)
+        assert done.returncode == 0
+        remarks = [line for line in done.stderr.splitlines() if "limit" in line]
+        assert len(remarks) == 1
+        assert remarks[0].split("\r")[-1].startswith("monge: color_transfer: the time limit was over after")
+        assert "Warning" not in done.stderr
+
     def test_a_mask(self, tmp_path, capsys):
         source, target = picture(tmp_path / "a.png", 2), picture(tmp_path / "b.png", 3)
         mask = np.zeros((16, 24), np.uint8)
