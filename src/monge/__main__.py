@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _remark(message: Warning | str, *_: Any) -> None:
+def _remark(message: Warning | str, *_: Any, **__: Any) -> None:
     """A warning, without the line of code that gave it."""
     print(f"monge: {message}", file=sys.stderr)
 
