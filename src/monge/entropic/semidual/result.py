@@ -33,8 +33,8 @@ class Stop(enum.Enum):
     CONVERGED = "the chi-squared of the masses is within tol"
     MAX_ITER = (
         "max_iter steps were over before chi2 came below tol. Raise max_iter or tol. semidual goes on with init=; "
-        "without entropy, where many points are as near to two atoms, as with cost='cityblock', no assignment has the right "
-        "masses: take eps > 0 then"
+        "without entropy, where many points are as near to two atoms, as with cost='cityblock', no assignment "
+        "has the right masses: take eps > 0 then"
     )
     TIME_LIMIT = "time_limit was over before chi2 came below tol. Raise time_limit or tol"
 
