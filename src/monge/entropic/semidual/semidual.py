@@ -181,7 +181,7 @@ def semidual(
         chi2 = f"chi2 {found.measured.chi2:.3g}"
         warnings.warn(f"semidual: {found.status.value} ({chi2}).", ConvergenceWarning, stacklevel=2)
     g, received = np.full(len(points), -math.inf), np.zeros(len(points))
-    g[used], received[used] = found.g[place], (found.measured.masses / total)[place] * masses[used]
+    g[used], received[used] = found.g[place], found.measured.masses[place] * (masses[used] / total[place])
     return SemiDual(
         value=found.measured.value,
         standard_error=found.measured.standard_error,
