@@ -12,6 +12,7 @@ import io
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
@@ -29,6 +30,8 @@ _EXTRAS = "pip install 'monge[demo]'"
 _DEMO_COLORS = 4096
 _DPI = 120
 _STANDARD_INPUT = Path("-")
+# Formats, by Pillow's names, that hold no transparency.
+_OPAQUE = ("BMP", "EPS", "JPEG", "MPO", "PCX", "PPM")
 
 
 class Failure(Exception):
@@ -61,7 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
-        options.run(options)
+        with warnings.catch_warnings():
+            warnings.showwarning = _remark
+            options.run(options)
         sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
@@ -76,6 +81,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"monge: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _remark(message: Warning | str, *_: Any, **__: Any) -> None:
+    """A warning, without the line of code that gave it."""
+    print(f"monge: {message}", file=sys.stderr)
 
 
 def _write_nothing_more() -> None:
@@ -197,12 +207,14 @@ def _color_transfer(options: argparse.Namespace) -> None:
     Image.init()
     outputs = [path for path in (options.output, options.both) if path is not None]
     for path in outputs:
-        if path.suffix.lower() not in Image.EXTENSION:
+        if Image.EXTENSION.get(path.suffix.lower()) not in Image.SAVE:
             raise Failure(
                 f"{path} should end in the name of an image format, such as .png or .jpg; "
                 f"got {path.suffix or 'no ending'!r}."
             )
         _require_writable(path)
+    if options.both is not None and options.both.resolve() == options.output.resolve():
+        raise Failure(f"--both should not be the file of -o, {options.output}: one picture would replace the other.")
     _require_one_pipe(options.source, options.target, options.mask)
     pictures = [_read_picture(path) for path in (options.source, options.target)]
     moved = color_transfer(
@@ -217,7 +229,7 @@ def _color_transfer(options: argparse.Namespace) -> None:
         progress=True,
     )
     for path, array in zip(outputs, moved if options.both else [moved], strict=True):
-        if array.shape[2] == 4 and Image.EXTENSION[path.suffix.lower()] in ("JPEG", "BMP", "PPM"):
+        if array.shape[2] == 4 and Image.EXTENSION[path.suffix.lower()] in _OPAQUE:
             print(f"monge: {path.suffix} cannot hold the transparency of the picture; use .png", file=sys.stderr)
             array = array[..., :3]
         _save(path, Image.fromarray(array).save)

@@ -44,6 +44,14 @@ def test_normal_laws(source: Normal, target: Normal, eps: float, kernel: str) ->
     assert -0.01 < found.chi2 < 0.02
 
 
+def test_a_start_of_one_point() -> None:
+    source, target = Normal([0.0], [0.5]), Normal([1.0], [1.0])
+    with pytest.warns(monge.ConvergenceWarning, match="max_iter"):
+        found = continuous_dual(source, target, eps=1.0, start=1, max_iter=128, rng=0, n_features=50)
+    assert np.isfinite(found.u([[0.0], [3.0]])).all()
+    assert found.value < float(monge.bures(*source.moments, *target.moments, eps=1.0)) + 4.0 * found.standard_error
+
+
 def test_steps_make_a_poor_start_better() -> None:
     source, target = Normal([0.0], [0.5]), Normal([1.0], [1.0])
     exact = float(monge.bures(*source.moments, *target.moments, eps=0.5))

@@ -113,11 +113,12 @@ class TestColorTransfer:
         assert self.transfer(source, target, tmp_path / "out.png") == 0
         np.testing.assert_array_equal(pixels(tmp_path / "out.png")[..., 3], pixels(source)[..., 3])
 
-    def test_alpha_that_the_format_cannot_hold_is_said(self, tmp_path, capsys):
+    @pytest.mark.parametrize("ending", ["jpg", "pcx"])
+    def test_alpha_that_the_format_cannot_hold_is_said(self, ending, tmp_path, capsys):
         source, target = picture(tmp_path / "a.png", 2, "RGBA"), picture(tmp_path / "b.png", 3)
-        assert self.transfer(source, target, tmp_path / "out.jpg") == 0
+        assert self.transfer(source, target, tmp_path / f"out.{ending}") == 0
         assert "transparency" in capsys.readouterr().err
-        assert pixels(tmp_path / "out.jpg").shape == (16, 24, 3)
+        assert pixels(tmp_path / f"out.{ending}").shape == (16, 24, 3)
 
     @pytest.mark.parametrize("mode", ["L", "P", "1", "CMYK", "I;16"])
     def test_other_modes_are_converted(self, mode, tmp_path):
@@ -151,6 +152,7 @@ class TestColorTransfer:
             (good, "missing/out.png", "cannot write"),
             (good, "out", "no ending"),
             (good, "out.xyz", "'.xyz'"),
+            (good, "out.fits", "'.fits'"),  # which Pillow reads, but cannot write
         ):
             assert self.transfer(source, good, tmp_path / out) == 1
             error = capsys.readouterr().err
@@ -175,6 +177,34 @@ class TestColorTransfer:
         )
         np.testing.assert_array_equal(pixels(tmp_path / "there.png"), there)
         np.testing.assert_array_equal(pixels(tmp_path / "back.png"), back)
+
+    def test_one_file_for_two_pictures(self, tmp_path, capsys, monkeypatch):
+        monkeypatch.setattr("monge.maps.color.color_transfer", lambda *a, **k: pytest.fail("work was started"))
+        monkeypatch.chdir(tmp_path)
+        good = picture(tmp_path / "a.png", 7)
+        assert self.transfer(good, good, tmp_path / "out.png", "--both", "out.png") == 1
+        assert "--both should not be the file of -o" in capsys.readouterr().err
+
+    def test_a_warning_is_one_line(self, tmp_path):
+        source, target = picture(tmp_path / "a.png", 7), picture(tmp_path / "b.png", 8)
+        more = (
+            "--method",
+            "minibatch",
+            "--batch-size",
+            "1",
+            "--time-limit",
+            "0",
+            "--threads",
+            "1",
+            "-o",
+            str(tmp_path / "out.png"),
+        )
+        done = run("color-transfer", str(source), str(target), *more)
+        assert done.returncode == 0
+        remarks = [line for line in done.stderr.splitlines() if "limit" in line]
+        assert len(remarks) == 1
+        assert remarks[0].split("\r")[-1].startswith("monge: color_transfer: the time limit was over after")
+        assert "Warning" not in done.stderr
 
     def test_a_mask(self, tmp_path, capsys):
         source, target = picture(tmp_path / "a.png", 2), picture(tmp_path / "b.png", 3)

@@ -49,6 +49,13 @@ class TestPalette:
         np.testing.assert_allclose(colors, [[77 / 255] * 3])
         np.testing.assert_array_equal(weights, [1.0])
 
+    def test_a_colour_at_the_mean_stays_below(self):
+        for middle in range(1, 255):  # thirds and 255ths are no binary fractions
+            picture = np.zeros((3, 1, 3), np.uint8)
+            picture[:, 0, 1] = middle - 1, middle, middle + 1
+            colors, _ = palette(picture, 2)
+            np.testing.assert_allclose(np.sort(colors[:, 1]) * 255.0, [middle - 0.5, middle + 1.0], rtol=1e-12)
+
     def test_more_colours_are_nearer_to_the_picture(self):
         picture = photograph(2, (16, 16))
         pixels = picture.reshape(-1, 3) / 255.0
@@ -148,6 +155,7 @@ class TestColorTransfer:
             (np.full((4, 4, 3), 256), ValueError, "0..255 .* got 256 to 256"),
             (np.full((4, 4, 3), -1), ValueError, "got -1"),
             (np.full((4, 4, 3), 1.5), ValueError, r"\[0, 1\]"),
+            (np.full((4, 4, 3), 200.0), ValueError, "Divide reals by their largest level, such as 255"),
             (np.full((4, 4, 3), np.nan), ValueError, "got nan"),
             (np.full((4, 4, 3), "red"), TypeError, "dtype"),
             (np.full((4, 4, 3), 1j), TypeError, "complex"),

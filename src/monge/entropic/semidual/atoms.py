@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from monge.problem.costs import PointCloud
 
-__all__ = ["Atoms", "Sent", "parts"]
+__all__ = ["Atoms", "Sent", "different", "parts"]
 
 Array = NDArray[np.float64]
 
@@ -154,3 +154,13 @@ def parts(count: int, size: int) -> Iterator[slice]:
     """Of so many points, those that are looked at together beside so many atoms."""
     step = max(1, _AT_ONCE // size)
     return (slice(first, min(first + step, count)) for first in range(0, count, step))
+
+
+def different(y: Array) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The rows (k,) of points y (m, d) that are not like one before, and which of these each row is like (m,)."""
+    keys = np.ascontiguousarray(y + 0.0).view(np.dtype((np.void, y.itemsize * y.shape[1]))).reshape(-1)  # -0 is 0
+    _, first, place = np.unique(keys, return_index=True, return_inverse=True)
+    rank = np.empty(len(first), dtype=np.intp)
+    order = np.argsort(first)
+    rank[order] = np.arange(len(first))
+    return first[order], rank[place]

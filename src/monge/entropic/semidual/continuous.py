@@ -87,7 +87,7 @@ def continuous_dual(
         Points of each side that `sinkhorn` solves for at first.
     tol : float
         Largest chi-squared of the marginals, E (E[p(x, y) | x] - 1)^2 and the same for y together, where p is the
-        density of the plan.
+        density of the plan. The one that is returned is of other points, and may be up to twice as large.
     max_iter : int
         Largest number of steps after the start.
     rng : None, int or numpy.random.Generator

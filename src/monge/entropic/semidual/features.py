@@ -73,7 +73,9 @@ class Fit:
 
 
 def median_distance(x: Array) -> float:
-    """Of some of the points; one where they are all the same."""
+    """Of some of the points; one where they are all the same, or there is but one."""
     some = x[:_LOOKED_AT]
+    if len(some) == 1:
+        return 1.0
     apart = np.sqrt(((some[: len(some) // 2, np.newaxis] - some[len(some) // 2 :]) ** 2).sum(axis=2))
     return float(np.median(apart)) or 1.0

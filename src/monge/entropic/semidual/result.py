@@ -32,9 +32,9 @@ class Stop(enum.Enum):
     OPTIMAL = "all of the source was solved for at once; the gap certifies it"
     CONVERGED = "the chi-squared of the masses is within tol"
     MAX_ITER = (
-        "max_iter steps were over before chi2 came below tol. Raise max_iter or tol. semidual goes on with init=. "
-        "Where many points are as near to two atoms, as with cost='cityblock', no assignment has the right masses: "
-        "take eps > 0"
+        "max_iter steps were over before chi2 came below tol. Raise max_iter or tol. semidual goes on with init=; "
+        "without entropy, where many points are as near to two atoms, as with cost='cityblock', no assignment "
+        "has the right masses: take eps > 0 then"
     )
     TIME_LIMIT = "time_limit was over before chi2 came below tol. Raise time_limit or tol"
 
@@ -97,7 +97,8 @@ class SemiDual:
     samples: int
     stats: Mapping[str, Any] = field(repr=False)
     on_host: Mapping[str, Array] = field(repr=False)  # g, masses, y, b of all atoms
-    atoms: Atoms = field(repr=False)  # those with mass
+    atoms: Atoms = field(repr=False)  # those with mass, at different places
+    rows: NDArray[np.intp] = field(repr=False)  # of y, the first at each of these
     home: Home | None = field(repr=False, default=None)
 
     @property
@@ -161,7 +162,7 @@ class SemiDual:
         Returns
         -------
         ndarray (n,) of int
-            Rows of y. Of atoms that are as near the first.
+            Rows of y. Of atoms that are as near, and of those at one place, the first.
 
         Examples
         --------
@@ -172,7 +173,7 @@ class SemiDual:
         """
         points, cells = self._points(x), self._cells
         found = [cells(points[some]).to for some in parts(len(points), self.atoms.size)]
-        return self._there(np.flatnonzero(self.on_host["b"] > 0.0)[np.concatenate(found)], x)
+        return self._there(self.rows[np.concatenate(found)], x)
 
     def map(self, x: Any) -> Any:
         """The barycentric map T(x) = sum_j s_j(x) y_j, with the shares s_j(x) of the atoms; the atom for eps = 0.
@@ -201,7 +202,7 @@ class SemiDual:
 
     @cached_property
     def _transform(self) -> Transform:
-        return self.atoms.transform(self.on_host["g"][self.on_host["b"] > 0.0])
+        return self.atoms.transform(self.on_host["g"][self.rows])
 
     @cached_property
     def _cells(self) -> Transform:

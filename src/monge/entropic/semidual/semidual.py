@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from monge.entropic.semidual.atoms import different
 from monge.entropic.semidual.draws import Draws
 from monge.entropic.semidual.problem import CLIMBS, Problem
 from monge.entropic.semidual.result import SemiDual, Stop
@@ -64,7 +65,7 @@ def semidual(
         What the mass comes from. A ``sampler(rng, n)`` returns n independent points (n, d) for a numpy Generator;
         arrays and .npy files are measures on their rows.
     y : array_like (m, d)
-        The atoms; a vector stands for points on the line.
+        The atoms; a vector stands for points on the line. Those at one place share what arrives there.
     b : array_like (m,), optional
         Weights of the atoms; None for uniform ones. Their total is taken for one.
     a : array_like (n,), optional
@@ -81,7 +82,7 @@ def semidual(
     start : int, optional
         Points of the source that are transported exactly for a start: by `emd`, on the line by `emd_1d`, with entropy
         by `sinkhorn`. None for eight for each atom, or up to 20,000 for few atoms, and on the line 100,000. A source
-        with no more rows than that is solved by them alone, unless `method` is "sag".
+        with no more rows than that is solved by them alone, unless `method` is "sag" or `init` is given.
     samples : int, optional
         Fresh points for `value` and `masses`; None for 100,000, or fewer for many atoms. A source with no more rows
         than that is looked at as a whole, and the standard error is zero.
@@ -97,7 +98,7 @@ def semidual(
     time_limit : float, optional
         Seconds after which the ascent ends with what it has; the start and the measurement are not cut short.
     progress : bool
-        Show steps and chi-squared (needs tqdm).
+        Show steps (needs tqdm).
 
     Returns
     -------
@@ -148,6 +149,8 @@ def semidual(
         raise ValueError(f"eps should be a finite number >= 0, or None for no entropy; got {shown(eps)}.")
     tol, max_iter = positive(tol, "tol"), positive_integer(max_iter, "max_iter")
     start, samples = (k if k is None else positive_integer(k, n) for k, n in ((start, "start"), (samples, "samples")))
+    if samples == 1:
+        raise ValueError("samples should be at least 2, of which the spread and chi2 are known; got 1.")
     if method not in CLIMBS:
         raise ValueError(f"method should be one of {', '.join(map(repr, CLIMBS))}; got {shown(method)}.")
     seed, begun = seed_of(rng), time.monotonic()
@@ -165,9 +168,12 @@ def semidual(
             'method="sag" is for a source with rows and eps > 0, where its sum of smooth functions is; got '
             f'{"a sampler" if rows.rows is None else "no entropy"}. Take "sgd".'
         )
-    used = masses > 0.0
-    known = None if init is None else _potentials(init, used)
-    problem = Problem.of(rows, Draws(weights), points[used], masses[used], strength, cost, samples, seed, n_jobs)
+    used = np.flatnonzero(masses > 0.0)
+    # Atoms at one place are one, whose mass they share: no potentials could part points between them.
+    first, place = different(points[used])
+    first, total = used[first], np.bincount(place, masses[used]).astype(np.float64)
+    known = None if init is None else _potentials(init, len(points), used, place)
+    problem = Problem.of(rows, Draws(weights), points[first], total, strength, cost, samples, seed, n_jobs)
     before = init.iterations + init.stats["before"] if isinstance(init, SemiDual) else 0
     with step_bar(progress, "semidual") as report:
         found = problem.solve(method, known, start, tol, max_iter, deadline, report, before)
@@ -175,7 +181,7 @@ def semidual(
         chi2 = f"chi2 {found.measured.chi2:.3g}"
         warnings.warn(f"semidual: {found.status.value} ({chi2}).", ConvergenceWarning, stacklevel=2)
     g, received = np.full(len(points), -math.inf), np.zeros(len(points))
-    g[used], received[used] = found.g, found.measured.masses
+    g[used], received[used] = found.g[place], found.measured.masses[place] * (masses[used] / total[place])
     return SemiDual(
         value=found.measured.value,
         standard_error=found.measured.standard_error,
@@ -188,6 +194,7 @@ def semidual(
         stats={"start": found.start, "before": before, "seconds_total": time.monotonic() - begun},
         on_host={"g": g, "masses": received, "y": points, "b": masses},
         atoms=problem.atoms,
+        rows=first,
         home=home,
     )
 
@@ -203,11 +210,13 @@ def _weights(a: Any, b: Any, source: Source, m: int) -> tuple[Array | None, Arra
     )
 
 
-def _potentials(init: Any, used: NDArray[np.bool_]) -> Array:
-    m = len(used)
+def _potentials(init: Any, m: int, used: NDArray[np.intp], place: NDArray[np.intp]) -> Array:
+    """One for each place, the highest there."""
     g = init.on_host["g"] if isinstance(init, SemiDual) else real_array(init, "init", 1, f"potentials of shape ({m},)")
     if g.shape != (m,):
         raise ValueError(f"init should hold one potential per atom, shape ({m},); got {g.shape}.")
     if not np.isfinite(g[used]).all():
         raise ValueError("init should hold finite potentials, but where b is zero; got NaN or infinite ones.")
-    return np.asarray(g[used], dtype=np.float64)
+    highest = np.full(place.max() + 1, -math.inf)
+    np.maximum.at(highest, place, g[used])
+    return highest

@@ -20,7 +20,7 @@ __all__ = ["boxes", "means", "palette"]
 Array = NDArray[np.float64]
 
 # Of a box of two colours that differ by a level in one channel the squared deviations add up to half of its square.
-_ONE_COLOUR = 0.25 / LEVELS**2
+_ONE_COLOUR = 0.25
 
 
 def palette(image: Any, size: int) -> tuple[Array, Array]:
@@ -32,7 +32,7 @@ def palette(image: Any, size: int) -> tuple[Array, Array]:
 
 def boxes(points: Array, weight: Array, size: int) -> tuple[NDArray[np.intp], Array]:
     """The box (n,) of each point (n, d), of at most `size` boxes; and the weights (k,) of the boxes."""
-    channels = np.ascontiguousarray(points.T)
+    channels = np.ascontiguousarray(points.T) * LEVELS  # whole numbers in RGB: means and ties are exact
     box = np.zeros(len(points), dtype=np.intp)
     count = 1
     while True:

@@ -154,6 +154,6 @@ def _check_range(values: NDArray[Any], name: str, unit: float) -> None:
     low, high = values.min(), values.max()
     if not (np.round(float(low) * unit) >= 0.0 and np.round(float(high) * unit) <= 255.0):  # also for NaN
         raise ValueError(
-            f"{name} should hold integers in 0..255 or reals in [0, 1]; got {low} to {high}. Levels of 16 bits should "
-            "come as uint16."
+            f"{name} should hold integers in 0..255 or reals in [0, 1]; got {low} to {high}. Divide reals "
+            "by their largest level, such as 255; levels of 16 bits should come as uint16."
         )
