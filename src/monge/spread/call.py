@@ -9,6 +9,7 @@ import numpy as np
 
 from monge.problem.batch import naming
 from monge.spread.base import Source
+from monge.spread.blas import one_thread
 
 __all__ = ["Call", "generator_of"]
 
@@ -22,7 +23,7 @@ class Call:
         self.task, self.seed, self.sources, self.what = task, seed, sources, what
 
     def __call__(self, block: int) -> Any:
-        with naming(f"{self.what}, block", block):
+        with one_thread, naming(f"{self.what}, block", block):
             return self.task(block, generator_of(self.seed, block), *self.sources)
 
     def sent(self) -> Call:

@@ -258,8 +258,12 @@ def slopes_of_plan(x: Source, y: Source, cost: Any, entries: Triple, side: int) 
     (rows, of_x), (columns, of_y) = (_met(*each) for each in zip((x, y), entries[:2], strict=True))
     points = x.take(rows), y.take(columns)
     ground = PointCloud(points[0][:1], points[1][:1], cost).ground
+    (slopes,) = plan_slopes(ground, *points, (of_x, of_y, entries[2]), (side,))
+    met = (rows, columns)[side]
+    if len(met) == (x, y)[side].rows:
+        return slopes
     found = np.zeros(((x, y)[side].rows or 0, x.columns))
-    (found[(rows, columns)[side]],) = plan_slopes(ground, *points, (of_x, of_y, entries[2]), (side,))
+    found[met] = slopes
     return found
 
 
