@@ -35,7 +35,6 @@ class _OneThread:
             if self._inside == 0:
                 self._limits.restore_original_limits()
 
-
     def _forked(self) -> None:
         """In a forked process no task runs, whatever ran beside the fork."""
         if self._inside:
