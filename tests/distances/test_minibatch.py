@@ -225,6 +225,8 @@ class TestSolvers:
             _ = monge.minibatch(x, y, batch_size=5, n_batches=3, loss=lambda x, y: 2.0).grad_x
         with pytest.raises(TypeError, match="Loss or a number"):
             monge.minibatch(x, y, batch_size=5, n_batches=3, loss=lambda x, y: "far")
+        with pytest.raises(ValueError, match="finite numbers; it returned nan for pair 0"):
+            monge.minibatch(x, y, batch_size=5, n_batches=3, loss=lambda x, y: np.nan)
 
     def test_a_loss_with_derivatives_of_another_shape(self):
         for slopes in (np.ones((5, 1)), np.ones((1, 2)), np.ones(2)):  # each of which NumPy would stretch

@@ -178,6 +178,9 @@ class OfLoss:
                 "loss should be a function of two clouds that returns a Loss or a number; it returned "
                 f"{type(found[0]).__name__}."
             )
+        if not np.isfinite(values).all():
+            at = int(np.argmin(np.isfinite(values)))
+            raise ValueError(f"loss should return finite numbers; it returned {values[at]} for pair {at} of its block.")
         slopes, reason = _slopes_of(found, asked, x, y)
         return Solved(values.astype(np.float64), None, slopes, reason)
 
