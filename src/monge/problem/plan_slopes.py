@@ -45,17 +45,21 @@ def plan_slopes(
 
 
 def _squared(x: NDArray[Any], y: NDArray[Any], rows: NDArray[Any], columns: NDArray[Any], mass: Array) -> Array:
-    """Some rows at a time, which stay in the cache until both terms are in."""
+    """Some rows at a time, which stay in the cache until both terms are in, in double precision only while they do."""
     from scipy.sparse import csr_array
 
-    n, m, d = len(x), len(y), x.shape[1]
-    P = csr_array((-2.0 * mass, (rows, columns)), shape=(n, m))
-    sent, y = np.bincount(rows, 2.0 * mass, n)[:, np.newaxis], y.astype(np.float64, copy=False)
+    n, d = x.shape
+    P = csr_array((-2.0 * mass, (rows, columns)), shape=(n, len(y)))
+    sent = np.bincount(rows, 2.0 * mass, n)[:, np.newaxis]
     found, height = np.empty((n, d)), max(1, _IN_CACHE // d)
     for first in range(0, n, height):
         some = slice(first, first + height)
         here, starts = slice(*P.indptr[[first, min(first + height, n)]]), P.indptr[first : first + height + 1]
-        part = csr_array((P.data[here], P.indices[here], starts - starts[0]), shape=(len(starts) - 1, m)) @ y
+        places, there = P.indices[here], y
+        if y.dtype != np.float64:
+            met, places = np.unique(places, return_inverse=True)
+            there = y[met].astype(np.float64)
+        part = csr_array((P.data[here], places, starts - starts[0]), shape=(len(starts) - 1, len(there))) @ there
         part += sent[some] * x[some]
         found[some] = part
     return found
