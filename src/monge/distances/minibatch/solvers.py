@@ -179,8 +179,8 @@ class OfLoss:
                 f"{type(found[0]).__name__}."
             )
         if not np.isfinite(values).all():
-            at = int(np.argmin(np.isfinite(values)))
-            raise ValueError(f"loss should return finite numbers; it returned {values[at]} for pair {at} of its block.")
+            bad = int(np.argmin(np.isfinite(values)))
+            raise ValueError(f"loss should return finite numbers; it returned {values[bad]} for pair {bad} of a block.")
         slopes, reason = _slopes_of(found, asked, x, y)
         return Solved(values.astype(np.float64), None, slopes, reason)
 
