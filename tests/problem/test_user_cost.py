@@ -407,12 +407,18 @@ print(monge.sinkhorn(monge.PointCloud(np.arange(9.0), np.arange(9.0), names["cos
 """
 
 
-def test_a_function_of_no_module_is_found_again(tmp_path):
-    """Such as one that `exec` made: what is on disk does not ask for its module."""
+ANOTHER_MODULE = NO_MODULE.replace('{"math": math}', '{"math": math, "__name__": "once_there"}').replace(
+    "is None", "== 'once_there'"
+)
+
+
+@pytest.mark.parametrize("first", [NO_MODULE, ANOTHER_MODULE], ids=["none", "another"])
+def test_a_function_of_no_module_is_found_again(first, tmp_path):
+    """Such as one that `exec` made: what is on disk does not ask for its module, nor for one that had the same code."""
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
     printed = []
-    for _ in range(2):
-        command = [sys.executable, "-c", NO_MODULE]
+    for script in (first, NO_MODULE):
+        command = [sys.executable, "-c", script]
         result = subprocess.run(command, capture_output=True, text=True, timeout=HANG, env=environment)
         assert result.returncode == 0, result.stderr
         printed.append(result.stdout)

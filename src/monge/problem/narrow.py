@@ -66,7 +66,8 @@ class _Copies:
             return self.known[function]
         names, here = names_in(function.__code__), function.__globals__
         cells = tuple(types.CellType() for _ in function.__closure__ or ())
-        globals_: dict[str, Any] = {"__builtins__": here["__builtins__"], "__name__": function.__module__ or "__main__"}
+        # Of this module: machine code that is kept on disk asks for it, and that of the caller may be gone by then.
+        globals_: dict[str, Any] = {"__builtins__": here["__builtins__"], "__name__": __name__}
         code = self._value(function.__code__, names)
         copy = types.FunctionType(code, globals_, function.__name__, None, cells or None)
         copy.__qualname__, copy.__doc__ = function.__qualname__, function.__doc__
