@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 from scipy.special import rel_entr
 
 from monge.entropic.semidual.atoms import Atoms, parts
@@ -37,7 +37,7 @@ class _Task:
     plan: Plan
     atoms: Atoms
     g: Array
-    moves: csr_array
+    moves: Any  # a sparse (m, m) array
 
     def __call__(self, block: int, rng: np.random.Generator, source: Source) -> tuple[float, float]:
         """What the plan pays at the points of a block beyond the potentials, and the weight of the points."""
@@ -71,12 +71,14 @@ def gap_of(
     return max(0.0, sum(beyond for beyond, _ in each) / sum(weight for _, weight in each))
 
 
-def _moves(masses: Array, atoms: Atoms) -> csr_array:
+def _moves(masses: Array, atoms: Atoms) -> Any:
     """Which part of the mass of an atom ends at which: rows that add up to one, with masses @ moves = b.
 
     All of the mass takes part, and not only what is too much: for the squared distance many short ways are cheaper than
     a long one, and an atom passes on what it gets.
     """
+    from scipy.sparse import csr_array
+
     some = masses > 0.0
     cloud = PointCloud(atoms.y[some], atoms.y, atoms.cost)
     found = emd(cloud, masses[some] / masses.sum(), atoms.b).plan

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
 
 __all__ = ["KERNELS", "Features", "Fit"]
 
@@ -62,6 +61,8 @@ class Fit:
     """Changes of coefficients that follow a gradient in the mean square of values, not of coefficients."""
 
     def __init__(self, features: Features, x: Array) -> None:
+        from scipy.linalg import cho_factor
+
         values = features(x)
         square = values.T @ values / len(x)
         square[np.diag_indices_from(square)] += _RIDGE * np.trace(square)
@@ -69,6 +70,8 @@ class Fit:
 
     def along(self, gradient: Array) -> Array:
         """The change for a gradient with respect to coefficients (1 + k,)."""
+        from scipy.linalg import cho_solve
+
         return np.asarray(cho_solve(self._factor, gradient))
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import irfftn, next_fast_len, rfftn
 
 from monge.flows.jko.energies import Parts
 from monge.flows.jko.pulls import evaluated, require_even
@@ -71,6 +70,8 @@ class Cells:
         if not parts.interaction:
             nothing = np.zeros(math.prod(self.sides))
             return lambda p: nothing
+        from scipy.fft import irfftn, next_fast_len, rfftn
+
         steps: list[Array] = [h * np.arange(1.0 - n, n) for n, h in zip(self.sides, self.spacing, strict=True)]
         z = _points(steps)
         W = sum(w * evaluated(term.function, z, len(z), "the interaction") for w, term in parts.interaction)

@@ -21,7 +21,6 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from monge.flows.jko.energies import Parts
 from monge.flows.jko.pulls import Pulls
@@ -62,6 +61,8 @@ class Particles:
 
     def advance(self, start: Array, check: Callable[[], None]) -> Advance:
         """The next positions."""
+        from scipy.optimize import minimize
+
         step = self.step
 
         def objective(flat: Array) -> tuple[float, Array]:

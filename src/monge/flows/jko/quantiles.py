@@ -18,7 +18,6 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import LinAlgError, solveh_banded
 
 from monge.flows.jko.energies import Parts
 from monge.flows.jko.pulls import Pulls
@@ -118,6 +117,8 @@ class Quantiles:
 
 def _solved(diagonal: Array, beside: Array, right: Array, least: float) -> Array:
     """Of the tridiagonal system; where it is not positive definite, with more on its diagonal."""
+    from scipy.linalg import solveh_banded
+
     if len(diagonal) == 1:
         return right / np.maximum(diagonal, least)
     more = 0.0
@@ -126,5 +127,5 @@ def _solved(diagonal: Array, beside: Array, right: Array, least: float) -> Array
         banded[0, 1:], banded[1] = beside, diagonal + more
         try:
             return np.asarray(solveh_banded(banded, right))
-        except LinAlgError:
+        except np.linalg.LinAlgError:
             more = max(least, 4.0 * more)
