@@ -27,9 +27,6 @@ class SamplerSource(Source):
         first = self._sample(np.random.default_rng(0), _FIRST)
         self.columns, self.dtype = first.shape[1], first.dtype
 
-    def take(self, indices: Any) -> NDArray[Any]:
-        raise TypeError(f"{self.name} is a sampler, which has no rows to choose from. Pass an array of its samples.")
-
     def draw(self, rng: np.random.Generator, k: int) -> NDArray[Any]:
         points = self._sample(rng, k)
         if points.shape[1] != self.columns:
@@ -49,7 +46,7 @@ class SamplerSource(Source):
         return points
 
     def _rows(self, places: NDArray[Any]) -> NDArray[Any]:
-        raise NotImplementedError
+        raise TypeError(f"{self.name} is a sampler, which has no rows to choose from. Pass an array of its samples.")
 
     def _called(self, k: int) -> str:
         return f"the sampler {self.name}={getattr(self.sampler, '__name__', shown(self.sampler))}(rng, {k})"

@@ -20,6 +20,7 @@ from monge.entropic.semidual.dual import Dual, Look, averaged, mean
 from monge.entropic.semidual.features import KERNELS, Features, Fit
 from monge.entropic.semidual.result import Stop
 from monge.problem.arrays import positive, positive_integer, seconds, shown
+from monge.problem.at_home import at_home
 from monge.problem.costs import PointCloud, as_points
 from monge.problem.home import Home, home_of_any
 from monge.problem.progress import step_bar
@@ -290,5 +291,4 @@ class ContinuousDual:
         return points
 
     def _there(self, values: Array, *given: Any) -> Any:
-        home = home_of_any(self.home, *given)
-        return values if home is None else home(values)
+        return at_home(values, home_of_any(self.home, *given))

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monge.entropic.semidual.atoms import Atoms, Transform, parts
+from monge.problem.at_home import at_home
 from monge.problem.costs import PointCloud, as_points
 from monge.problem.home import Home, home_of_any
 
@@ -109,22 +110,22 @@ class SemiDual:
     @property
     def g(self) -> Any:
         """Potentials of the atoms, (m,)."""
-        return self._at_home(self.on_host["g"])
+        return at_home(self.on_host["g"], self.home)
 
     @property
     def masses(self) -> Any:
         """What the atoms receive, (m,)."""
-        return self._at_home(self.on_host["masses"])
+        return at_home(self.on_host["masses"], self.home)
 
     @property
     def y(self) -> Any:
         """The atoms, (m, d)."""
-        return self._at_home(self.on_host["y"])
+        return at_home(self.on_host["y"], self.home)
 
     @property
     def b(self) -> Any:
         """Their weights, (m,)."""
-        return self._at_home(self.on_host["b"])
+        return at_home(self.on_host["b"], self.home)
 
     def potential(self, x: Any) -> Any:
         """The transform f(x) = -eps log sum_j b_j exp((g_j - c(x, y_j)) / eps), or min_j c(x, y_j) - g_j for eps = 0.
@@ -220,11 +221,7 @@ class SemiDual:
         return points
 
     def _there(self, values: NDArray[Any], x: Any) -> Any:
-        home = home_of_any(self.home, x)
-        return values if home is None else home(values)
-
-    def _at_home(self, values: Array) -> Any:
-        return values if self.home is None else self.home(values)
+        return at_home(values, home_of_any(self.home, x))
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name not in ("_transform", "_cells")}

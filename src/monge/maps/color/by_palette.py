@@ -71,10 +71,15 @@ class ByPalette(Method):
 
     def maps(self, x: Side, y: Side, work: Work) -> tuple[Map, Map]:
         """Affine fits of where the palettes' colours go."""
-        (p, a), (q, b) = palette_of(x, self.colors), palette_of(y, self.colors)
-        t = emd(PointCloud(p, q), a, b, threads=work.threads, time_limit=self.time_limit, progress=work.progress)
+        (p, _), (q, _), t = self.solved(x, y, work)
         there, back = images(t, p, q)
         return AffineFits(p, there), AffineFits(q, back)
+
+    def solved(self, x: Side, y: Side, work: Work) -> tuple[tuple[Array, Array], tuple[Array, Array], Transport]:
+        """Both palettes with their weights, and the plan between them."""
+        (p, a), (q, b) = palette_of(x, self.colors), palette_of(y, self.colors)
+        t = emd(PointCloud(p, q), a, b, threads=work.threads, time_limit=self.time_limit, progress=work.progress)
+        return (p, a), (q, b), t
 
 
 def palette_of(side: Side, size: int) -> tuple[Array, Array]:
@@ -114,8 +119,7 @@ def transfer_colors(
     (array([[0., 0., 0.]]), array([1.]), 3.0)
     """
     x, y = Side(Picture.read(source, "source"), RGB), Side(Picture.read(target, "target"), RGB)
-    size, workers = positive_integer(colors, "colors"), available_threads(threads)
-    (p, a), (q, b) = palette_of(x, size), palette_of(y, size)
-    transport = emd(PointCloud(p, q), a, b, threads=workers, progress=progress)
-    moved = AffineFits(p, transport.map(q))(x.points, workers)[x.where]
+    method, work = ByPalette(colors), Work(None, None, available_threads(threads), progress)
+    (p, a), (q, b), transport = method.solved(x, y, work)
+    moved = AffineFits(p, transport.map(q))(x.points, work.threads)[x.where]
     return ColorTransfer(x.painted(moved), p, q, a, b, transport)
