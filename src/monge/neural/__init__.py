@@ -6,6 +6,7 @@ except ImportError as error:
     raise ImportError("monge.neural needs PyTorch: pip install 'monge[torch]'.", name="torch") from error
 
 from monge.neural.callbacks import Every, Watch
+from monge.neural.critic import critic
 from monge.neural.history import History
 from monge.neural.model import Model, load
 from monge.neural.nets import MLP, ConvCritic, ConvGenerator
@@ -22,5 +23,6 @@ __all__ = [
     "Model",
     "TrainingStatus",
     "Watch",
+    "critic",
     "load",
 ]
