@@ -94,9 +94,9 @@ def critic(
         or weights cut to [-0.1, 0.1], after which the estimate has no known scale. Others are made by
         ``monge.neural.penalties.GradientPenalty(weight, one_sided)`` and ``Clip(limit)``.
     network : torch.nn.Module, optional
-        From points (k, d) to k numbers; a copy of it is trained. It sees points about the middle of both clouds, over
-        their standard deviation, and its values count in that unit: so nothing depends on the unit of x and y. None for
-        three layers of 128 ReLUs, or of 256 beyond 16 coordinates.
+        From points (k, d) to k numbers; a copy of it is trained, in single precision. It sees points about the middle
+        of both clouds, over their standard deviation, and its values count in that unit: so nothing depends on the unit
+        of x and y. None for three layers of 128 ReLUs, or of 256 beyond 16 coordinates.
     init : Critic, optional
         A former result, whose network goes on, with its middle and its unit.
     steps : int
@@ -173,7 +173,7 @@ def critic(
     weights = _weights(a, b, sides)
     draws = Draws(rng, place)
     points = [_points(side, samples, draws) for side in sides]
-    PointCloud(*points, "euclidean").checked()
+    PointCloud(points[0], points[1], "euclidean").checked()
     end = time.monotonic() + limit
     with torch.random.fork_rng(devices=[]):  # layers take their first weights from torch's own generator
         torch.manual_seed(draws.seed())
@@ -196,7 +196,7 @@ def critic(
         warnings.warn(
             f"critic: in step {state.step + 1} of {steps}{reason}: {_ADVICE[status]}.", ConvergenceWarning, stacklevel=2
         )
-    own = own.detached()
+    own.release()
     masses = [np.full(len(p), 1.0 / len(p)) if w is None else w for p, w in zip(points, weights, strict=True)]
     used = [np.flatnonzero(mass > 0.0) for mass in masses]
     (x_used, y_used), (a_used, b_used) = (
@@ -263,11 +263,13 @@ def _network(network: Any, init: Any, points: list[Array]) -> Standardised:
             raise ValueError(
                 f"init is a critic of points with {len(init.network.middle)} coordinates; x has {points[0].shape[1]}."
             )
-        return copy.deepcopy(init.network).requires_grad_(True)
+        own: Standardised = copy.deepcopy(init.network)
+        own.requires_grad_(True)
+        return own
     if not (network is None or isinstance(network, nn.Module)):
         raise TypeError(f"network should be a torch.nn.Module, or None; got {shown(network)}.")
     d = points[0].shape[1]
-    inner = MLP(d, 1, hidden=(128 if d <= 16 else 256,) * 3) if network is None else copy.deepcopy(network)
+    inner = MLP(d, 1, hidden=(128 if d <= 16 else 256,) * 3) if network is None else copy.deepcopy(network).float()
     return Standardised.about(inner, np.concatenate(points))
 
 

@@ -66,10 +66,10 @@ class Standardised(nn.Module):
             parts = [self(part).double().cpu().numpy() for part in torch.from_numpy(points).split(_AT_ONCE)]
         return np.concatenate(parts)
 
-    def detached(self) -> Standardised:
-        """The same, to be used and not to be trained."""
+    def release(self) -> None:
+        """From now on it is used and not trained."""
         self.inner._forward_hooks.clear()  # that count evaluations in training
-        return self.eval().requires_grad_(False)
+        self.eval().requires_grad_(False)
 
 
 @dataclass(frozen=True)
