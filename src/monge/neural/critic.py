@@ -65,7 +65,7 @@ def critic(
     penalty: str | Penalty = "lipschitz",
     network: Any = None,
     init: Critic | None = None,
-    steps: int = 1500,
+    steps: int = 1000,
     batch_size: int = 256,
     lr: float = 1e-3,
     samples: int = 4096,
