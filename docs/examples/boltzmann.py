@@ -2,8 +2,8 @@
 A Boltzmann machine that knows which pictures are alike
 =======================================================
 
-A restricted Boltzmann machine is a law of pictures of black and white dots. Likelihood does not ask how far from a digit
-a picture is that the machine draws. Montavon, Müller and Cuturi (2016) train it by transport, which does.
+A restricted Boltzmann machine is a law of pictures of black and white dots. Likelihood does not ask how far from any
+digit a picture is that the machine draws. Montavon, Müller and Cuturi (2016) train it by transport, which does.
 """
 
 # %%
@@ -74,13 +74,13 @@ def gibbs(theta, x, steps, rng):
 # Two slopes
 # ----------
 #
-# The likelihood, which is the Kullback-Leibler divergence from the data to the machine, falls where the energy of data
-# falls and that of the machine's own pictures rises. The latter come from chains that go on from one step of
-# learning to the next.
+# The Kullback-Leibler divergence of the data from the machine is the likelihood with a minus sign, up to a constant. It
+# falls where the energy of data falls and that of the machine's own pictures rises. The latter come from chains that go
+# on from one step of learning to the next.
 #
 # For transport let :math:`f` be the potential of the machine's pictures, the derivative of the cost with respect to
-# their masses. A constant in it is free: let its mean be zero. A change of theta changes the probability of :math:`x` by
-# :math:`-p(x) (\partial F(x) - E\, \partial F)`, and so
+# their masses. A constant in it is free: let its mean be zero. A change of theta changes the probability of
+# :math:`x` by :math:`-p(x) (\partial F(x) - E\, \partial F)`, and so
 #
 # .. math::
 #
