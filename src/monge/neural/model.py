@@ -1,0 +1,474 @@
+"""What all models have in common: settings, fit and resume, samples, and files."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from monge.neural.anchors import Anchor, Free
+from monge.neural.checkpoint import networks_of, pack, plain, read, restored, unpack, write
+from monge.neural.draws import Draws
+from monge.neural.functionals import Functional
+from monge.neural.history import History
+from monge.neural.nets import MLP
+from monge.neural.samples import Noise, Rows, Samples, samples_of
+from monge.neural.training import Diverged, Slots, State, TrainingStatus, iterate, start
+from monge.problem.arrays import positive, positive_integer, seconds, shown
+from monge.problem.at_home import at_home
+from monge.problem.home import home_of_any
+from monge.problem.progress import count_bar
+from monge.problem.transport import ConvergenceWarning
+
+__all__ = ["Model", "load"]
+
+# Samples that go through a network at once when it is used.
+_AT_ONCE = 8192
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Model:
+    """A map that makes samples of a target out of samples of a source; the base of all models.
+
+    Attributes
+    ----------
+    map, potential : torch.nn.Module, optional
+        Networks to begin with, of which copies are trained. None for fully connected ones.
+    n_steps : int
+        Iterations.
+    batch_size : int
+        Samples of a batch.
+    lr, potential_lr : float
+        First learning rates of the map and of the potential; None for the map's.
+    final_lr : float
+        What share of them is left at the end, to which they fall by a cosine; 1 for constant rates.
+    betas : pair of float
+        Adam's.
+    potential_steps : int
+        Steps of the potential for each of the map.
+    ema : float
+        Share of the past in the average of the map's weights, which samples are made by; 0 for the last weights.
+    latent : int or None
+        Length of the noise that is the source where none is given. None for noise of the target's shape.
+    rng : None, int or numpy.random.Generator
+        Source of all randomness, first weights included.
+    device : str or torch.device, optional
+        Where to train; None for the CPU.
+    """
+
+    map: Any = None
+    potential: Any = None
+    n_steps: int = 4000
+    batch_size: int = 256
+    lr: float = 1e-3
+    potential_lr: float | None = None
+    final_lr: float = 0.05
+    betas: tuple[float, float] = (0.5, 0.9)
+    potential_steps: int = 1
+    ema: float = 0.999
+    latent: int | None = None
+    rng: Any = None
+    device: Any = None
+
+    kinds: ClassVar[dict[str, type[Model]]] = {}
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        Model.kinds[cls.__name__] = cls
+
+    def __post_init__(self) -> None:
+        for name in ("n_steps", "batch_size", "potential_steps"):
+            setattr(self, name, positive_integer(getattr(self, name), name))
+        self.lr = positive(self.lr, "lr")
+        if self.potential_lr is not None:
+            self.potential_lr = positive(self.potential_lr, "potential_lr")
+        for name in ("ema", "final_lr"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"{name} should be in [0, 1]; got {shown(getattr(self, name))}.")
+        for name in ("map", "potential"):
+            if not (getattr(self, name) is None or isinstance(getattr(self, name), nn.Module)):
+                raise TypeError(f"{name} should be a torch.nn.Module, or None; got {shown(getattr(self, name))}.")
+        self._state: State | None = None
+        self._source: Samples | None = None
+        self._shapes: tuple[tuple[int, ...], ...] = ()  # of one sample of the source, and of the target
+        self.status: TrainingStatus | None = None
+
+    # What a model puts into the slots.
+
+    def _functional(self) -> Functional:
+        raise NotImplementedError
+
+    def _anchor(self) -> Anchor:
+        return Free()
+
+    def _phases(self) -> tuple[int, ...]:
+        return (self.n_steps,)
+
+    def _new_map(self, source: tuple[int, ...], target: tuple[int, ...]) -> Any:
+        return MLP(source, target, hidden=_widths(target))
+
+    def _new_potential(self, target: tuple[int, ...]) -> Any:
+        return MLP(target, 1, hidden=_widths(target))
+
+    def _steps_of_potential(self, step: int) -> int:
+        return self.potential_steps
+
+    def _optimizer(self, network: Any, name: str) -> Any:
+        rate = self.lr if name == "map" or self.potential_lr is None else self.potential_lr
+        parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        return self._rule(parameters, rate)
+
+    def _rule(self, parameters: list[Any], rate: float) -> Any:
+        return torch.optim.Adam(parameters, lr=rate, betas=self.betas)
+
+    # What a user calls.
+
+    def fit(self, target: Any, source: Any = None, **options: Any) -> Any:
+        """Learn anew.
+
+        Parameters
+        ----------
+        target : array_like (n, ...) or callable
+            Samples, along the first axis; or a sampler, ``target(rng, n)`` with a `numpy.random.Generator`, which
+            returns n of them.
+        source : array_like (n, ...) or callable, optional
+            What the map starts from, likewise. None for standard normal noise.
+        callbacks : callable or sequence of callable
+            Each is called with the model after each iteration; one that returns True ends training. See `Every`,
+            `Watch` and `Pictures`.
+        checkpoint : path, optional
+            A file that the model is saved to on the way, whole or not at all, and at the end.
+        checkpoint_every : int
+            Iterations between two of these.
+        time_limit : float, optional
+            Seconds.
+        progress : bool
+            Show a progress bar (needs tqdm).
+
+        Returns
+        -------
+        Model
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            Samples that are not finite, have other shapes than the networks, or run dry.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If training ends early, by `time_limit` or by a loss that is not finite; `status` says why.
+        """
+        device = self._device()
+        draws = Draws(self.rng, device)
+        targets = samples_of(target, "target", device)
+        if source is not None:
+            sources = samples_of(source, "source", device)
+        else:
+            sources = Noise(targets.shape if self.latent is None else (self.latent,))
+        with _generator_of_torch(draws.seed()):
+            network = self._own(self.map, lambda: self._new_map(sources.shape, targets.shape))
+            potential = None
+            if self._functional().adversarial:
+                potential = self._own(self.potential, lambda: self._new_potential(targets.shape))
+            state = start(network, potential, self._anchor(), draws, self._optimizer)
+            state.torch_state = torch.get_rng_state()
+        self._state, self._source, self._shapes = state, sources, (sources.shape, targets.shape)
+        self.status = TrainingStatus.UNFINISHED
+        return self._run(targets, **options)
+
+    def resume(self, target: Any, source: Any = None, **options: Any) -> Any:
+        """Go on where training was interrupted, or saved: on a CPU, with the same bits as if it had not been.
+
+        Parameters
+        ----------
+        target, source, **options
+            As those of `fit`, with the same samples. Raise ``n_steps`` before to train for longer.
+
+        Returns
+        -------
+        Model
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If nothing was learned yet, or from samples of another shape.
+        """
+        state = self._fitted("resume")
+        targets = samples_of(target, "target", self._device())
+        if source is not None:
+            self._source = samples_of(source, "source", self._device())
+        if self._source is None:
+            raise ValueError(
+                "resume() needs the source that fit() had: it was not noise, and files hold no samples. Call "
+                "resume(target, source)."
+            )
+        for name, samples, shape in zip(("source", "target"), (self._source, targets), self._shapes, strict=True):
+            if samples.shape != shape:
+                raise ValueError(
+                    f"{name}: the model was trained on samples of shape {shape}; these have {samples.shape}. Pass "
+                    "those that fit() had, or fit() anew."
+                )
+        if state.threads != torch.get_num_threads():
+            warnings.warn(
+                f"The model was trained with {state.threads} threads of torch, now there are {torch.get_num_threads()}: "
+                "what is learned from here on has other bits. torch.set_num_threads makes them equal.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        return self._run(targets, **options)
+
+    def transport(self, x: Any) -> Any:
+        """What the map makes of samples of the source.
+
+        Parameters
+        ----------
+        x : array_like (n, ...)
+            Samples of the source's shape.
+
+        Returns
+        -------
+        array (n, ...)
+            Of the target's shape, float32, in the library that x is an array of.
+        """
+        state, home = self._fitted("transport"), home_of_any(x)
+        points = Rows(x, "x", self._device()).values
+        if points.shape[1:] != self._shapes[0]:
+            raise ValueError(
+                f"x should hold samples of the source's shape {self._shapes[0]} along its first axis; got "
+                f"{tuple(points.shape)}."
+            )
+        return at_home(self._made(state, points), home)
+
+    def sample(self, n: int, *, rng: Any = None) -> NDArray[np.float32]:
+        """n samples: of the source, drawn at random, and moved.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        rng : None, int or numpy.random.Generator
+            Source of the draw.
+
+        Returns
+        -------
+        ndarray (n, ...)
+            float32.
+        """
+        state, draws = self._fitted("sample"), Draws(rng, self._device())
+        if self._source is None:
+            raise ValueError(
+                "sample() needs the source that fit() had: it was no noise, and files hold no samples. Call "
+                "transport(x) with samples of it."
+            )
+        return self._made(state, self._source.draw(positive_integer(n, "n"), draws))
+
+    @property
+    def history(self) -> History:
+        """Figures of each iteration."""
+        return self._fitted("history").history
+
+    @property
+    def step(self) -> int:
+        """Iterations done."""
+        return self._fitted("step").step
+
+    @property
+    def map_(self) -> Any:
+        """The network that samples are made by: the map with the average of its last weights."""
+        return self._fitted("map_").average
+
+    @property
+    def potential_(self) -> Any:
+        """The potential's network as it is now; None for a model without one."""
+        return self._fitted("potential_").potential
+
+    def save(self, path: str | Path) -> None:
+        """Write all that is needed to go on, or to sample, to a file; whole, or not at all.
+
+        Parameters
+        ----------
+        path : path
+            Read by `monge.neural.load`.
+
+        Raises
+        ------
+        ValueError
+            If nothing was learned yet.
+        """
+        state = self._fitted("save")
+        write(
+            path,
+            {
+                "kind": type(self).__name__,
+                "settings": plain({each.name: getattr(self, each.name) for each in fields(self)}),
+                "shapes": self._shapes,
+                "noise": isinstance(self._source, Noise),
+                "status": None if self.status is None else self.status.name,
+                "state": pack(state),
+            },
+        )
+
+    def __repr__(self) -> str:
+        done = "not fitted" if self._state is None else f"{self._state.step} iterations"
+        return f"{type(self).__name__}({done}" + ("" if self.status is None else f", {self.status.name}") + ")"
+
+    # What these are made of.
+
+    def _device(self) -> Any:
+        return torch.device("cpu" if self.device is None else self.device)
+
+    def _fitted(self, what: str) -> State:
+        if self._state is None:
+            raise ValueError(f"{what} needs a model that was fitted: call fit(target), or monge.neural.load(path).")
+        return self._state
+
+    def _own(self, given: Any, new: Callable[[], Any]) -> Any:
+        """A copy of a user's network, or a new one, where training is."""
+        return (new() if given is None else copy.deepcopy(given)).to(self._device()).train()
+
+    def _made(self, state: State, points: Any) -> NDArray[np.float32]:
+        with torch.no_grad():
+            parts = [state.average(state.anchor.source(part)).cpu().numpy() for part in points.split(_AT_ONCE)]
+        return np.concatenate(parts)
+
+    def _slots(self) -> Slots:
+        return Slots(
+            functional=self._functional(),
+            batch_size=self.batch_size,
+            phases=self._phases(),
+            potential_steps=self._steps_of_potential,
+            rate=lambda done: self.final_lr + (1.0 - self.final_lr) * 0.5 * (1.0 + math.cos(math.pi * done)),
+            ema=self.ema,
+        )
+
+    def _run(
+        self,
+        target: Samples,
+        *,
+        callbacks: Callable[[Any], Any] | Sequence[Callable[[Any], Any]] = (),
+        checkpoint: str | Path | None = None,
+        checkpoint_every: int = 500,
+        time_limit: float | None = None,
+        progress: bool = False,
+    ) -> Any:
+        every = positive_integer(checkpoint_every, "checkpoint_every")
+        watching = (callbacks,) if callable(callbacks) else tuple(callbacks)
+        end = time.monotonic() + seconds(time_limit)
+        state, slots, source = self._fitted("fit"), self._slots(), self._source
+        assert source is not None
+        total = sum(slots.phases)
+        self.status = TrainingStatus.UNFINISHED
+        found = TrainingStatus.DONE
+        with (
+            _generator_of_torch(state.torch_state),
+            count_bar(progress, total, type(self).__name__, "iterations") as bar,
+        ):
+            while state.step < total:
+                if time.monotonic() > end:
+                    found = TrainingStatus.TIME_LIMIT
+                    break
+                try:
+                    iterate(state, slots, source, target)
+                except Diverged as problem:
+                    found, reason = TrainingStatus.DIVERGED, problem
+                    break
+                state.torch_state = torch.get_rng_state()
+                if bar is not None:
+                    bar(state.step)
+                if any(each(self) for each in watching):  # a list: each is called
+                    found = TrainingStatus.STOPPED
+                    break
+                if checkpoint is not None and state.step % every == 0 and state.step < total:
+                    self.save(checkpoint)
+        self.status = found
+        if checkpoint is not None:
+            self.save(checkpoint)
+        if found in (TrainingStatus.TIME_LIMIT, TrainingStatus.DIVERGED):
+            detail = f" ({reason})" if found is TrainingStatus.DIVERGED else ""
+            warnings.warn(
+                f"{type(self).__name__}: in iteration {state.step + 1} of {total}{detail}: {found.value}.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        return self
+
+
+@contextmanager
+def _generator_of_torch(seed: Any) -> Iterator[None]:
+    """torch's own generator seeded, or in a state, and afterwards as it was: the caller's numbers stay the caller's."""
+    with torch.random.fork_rng(devices=[]):
+        if isinstance(seed, int):
+            torch.manual_seed(seed)
+        else:
+            torch.set_rng_state(seed)
+        yield
+
+
+def _widths(target: tuple[int, ...]) -> tuple[int, ...]:
+    return (128,) * 3 if math.prod(target) <= 16 else (256,) * 3
+
+
+def load(path: str | Path, *, device: Any = None, **given: Any) -> Any:
+    """A model from a file that `save`, or training with ``checkpoint=``, wrote; `resume` goes on where it was.
+
+    Parameters
+    ----------
+    path : path
+        The file. What it holds is read as numbers, never executed.
+    device : str or torch.device, optional
+        Where the model goes; None for the CPU.
+    **given
+        Settings that a file cannot hold: `map` and `potential`, networks like those that were trained, if they are of
+        classes other than monge's; functions that a model was made with.
+
+    Returns
+    -------
+    Model
+        Of the class that was saved.
+
+    Raises
+    ------
+    ValueError
+        If the file is none of monge's, or its weights do not fit the networks.
+
+    Examples
+    --------
+    >>> import monge.neural, os, tempfile
+    >>> model = monge.neural.WGAN(n_steps=1, rng=0).fit([[0.0], [1.0]])
+    >>> path = os.path.join(tempfile.mkdtemp(), "wgan.pt")
+    >>> model.save(path)
+    >>> bool((monge.neural.load(path).sample(3, rng=1) == model.sample(3, rng=1)).all())
+    True
+    """
+    held = read(path)
+    kind = Model.kinds.get(held["kind"])
+    if kind is None:
+        raise ValueError(f"{path} holds a model of the class {held['kind']}, which is not known. Import it before.")
+    settings = restored(held["settings"], given, path)
+    model = kind(**{**settings, "device": device})
+    model._shapes = tuple(tuple(shape) for shape in held["shapes"])
+    device = model._device()
+    draws = Draws(0, device)
+    network, potential = (
+        networks_of(held["state"][name], given.get(name), name, path, device) for name in ("map", "potential")
+    )
+    state = start(network, potential, model._anchor(), draws, model._optimizer)
+    unpack(state, held["state"], path)
+    model._state = state
+    model._source = Noise(model._shapes[0]) if held["noise"] else None
+    model.status = None if held["status"] is None else TrainingStatus[held["status"]]
+    return model
