@@ -100,7 +100,11 @@ class Name(NamedTuple):
     @property
     def page(self) -> str:
         # mmd and MMD, minibatch and Minibatch cannot have files side by side where capitals make no difference.
-        apart = {"monge.torch": "modules/", "monge.neural": "classes/", **dict.fromkeys((path.rpartition(".")[0] for path in MORE), "results/")}
+        apart = {
+            "monge.torch": "modules/",
+            "monge.neural": "classes/",
+            **dict.fromkeys((path.rpartition(".")[0] for path in MORE), "results/"),
+        }
         inside = apart.get(self.module, "") if inspect.isclass(self.thing) else ""
         return f"{self.folder}/{inside}{self.name}"
 
