@@ -57,9 +57,9 @@ def loss(points, init=None):
 
 
 with_exact = monge.gradient_flow(
-    red, lambda points: monge.emd(monge.PointCloud(points, blue, cost="euclidean")), step=0.15, n_steps=36
+    red, lambda points: monge.emd(monge.PointCloud(points, blue, cost="euclidean")), step=0.15, n_steps=45
 )
-with_critic = monge.gradient_flow(red, loss, step=0.15, n_steps=36)
+with_critic = monge.gradient_flow(red, loss, step=0.15, n_steps=45)
 fig, axes = plt.subplots(1, 2, figsize=(11.0, 4.6), layout="constrained")
 for ax, flow, title in zip(axes, (with_critic, with_exact), ("by critics", "by the exact plan"), strict=True):
     plot.flow(flow, blue, ax)

@@ -182,6 +182,9 @@ class TestInputs:
             ({"steps": 0}, "steps should be"),
             ({"lr": -1.0}, "lr should be"),
             ({"network": torch.nn.Linear(2, 3)}, "one number for each"),
+            ({"network": torch.nn.Linear(3, 1)}, r"does not take float32 points of shape \(k, 2\)"),
+            ({"network": torch.nn.Linear(2, 1).requires_grad_(False)}, "no parameters that can be learned"),
+            ({"device": "abacus"}, "device should be"),
         ],
     )
     def test_what_is_wrong(self, options, message):

@@ -5,8 +5,10 @@ try:
 except ImportError as error:
     raise ImportError("monge.neural needs PyTorch: pip install 'monge[torch]'.", name="torch") from error
 
+from monge.neural import metrics, toys
 from monge.neural.callbacks import Every, Watch
 from monge.neural.critic import critic
+from monge.neural.critic_result import Critic
 from monge.neural.history import History
 from monge.neural.model import Model, load
 from monge.neural.nets import MLP, ConvCritic, ConvGenerator
@@ -18,6 +20,7 @@ __all__ = [
     "WGAN",
     "ConvCritic",
     "ConvGenerator",
+    "Critic",
     "Every",
     "History",
     "Model",
@@ -25,4 +28,6 @@ __all__ = [
     "Watch",
     "critic",
     "load",
+    "metrics",
+    "toys",
 ]

@@ -8,6 +8,7 @@ The loop of all models, with a map that has nothing to learn.
 from __future__ import annotations
 
 import copy
+import math
 import time
 import warnings
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from torch import nn
 from monge.neural.anchors import Free
 from monge.neural.certificate import certified
 from monge.neural.critic_result import Critic, Standardised
-from monge.neural.draws import Draws
+from monge.neural.draws import Draws, device_of
 from monge.neural.functionals import Kantorovich
 from monge.neural.nets import MLP
 from monge.neural.penalties import Clip, GradientPenalty, Penalty
@@ -163,7 +164,7 @@ def critic(
     steps, batch_size = positive_integer(steps, "steps"), positive_integer(batch_size, "batch_size")
     rate, samples = positive(lr, "lr"), positive_integer(samples, "samples")
     number, limit = available_threads(threads), seconds(time_limit)
-    home, place = home_of_any(x, y, a, b), torch.device("cpu" if device is None else device)
+    home, place = home_of_any(x, y, a, b), device_of(device)
     sides = source_of(x, "x"), source_of(y, "y")
     if sides[0].columns != sides[1].columns:
         raise ValueError(
@@ -175,23 +176,21 @@ def critic(
     points = [_points(side, samples, draws) for side in sides]
     PointCloud(points[0], points[1], "euclidean").checked()
     end = time.monotonic() + limit
-    with torch.random.fork_rng(devices=[]):  # layers take their first weights from torch's own generator
-        torch.manual_seed(draws.seed())
-        own = _network(network, init, points).to(place).train()
-        first, second = (
-            _samples(side, held, weight, own, name, place)
-            for side, held, weight, name in zip(sides, points, weights, ("x", "y"), strict=True)
-        )
-        state = start(nn.Identity(), own.inner, Free(), draws, lambda net, name: _adam(net, rate, name))
-        slots = Slots(
-            functional=Kantorovich(rule),
-            batch_size=batch_size,
-            phases=(steps,),
-            potential_steps=lambda _: 1,
-            rate=lambda done: _LAST + (1.0 - _LAST) * 0.5 * (1.0 + float(np.cos(np.pi * done))),
-            ema=0.0,
-        )
-        status, reason = _train(state, slots, first, second, end, progress)
+    own = _network(network, init, points, draws)
+    first, second = (
+        _samples(side, held, weight, own, name, place)
+        for side, held, weight, name in zip(sides, points, weights, ("x", "y"), strict=True)
+    )
+    state = start(nn.Identity(), own.inner, Free(), draws, lambda net, name: _adam(net, rate, name))
+    slots = Slots(
+        functional=Kantorovich(rule),
+        batch_size=batch_size,
+        phases=(steps,),
+        potential_steps=lambda _: 1,
+        rate=lambda done: _LAST + (1.0 - _LAST) * 0.5 * (1.0 + math.cos(math.pi * done)),
+        ema=0.0,
+    )
+    status, reason = _train(state, slots, first, second, end, progress)
     if status in _ADVICE:
         warnings.warn(
             f"critic: in step {state.step + 1} of {steps}{reason}: {_ADVICE[status]}.", ConvergenceWarning, stacklevel=2
@@ -253,24 +252,36 @@ def _points(side: Source, samples: int, draws: Draws) -> Array:
     return drawn.astype(np.float64)
 
 
-def _network(network: Any, init: Any, points: list[Array]) -> Standardised:
+def _network(network: Any, init: Any, points: list[Array], draws: Draws) -> Standardised:
+    """The one that is trained, a copy; ValueError if it does not take the points."""
+    d = points[0].shape[1]
     if init is not None:
         if not isinstance(init, Critic):
             raise TypeError(f"init should be what critic returned, or None; got {type(init).__name__}.")
         if network is not None:
             raise ValueError("network and init are both given; init has a network. Pass one of them.")
-        if len(init.network.middle) != points[0].shape[1]:
-            raise ValueError(
-                f"init is a critic of points with {len(init.network.middle)} coordinates; x has {points[0].shape[1]}."
-            )
-        own: Standardised = copy.deepcopy(init.network)
-        own.requires_grad_(True)
-        return own
-    if not (network is None or isinstance(network, nn.Module)):
+        if len(init.network.middle) != d:
+            raise ValueError(f"init is a critic of points with {len(init.network.middle)} coordinates; x has {d}.")
+        own = copy.deepcopy(init.network).requires_grad_(True)
+    elif network is None:
+        with draws.of_torch():
+            inner = MLP(d, 1, hidden=(128 if d <= 16 else 256,) * 3)
+        own = Standardised.about(inner, np.concatenate(points))
+    elif isinstance(network, nn.Module):
+        own = Standardised.about(copy.deepcopy(network).float(), np.concatenate(points))
+    else:
         raise TypeError(f"network should be a torch.nn.Module, or None; got {shown(network)}.")
-    d = points[0].shape[1]
-    inner = MLP(d, 1, hidden=(128 if d <= 16 else 256,) * 3) if network is None else copy.deepcopy(network).float()
-    return Standardised.about(inner, np.concatenate(points))
+    own = own.to(draws.device).eval()
+    try:
+        own.values(points[0][:2])
+    except (RuntimeError, IndexError, TypeError) as problem:
+        raise ValueError(
+            f"network does not take float32 points of shape (k, {d}): {str(problem).strip().partition(chr(10))[0]}"
+        ) from problem
+    if not any(each.requires_grad for each in own.parameters()):
+        raise ValueError("network has no parameters that can be learned. Call its requires_grad_(True).")
+    found: Standardised = own.train()
+    return found
 
 
 def _samples(side: Source, points: Array, weights: Array | None, own: Standardised, name: str, place: Any) -> Samples:

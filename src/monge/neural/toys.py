@@ -1,18 +1,66 @@
-"""Pairs of measures between which transport is known."""
+"""Laws to try models on, of which the truth is known."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from monge.distances.directions import check_rng
 from monge.problem.arrays import positive_integer
 
-__all__ = ["MinFunnels", "min_funnels"]
+__all__ = ["EIGHT_CENTERS", "EIGHT_SD", "MinFunnels", "eight_gaussians", "min_funnels"]
 
 Array = NDArray[np.float64]
+
+# Where the eight Gaussians lie, (8, 2): on a circle of radius 2, the first one to the right.
+EIGHT_CENTERS = np.column_stack([f(np.arange(8) * math.pi / 4.0) for f in (np.cos, np.sin)]) * 2.0
+
+# The standard deviation of each, in each coordinate.
+EIGHT_SD = math.sqrt(0.02)
+
+
+def eight_gaussians(n: int, rng: Any = None) -> NDArray[np.float64]:
+    """Points of eight small Gaussians on a circle, each as likely as any other.
+
+    The mean of N(c_k, 0.02 I) over the eight points c_k at angles k pi / 4 on the circle of radius 2. A model that
+    makes points of three of them only, or many between them, is seen to fail at a glance.
+
+    Parameters
+    ----------
+    n : int
+        How many points.
+    rng : None, int or numpy.random.Generator
+        Source of the draw (SPEC 7).
+
+    Returns
+    -------
+    ndarray (n, 2)
+        float64. The centres are `EIGHT_CENTERS`, (8, 2), and the standard deviation of each is `EIGHT_SD`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        n that is no positive integer; an rng of the wrong type.
+
+    Notes
+    -----
+    As in the experiments of Fatras, Zine, Flamary, Gribonval and Courty 2020, "Learning with minibatch Wasserstein".
+
+    Examples
+    --------
+    >>> from monge.neural.toys import EIGHT_CENTERS, eight_gaussians
+    >>> points = eight_gaussians(8000, rng=0)
+    >>> nearest = ((points[:, None] - EIGHT_CENTERS) ** 2).sum(axis=2).argmin(axis=1)
+    >>> bool(((nearest == 3).mean() - 1 / 8) ** 2 < 0.01**2)
+    True
+    """
+    generator = check_rng(rng)
+    centers = EIGHT_CENTERS[generator.integers(8, size=positive_integer(n, "n"))]
+    return np.asarray(centers + EIGHT_SD * generator.standard_normal(centers.shape))
 
 
 @dataclass(frozen=True)
@@ -49,9 +97,7 @@ class MinFunnels:
         return found
 
 
-def min_funnels(
-    n: int, n_funnels: int = 4, dimension: int = 2, rng: int | np.random.Generator | None = None
-) -> MinFunnels:
+def min_funnels(n: int, n_funnels: int = 4, dimension: int = 2, rng: Any = None) -> MinFunnels:
     """Two clouds in any dimension whose W1 is known exactly, however many points they have.
 
     ``u(z) = min_k |z - a_k| + b_k`` is 1-Lipschitz and falls at full slope towards the nearest tip. Points x are
@@ -93,7 +139,7 @@ def min_funnels(
         positive_integer(n_funnels, "n_funnels"),
         positive_integer(dimension, "dimension"),
     )
-    generator = np.random.default_rng(rng)
+    generator = check_rng(rng)
     centers, heights = generator.normal(0.0, 2.0, (k, d)), generator.uniform(0.0, 1.0, k)
     x = generator.normal(0.0, 2.0, (n, d))
     apart = x[:, np.newaxis] - centers  # (n, k, d)
