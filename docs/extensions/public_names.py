@@ -70,7 +70,10 @@ MODULES = {
     ),
 }
 # And modules within these, whose names belong under the same heading.
-PARTS = {"monge.compat.pot": ["lp", "bregman", "unbalanced", "partial", "utils", "datasets", "plot"]}
+PARTS = {
+    "monge.compat.pot": ["lp", "bregman", "unbalanced", "partial", "utils", "datasets", "plot"],
+    "monge.neural": ["metrics", "toys"],
+}
 # As programs that use them write it.
 SHORT = ("monge.compat.pot", "ot")
 # Without these libraries the pages are made, too, but for those of the modules that need them, and with programs in the
@@ -100,12 +103,9 @@ class Name(NamedTuple):
     @property
     def page(self) -> str:
         # mmd and MMD, minibatch and Minibatch cannot have files side by side where capitals make no difference.
-        apart = {
-            "monge.torch": "modules/",
-            "monge.neural": "classes/",
-            **dict.fromkeys((path.rpartition(".")[0] for path in MORE), "results/"),
-        }
-        inside = apart.get(self.module, "") if inspect.isclass(self.thing) else ""
+        results = dict.fromkeys((path.rpartition(".")[0] for path in MORE), "results/")
+        apart = {"torch": "modules/", "neural": "classes/"}.get(self.folder) or results.get(self.module, "")
+        inside = apart if inspect.isclass(self.thing) else ""
         return f"{self.folder}/{inside}{self.name}"
 
 
@@ -170,7 +170,7 @@ def public_names() -> Iterator[Name]:
         for part in (module, *(f"{module}.{part}" for part in PARTS.get(module, []))):
             for name in imported(part).__all__:
                 thing = getattr(imported(part), name)
-                if not inspect.ismodule(thing) and not any(thing is one for one in seen):
+                if callable(thing) and not any(thing is one for one in seen):  # no modules, no constants
                     seen.append(thing)
                     yield Name(part, name, folder_of(module))
 
@@ -249,7 +249,8 @@ def members_of(thing: type) -> str:
     found = []
     for member in listed:
         raw = inspect.getattr_static(thing, member.split("(")[0], None)
-        if raw is not None and inspect.getdoc(raw):
+        # Fields of a named tuple say nothing of their own.
+        if raw is not None and not (inspect.getdoc(raw) or "Alias for field").startswith("Alias for field"):
             found.append(member.split("(")[0])
     return f"   :members: {', '.join(found)}\n" if found else ""
 
