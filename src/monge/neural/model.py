@@ -112,6 +112,11 @@ class Model:
     def _anchor(self) -> Anchor:
         return Free()
 
+    def _sources(self, source: Any, target: tuple[int, ...]) -> Samples:
+        if source is not None:
+            return samples_of(source, "source", self._device())
+        return Noise(target if self.latent is None else (self.latent,))
+
     def _phases(self) -> tuple[int, ...]:
         return (self.n_steps,)
 
@@ -174,10 +179,7 @@ class Model:
         device = self._device()
         draws = Draws(self.rng, device)
         targets = samples_of(target, "target", device)
-        if source is not None:
-            sources = samples_of(source, "source", device)
-        else:
-            sources = Noise(targets.shape if self.latent is None else (self.latent,))
+        sources = self._sources(source, targets.shape)
         with _generator_of_torch(draws.seed()):
             network = self._own(self.map, lambda: self._new_map(sources.shape, targets.shape))
             potential = None
@@ -210,7 +212,7 @@ class Model:
         state = self._fitted("resume")
         targets = samples_of(target, "target", self._device())
         if source is not None:
-            self._source = samples_of(source, "source", self._device())
+            self._source = self._sources(source, targets.shape)
         if self._source is None:
             raise ValueError(
                 "resume() needs the source that fit() had: it was not noise, and files hold no samples. Call "
