@@ -5,6 +5,7 @@ try:
 except ImportError as error:
     raise ImportError("monge.neural needs PyTorch: pip install 'monge[torch]'.", name="torch") from error
 
+from monge.neural import metrics, toys
 from monge.neural.callbacks import Every, Watch
 from monge.neural.history import History
 from monge.neural.model import Model, load
@@ -26,4 +27,6 @@ __all__ = [
     "TrainingStatus",
     "Watch",
     "load",
+    "metrics",
+    "toys",
 ]
