@@ -11,10 +11,13 @@ from monge.neural.history import History
 from monge.neural.model import Model, load
 from monge.neural.nets import MLP, ConvCritic, ConvGenerator
 from monge.neural.training import TrainingStatus
+from monge.neural.uotm import OTM, UOTM
 from monge.neural.wgan import WGAN
 
 __all__ = [
     "MLP",
+    "OTM",
+    "UOTM",
     "WGAN",
     "ConvCritic",
     "ConvGenerator",

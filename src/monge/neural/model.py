@@ -119,6 +119,11 @@ class Model:
     def _anchor(self) -> Anchor:
         return Free()
 
+    def _sources(self, source: Any, target: tuple[int, ...]) -> Samples:
+        if source is not None:
+            return samples_of(source, "source", self._device())
+        return Noise(target if self.latent is None else (self.latent,))
+
     def _phases(self) -> tuple[int, ...]:
         return (self.n_steps,)
 
@@ -197,10 +202,7 @@ class Model:
         device = self._device()
         draws = Draws(self.rng, device)
         targets = samples_of(target, "target", device)
-        if source is not None:
-            sources = samples_of(source, "source", device)
-        else:
-            sources = Noise(targets.shape if self.latent is None else (self.latent,))
+        sources = self._sources(source, targets.shape)
         shapes = (sources.shape, targets.shape)
         with draws.of_torch():
             network = self._own(self.map, lambda: self._new_map(*shapes))
@@ -249,7 +251,7 @@ class Model:
         run = Run(callbacks, checkpoint, checkpoint_every, time_limit, progress)
         targets = samples_of(target, "target", self._device())
         if source is not None:
-            self._source = samples_of(source, "source", self._device())
+            self._source = self._sources(source, targets.shape)
         if self._source is None:
             raise ValueError(
                 "resume() needs the source that fit() had: it was not noise, and files hold no samples. Call "
