@@ -29,7 +29,8 @@ from monge.neural.samples import Samples
 
 __all__ = ["Diverged", "Slots", "State", "TrainingStatus", "iterate", "start"]
 
-# The average of the map forgets its first, random weights: its share of the past is at most (1 + t) / (10 + t).
+# The average of the map forgets its first weights, and those of the outer step before: its share of the past is at most
+# (1 + t) / (10 + t), in iteration t of an outer step.
 _WARM_UP = 10
 
 
@@ -144,7 +145,7 @@ def _count(network: Any, name: str, evaluations: dict[str, int]) -> None:
 def iterate(state: State, slots: Slots, source: Samples, target: Samples) -> None:
     """One iteration. Diverged, with everything as it was before that step, where a loss is not finite."""
     if slots.starts(state.step):
-        state.anchor.advance(state.map)
+        _advance(state)
         state.phase += 1
     began, before = time.perf_counter(), state.evaluations["map"]
     rate = slots.rate(state.step / sum(slots.phases))
@@ -153,7 +154,7 @@ def iterate(state: State, slots: Slots, source: Samples, target: Samples) -> Non
         for _ in range(slots.potential_steps(state.step)):
             potential_loss, value = _potential_step(state, slots, source, target, rate)
     map_loss, moved = _map_step(state, slots, source, target, rate)
-    _average(state, slots.ema)
+    _average(state, slots.ema, state.step - sum(slots.phases[: state.phase - 1]))
     state.step += 1
     seconds = state.history._columns["seconds"]
     state.history.add(
@@ -214,8 +215,14 @@ def _descend(network: Any, optimizer: Any, loss: Tensor, rate: float, name: str)
     optimizer.step()
 
 
-def _average(state: State, share: float) -> None:
-    share = min(share, (1 + state.step) / (_WARM_UP + state.step))
+def _advance(state: State) -> None:
+    # What an outer step made is the average of its map, and the next one goes on from there.
+    state.map.load_state_dict(state.average.state_dict())
+    state.anchor.advance(state.average)
+
+
+def _average(state: State, share: float, age: int) -> None:
+    share = min(share, (1 + age) / (_WARM_UP + age))
     with torch.no_grad():
         torch._foreach_lerp_(list(state.average.parameters()), list(state.map.parameters()), 1.0 - share)
         for mean, now in zip(state.average.buffers(), state.map.buffers(), strict=True):
