@@ -8,6 +8,7 @@ except ImportError as error:
 from monge.neural import metrics, toys
 from monge.neural.callbacks import Every, Watch
 from monge.neural.history import History
+from monge.neural.jko import JKO, SJKO
 from monge.neural.model import Model, load
 from monge.neural.nets import MLP, ConvCritic, ConvGenerator
 from monge.neural.training import TrainingStatus
@@ -15,8 +16,10 @@ from monge.neural.uotm import OTM, UOTM
 from monge.neural.wgan import WGAN
 
 __all__ = [
+    "JKO",
     "MLP",
     "OTM",
+    "SJKO",
     "UOTM",
     "WGAN",
     "ConvCritic",

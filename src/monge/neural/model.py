@@ -108,6 +108,7 @@ class Model:
         device_of(self.device)
         self._state: State | None = None
         self._source: Samples | None = None
+        self._noise = True  # whether that is what the source is
         self._shapes: tuple[tuple[int, ...], ...] = ()  # of one sample of the source, and of the target
         self.status: TrainingStatus | None = None
 
@@ -211,6 +212,7 @@ class Model:
                 potential = self._own(self.potential, lambda: self._new_potential(targets.shape))
             state = self._begun(network, potential, draws, shapes)
         self._state, self._source, self._shapes = state, sources, shapes
+        self._noise = source is None
         run(self, state, self._slots(), sources, targets)
         return self
 
@@ -366,7 +368,7 @@ class Model:
                 "kind": type(self).__name__,
                 "settings": plain({each.name: getattr(self, each.name) for each in fields(self)}),
                 "shapes": self._shapes,
-                "noise": isinstance(self._source, Noise),
+                "noise": self._noise,
                 "status": None if self.status is None else self.status.name,
                 "state": pack(state),
             },
@@ -466,6 +468,7 @@ def load(path: str | Path, *, device: Any = None, **given: Any) -> Any:
         state = model._begun(network, potential, draws, model._shapes)
     unpack(state, held["state"], path)
     model._state = state
-    model._source = Noise(model._shapes[0]) if held["noise"] else None
+    model._noise = bool(held["noise"])
+    model._source = model._sources(None, model._shapes[1]) if model._noise else None
     model.status = None if held["status"] is None else TrainingStatus[held["status"]]
     return model

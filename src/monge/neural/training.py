@@ -31,7 +31,8 @@ from monge.neural.samples import Samples
 
 __all__ = ["Diverged", "Slots", "State", "TrainingStatus", "fitting", "iterate", "start"]
 
-# The average of the map forgets its first, random weights: its share of the past is at most (1 + t) / (10 + t).
+# The average of the map forgets its first weights, and those of the outer step before: its share of the past is at most
+# (1 + t) / (10 + t), in iteration t of an outer step.
 _WARM_UP = 10
 
 
@@ -180,7 +181,7 @@ def iterate(state: State, slots: Slots, source: Samples, target: Samples) -> Non
     """One iteration, whole or not at all: what is raised on the way leaves all as it was before. Diverged, where a loss
     is not finite."""
     if state.phase < slots.phase(state.step):
-        state.anchor.advance(state.map)
+        _advance(state)
         state.phase += 1
     state.before.take(state)
     try:
@@ -199,7 +200,7 @@ def _iterate(state: State, slots: Slots, source: Samples, target: Samples) -> No
         for _ in range(slots.potential_steps(state.step)):
             potential_loss, value = _potential_step(state, slots, source, target, rate)
     map_loss, lowered = _map_step(state, slots, source, target, rate)
-    _average(state, slots.ema)
+    _average(state, slots.ema, state.step - sum(slots.phases[: state.phase - 1]))
     state.step += 1
     state.history.add(
         phase=state.phase,
@@ -264,8 +265,14 @@ def _descend(optimizer: Any, loss: Tensor, value: Tensor, rate: float, name: str
     return found, value_
 
 
-def _average(state: State, share: float) -> None:
-    share = min(share, (1 + state.step) / (_WARM_UP + state.step))
+def _advance(state: State) -> None:
+    # What an outer step made is the average of its map, and the next one goes on from there.
+    state.map.load_state_dict(state.average.state_dict())
+    state.anchor.advance(state.average)
+
+
+def _average(state: State, share: float, age: int) -> None:
+    share = min(share, (1 + age) / (_WARM_UP + age))
     with torch.no_grad():
         torch._foreach_lerp_(list(state.average.parameters()), list(state.map.parameters()), 1.0 - share)
         for mean, now in zip(state.average.buffers(), state.map.buffers(), strict=True):
