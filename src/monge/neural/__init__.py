@@ -6,15 +6,23 @@ except ImportError as error:
     raise ImportError("monge.neural needs PyTorch: pip install 'monge[torch]'.", name="torch") from error
 
 from monge.neural.callbacks import Every, Watch
+from monge.neural.ebgan import EBGAN
+from monge.neural.gan import GAN
+from monge.neural.gmmn import GMMN
 from monge.neural.history import History
 from monge.neural.model import Model, load
 from monge.neural.nets import MLP, ConvCritic, ConvGenerator
 from monge.neural.training import TrainingStatus
 from monge.neural.wgan import WGAN
+from monge.neural.wgan_gp import WGANGP
 
 __all__ = [
+    "EBGAN",
+    "GAN",
+    "GMMN",
     "MLP",
     "WGAN",
+    "WGANGP",
     "ConvCritic",
     "ConvGenerator",
     "Every",

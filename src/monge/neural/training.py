@@ -152,8 +152,10 @@ def iterate(state: State, slots: Slots, source: Samples, target: Samples) -> Non
     if state.potential is not None:
         for _ in range(slots.potential_steps(state.step)):
             potential_loss, value = _potential_step(state, slots, source, target, rate)
-    map_loss, moved = _map_step(state, slots, source, target, rate)
-    _average(state, slots.ema)
+    map_loss = moved = math.nan
+    if state.map_optimizer is not None:  # else the map has nothing to learn
+        map_loss, moved = _map_step(state, slots, source, target, rate)
+        _average(state, slots.ema)
     state.step += 1
     seconds = state.history._columns["seconds"]
     state.history.add(
