@@ -6,6 +6,7 @@ except ImportError as error:
     raise ImportError("monge.neural needs PyTorch: pip install 'monge[torch]'.", name="torch") from error
 
 from monge.neural.callbacks import Every, Watch
+from monge.neural.discrepancy import discrepancy
 from monge.neural.ebgan import EBGAN
 from monge.neural.gan import GAN
 from monge.neural.gmmn import GMMN
@@ -30,5 +31,6 @@ __all__ = [
     "Model",
     "TrainingStatus",
     "Watch",
+    "discrepancy",
     "load",
 ]

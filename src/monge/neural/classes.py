@@ -44,9 +44,9 @@ class TotalVariation(IntegralMetric):
 class EnergyHinge(IntegralMetric):
     """The total variation by an energy e >= 0, low at real samples (Zhao, Mathieu, LeCun 2017, equations 1 and 2).
 
-    Its potential lowers E e(real) + E max(margin - e(moved), 0), which is margin (1 - TV) at its least; the value is the
-    TV that follows. The map lowers E e(moved), which goes on where the hinge ends. The paper's energy is the error of an
-    autoencoder; here it is softplus(D) of any network.
+    Its potential lowers E e(real) + E max(margin - e(moved), 0), which is margin (1 - TV) at its least; the value is
+    the TV that follows. The map lowers E e(moved), which goes on where the hinge ends. The paper's energy is the error
+    of an autoencoder; here it is softplus(D) of any network.
     """
 
     margin: float = 1.0
