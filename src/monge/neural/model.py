@@ -267,7 +267,7 @@ class Model:
                 )
         if state.threads != torch.get_num_threads():
             warnings.warn(
-                f"The model was trained with {state.threads} threads of torch; now there are {torch.get_num_threads()}. "
+                f"The model was trained with {state.threads} threads of torch, now it has {torch.get_num_threads()}. "
                 "What is learned from here on has other bits. torch.set_num_threads makes them equal.",
                 RuntimeWarning,
                 stacklevel=2,

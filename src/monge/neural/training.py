@@ -118,7 +118,7 @@ def start(network: Any, potential: Any, anchor: Anchor, draws: Draws, optimizers
         potential=potential,
         anchor=anchor,
         average=copy.deepcopy(network).eval(),
-        map_optimizer=optimizers(network, "map"),
+        map_optimizer=optimizers(network, "map"),  # None where it has nothing to learn
         potential_optimizer=None if potential is None else optimizers(potential, "potential"),
         draws=draws,
     )
@@ -199,8 +199,10 @@ def _iterate(state: State, slots: Slots, source: Samples, target: Samples) -> No
     if state.potential is not None:
         for _ in range(slots.potential_steps(state.step)):
             potential_loss, value = _potential_step(state, slots, source, target, rate)
-    map_loss, lowered = _map_step(state, slots, source, target, rate)
-    _average(state, slots.ema, state.step - sum(slots.phases[: state.phase - 1]))
+    map_loss = lowered = math.nan
+    if state.map_optimizer is not None:  # else the map has nothing to learn
+        map_loss, lowered = _map_step(state, slots, source, target, rate)
+        _average(state, slots.ema, state.step - sum(slots.phases[: state.phase - 1]))
     state.step += 1
     state.history.add(
         phase=state.phase,
