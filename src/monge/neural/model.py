@@ -296,7 +296,7 @@ class Model:
                 f"x should hold samples of the source's shape {self._shapes[0]} along its first axis; got "
                 f"{tuple(points.shape)}."
             )
-        return at_home(self._made(state, points, Draws(0, self._device())), home)
+        return at_home(self._made(state, points), home)
 
     def sample(self, n: int, *, rng: Any = None) -> NDArray[np.float32]:
         """n samples: of the source, drawn at random, and moved.
@@ -397,9 +397,9 @@ class Model:
         fitting(network, potential, anchor, shapes[0], shapes[1], draws.device)
         return start(network, potential, anchor, draws, self._optimizer)
 
-    def _made(self, state: State, points: Any, draws: Draws) -> NDArray[np.float32]:
+    def _made(self, state: State, points: Any, draws: Draws | None = None) -> NDArray[np.float32]:
         # A network may draw, too: from numbers that are not training's, and not the caller's.
-        with torch.no_grad(), draws.of_torch():
+        with torch.no_grad(), (draws or Draws(0, self._device())).of_torch():
             parts = [state.average(state.anchor.source(part)).cpu().numpy() for part in points.split(_AT_ONCE)]
         return np.concatenate(parts)
 
