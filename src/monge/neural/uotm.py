@@ -84,7 +84,7 @@ class UOTM(Model):
     >>> rng = np.random.default_rng(0)
     >>> y = np.append(rng.normal(2.0, 0.5, 990), np.full(10, -8.0))
     >>> nets = {"map": MLP(1, 1, hidden=(32,), residual=True), "potential": MLP(1, 1, hidden=(32,))}
-    >>> model = UOTM(n_steps=300, rng=0, **nets).fit(y)
+    >>> model = UOTM(n_steps=200, batch_size=64, lr=3e-3, rng=0, **nets).fit(y)
     >>> model.sample(4, rng=0).shape
     (4, 1)
     >>> inlier, outlier = model.target_density([2.0, -8.0])
@@ -218,9 +218,10 @@ class UOTM(Model):
             )
         if not self.noise:
             return found
-        wide = Widened(found, self.noise)
-        # Noise beside noise is noise, of which files can say that it is.
-        return Noise(wide.shape) if isinstance(found, Noise) else wide
+        wide: Samples = Widened(found, self.noise)
+        if isinstance(found, Noise):  # with more of it is noise, of which files can say that it is
+            wide = Noise(wide.shape)
+        return wide
 
     def _points(self, x: Any, rng: Any) -> Tensor:
         """Samples of the source as the map takes them."""
@@ -265,7 +266,7 @@ class OTM(UOTM):
     >>> from monge.neural import MLP, OTM
     >>> y = np.random.default_rng(0).normal(2.0, 0.5, 1000)
     >>> nets = {"map": MLP(1, 1, hidden=(32,), residual=True), "potential": MLP(1, 1, hidden=(32,))}
-    >>> model = OTM(n_steps=300, rng=0, **nets).fit(y)
+    >>> model = OTM(n_steps=200, batch_size=64, lr=3e-3, rng=0, **nets).fit(y)
     >>> bool(abs(model.sample(1000, rng=0).mean() - 2.0) < 0.2)
     True
     """
