@@ -127,8 +127,9 @@ class UOTM(Model):
         ndarray (n,)
             The density of what leaves, with respect to the source: one where the source is kept.
         """
-        state, points = self._fitted("source_density"), self._points(x, rng)
-        moved = torch.from_numpy(self._made(state, points)).to(points.device)
+        state, draws = self._fitted("source_density"), Draws(rng, self._device())
+        points = self._points(x, draws)
+        moved = torch.from_numpy(self._made(state, points, draws)).to(points.device)
         with torch.no_grad():
             s = scores(state.potential, moved) - state.anchor.cost(points, moved)
         return _numbers(self._entropies()[0].density(s))
@@ -190,7 +191,8 @@ class UOTM(Model):
         array (n, ...)
             Of the target's shape, float32, in the library that x is an array of.
         """
-        return at_home(self._made(self._fitted("transport"), self._points(x, rng)), home_of_any(x))
+        state, draws = self._fitted("transport"), Draws(rng, self._device())
+        return at_home(self._made(state, self._points(x, draws), draws), home_of_any(x))
 
     # What fills the slots.
 
@@ -223,14 +225,14 @@ class UOTM(Model):
             wide = Noise(wide.shape)
         return wide
 
-    def _points(self, x: Any, rng: Any) -> Tensor:
+    def _points(self, x: Any, draws: Draws) -> Tensor:
         """Samples of the source as the map takes them."""
         points = Rows(x, "x", self._device()).values
         if not self.noise:
             _check_shape("x", points, self._shapes[0])
             return points
         _check_shape("x", points.flatten(1), (self._shapes[0][0] - self.noise,))
-        return torch.cat([points.flatten(1), Draws(rng, points.device).normal(len(points), self.noise)], dim=1)
+        return torch.cat([points.flatten(1), draws.normal(len(points), self.noise)], dim=1)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
