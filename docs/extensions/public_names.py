@@ -135,15 +135,20 @@ def executed(examples: Path) -> str:
 def find_by_last_part(app: Any, env: Any, node: Any, text: Any) -> Any:
     """Where `emd` is written in a module that has no page of its own for it, that of the next module around it; and
     where a member is written outside of its class, or another name outside of its module, the only thing whose full
-    name ends so. What has no page since a library is missing remains a word."""
+    name ends so. A member may be that of a base. What has no page since a library is missing remains a word, and so
+    does a setting in the text of its class, which looks like a member to Python."""
     if node.get("refdomain") != "py":
         return None
     objects, target = env.domains["py"].objects, node["reftarget"]
     if any(target.startswith(f"{module}.") for module in set(MODULES) - set(present_modules())):
         return text
-    parts = (node.get("py:module") or "monge").split(".")
+    parts = (module := node.get("py:module") or "monge").split(".")
+    inside = getattr(imported(module), node.get("py:class") or "", None)
+    if target in getattr(inside, "__dataclass_fields__", ()):
+        return text
+    bases = (f"{module}.{base.__name__}.{target}" for base in getattr(inside, "__mro__", ()))
     around = (".".join([*parts[:k], target]) for k in range(len(parts), 0, -1))
-    found = [name for name in around if name in objects][:1] or [n for n in objects if n.endswith(f".{target}")]
+    found = [name for name in (*bases, *around) if name in objects][:1] or [n for n in objects if n.endswith(f".{target}")]
     if len(found) != 1:
         return None
     entry = objects[found[0]]

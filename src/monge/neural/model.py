@@ -65,6 +65,29 @@ class Model:
         Source of all randomness, first weights included.
     device : str or torch.device, optional
         Where to train; None for the CPU.
+    history : History
+        Figures of each iteration.
+    step : int
+        Iterations done.
+    status : TrainingStatus or None
+        Why training ended; None before it began.
+    map_, potential_ : torch.nn.Module
+        The network that samples are made by, and the potential's as it is now.
+    kept : dict
+        What callbacks keep from one call to the next, and files hold.
+
+    Methods
+    -------
+    fit(target, source)
+        Learn anew.
+    resume(target, source)
+        Go on.
+    sample(n)
+        Samples as the map makes them.
+    transport(x)
+        What the map makes of samples of the source.
+    save(path)
+        Write all that is needed to go on.
     """
 
     map: Any = None
