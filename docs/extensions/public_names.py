@@ -80,7 +80,7 @@ MISSING = [library for library in ("torch", "jax", "sklearn") if find_spec(libra
 EXAMPLES = [
     "clouds", "temperatures", "two_lines", "four_animals", "quantiles", "entropy", "plans", "unbalanced", "colours",
     "flow", "fokker_planck", "flow_matching", "slices", "minibatches", "laguerre", "horse", "noisy_labels",
-    "fair_groups",
+    "fair_groups", "ipm", "wgan",
 ]  # fmt: skip
 
 
