@@ -117,14 +117,20 @@ def curves(data: np.ndarray, others: np.ndarray, seeds: int, steps: int | None) 
             modes, near, distance = measured(model.sample(len(others), rng=1), others)
             print(
                 f"{kind.__name__}, seed {seed}: {modes} modes, {near:.2f} within 3 sd, W2 {distance:.3f} (ratio "
-                f"{distance / TWO_TRUE:.2f}" + (", wanted 8, 0.85, 1.5" if kind is WGANGP else "") + f"), {seconds:.0f} "
+                f"{distance / TWO_TRUE:.2f}"
+                + (", wanted 8, 0.85, 1.5" if kind is WGANGP else "")
+                + f"), {seconds:.0f} "
                 f"s of CPU; rank correlation of smoothed loss and W2 over {len(watch.steps)} checkpoints "
                 f"{watch.correlation(model):.2f}" + (", wanted 0.7" if kind is WGANGP else "")
             )
         rows = range(0, len(watch.steps), 4)
         loss = model.history.smoothed(0.9)[watch.steps - 1]
         print("  step", *(f"{watch.steps[k]:7}" for k in rows))
-        print("  loss", *(f"{loss[k]:7.3f}" for k in rows), "" if kind is WGANGP else f"  at most log 2 = {math.log(2):.3f}")
+        print(
+            "  loss",
+            *(f"{loss[k]:7.3f}" for k in rows),
+            "" if kind is WGANGP else f"  at most log 2 = {math.log(2):.3f}",
+        )
         print("  W2  ", *(f"{watch.distances[k]:7.3f}" for k in rows), flush=True)
 
 

@@ -18,10 +18,7 @@ import numpy as np
 import torch
 
 import monge
-from monge.neural import MLP, discrepancy
-from monge.neural.classes import KernelBall, TotalVariation
-from monge.neural.functionals import Kantorovich
-from monge.neural.penalties import GradientPenalty
+from monge.neural import MLP, GradientPenalty, Kantorovich, KernelBall, TotalVariation, discrepancy
 
 torch.set_num_threads(1)
 CLASSES = {
@@ -96,7 +93,9 @@ plt.show()
 # The values in the titles are about those of the exact distances; the first is a little above, since a penalty lets
 # slopes grow.
 
-print(f"W1 {monge.wasserstein(made, real, p=1):.2f}, TV {5 / 8:.2f}, MMD {monge.mmd(made, real, bandwidth=0.3) ** 0.5:.2f}")
+print(
+    f"W1 {monge.wasserstein(made, real, p=1):.2f}, TV {5 / 8:.2f}, MMD {monge.mmd(made, real, bandwidth=0.3) ** 0.5:.2f}"
+)
 
 # %%
 # Each of the three is a model as well. `monge.neural.WGANGP` and `monge.neural.WGAN` train the first beside a generator,

@@ -15,14 +15,6 @@ from monge.neural.penalties import R1, GradientPenalty  # noqa: E402
 SHIFT = np.array([3.0, 0.0])
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def linear(weights):
     network = torch.nn.Linear(len(weights[0]), len(weights))
     with torch.no_grad():
@@ -44,7 +36,7 @@ def held(kind, shift, **settings):
 
 
 def penalised(distance, weight):
-    """The largest of s W1 - weight (s - 1)^2 over slopes s, without the penalty: what a penalty lets a shift look like."""
+    """The largest of s W1 - weight (s - 1)^2 over slopes s, what a penalty lets a shift look like."""
     return distance * (1.0 + distance / (2.0 * weight))
 
 
@@ -84,7 +76,7 @@ def test_the_penalty_of_a_linear_critic(slope, one_sided, expected):
 
 
 def test_the_penalty_is_between_the_batches():
-    # A critic with slope one left of zero and three right of it is penalised where the segments are: right, left, half and half.
+    # A critic with slope one left of zero and three right of it; segments right of it, left, and half and half.
     critic = lambda x: torch.where(x > 0.0, 3.0 * x, x)  # noqa: E731
     draws = Draws(0, torch.device("cpu"))
     right, left = torch.full((500, 1), 1.0), torch.full((500, 1), -1.0)
