@@ -20,6 +20,17 @@ def frozen(network: Any) -> Any:
     return copy.deepcopy(network).eval().requires_grad_(False)
 
 
+def _squared(start: Tensor, moved: Tensor) -> Tensor:
+    """|x - T(x)|^2 of each sample. Coordinates that only x has are noise, and come last."""
+    start, moved = start.flatten(1), moved.flatten(1)
+    if start.shape[1] < moved.shape[1]:
+        raise ValueError(
+            f"source: its samples should have as many coordinates as the target's, or more, for what it costs to move "
+            f"them; got {start.shape[1]} and {moved.shape[1]}."
+        )
+    return (start[:, : moved.shape[1]] - moved).square().sum(dim=1)
+
+
 class Anchor(nn.Module):
     """No cost at all; the interface of the others. Its networks are part of a checkpoint."""
 
@@ -42,7 +53,7 @@ class Free(Anchor):
 class Squared(Anchor):
     """tau |x - T(x)|^2, of points of the source itself.
 
-    Where x has more columns than T(x), they are noise that the map may use, and come last.
+    Where x has more coordinates than T(x), they are noise that the map may use, and come last.
     """
 
     def __init__(self, tau: float) -> None:
@@ -51,8 +62,7 @@ class Squared(Anchor):
 
     def cost(self, x: Tensor, moved: Tensor) -> Tensor:
         """Of each sample."""
-        moved = moved.flatten(1)
-        return self.tau * (x.flatten(1)[:, : moved.shape[1]] - moved).square().sum(dim=1)
+        return self.tau * _squared(x, moved)
 
 
 class Outer(Anchor):
@@ -80,8 +90,8 @@ class Outer(Anchor):
     def cost(self, x: Tensor, moved: Tensor) -> Tensor:
         """Of each sample."""
         with torch.no_grad():
-            before = self.before(x).flatten(1)
-        return (before - moved.flatten(1)).square().sum(dim=1) / (2.0 * self.h)
+            before = self.before(x)
+        return _squared(before, moved) / (2.0 * self.h)
 
 
 class Rebased(Outer):
