@@ -20,14 +20,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from monge.neural.anchors import Free
-from monge.neural.draws import Draws
+from monge.neural.draws import Draws, device_of
 from monge.neural.functionals import IntegralMetric
 from monge.neural.history import History
 from monge.neural.nets import MLP
 from monge.neural.running import train
 from monge.neural.samples import Rows, Samples, samples_of
+from monge.neural.settings import rate
 from monge.neural.training import Slots, TrainingStatus, start
-from monge.problem.arrays import positive, positive_integer, seconds, shown
+from monge.problem.arrays import positive_integer, seconds, shown
 from monge.problem.at_home import at_home
 from monge.problem.home import home_of_any
 from monge.problem.transport import ConvergenceWarning
@@ -60,9 +61,9 @@ class Discrepancy:
     value: float
     status: TrainingStatus
     history: History = field(repr=False)
-    function: Any = field(repr=False)  # of tensors
-    shape: tuple[int, ...] = field(repr=False)
-    device: Any = field(repr=False)
+    functions: IntegralMetric = field(repr=False)
+    network: Any = field(repr=False)
+    clouds: tuple[Tensor, Tensor] = field(repr=False)  # real and moved
 
     def witness(self, z: Any) -> Any:
         """The function f of the class that tells x from y: high at x, low at y.
@@ -77,10 +78,11 @@ class Discrepancy:
         array (n,)
             float32, in the library that z is an array of.
         """
-        points = Rows(z, "z", self.device).values
-        if points.shape[1:] != self.shape:
-            raise ValueError(f"z should hold points of shape {self.shape}; got {tuple(points.shape)}.")
-        return at_home(_values(self.function, points), home_of_any(z))
+        home, (real, _) = home_of_any(z), self.clouds
+        points = Rows(z, "z", real.device).values
+        if points.shape[1:] != real.shape[1:]:
+            raise ValueError(f"z should hold points of shape {tuple(real.shape[1:])}; got {tuple(points.shape)}.")
+        return at_home(_values(self.functions.witness(self.network, *self.clouds), points), home)
 
 
 def discrepancy(
@@ -108,7 +110,7 @@ def discrepancy(
     x, y : array_like (n, ...), (m, ...), or callable
         Points of both laws, along the first axis; or samplers, ``x(rng, n)`` with a `numpy.random.Generator`.
     functions : IntegralMetric
-        ``Kantorovich(GradientPenalty(weight, one_sided=True))``, ``Kantorovich(Clip(limit))``, ``TotalVariation()``,
+        What f may be: ``Kantorovich(GradientPenalty(weight, one_sided=True))``, ``Kantorovich(Clip(limit))``, ``TotalVariation()``,
         ``EnergyHinge(margin)`` or ``KernelBall(bandwidths)``; each of them is what a generator may lower, too.
     network : torch.nn.Module, optional
         From points (k, ...) to k numbers; a copy of it is trained. None for three layers of 128 ReLUs.
@@ -158,7 +160,7 @@ def discrepancy(
     farther:
 
     >>> import numpy as np, monge.neural
-    >>> from monge.neural.classes import KernelBall, TotalVariation
+    >>> from monge.neural import KernelBall, TotalVariation
     >>> heights = np.linspace(0.0, 1.0, 100)
     >>> x, y = (np.column_stack([np.full(100, place), heights]) for place in (0.0, 3.0))
     >>> found = monge.neural.discrepancy(x, y, TotalVariation(), n_steps=50, rng=0)
@@ -174,9 +176,9 @@ def discrepancy(
             f"TotalVariation() or KernelBall((1.0,)); got {shown(functions)}."
         )
     n_steps, batch_size = positive_integer(n_steps, "n_steps"), positive_integer(batch_size, "batch_size")
-    rate, samples = positive(lr, "lr"), positive_integer(samples, "samples")
+    step, samples = rate(lr, "lr"), positive_integer(samples, "samples")
     limit = seconds(time_limit)
-    place = torch.device("cpu" if device is None else device)
+    place = device_of(device)
     draws = Draws(rng, place)
     sides = samples_of(x, "x", place), samples_of(y, "y", place)
     if sides[0].shape != sides[1].shape:
@@ -185,12 +187,12 @@ def discrepancy(
     if not functions.adversarial:
         return _found(functions, None, moved, real, TrainingStatus.DONE, History())
 
-    with draws.of_torch():
+    with draws.of_torch():  # from which layers take their first weights
         own = MLP(sides[0].shape, 1) if network is None else copy.deepcopy(network)
         own = own.to(place).train()
 
     def rule(net: Any, name: str) -> Any:
-        return None if name == "map" else torch.optim.Adam(net.parameters(), lr=rate, betas=(0.5, 0.9))
+        return None if name == "map" else torch.optim.Adam(net.parameters(), lr=step, betas=(0.5, 0.9))
 
     state = start(nn.Identity(), own, Free(), draws, rule)
     slots = Slots(functions, batch_size, (n_steps,), lambda _: 1, lambda _: 1.0, 0.0)
@@ -211,7 +213,7 @@ def _found(
 ) -> Discrepancy:
     f = functions.witness(network, real, moved)
     value = float(_values(f, moved).mean(dtype=np.float64) - _values(f, real).mean(dtype=np.float64))
-    return Discrepancy(value, status, history, f, tuple(moved.shape[1:]), moved.device)
+    return Discrepancy(value, status, history, functions, network, (real, moved))
 
 
 def _values(f: Any, points: Tensor) -> NDArray[np.float32]:
