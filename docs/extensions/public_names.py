@@ -85,7 +85,7 @@ NEEDED = {"monge.torch": "torch", "monge.neural": "torch", "monge.jax": "jax"}
 EXAMPLES = [
     "clouds", "temperatures", "two_lines", "four_animals", "quantiles", "entropy", "plans", "unbalanced", "outliers",
     "colours", "flow", "fokker_planck", "flow_matching", "slices", "minibatches", "laguerre", "horse", "noisy_labels",
-    "fair_groups", "boltzmann", "vanishing", "wgan", "ipm", "sjko",
+    "fair_groups", "boltzmann", "vanishing", "critic", "wgan", "ipm", "sjko",
 ]  # fmt: skip
 
 
@@ -148,7 +148,8 @@ def find_by_last_part(app: Any, env: Any, node: Any, text: Any) -> Any:
         return text
     bases = (f"{module}.{base.__name__}.{target}" for base in getattr(inside, "__mro__", ()))
     around = (".".join([*parts[:k], target]) for k in range(len(parts), 0, -1))
-    found = [name for name in (*bases, *around) if name in objects][:1] or [n for n in objects if n.endswith(f".{target}")]
+    found = [name for name in (*bases, *around) if name in objects][:1]
+    found = found or [name for name in objects if name.endswith(f".{target}")]
     if len(found) != 1:
         return None
     entry = objects[found[0]]

@@ -215,7 +215,7 @@ class Model:
             Samples that are not finite, have other shapes than the networks, or run dry. An iteration is done whole or
             not at all: whatever is raised on the way, Ctrl-C included, `resume` goes on from where it was.
         OSError
-            If no file can be written to `checkpoint`.
+            If no file can be written to ``checkpoint``.
 
         Warns
         -----
@@ -256,11 +256,11 @@ class Model:
 
         Parameters
         ----------
-        target, source
+        target, source : see `fit`
             As those of `fit`, the same samples. A sampler should take its numbers from the generator that it is given:
             those go on where they were.
-        callbacks, checkpoint, checkpoint_every, time_limit, progress
-            As those of `fit`.
+        callbacks, checkpoint, checkpoint_every, time_limit, progress : see `fit`
+            As there.
 
         Returns
         -------
@@ -322,7 +322,7 @@ class Model:
         return at_home(self._made(state, points), home)
 
     def sample(self, n: int, *, rng: Any = None) -> NDArray[np.float32]:
-        """n samples: of the source, drawn at random, and moved.
+        """Samples of the source, drawn at random, and moved.
 
         Parameters
         ----------
@@ -334,7 +334,7 @@ class Model:
         Returns
         -------
         ndarray (n, ...)
-            float32.
+            In float32.
         """
         state, draws = self._fitted("sample"), Draws(rng, self._device())
         if self._source is None:
