@@ -76,7 +76,7 @@ class Discrepancy:
         Returns
         -------
         array (n,)
-            float32, in the library that z is an array of.
+            In float32, in the library that z is an array of.
         """
         home, (real, _) = home_of_any(z), self.clouds
         points = Rows(z, "z", real.device).values

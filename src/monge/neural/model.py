@@ -322,7 +322,7 @@ class Model:
         return at_home(self._made(state, points), home)
 
     def sample(self, n: int, *, rng: Any = None) -> NDArray[np.float32]:
-        """Samples of the source, drawn at random, and moved.
+        """Draw samples of the source at random, and move them.
 
         Parameters
         ----------

@@ -91,7 +91,18 @@ class MinFunnels:
     heights: Array
 
     def potential(self, points: Any) -> Array:
-        """u(z) = min_k |z - a_k| + b_k at points (k, d), of shape (k,)."""
+        """Evaluate the potential.
+
+        Parameters
+        ----------
+        points : array_like (k, d)
+            Where, z.
+
+        Returns
+        -------
+        ndarray (k,)
+            The numbers u(z) = min_k |z - a_k| + b_k.
+        """
         apart = np.asarray(points, dtype=np.float64)[:, np.newaxis] - self.centers
         found: Array = (np.linalg.norm(apart, axis=2) + self.heights).min(axis=1)
         return found
