@@ -7,15 +7,30 @@ except ImportError as error:
 
 from monge.neural import metrics, toys
 from monge.neural.callbacks import Every, Watch
+from monge.neural.discrepancy import discrepancy
+from monge.neural.ebgan import EBGAN
+from monge.neural.gan import GAN
+from monge.neural.gmmn import GMMN
 from monge.neural.history import History
+from monge.neural.jko import JKO, SJKO
 from monge.neural.model import Model, load
 from monge.neural.nets import MLP, ConvCritic, ConvGenerator
 from monge.neural.training import TrainingStatus
+from monge.neural.uotm import OTM, UOTM
 from monge.neural.wgan import WGAN
+from monge.neural.wgan_gp import WGANGP
 
 __all__ = [
+    "EBGAN",
+    "GAN",
+    "GMMN",
+    "JKO",
     "MLP",
+    "OTM",
+    "SJKO",
+    "UOTM",
     "WGAN",
+    "WGANGP",
     "ConvCritic",
     "ConvGenerator",
     "Every",
@@ -23,6 +38,7 @@ __all__ = [
     "Model",
     "TrainingStatus",
     "Watch",
+    "discrepancy",
     "load",
     "metrics",
     "toys",
