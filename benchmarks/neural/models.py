@@ -90,8 +90,8 @@ WANTED: dict[str, dict[str, Wanted]] = {
 }
 
 # W2 and the sliced distance of two true sets of 4,000 points of the eight Gaussians. Forty pairs have means of 0.204,
-# with a standard deviation of 0.039, and of 0.085. In place of the first stands a smaller one, of fewer pairs: ratios are
-# on the safe side.
+# with a standard deviation of 0.039, and of 0.085. In place of the first stands a smaller one, of fewer pairs, so that
+# ratios are on the safe side.
 EIGHT_APART = (0.176, 0.085)
 
 
