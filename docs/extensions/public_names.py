@@ -70,7 +70,10 @@ MODULES = {
     ),
 }
 # And modules within these, whose names belong under the same heading.
-PARTS = {"monge.compat.pot": ["lp", "bregman", "unbalanced", "partial", "utils", "datasets", "plot"]}
+PARTS = {
+    "monge.compat.pot": ["lp", "bregman", "unbalanced", "partial", "utils", "datasets", "plot"],
+    "monge.neural": ["metrics", "toys"],
+}
 # As programs that use them write it.
 SHORT = ("monge.compat.pot", "ot")
 # Without these libraries the pages are made, too, but for those of the modules that need them, and with programs in the
@@ -82,7 +85,7 @@ NEEDED = {"monge.torch": "torch", "monge.neural": "torch", "monge.jax": "jax"}
 EXAMPLES = [
     "clouds", "temperatures", "two_lines", "four_animals", "quantiles", "entropy", "plans", "unbalanced", "outliers",
     "colours", "flow", "fokker_planck", "flow_matching", "slices", "minibatches", "laguerre", "horse", "noisy_labels",
-    "fair_groups", "boltzmann", "vanishing", "wgan", "ipm", "sjko",
+    "fair_groups", "boltzmann", "vanishing", "wgan", "ipm", "sjko", "comparison",
 ]  # fmt: skip
 
 
@@ -103,6 +106,7 @@ class Name(NamedTuple):
         apart = {
             "monge.torch": "modules/",
             "monge.neural": "classes/",
+            "monge.neural.metrics": "classes/",
             **dict.fromkeys((path.rpartition(".")[0] for path in MORE), "results/"),
         }
         inside = apart.get(self.module, "") if inspect.isclass(self.thing) else ""
