@@ -71,6 +71,35 @@ OVERRIDES: dict[str, dict[str, dict[str, Any]]] = {
     },
 }
 
+
+@dataclass(frozen=True)
+class Wanted:
+    """The largest W2 ratio, the seconds, and the smallest modes and share, if any."""
+
+    ratio: float | None
+    seconds: float
+    modes: int = 0
+    share: float = 0.0
+
+
+WANTED: dict[str, dict[str, Wanted]] = {
+    "eight": {
+        "GAN": Wanted(None, 60.0),
+        "WGAN": Wanted(2.0, 60.0, 8),
+        "OTM": Wanted(None, 60.0),
+        **dict.fromkeys(PRIMAL, Wanted(2.2, 60.0, 8)),
+        **dict.fromkeys(ADVERSARIAL, Wanted(1.5, 60.0, 8, 0.85)),
+    },
+    "digits": {
+        **dict.fromkeys(MODELS, Wanted(1.25, 90.0)),
+        "GAN": Wanted(None, 90.0),
+        "minibatch W2": Wanted(1.0, 90.0),
+        "sliced": Wanted(1.35, 90.0),
+        "energy": Wanted(1.35, 90.0),
+    },
+    "faces": dict.fromkeys(MODELS, Wanted(None, 180.0)),
+}
+
 # W2 and the sliced distance of two true sets of 4,000 points of the eight Gaussians. Forty pairs have means of 0.204,
 # with a standard deviation of 0.039, and of 0.085. In place of the first stands a smaller one, of fewer pairs, so that
 # ratios are on the safe side.
