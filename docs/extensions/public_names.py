@@ -85,7 +85,7 @@ NEEDED = {"monge.torch": "torch", "monge.neural": "torch", "monge.jax": "jax"}
 EXAMPLES = [
     "clouds", "temperatures", "two_lines", "four_animals", "quantiles", "entropy", "plans", "unbalanced", "outliers",
     "colours", "flow", "fokker_planck", "flow_matching", "slices", "minibatches", "laguerre", "horse", "noisy_labels",
-    "fair_groups", "boltzmann", "vanishing", "critic", "wgan", "ipm", "sjko",
+    "fair_groups", "boltzmann", "vanishing", "critic", "wgan", "ipm", "sjko", "comparison",
 ]  # fmt: skip
 
 
@@ -103,9 +103,7 @@ class Name(NamedTuple):
     @property
     def page(self) -> str:
         # mmd and MMD, minibatch and Minibatch cannot have files side by side where capitals make no difference.
-        results = dict.fromkeys((path.rpartition(".")[0] for path in MORE), "results/")
-        apart = {"torch": "modules/", "neural": "classes/"}.get(self.folder) or results.get(self.module, "")
-        inside = apart if inspect.isclass(self.thing) else ""
+    "torch", "neural",
         return f"{self.folder}/{inside}{self.name}"
 
 

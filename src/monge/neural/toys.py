@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from monge.distances.directions import check_rng
 from monge.problem.arrays import positive_integer
 
-__all__ = ["EIGHT_CENTERS", "EIGHT_SD", "MinFunnels", "eight_gaussians", "min_funnels"]
+__all__ = ["MinFunnels", "eight_gaussians", "min_funnels"]
 
 Array = NDArray[np.float64]
 
