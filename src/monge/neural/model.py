@@ -263,8 +263,8 @@ class Model:
                 )
         if state.threads != torch.get_num_threads():
             warnings.warn(
-                f"The model was trained with {state.threads} threads of torch; now there are {torch.get_num_threads()}. "
-                "What is learned from here on has other bits. torch.set_num_threads makes them equal.",
+                f"It was trained with {state.threads} threads of torch, now there are {torch.get_num_threads()}: "
+                "what is learned from here on has other bits. torch.set_num_threads makes them equal.",
                 RuntimeWarning,
                 stacklevel=2,
             )
@@ -394,9 +394,11 @@ class Model:
         return start(network, potential, anchor, draws, self._optimizer)
 
     def _made(self, state: State, points: Any, draws: Draws) -> NDArray[np.float32]:
+        counted = dict(state.evaluations)
         # A network may draw, too: from numbers that are not training's, and not the caller's.
         with torch.no_grad(), draws.of_torch():
             parts = [state.average(state.anchor.source(part)).cpu().numpy() for part in points.split(_AT_ONCE)]
+        state.evaluations.update(counted)  # old maps count, but this is no training
         return np.concatenate(parts)
 
     def _slots(self) -> Slots:
@@ -457,10 +459,10 @@ def load(path: str | Path, *, device: Any = None, **given: Any) -> Any:
     model._shapes = tuple(tuple(shape) for shape in held["shapes"])
     device = model._device()
     draws = Draws(0, device)  # until it is known where they were
-    network, potential = (
-        networks_of(held["state"][name], given.get(name), name, path, device) for name in ("map", "potential")
-    )
-    with draws.of_torch():
+    with draws.of_torch():  # first weights, which those of the file take the place of
+        network, potential = (
+            networks_of(held["state"][name], given.get(name), name, path, device) for name in ("map", "potential")
+        )
         state = model._begun(network, potential, draws, model._shapes)
     unpack(state, held["state"], path)
     model._state = state
