@@ -248,19 +248,19 @@ class Model:
         state = self._fitted("resume")
         run = Run(callbacks, checkpoint, checkpoint_every, time_limit, progress)
         targets = samples_of(target, "target", self._device())
-        if source is not None:
-            self._source = samples_of(source, "source", self._device())
-        if self._source is None:
+        sources = self._source if source is None else samples_of(source, "source", self._device())
+        if sources is None:
             raise ValueError(
                 "resume() needs the source that fit() had: it was not noise, and files hold no samples. Call "
                 "resume(target, source)."
             )
-        for name, samples, shape in zip(("source", "target"), (self._source, targets), self._shapes, strict=True):
+        for name, samples, shape in zip(("source", "target"), (sources, targets), self._shapes, strict=True):
             if samples.shape != shape:
                 raise ValueError(
                     f"{name}: the model was trained on samples of shape {shape}; these have {samples.shape}. Pass "
                     "those that fit() had, or fit() anew."
                 )
+        self._source = sources
         if state.threads != torch.get_num_threads():
             warnings.warn(
                 f"It was trained with {state.threads} threads of torch, now there are {torch.get_num_threads()}: "
@@ -269,7 +269,7 @@ class Model:
                 stacklevel=2,
             )
             state.threads = torch.get_num_threads()
-        run(self, state, self._slots(), self._source, targets)
+        run(self, state, self._slots(), sources, targets)
         return self
 
     def transport(self, x: Any) -> Any:
