@@ -105,8 +105,8 @@ for ax in axes:
 plt.show()
 
 # %%
-# Most GANs lower :math:`-\log D` in place of :math:`\log(1 - D)`, the dotted curve. It does not vanish here. But it is
-# the derivative of no distance (Arjovsky and Bottou 2017, "Towards principled methods for training generative
-# adversarial networks", Theorem 2.5), and it comes from how :math:`D` goes to zero where no data are, which no sample
-# of the data tells a classifier. Of laws that share no place, as :doc:`two lines <two_lines>`, there is nothing to
-# know.
+# Most GANs lower :math:`-\log D` in place of :math:`\log(1 - D)`, the dotted curve, which does not vanish here. It is
+# the derivative of :math:`\mathrm{KL}(q_\theta | p) - 2 \, \mathrm{JS}`, of which JS has the wrong sign (Arjovsky and
+# Bottou 2017, "Towards principled methods for training generative adversarial networks", Theorem 2.5). And the rest
+# comes from how :math:`D` goes to zero where no data are, which no sample of the data tells a classifier. Of laws that
+# share no place, as :doc:`two lines <two_lines>`, there is nothing to know.

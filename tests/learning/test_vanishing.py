@@ -40,6 +40,12 @@ def test_it_vanishes(program: dict[str, Any]) -> None:
     assert rest.max() < 1.5 * rest.min()
 
 
+def test_the_loss_of_most_gans(program: dict[str, Any]) -> None:
+    # The derivatives of KL(q | p), which is theta^2 / 2, and of -2 JS.
+    thetas, gradients = program["thetas"], program["gradients"]
+    np.testing.assert_allclose(gradients["-log D"], thetas - 2.0 * np.array(gradients["JS"]), rtol=1e-2)
+
+
 def test_that_of_the_critic_is_one(program: dict[str, Any]) -> None:
     np.testing.assert_allclose(program["gradients"]["W"], 1.0, rtol=1e-9)
     for theta in (-0.5, 0.5, 6.0):

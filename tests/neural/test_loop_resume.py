@@ -198,7 +198,7 @@ def test_threads_are_recorded(tmp_path):
     model = monge.neural.load(tmp_path / "model.pt", n_steps=3)
     try:
         torch.set_num_threads(threads + 1)
-        with pytest.warns(RuntimeWarning, match=rf"with {threads} threads of torch, now there are {threads + 1}"):
+        with pytest.warns(RuntimeWarning, match=rf"with {threads} threads of torch, now it has {threads + 1}"):
             model.resume(X)
     finally:
         torch.set_num_threads(threads)

@@ -51,6 +51,11 @@ class TestRatio:
 
         assert ratio(a, b, c) == pytest.approx(w2(a, b) / w2(c, b), rel=1e-12)
 
+    def test_the_mean_over_parts_of_the_reference(self):
+        a, b, c = TRUE
+        parts = [ratio(a[:50], b, c[start : start + 50]) for start in (0, 50, 100)]
+        assert ratio(a[:50], b, c[:199]) == pytest.approx(3 / sum(1 / part for part in parts), rel=1e-12)
+
     def test_a_shift(self):
         _, b, c = TRUE
         far = ratio(b + 100.0, b, c) / ratio(b + 10.0, b, c)
@@ -105,7 +110,7 @@ class TestBadInput:
             (lambda: modes([[0.0]], [[0.0]], 0.0), "sd should"),
             (lambda: modes([[np.nan]], [[0.0]], 1.0), "finite"),
             (lambda: modes(np.empty((0, 2)), [[0.0, 1.0]], 1.0), "a sample at least"),
-            (lambda: ratio(TRUE[0][:9], TRUE[1], TRUE[2]), r"as many.*got 9 and 200.*samples\[:9\]"),
+            (lambda: ratio(TRUE[0], TRUE[1], TRUE[2][:9]), r"as many.*200.*got 9\. Pass samples\[:9\]"),
             (lambda: ratio(TRUE[0], TRUE[1], TRUE[1]), "the same samples"),
             (lambda: ratio(TRUE[0][:, :2], TRUE[1], TRUE[2]), "of one shape"),
             (lambda: sd_ratio(TRUE[0], np.ones((3, 4))), "two different"),

@@ -27,6 +27,10 @@ _WITHIN = 3.0
 # Directions of the sliced distance.
 _DIRECTIONS = 200
 
+# Sets of true samples that are compared at most: the distance of one is by chance, up to twice that of another where
+# modes have other numbers of samples.
+_PARTS = 10
+
 
 class Modes(NamedTuple):
     """What `modes` finds.
@@ -94,8 +98,9 @@ def modes(samples: Any, centers: Any, sd: float) -> Modes:
 def ratio(samples: Any, held_out: Any, reference: Any, *, sliced: bool = False, threads: int | None = None) -> float:
     """How far samples are from true ones, in units of what two sets of true samples differ by.
 
-    W2(samples, held_out) / W2(reference, held_out), both exact. Two sets of true samples are apart as well, in high
-    dimension far apart, so that a distance says little alone; near 1 samples cannot be told from true ones by it.
+    W2(samples, held_out) / mean over parts of W2(part, held_out), all exact, where parts of n true samples are cut from
+    `reference`. Two sets of true samples are apart as well, in high dimension far apart, so that a distance says little
+    alone; near 1 samples cannot be told from true ones by it.
 
     Parameters
     ----------
@@ -103,8 +108,9 @@ def ratio(samples: Any, held_out: Any, reference: Any, *, sliced: bool = False, 
         What a model made.
     held_out : array_like (m, ...)
         True samples that it did not learn from.
-    reference : array_like (n, ...)
-        As many true samples as there are of `samples`, such as some that it did learn from.
+    reference : array_like (k, ...)
+        True samples in random order, such as those that it did learn from: n at least. At most ten parts are cut from
+        them, in order.
     sliced : bool
         The sliced distance over 200 fixed directions in place of W2: coarser, and faster where there are many samples.
     threads : int, optional
@@ -118,8 +124,8 @@ def ratio(samples: Any, held_out: Any, reference: Any, *, sliced: bool = False, 
     Raises
     ------
     ValueError
-        Arrays that are not finite or do not have samples of one shape; other numbers of samples and of `reference`:
-        the distance falls as either number grows, so that the ratio would be of sizes.
+        Arrays that are not finite or do not have samples of one shape; more samples than `reference` has: distances
+        fall as the number of samples grows, so that the ratio would be of sizes.
 
     Notes
     -----
@@ -141,10 +147,11 @@ def ratio(samples: Any, held_out: Any, reference: Any, *, sliced: bool = False, 
     made, held, true = _rows(samples, "samples"), _rows(held_out, "held_out"), _rows(reference, "reference")
     _same_width(made, held, "held_out")
     _same_width(made, true, "reference")
-    if len(made) != len(true):
+    parts = [true[start : start + len(made)] for start in range(0, len(true) - len(made) + 1, len(made))][:_PARTS]
+    if not parts:
         raise ValueError(
-            f"samples and reference should be as many, since distances fall with their number; got {len(made)} and "
-            f"{len(true)}. Draw fewer of the larger, as in samples[:{min(len(made), len(true))}]."
+            f"reference should hold at least as many samples as samples, {len(made)}, since distances fall with their "
+            f"number; got {len(true)}. Pass samples[:{len(true)}], or more true ones."
         )
 
     def distance(points: NDArray[Any]) -> float:
@@ -152,7 +159,7 @@ def ratio(samples: Any, held_out: Any, reference: Any, *, sliced: bool = False, 
             return float(sliced_wasserstein(points, held, n_projections=_DIRECTIONS, rng=0, threads=threads))
         return wasserstein(points, held, p=2, threads=threads)
 
-    apart = distance(true)
+    apart = float(np.mean([distance(part) for part in parts]))
     if apart == 0.0:
         raise ValueError("reference and held_out are the same samples; pass two different sets of true ones.")
     return distance(made) / apart

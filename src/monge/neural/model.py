@@ -108,6 +108,7 @@ class Model:
         device_of(self.device)
         self._state: State | None = None
         self._source: Samples | None = None
+        self._noise = True  # whether that is what the source is
         self._shapes: tuple[tuple[int, ...], ...] = ()  # of one sample of the source, and of the target
         self.status: TrainingStatus | None = None
 
@@ -118,6 +119,11 @@ class Model:
 
     def _anchor(self) -> Anchor:
         return Free()
+
+    def _sources(self, source: Any, target: tuple[int, ...]) -> Samples:
+        if source is not None:
+            return samples_of(source, "source", self._device())
+        return Noise(target if self.latent is None else (self.latent,))
 
     def _phases(self) -> tuple[int, ...]:
         return (self.n_steps,)
@@ -197,10 +203,7 @@ class Model:
         device = self._device()
         draws = Draws(self.rng, device)
         targets = samples_of(target, "target", device)
-        if source is not None:
-            sources = samples_of(source, "source", device)
-        else:
-            sources = Noise(targets.shape if self.latent is None else (self.latent,))
+        sources = self._sources(source, targets.shape)
         shapes = (sources.shape, targets.shape)
         with draws.of_torch():
             network = self._own(self.map, lambda: self._new_map(*shapes))
@@ -209,6 +212,7 @@ class Model:
                 potential = self._own(self.potential, lambda: self._new_potential(targets.shape))
             state = self._begun(network, potential, draws, shapes)
         self._state, self._source, self._shapes = state, sources, shapes
+        self._noise = source is None
         run(self, state, self._slots(), sources, targets)
         return self
 
@@ -248,7 +252,7 @@ class Model:
         state = self._fitted("resume")
         run = Run(callbacks, checkpoint, checkpoint_every, time_limit, progress)
         targets = samples_of(target, "target", self._device())
-        sources = self._source if source is None else samples_of(source, "source", self._device())
+        sources = self._source if source is None else self._sources(source, targets.shape)
         if sources is None:
             raise ValueError(
                 "resume() needs the source that fit() had: it was not noise, and files hold no samples. Call "
@@ -263,8 +267,8 @@ class Model:
         self._source = sources
         if state.threads != torch.get_num_threads():
             warnings.warn(
-                f"It was trained with {state.threads} threads of torch, now there are {torch.get_num_threads()}: "
-                "what is learned from here on has other bits. torch.set_num_threads makes them equal.",
+                f"The model was trained with {state.threads} threads of torch, now it has {torch.get_num_threads()}. "
+                "What is learned from here on has other bits. torch.set_num_threads makes them equal.",
                 RuntimeWarning,
                 stacklevel=2,
             )
@@ -364,7 +368,7 @@ class Model:
                 "kind": type(self).__name__,
                 "settings": plain({each.name: getattr(self, each.name) for each in fields(self)}),
                 "shapes": self._shapes,
-                "noise": isinstance(self._source, Noise),
+                "noise": self._noise,
                 "status": None if self.status is None else self.status.name,
                 "state": pack(state),
             },
@@ -466,6 +470,7 @@ def load(path: str | Path, *, device: Any = None, **given: Any) -> Any:
         state = model._begun(network, potential, draws, model._shapes)
     unpack(state, held["state"], path)
     model._state = state
-    model._source = Noise(model._shapes[0]) if held["noise"] else None
+    model._noise = bool(held["noise"])
+    model._source = model._sources(None, model._shapes[1]) if model._noise else None
     model.status = None if held["status"] is None else TrainingStatus[held["status"]]
     return model

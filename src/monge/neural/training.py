@@ -31,7 +31,8 @@ from monge.neural.samples import Samples
 
 __all__ = ["Diverged", "Slots", "State", "TrainingStatus", "fitting", "iterate", "start"]
 
-# The average of the map forgets its first, random weights: its share of the past is at most (1 + t) / (10 + t).
+# The average of the map forgets its first weights, and those of the outer step before: its share of the past is at most
+# (1 + t) / (10 + t), in iteration t of an outer step.
 _WARM_UP = 10
 
 
@@ -101,32 +102,34 @@ class State:
     map_optimizer: Any
     potential_optimizer: Any
     draws: Draws
+    evaluations: dict[str, int]  # of networks at a batch, by "map" and "potential"
     threads: int = field(default_factory=torch.get_num_threads)  # which sums of torch depend on, by rounding
     step: int = 0
     phase: int = 1
     history: History = field(default_factory=History)
-    evaluations: dict[str, int] = field(default_factory=lambda: {"map": 0, "potential": 0})
     kept: dict[str, Any] = field(default_factory=dict)  # by callbacks: tensors and plain values
     before: Before = field(default_factory=Before)  # not in a checkpoint: the last iteration is whole by then
 
 
 def start(network: Any, potential: Any, anchor: Anchor, draws: Draws, optimizers: Callable[[Any, str], Any]) -> State:
     """The state before the first step, of networks that belong to it alone."""
+    evaluations = {"map": 0, "potential": 0}
+    network.register_forward_hook(_Count(evaluations, "map"))
+    if potential is not None:
+        potential.register_forward_hook(_Count(evaluations, "potential"))
     state = State(
         map=network,
         potential=potential,
         anchor=anchor,
         average=copy.deepcopy(network).eval(),
-        map_optimizer=optimizers(network, "map"),
+        map_optimizer=optimizers(network, "map"),  # None where it has nothing to learn
         potential_optimizer=None if potential is None else optimizers(potential, "potential"),
         draws=draws,
+        evaluations=evaluations,
     )
     for optimizer in (state.map_optimizer, state.potential_optimizer):
         for group in [] if optimizer is None else optimizer.param_groups:
             group["initial_lr"] = group["lr"]
-    network.register_forward_hook(_Count(state.evaluations, "map"))
-    if potential is not None:
-        potential.register_forward_hook(_Count(state.evaluations, "potential"))
     return state
 
 
@@ -180,7 +183,7 @@ def iterate(state: State, slots: Slots, source: Samples, target: Samples) -> Non
     """One iteration, whole or not at all: what is raised on the way leaves all as it was before. Diverged, where a loss
     is not finite."""
     if state.phase < slots.phase(state.step):
-        state.anchor.advance(state.map)
+        _advance(state)
         state.phase += 1
     state.before.take(state)
     try:
@@ -198,8 +201,10 @@ def _iterate(state: State, slots: Slots, source: Samples, target: Samples) -> No
     if state.potential is not None:
         for _ in range(slots.potential_steps(state.step)):
             potential_loss, value = _potential_step(state, slots, source, target, rate)
-    map_loss, lowered = _map_step(state, slots, source, target, rate)
-    _average(state, slots.ema)
+    map_loss = lowered = math.nan
+    if state.map_optimizer is not None:  # else the map has nothing to learn
+        map_loss, lowered = _map_step(state, slots, source, target, rate)
+        _average(state, slots.ema, state.step - sum(slots.phases[: state.phase - 1]))
     state.step += 1
     state.history.add(
         phase=state.phase,
@@ -264,8 +269,14 @@ def _descend(optimizer: Any, loss: Tensor, value: Tensor, rate: float, name: str
     return found, value_
 
 
-def _average(state: State, share: float) -> None:
-    share = min(share, (1 + state.step) / (_WARM_UP + state.step))
+def _advance(state: State) -> None:
+    # What an outer step made is the average of its map, and the next one goes on from there.
+    state.map.load_state_dict(state.average.state_dict())
+    state.anchor.advance(state.average)
+
+
+def _average(state: State, share: float, age: int) -> None:
+    share = min(share, (1 + age) / (_WARM_UP + age))
     with torch.no_grad():
         torch._foreach_lerp_(list(state.average.parameters()), list(state.map.parameters()), 1.0 - share)
         for mean, now in zip(state.average.buffers(), state.map.buffers(), strict=True):
