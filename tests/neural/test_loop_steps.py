@@ -101,9 +101,9 @@ def test_steps_of_both_networks_by_hand():
         assert model.history.potential_loss[t] == pytest.approx(loss, rel=1e-5)
         assert model.history.map_loss[t] == pytest.approx(d * w * means[4 * t + 3], rel=1e-5)
         w -= 0.1 * d * means[4 * t + 3]
-    assert float(model.potential_.weight) == pytest.approx(d, rel=1e-5)
-    assert float(model.map_.weight) == pytest.approx(w, rel=1e-5)
-    assert (float(networks[0].weight), float(networks[1].weight)) == (0.5, 0.25)  # copies are trained
+    assert model.potential_.weight.item() == pytest.approx(d, rel=1e-5)
+    assert model.map_.weight.item() == pytest.approx(w, rel=1e-5)
+    assert (networks[0].weight.item(), networks[1].weight.item()) == (0.5, 0.25)  # copies are trained
 
 
 def test_penalties_by_hand():
@@ -114,9 +114,9 @@ def test_penalties_by_hand():
         return 0.5 * points.square().sum(dim=1)
 
     draws = Draws(0, torch.device("cpu"))
-    assert float(R1(0.1)(potential, x, y, draws)) == pytest.approx(0.05 * (25.0 + 0.25) / 2)
-    assert float(GradientPenalty(2.0)(potential, x, y, draws)) == pytest.approx(16.0 + 0.25)
-    assert float(GradientPenalty(2.0, one_sided=True)(potential, x, y, draws)) == pytest.approx(16.0)
+    assert R1(0.1)(potential, x, y, draws).item() == pytest.approx(0.05 * (25.0 + 0.25) / 2)
+    assert GradientPenalty(2.0)(potential, x, y, draws).item() == pytest.approx(16.0 + 0.25)
+    assert GradientPenalty(2.0, one_sided=True)(potential, x, y, draws).item() == pytest.approx(16.0)
     network = nn.Linear(2, 1)
     nn.init.constant_(network.weight, -3.0)
     Clip(0.5).constrain(network)
@@ -132,7 +132,7 @@ class TestAnchors:
         assert rebased.cost(self.x, self.moved).tolist() == [25.0]
         rebased.advance(nn.Linear(3, 2))
         assert rebased.cost(self.x, self.moved).tolist() == pytest.approx(
-            (rebased.old(self.x) - self.moved).square().sum(dim=1).tolist()
+            (rebased.maps[-1](self.x) - self.moved).square().sum(dim=1).tolist()
         )
         composed = Composed(0.5)
         double = nn.Linear(2, 2, bias=False)

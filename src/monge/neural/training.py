@@ -114,9 +114,9 @@ class State:
 def start(network: Any, potential: Any, anchor: Anchor, draws: Draws, optimizers: Callable[[Any, str], Any]) -> State:
     """The state before the first step, of networks that belong to it alone."""
     evaluations = {"map": 0, "potential": 0}
-    network.register_forward_hook(_Count(evaluations, "map"))
+    _count(network, evaluations, "map")
     if potential is not None:
-        potential.register_forward_hook(_Count(evaluations, "potential"))
+        _count(potential, evaluations, "potential")
     state = State(
         map=network,
         potential=potential,
@@ -131,6 +131,13 @@ def start(network: Any, potential: Any, anchor: Anchor, draws: Draws, optimizers
         for group in [] if optimizer is None else optimizer.param_groups:
             group["initial_lr"] = group["lr"]
     return state
+
+
+def _count(network: Any, evaluations: dict[str, int], name: str) -> None:
+    for number, hook in list(network._forward_hooks.items()):  # of another model's network, which this is a copy of
+        if isinstance(hook, _Count):
+            del network._forward_hooks[number]
+    network.register_forward_hook(_Count(evaluations, name))
 
 
 class _Count:
