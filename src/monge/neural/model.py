@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import warnings
 from collections.abc import Callable, Sequence
@@ -24,7 +23,7 @@ from monge.neural.nets import MLP
 from monge.neural.running import Run
 from monge.neural.samples import Noise, Rows, Samples, samples_of
 from monge.neural.settings import rate, share
-from monge.neural.training import Slots, State, TrainingStatus, fitting, start
+from monge.neural.training import Slots, State, TrainingStatus, fitting, own, start
 from monge.problem.arrays import positive_integer, shown
 from monge.problem.at_home import at_home
 from monge.problem.home import home_of_any
@@ -390,7 +389,7 @@ class Model:
 
     def _own(self, given: Any, new: Callable[[], Any]) -> Any:
         """A copy of a user's network, or a new one, where training is."""
-        return (new() if given is None else copy.deepcopy(given)).to(self._device()).train()
+        return (new() if given is None else own(given)).to(self._device()).train()
 
     def _begun(self, network: Any, potential: Any, draws: Draws, shapes: tuple[tuple[int, ...], ...]) -> State:
         anchor = self._anchor()

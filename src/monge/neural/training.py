@@ -29,7 +29,7 @@ from monge.neural.functionals import Functional, scores
 from monge.neural.history import History
 from monge.neural.samples import Samples
 
-__all__ = ["Diverged", "Slots", "State", "TrainingStatus", "fitting", "iterate", "start"]
+__all__ = ["Diverged", "Slots", "State", "TrainingStatus", "fitting", "iterate", "own", "start"]
 
 # The average of the map forgets its first weights, and those of the outer step before: its share of the past is at most
 # (1 + t) / (10 + t), in iteration t of an outer step.
@@ -114,9 +114,9 @@ class State:
 def start(network: Any, potential: Any, anchor: Anchor, draws: Draws, optimizers: Callable[[Any, str], Any]) -> State:
     """The state before the first step, of networks that belong to it alone."""
     evaluations = {"map": 0, "potential": 0}
-    _count(network, evaluations, "map")
+    network.register_forward_hook(_Count(evaluations, "map"))
     if potential is not None:
-        _count(potential, evaluations, "potential")
+        potential.register_forward_hook(_Count(evaluations, "potential"))
     state = State(
         map=network,
         potential=potential,
@@ -133,11 +133,13 @@ def start(network: Any, potential: Any, anchor: Anchor, draws: Draws, optimizers
     return state
 
 
-def _count(network: Any, evaluations: dict[str, int], name: str) -> None:
-    for number, hook in list(network._forward_hooks.items()):  # of another model's network, which this is a copy of
+def own(network: Any) -> Any:
+    """A copy of a user's network, which may be one that another model trained, and counts evaluations of."""
+    network = copy.deepcopy(network)
+    for number, hook in list(network._forward_hooks.items()):
         if isinstance(hook, _Count):
             del network._forward_hooks[number]
-    network.register_forward_hook(_Count(evaluations, name))
+    return network
 
 
 class _Count:
