@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import warnings
 from collections.abc import Callable, Sequence
@@ -24,7 +23,7 @@ from monge.neural.nets import MLP
 from monge.neural.running import Run
 from monge.neural.samples import Noise, Rows, Samples, samples_of
 from monge.neural.settings import rate, share
-from monge.neural.training import Slots, State, TrainingStatus, fitting, start
+from monge.neural.training import Slots, State, TrainingStatus, fitting, own, start
 from monge.problem.arrays import positive_integer, shown
 from monge.problem.at_home import at_home
 from monge.problem.home import home_of_any
@@ -275,19 +274,19 @@ class Model:
         state = self._fitted("resume")
         run = Run(callbacks, checkpoint, checkpoint_every, time_limit, progress)
         targets = samples_of(target, "target", self._device())
-        if source is not None:
-            self._source = self._sources(source, targets.shape)
-        if self._source is None:
+        sources = self._source if source is None else self._sources(source, targets.shape)
+        if sources is None:
             raise ValueError(
                 "resume() needs the source that fit() had: it was not noise, and files hold no samples. Call "
                 "resume(target, source)."
             )
-        for name, samples, shape in zip(("source", "target"), (self._source, targets), self._shapes, strict=True):
+        for name, samples, shape in zip(("source", "target"), (sources, targets), self._shapes, strict=True):
             if samples.shape != shape:
                 raise ValueError(
                     f"{name}: the model was trained on samples of shape {shape}; these have {samples.shape}. Pass "
                     "those that fit() had, or fit() anew."
                 )
+        self._source = sources
         if state.threads != torch.get_num_threads():
             warnings.warn(
                 f"The model was trained with {state.threads} threads of torch, now it has {torch.get_num_threads()}. "
@@ -296,7 +295,7 @@ class Model:
                 stacklevel=2,
             )
             state.threads = torch.get_num_threads()
-        run(self, state, self._slots(), self._source, targets)
+        run(self, state, self._slots(), sources, targets)
         return self
 
     def transport(self, x: Any) -> Any:
@@ -413,7 +412,7 @@ class Model:
 
     def _own(self, given: Any, new: Callable[[], Any]) -> Any:
         """A copy of a user's network, or a new one, where training is."""
-        return (new() if given is None else copy.deepcopy(given)).to(self._device()).train()
+        return (new() if given is None else own(given)).to(self._device()).train()
 
     def _begun(self, network: Any, potential: Any, draws: Draws, shapes: tuple[tuple[int, ...], ...]) -> State:
         anchor = self._anchor()
@@ -421,9 +420,11 @@ class Model:
         return start(network, potential, anchor, draws, self._optimizer)
 
     def _made(self, state: State, points: Any, draws: Draws | None = None) -> NDArray[np.float32]:
+        counted = dict(state.evaluations)
         # A network may draw, too: from numbers that are not training's, and not the caller's.
         with torch.no_grad(), (draws or Draws(0, self._device())).of_torch():
             parts = [state.average(state.anchor.source(part)).cpu().numpy() for part in points.split(_AT_ONCE)]
+        state.evaluations.update(counted)  # old maps count, but this is no training
         return np.concatenate(parts)
 
     def _slots(self) -> Slots:
@@ -484,10 +485,10 @@ def load(path: str | Path, *, device: Any = None, **given: Any) -> Any:
     model._shapes = tuple(tuple(shape) for shape in held["shapes"])
     device = model._device()
     draws = Draws(0, device)  # until it is known where they were
-    network, potential = (
-        networks_of(held["state"][name], given.get(name), name, path, device) for name in ("map", "potential")
-    )
-    with draws.of_torch():
+    with draws.of_torch():  # first weights, which those of the file take the place of
+        network, potential = (
+            networks_of(held["state"][name], given.get(name), name, path, device) for name in ("map", "potential")
+        )
         state = model._begun(network, potential, draws, model._shapes)
     unpack(state, held["state"], path)
     model._state = state

@@ -29,7 +29,7 @@ from monge.neural.functionals import Functional, scores
 from monge.neural.history import History
 from monge.neural.samples import Samples
 
-__all__ = ["Diverged", "Slots", "State", "TrainingStatus", "fitting", "iterate", "start"]
+__all__ = ["Diverged", "Slots", "State", "TrainingStatus", "fitting", "iterate", "own", "start"]
 
 # The average of the map forgets its first weights, and those of the outer step before: its share of the past is at most
 # (1 + t) / (10 + t), in iteration t of an outer step.
@@ -131,6 +131,15 @@ def start(network: Any, potential: Any, anchor: Anchor, draws: Draws, optimizers
         for group in [] if optimizer is None else optimizer.param_groups:
             group["initial_lr"] = group["lr"]
     return state
+
+
+def own(network: Any) -> Any:
+    """A copy of a user's network, which may be one that another model trained, and counts evaluations of."""
+    network = copy.deepcopy(network)
+    for number, hook in list(network._forward_hooks.items()):
+        if isinstance(hook, _Count):
+            del network._forward_hooks[number]
+    return network
 
 
 class _Count:
