@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from monge.neural.model import Model
 from monge.neural.nets import MLP
 from monge.neural.penalties import R1
 from monge.neural.samples import Samples
+from monge.neural.training import Slots
 from monge.neural.unbalanced import Divergence
 from monge.problem.arrays import positive, positive_integer, real_number, shown
 
@@ -205,8 +206,8 @@ class SJKO(Model):
     def _phases(self) -> tuple[int, ...]:
         return (self.first_steps or self.n_steps, *[self.n_steps] * (self.n_outer - 1))
 
-    def _rate(self, phase: int, done: float) -> float:
-        return super()._rate(phase, done) * (1.0 if phase == 1 else self.later_lr)
+    def _slots(self) -> Slots:
+        return replace(super()._slots(), later=self.later_lr)
 
     def _new_map(self, source: tuple[int, ...], target: tuple[int, ...]) -> Any:
         return MLP(**{**super()._new_map(source, target).recipe, "residual": True})

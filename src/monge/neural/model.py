@@ -137,9 +137,6 @@ class Model:
     def _steps_of_potential(self, step: int) -> int:
         return self.potential_steps
 
-    def _rate(self, phase: int, done: float) -> float:
-        return self.final_lr + (1.0 - self.final_lr) * 0.5 * (1.0 + math.cos(math.pi * done))
-
     def _optimizer(self, network: Any, name: str) -> Any:
         rate = self.lr if name == "map" or self.potential_lr is None else self.potential_lr
         parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
@@ -412,7 +409,7 @@ class Model:
             batch_size=self.batch_size,
             phases=self._phases(),
             potential_steps=self._steps_of_potential,
-            rate=self._rate,
+            rate=lambda done: self.final_lr + (1.0 - self.final_lr) * 0.5 * (1.0 + math.cos(math.pi * done)),
             ema=self.ema,
         )
 

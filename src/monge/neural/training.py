@@ -73,18 +73,21 @@ class Slots:
         Iterations of each outer step.
     potential_steps : function of int
         Steps of the potential in iteration number t, from 0.
-    rate : function of int and float
-        Share of the first learning rates that is left in an outer step, from 1, where a share of it is done.
+    rate : function of float
+        Share of the learning rates that an outer step began with which is left where a share of it is done.
     ema : float
         Share of the past in the map's average.
+    later : float
+        Share of the first learning rates that each outer step but the first begins with.
     """
 
     functional: Functional
     batch_size: int
     phases: tuple[int, ...]
     potential_steps: Callable[[int], int]
-    rate: Callable[[int, float], float]
+    rate: Callable[[float], float]
     ema: float
+    later: float = 1.0
 
     def phase(self, step: int) -> int:
         """The outer step, from 1, that iteration number `step`, from 0, belongs to."""
@@ -197,7 +200,7 @@ def iterate(state: State, slots: Slots, source: Samples, target: Samples) -> Non
 def _iterate(state: State, slots: Slots, source: Samples, target: Samples) -> None:
     began, before = time.perf_counter(), state.evaluations["map"]
     age = state.step - sum(slots.phases[: state.phase - 1])  # of the outer step
-    rate = slots.rate(state.phase, age / slots.phases[state.phase - 1])
+    rate = slots.rate(age / slots.phases[state.phase - 1]) * (1.0 if state.phase == 1 else slots.later)
     potential_loss = value = math.nan
     if state.potential is not None:
         for _ in range(slots.potential_steps(state.step)):
