@@ -50,8 +50,8 @@ def gaussians(kind: type[SJKO], first_steps: int, n_steps: int) -> None:
 
     torch.manual_seed(0)
     nets = {
-        "map": MLP(2, 2, hidden=(64, 64), activation="silu", residual=True),
-        "potential": MLP(2, 1, hidden=(64, 64), activation="silu"),
+        "map": MLP(2, 2, hidden=(32, 32), activation="silu", residual=True),
+        "potential": MLP(2, 1, hidden=(32, 32), activation="silu"),
     }
     model = kind(
         functional="kl",
@@ -146,7 +146,7 @@ if __name__ == "__main__":
     smoke = parser.parse_args().smoke
     torch.set_num_threads(1)
     for kind in (SJKO, JKO):
-        gaussians(kind, *((60, 30) if smoke else (1500, 750)))
+        gaussians(kind, *((60, 30) if smoke else (600, 300)))
     times(*((3, 10, 1) if smoke else (12, 60, 3)))
     eight(*((1,) if smoke else (3,)), **({"n_steps": 10} if smoke else {}))
     digits(**({"n_steps": 10} if smoke else {}))
