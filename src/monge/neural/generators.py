@@ -51,7 +51,91 @@ class Minibatches(Functional):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class MinibatchGenerator(Model):
-    r"""MinibatchGenerator."""
+    """A generator that lowers the loss of two minibatches, of what it made and of real samples, by no critic.
+
+    Each step lowers ``mean over k pairs of L(T(z), y)`` with fresh minibatches of noise z and of the target's samples y:
+
+    ============  =================================================  ===========================================
+    loss          L                                                  settings
+    ============  =================================================  ===========================================
+    "emd"         W_p^p, exactly (Fatras et al. 2020)                p
+    "sinkhorn"    the Sinkhorn divergence, solved                    p, eps (a 400th of the mean cost between
+                                                                     real samples)
+    "unrolled"    2 W(x, y) - W(x, x) - W(y, y) of `n_iter` steps    p, eps (a 20th of it), n_iter (10)
+                  of Sinkhorn's, `UnrolledSinkhorn` (Genevay et
+                  al. 2018)
+    "sliced"      SW_p^p, directions new in each step (Deshpande,    p, n_projections (50)
+                  Zhang, Schwing 2018)
+    "energy"      2 E|x - y| - E|x - x'| - E|y - y'|, x != x'
+    "mmd"         the same with a sum of kernels                     bandwidth (six, .02 to 1 times what real
+                  -exp(-r^2 / (2 h^2)) (Li, Swersky, Zemel 2015)     samples are apart)
+    ============  =================================================  ===========================================
+
+    The cost is |x - y|^p. Minibatches of one law differ: W, the divergence and SW of two of them are not zero but least,
+    on average, for a generator whose samples lie closer together than the target's (Bellemare et al. 2017, section 3).
+    "energy" and "mmd" leave out the pairs of a point and itself, and their mean over minibatches is the distance of the
+    laws.
+
+    Parameters
+    ----------
+    loss : str or callable
+        A name of the table; or a function of two tensors of points (m, d), samples of any shape in rows, that returns a
+        scalar tensor, such as the modules of `monge.torch`.
+    p, eps, n_iter, n_projections, bandwidth : float, float, int, int, float or sequence of float, optional
+        Settings of the loss that has them, None for its own choice; p is 2 then. eps is in units of the cost, bandwidth
+        in those of the samples.
+    n_minibatches : int
+        k, pairs of minibatches in a step, of which `batch_size` is the size of one.
+    learned_cost : bool
+        The loss is that of features phi(x) and phi(y), with phi trained to raise it: the cost is |phi(x) - phi(y)|^p
+        (Genevay et al. 2018, section 3.3). phi is the potential, by itself a network with 16 outputs, whose steps,
+        `potential_steps` for each of the map, are RMSProp's.
+    clip : float
+        Largest weight of phi.
+    map, potential, n_steps, batch_size, lr, potential_lr, final_lr, betas, ema, latent, rng, device
+        Of all models. Without `latent` there is as much noise as a sample has numbers; much more of it than that
+        leaves samples on the way from one cluster to the next.
+
+    Attributes
+    ----------
+    history : History
+        ``value`` is the loss of each step's minibatches.
+    status : TrainingStatus
+        Why training ended.
+    map_ : torch.nn.Module
+        The network that samples are made by.
+    potential_ : torch.nn.Module or None
+        The features.
+
+    Methods
+    -------
+    fit, resume, transport, sample, save
+        As all models.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a loss that is not known, a setting that it has not, or one out of range.
+
+    See Also
+    --------
+    UnrolledSinkhorn, monge.torch
+
+    Notes
+    -----
+    K. Fatras, Y. Zine, R. Flamary, R. Gribonval, N. Courty, "Learning with minibatch Wasserstein: asymptotic and
+    gradient properties", AISTATS 2020; A. Genevay, G. Peyré, M. Cuturi, "Learning generative models with Sinkhorn
+    divergences", AISTATS 2018.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from monge.neural import MinibatchGenerator
+    >>> target = np.random.default_rng(0).normal(size=(500, 1)) + 3.0
+    >>> model = MinibatchGenerator(loss="energy", n_steps=100, batch_size=64, ema=0.9, rng=0).fit(target)
+    >>> bool(abs(model.sample(1000, rng=0).mean() - 3.0) < 0.3)
+    True
+    """
 
     loss: Any = "emd"
     p: float | None = None
@@ -76,8 +160,8 @@ class MinibatchGenerator(Model):
                 "learned_cost=True."
             )
         if self.batch_size < 2:
-            raise ValueError("batch_size should be 2 or more: a loss of minibatches compares samples of each side.")
-        self._functional()
+            raise ValueError("batch_size should be 2 or more: losses compare the samples of one side, too; got 1.")
+        self._functional()  # which knows what settings the loss has
 
     def _functional(self) -> Functional:
         settings = {name: getattr(self, name) for name in ("p", "eps", "n_iter", "n_projections", "bandwidth")}

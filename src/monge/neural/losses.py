@@ -17,8 +17,8 @@ from torch import Tensor
 from monge.neural.draws import Draws
 from monge.neural.unrolled import UnrolledSinkhorn, powers
 from monge.problem.arrays import shown
-from monge.torch.emd import emd
 from monge.torch.divergence import sinkhorn_divergence
+from monge.torch.emd import emd
 from monge.torch.sliced import sliced_wasserstein
 
 __all__ = ["LOSSES", "Loss", "loss_of"]
@@ -86,9 +86,11 @@ def loss_of(loss: Any, **settings: Any) -> Loss:
     """The loss of a name with these settings, of which None is its own choice; or that of a user's function."""
     given = {name: value for name, value in settings.items() if value is not None}
     if isinstance(loss, str) and loss in LOSSES:
-        known = [name for name, each in inspect.signature(LOSSES[loss]).parameters.items() if each.kind is each.KEYWORD_ONLY]
+        known = [
+            name for name, each in inspect.signature(LOSSES[loss]).parameters.items() if each.kind is each.KEYWORD_ONLY
+        ]
         told = f"loss={loss!r} has the settings {', '.join(known)}" if known else f"loss={loss!r} has no settings"
-        found = partial(LOSSES[loss], **given)
+        found: Loss = partial(LOSSES[loss], **given)
     elif callable(loss):
         known, told, found = [], "a loss of your own keeps its settings itself", _Own(loss)
     else:

@@ -103,5 +103,9 @@ def power(p: float) -> float:
 
 
 def powers(x: Tensor, y: Tensor, p: float) -> Tensor:
-    """|x_i - y_j|^p of points (..., n, d) and (..., m, d). Its slope is zero where points coincide, for p = 1 as well."""
-    return torch.cdist(x, y).pow(p)
+    """|x_i - y_j|^p of points (..., n, d) and (..., m, d); its slope where points coincide is zero, for p = 1 too."""
+    distances = torch.cdist(x, y)
+    if x is y:
+        # By products, which is how they come quickly, a point is as far from itself as the root of rounding.
+        distances = distances * (1.0 - torch.eye(x.shape[-2], dtype=x.dtype, device=x.device))
+    return distances.pow(p)
