@@ -53,7 +53,7 @@ class Minibatches(Functional):
 class MinibatchGenerator(Model):
     """A generator that lowers the loss of two minibatches, of what it made and of real samples, by no critic.
 
-    Each step lowers ``mean over k pairs of L(T(z), y)`` with fresh minibatches of noise z and of the target's samples y:
+    Each step lowers ``mean over k pairs of L(T(z), y)``, with fresh minibatches of noise z and of real samples y:
 
     ============  =================================================  ===========================================
     loss          L                                                  settings
@@ -71,10 +71,10 @@ class MinibatchGenerator(Model):
                   -exp(-r^2 / (2 h^2)) (Li, Swersky, Zemel 2015)     samples are apart)
     ============  =================================================  ===========================================
 
-    The cost is |x - y|^p. Minibatches of one law differ: W, the divergence and SW of two of them are not zero but least,
-    on average, for a generator whose samples lie closer together than the target's (Bellemare et al. 2017, section 3).
-    "energy" and "mmd" leave out the pairs of a point and itself, and their mean over minibatches is the distance of the
-    laws.
+    The cost is |x - y|^p. Two minibatches of one law differ: on average W, SW and, less so, the divergence are not zero
+    then, and are least for a generator whose samples lie closer together than the target's (Bellemare et al. 2017,
+    section 3). "energy" and "mmd" leave out the pairs of a point and itself: their mean over minibatches is the
+    distance of the laws.
 
     Parameters
     ----------
