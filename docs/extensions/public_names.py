@@ -62,6 +62,7 @@ MORE = [
 MODULES = {
     "monge.torch": ("Losses for PyTorch", "After ``import monge.torch``, which needs the extra ``torch``."),
     "monge.jax": ("Losses for JAX", "After ``import monge.jax``, which needs the extra ``jax``."),
+    "monge.neural": ("Generative models", "After ``import monge.neural``, which needs the extra ``torch``."),
     "monge.plot": ("Pictures", "After ``import monge.plot``, which needs the extra ``demo``."),
     "monge.compat.pot": (
         "POT's names",
@@ -75,12 +76,13 @@ SHORT = ("monge.compat.pot", "ot")
 # Without these libraries the pages are made, too, but for those of the modules that need them, and with programs in the
 # gallery that are shown but not run.
 MISSING = [library for library in ("torch", "jax", "sklearn") if find_spec(library) is None]
+NEEDED = {"monge.torch": "torch", "monge.neural": "torch", "monge.jax": "jax"}
 
 # In the gallery: from the first idea to the last.
 EXAMPLES = [
     "clouds", "temperatures", "two_lines", "four_animals", "quantiles", "entropy", "plans", "unbalanced", "colours",
     "flow", "fokker_planck", "flow_matching", "slices", "minibatches", "laguerre", "horse", "noisy_labels",
-    "fair_groups",
+    "fair_groups", "boltzmann", "vanishing",
 ]  # fmt: skip
 
 
@@ -98,7 +100,11 @@ class Name(NamedTuple):
     @property
     def page(self) -> str:
         # mmd and MMD, minibatch and Minibatch cannot have files side by side where capitals make no difference.
-        apart = {"monge.torch": "modules/", **dict.fromkeys((path.rpartition(".")[0] for path in MORE), "results/")}
+        apart = {
+            "monge.torch": "modules/",
+            "monge.neural": "classes/",
+            **dict.fromkeys((path.rpartition(".")[0] for path in MORE), "results/"),
+        }
         inside = apart.get(self.module, "") if inspect.isclass(self.thing) else ""
         return f"{self.folder}/{inside}{self.name}"
 
@@ -121,7 +127,8 @@ def order_of_examples(filename: str) -> int:
 def executed(examples: Path) -> str:
     """A pattern of the names of those programs that import nothing which is missing."""
     programs = {path: path.read_text(encoding="utf-8") for path in examples.glob("*.py")}
-    wanted = re.compile(rf"^(?:import|from) (?:monge\.)?(?:{'|'.join(MISSING) or '-'})\b", re.MULTILINE)
+    absent = [*MISSING, *(re.escape(module) for module in set(MODULES) - set(present_modules()))]
+    wanted = re.compile(rf"^(?:import|from) (?:{'|'.join(absent) or '-'})\b", re.MULTILINE)
     return rf"/(?:{'|'.join(path.stem for path, text in programs.items() if not wanted.search(text))})\.py$"
 
 
@@ -177,7 +184,7 @@ def imported(module: str) -> Any:
 
 
 def present_modules() -> list[str]:
-    return [module for module in MODULES if module.removeprefix("monge.") not in MISSING]
+    return [module for module in MODULES if NEEDED.get(module) not in MISSING]
 
 
 def write_pages(folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import doctest
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,14 +14,19 @@ DOCS = Path(__file__).parents[2] / "docs"
 MADE = {"api", "gallery", "build"}  # before a build, and by it
 PAGES = [page for page in sorted(DOCS.rglob("*.rst")) if page.relative_to(DOCS).parts[0] not in MADE]
 CHAPTERS = [page for page in PAGES if page.parent.name == "chapters" and page.name != "index.rst"]
-OPTIONAL = re.compile(r"^>>> import (torch|jax)\b", re.MULTILINE)
+OPTIONAL = re.compile(r"^>>> (?:import|from) (?:monge\.)?(torch|jax|neural)\b", re.MULTILINE)
 
 
 @pytest.mark.parametrize("page", [pytest.param(page, id=page.relative_to(DOCS).as_posix()) for page in PAGES])
 def test_examples(page: Path) -> None:
     for library in OPTIONAL.findall(page.read_text(encoding="utf-8")):
+        library = "torch" if library == "neural" else library
         pytest.importorskip(library, reason=f"the page's examples need the extra {library}")
+    torch = sys.modules.get("torch")
+    threads = None if torch is None else torch.get_num_threads()  # some pages set it
     result = doctest.testfile(str(page), module_relative=False, encoding="utf-8")
+    if torch is not None:
+        torch.set_num_threads(threads)
     assert result.failed == 0
 
 

@@ -104,6 +104,30 @@ def test_ordinal_classes(seed, K):
     torch.testing.assert_close(*slopes, atol=1e-12, rtol=0.0)
 
 
+@CASES
+@given(st.integers(0, 10**6), st.integers(2, 7), st.sampled_from([0.5, 1.0, 2.0]))
+def test_two_lines_are_exact_transport_with_its_gradient(seed, K, power):
+    # Liu et al. 2020. To one class an inner product, for any cost; in an order the distance of distribution functions.
+    h, t, _ = problem(seed, K=K)
+    k = torch.arange(K, dtype=torch.float64)
+    labels = torch.tensor(np.random.default_rng(seed).integers(0, K, len(h)))
+    one_hot = torch.nn.functional.one_hot(labels, K).double()
+    for target, cost, line in (
+        (one_hot, (k[:, None] - k).abs() ** power, lambda h, t, D: (h * D[:, t.argmax(-1)].T).sum(-1)),
+        (t, (k[:, None] - k).abs(), lambda h, t, D: (h - t).cumsum(-1).abs().sum(-1)),
+    ):
+        h = h.detach().requires_grad_()
+        values = line(h, target, cost)
+        (slopes,) = torch.autograd.grad(values.sum(), h)
+        for value, slope, row, to in zip(values, slopes.numpy(), h.detach().numpy(), target.numpy(), strict=True):
+            solved = monge.emd(cost.numpy(), row, to)
+            assert value.item() == pytest.approx(solved.value, abs=1e-12)
+            difference = (
+                slope - solved.grad_a
+            )  # up to a constant, which a prediction that stays normalised does not see
+            np.testing.assert_allclose(difference - difference.mean(), 0.0, atol=1e-10)
+
+
 @pytest.mark.parametrize(("a", "b", "C", "rho", "eps"), [(0.7, 1.3, 0.5, 0.8, 0.2), (2.0, 0.4, 3.0, 1.0, 0.05)])
 def test_masses_of_single_classes_under_kl(a, b, C, rho, eps):
     # Two Diracs: the plan is a number m, where the derivative of its objective is zero.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from monge.problem.arrays import positive_integer
 
@@ -26,9 +27,9 @@ class Every:
     def __init__(self, n: int, function: Callable[[Any], Any]) -> None:
         self.n, self.function = positive_integer(n, "n"), function
 
-    def __call__(self, model: Any) -> bool:
+    def __call__(self, model: Any) -> Any:
         """Every n-th time."""
-        return model.step % self.n == 0 and self.function(model) is True
+        return None if model.step % self.n else self.function(model)
 
 
 class Watch:
@@ -45,6 +46,11 @@ class Watch:
     patience : int, optional
         So many measurements without a lower one end training, with the average of the map's weights as it was at the
         lowest. None to measure only.
+
+    Notes
+    -----
+    What was measured is in the model's history, and the weights at the lowest in `Model.kept`, and so in its files:
+    patience goes on where it was when training does.
     """
 
     def __init__(
@@ -53,22 +59,20 @@ class Watch:
         self.metric, self.name = metric, name
         self.every = positive_integer(every, "every")
         self.patience = None if patience is None else positive_integer(patience, "patience")
-        self._best: dict[str, Any] | None = None
 
     def __call__(self, model: Any) -> bool:
         """Measure, where it is time to."""
         if model.step % self.every:
             return False
         history = model.history
-        _, before = history.metrics.get(self.name, ((), ()))
-        value = float(self.metric(model))
-        history.measured(self.name, model.step, value)
+        history.measured(self.name, model.step, float(self.metric(model)))
         if self.patience is None:
             return False
-        if value < min(before, default=math.inf):
-            self._best = copy.deepcopy(model.map_.state_dict())
-        elif len(before) - min(range(len(before)), key=lambda i: before[i], default=0) >= self.patience:
-            if self._best is not None:
-                model.map_.load_state_dict(self._best)
-            return True
-        return False
+        _, values = history.metrics[self.name]
+        ranked = np.where(np.isnan(values), math.inf, values)
+        since = len(values) - 1 - int(np.argmin(ranked))
+        if since == 0:
+            model.kept[self.name] = {name: each.clone() for name, each in model.map_.state_dict().items()}
+        if since >= self.patience:
+            model.map_.load_state_dict(model.kept[self.name])
+        return since >= self.patience

@@ -6,51 +6,83 @@ format with `weights_only` takes tensors and plain values alone: settings are nu
 
 from __future__ import annotations
 
+import copy
 import os
-import pickle
-import tempfile
+import secrets
+import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from monge.neural.history import History
 from monge.neural.nets import build, recipe_of
 from monge.neural.training import State
 
-__all__ = ["networks_of", "pack", "plain", "read", "restored", "unpack", "write"]
+__all__ = ["networks_of", "pack", "plain", "read", "restored", "unpack", "writable", "write"]
 
 _FORMAT = "monge.neural 1"
+
+_PARTS = {"format", "kind", "settings", "shapes", "noise", "status", "state"}
 
 # What a file cannot hold, in place of the setting.
 _MISSING = {"missing": True}
 
 
+def writable(path: str | Path) -> Path:
+    """The path. OSError where no file can be written to it, which is better known before training than after."""
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} should be the name of a file to write; it is a directory.")
+    try:
+        beside = _beside(path)
+        beside.touch(exist_ok=False)
+        beside.unlink()
+    except OSError as problem:
+        raise type(problem)(
+            f"{path} cannot be written: {problem.strerror} ({path.absolute().parent}). Make the directory, or pass "
+            "another path."
+        ) from None
+    return path
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+
+
 def write(path: str | Path, held: dict[str, Any]) -> None:
     """To a file beside it first, which then takes its place: whoever is killed on the way leaves the old one."""
     path = Path(path)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    beside = _beside(path)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(beside, "xb") as file:
             torch.save({"format": _FORMAT, **held}, file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(name, path)
+        os.replace(beside, path)
     except BaseException:
-        os.unlink(name)
+        beside.unlink(missing_ok=True)
         raise
 
 
 def read(path: str | Path) -> dict[str, Any]:
-    """What `write` wrote. ValueError for another file, FileNotFoundError for none."""
-    try:
-        held = torch.load(path, weights_only=True, map_location="cpu")
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as problem:
+    """What `write` wrote. ValueError for another file, OSError for none."""
+    problem: Any = "no archive"
+    held = None
+    if zipfile.is_zipfile(path):  # else torch tries formats of other times
+        try:
+            held = torch.load(path, weights_only=True, map_location="cpu")
+        except Exception as found:  # whatever bytes that mean something else may lead to
+            problem = type(found).__name__
+    else:
+        open(path, "rb").close()  # says why where there is nothing to read
+    if held is None:
         raise ValueError(
-            f"{path} is no file of monge.neural's, or it is damaged ({type(problem).__name__}). Pass one that "
-            "model.save(path) wrote."
-        ) from None
-    if not (isinstance(held, dict) and held.get("format") == _FORMAT):
+            f"{path} is no file of monge.neural's, or it is damaged ({problem}). Pass one that model.save(path) wrote."
+        )
+    if not (isinstance(held, dict) and held.get("format") == _FORMAT and held.keys() >= _PARTS):
         raise ValueError(
             f"{path} is no file of monge.neural's, or of another version of it (expected {_FORMAT!r}). Pass one that "
             "model.save(path) wrote."
@@ -60,17 +92,18 @@ def read(path: str | Path) -> dict[str, Any]:
 
 def plain(settings: dict[str, Any]) -> dict[str, Any]:
     """Settings as a file takes them. Networks have recipes, and the generator's state is kept: both are left out."""
-    return {
-        name: value if _is_plain(value) else _MISSING
-        for name, value in settings.items()
-        if name not in ("map", "potential", "rng", "device")
-    }
+    kept = {name: value for name, value in settings.items() if name not in ("map", "potential", "rng", "device")}
+    kept = {name: value.item() if isinstance(value, np.generic) else value for name, value in kept.items()}
+    return {name: value if _is_plain(value) else _MISSING for name, value in kept.items()}
 
 
 def _is_plain(value: Any) -> bool:
+    """Whether a file can hold it, and give it back."""
+    if isinstance(value, dict):
+        return all(type(key) in (int, str) for key in value) and all(map(_is_plain, value.values()))
     if isinstance(value, list | tuple):
         return all(map(_is_plain, value))
-    return value is None or type(value) in (bool, int, float, str)
+    return value is None or type(value) in (bool, int, float, str, Tensor)
 
 
 def restored(settings: dict[str, Any], given: dict[str, Any], path: str | Path) -> dict[str, Any]:
@@ -86,6 +119,8 @@ def restored(settings: dict[str, Any], given: dict[str, Any], path: str | Path) 
 
 def pack(state: State) -> dict[str, Any]:
     """The state in tensors and plain values."""
+    if not _is_plain(state.kept):
+        raise TypeError(f"model.kept should hold tensors, numbers and words, which files can; got {state.kept!r}.")
 
     def network(module: Any, optimizer: Any) -> dict[str, Any] | None:
         if module is None:
@@ -103,12 +138,12 @@ def pack(state: State) -> dict[str, Any]:
         "anchor": state.anchor.state_dict(),
         "average": state.average.state_dict(),
         "draws": state.draws.state(),
-        "torch": state.torch_state,
         "threads": state.threads,
         "step": state.step,
         "phase": state.phase,
         "history": state.history.state(),
         "evaluations": dict(state.evaluations),
+        "kept": state.kept,
     }
 
 
@@ -121,7 +156,7 @@ def networks_of(held: dict[str, Any] | None, given: Any, name: str, path: str | 
             f"{path}: the {name} is a network of the class {held['name']}, which files do not hold. Pass one like it: "
             f"load(path, {name}=...)."
         )
-    return (build(held["recipe"]) if given is None else given).to(device).train()
+    return (build(held["recipe"]) if given is None else copy.deepcopy(given)).to(device).train()
 
 
 def unpack(state: State, held: dict[str, Any], path: str | Path) -> None:
@@ -140,8 +175,8 @@ def unpack(state: State, held: dict[str, Any], path: str | Path) -> None:
             f"{path} holds a model with other networks than these: {str(problem).splitlines()[-1].strip()}"
         ) from None
     state.draws.restore(held["draws"])
-    state.torch_state = held["torch"]
     state.step, state.phase = held["step"], held["phase"]
     state.history = History.restored(held["history"])
     state.evaluations.update(held["evaluations"])
     state.threads = held["threads"]
+    state.kept = held["kept"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -84,10 +85,20 @@ class History:
             found.append(mean / weight)
         return np.array(found)
 
-    def add(self, **figures: float) -> None:
-        """One more iteration."""
+    def last(self, column: str = "value") -> float:
+        """The last figure of a column; NaN before there is one."""
+        return self._columns[column][-1] if self._columns[column] else math.nan
+
+    def add(self, *, seconds: float, **figures: float) -> None:
+        """One more iteration, which took so many seconds."""
+        figures["seconds"] = seconds + (self.last("seconds") if len(self) else 0.0)
         for name in _COLUMNS:
             self._columns[name].append(figures[name])
+
+    def cut(self, count: int) -> None:
+        """As it was when so many iterations were done."""
+        for figures in self._columns.values():
+            del figures[count:]
 
     def measured(self, name: str, step: int, value: float) -> None:
         """One more figure of a metric."""

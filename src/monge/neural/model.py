@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,17 +17,18 @@ from torch import nn
 
 from monge.neural.anchors import Anchor, Free
 from monge.neural.checkpoint import networks_of, pack, plain, read, restored, unpack, write
-from monge.neural.draws import Draws
+from monge.neural.draws import Draws, device_of
 from monge.neural.functionals import Functional
 from monge.neural.history import History
 from monge.neural.nets import MLP
+from monge.neural.running import Run
 from monge.neural.samples import Noise, Rows, Samples, samples_of
-from monge.neural.training import Diverged, Slots, State, TrainingStatus, iterate, start
-from monge.problem.arrays import positive, positive_integer, seconds, shown
+from monge.neural.settings import rate, share
+from monge.neural.training import Slots, State, TrainingStatus, fitting, start
+from monge.problem.arrays import positive_integer, shown
 from monge.problem.at_home import at_home
 from monge.problem.home import home_of_any
-from monge.problem.progress import count_bar
-from monge.problem.transport import ConvergenceWarning
+from monge.spread.blocks import seed_of
 
 __all__ = ["Model", "load"]
 
@@ -44,7 +43,8 @@ class Model:
     Attributes
     ----------
     map, potential : torch.nn.Module, optional
-        Networks to begin with, of which copies are trained. None for fully connected ones.
+        Networks to begin with, of which copies are trained: what they share, these do not. None for fully connected
+        ones.
     n_steps : int
         Iterations.
     batch_size : int
@@ -81,26 +81,34 @@ class Model:
     rng: Any = None
     device: Any = None
 
-    kinds: ClassVar[dict[str, type[Model]]] = {}
+    _kinds: ClassVar[dict[str, type[Model]]] = {}  # by the name that files have
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        Model.kinds[cls.__name__] = cls
+        Model._kinds[cls.__name__] = cls
 
     def __post_init__(self) -> None:
         for name in ("n_steps", "batch_size", "potential_steps"):
             setattr(self, name, positive_integer(getattr(self, name), name))
-        self.lr = positive(self.lr, "lr")
+        if self.latent is not None:
+            self.latent = positive_integer(self.latent, "latent")
+        self.lr = rate(self.lr, "lr")
         if self.potential_lr is not None:
-            self.potential_lr = positive(self.potential_lr, "potential_lr")
+            self.potential_lr = rate(self.potential_lr, "potential_lr")
         for name in ("ema", "final_lr"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise ValueError(f"{name} should be in [0, 1]; got {shown(getattr(self, name))}.")
+            setattr(self, name, share(getattr(self, name), name))
+        if not (isinstance(self.betas, Sequence) and not isinstance(self.betas, str) and len(self.betas) == 2):
+            raise TypeError(f"betas should be a pair of numbers in [0, 1); got {shown(self.betas)}.")
+        self.betas = (share(self.betas[0], "betas", below_one=True), share(self.betas[1], "betas", below_one=True))
         for name in ("map", "potential"):
             if not (getattr(self, name) is None or isinstance(getattr(self, name), nn.Module)):
                 raise TypeError(f"{name} should be a torch.nn.Module, or None; got {shown(getattr(self, name))}.")
+        if not isinstance(self.rng, np.random.Generator):
+            seed_of(self.rng)
+        device_of(self.device)
         self._state: State | None = None
         self._source: Samples | None = None
+        self._noise = True  # whether that is what the source is
         self._shapes: tuple[tuple[int, ...], ...] = ()  # of one sample of the source, and of the target
         self.status: TrainingStatus | None = None
 
@@ -111,6 +119,11 @@ class Model:
 
     def _anchor(self) -> Anchor:
         return Free()
+
+    def _sources(self, source: Any, target: tuple[int, ...]) -> Samples:
+        if source is not None:
+            return samples_of(source, "source", self._device())
+        return Noise(target if self.latent is None else (self.latent,))
 
     def _phases(self) -> tuple[int, ...]:
         return (self.n_steps,)
@@ -130,11 +143,23 @@ class Model:
         return self._rule(parameters, rate)
 
     def _rule(self, parameters: list[Any], rate: float) -> Any:
-        return torch.optim.Adam(parameters, lr=rate, betas=self.betas)
+        # One pass over the weights in place of seven.
+        fused = parameters[0].device.type in ("cpu", "cuda")
+        return torch.optim.Adam(parameters, lr=rate, betas=self.betas, fused=fused)
 
     # What a user calls.
 
-    def fit(self, target: Any, source: Any = None, **options: Any) -> Any:
+    def fit(
+        self,
+        target: Any,
+        source: Any = None,
+        *,
+        callbacks: Callable[[Any], Any] | Sequence[Callable[[Any], Any]] = (),
+        checkpoint: str | Path | None = None,
+        checkpoint_every: int = 500,
+        time_limit: float | None = None,
+        progress: bool = False,
+    ) -> Any:
         """Learn anew.
 
         Parameters
@@ -145,16 +170,16 @@ class Model:
         source : array_like (n, ...) or callable, optional
             What the map starts from, likewise. None for standard normal noise.
         callbacks : callable or sequence of callable
-            Each is called with the model after each iteration; one that returns True ends training. See `Every`,
-            `Watch` and `Pictures`.
+            Each is called with the model after each iteration; one that returns True ends training. See `Every` and
+            `Watch`.
         checkpoint : path, optional
-            A file that the model is saved to on the way, whole or not at all, and at the end.
+            A file that the model is saved to on the way, whole or not at all, and at the end: `monge.neural.load`.
         checkpoint_every : int
             Iterations between two of these.
         time_limit : float, optional
             Seconds.
         progress : bool
-            Show a progress bar (needs tqdm).
+            Show a progress bar with the functional's value (needs tqdm).
 
         Returns
         -------
@@ -164,38 +189,55 @@ class Model:
         Raises
         ------
         ValueError
-            Samples that are not finite, have other shapes than the networks, or run dry.
+            Samples that are not finite, have other shapes than the networks, or run dry. An iteration is done whole or
+            not at all: whatever is raised on the way, Ctrl-C included, `resume` goes on from where it was.
+        OSError
+            If no file can be written to `checkpoint`.
 
         Warns
         -----
         ConvergenceWarning
             If training ends early, by `time_limit` or by a loss that is not finite; `status` says why.
         """
+        run = Run(callbacks, checkpoint, checkpoint_every, time_limit, progress)
         device = self._device()
         draws = Draws(self.rng, device)
         targets = samples_of(target, "target", device)
-        if source is not None:
-            sources = samples_of(source, "source", device)
-        else:
-            sources = Noise(targets.shape if self.latent is None else (self.latent,))
-        with _generator_of_torch(draws.seed()):
-            network = self._own(self.map, lambda: self._new_map(sources.shape, targets.shape))
+        sources = self._sources(source, targets.shape)
+        shapes = (sources.shape, targets.shape)
+        with draws.of_torch():
+            network = self._own(self.map, lambda: self._new_map(*shapes))
             potential = None
             if self._functional().adversarial:
                 potential = self._own(self.potential, lambda: self._new_potential(targets.shape))
-            state = start(network, potential, self._anchor(), draws, self._optimizer)
-            state.torch_state = torch.get_rng_state()
-        self._state, self._source, self._shapes = state, sources, (sources.shape, targets.shape)
-        self.status = TrainingStatus.UNFINISHED
-        return self._run(targets, **options)
+            state = self._begun(network, potential, draws, shapes)
+        self._state, self._source, self._shapes = state, sources, shapes
+        self._noise = source is None
+        run(self, state, self._slots(), sources, targets)
+        return self
 
-    def resume(self, target: Any, source: Any = None, **options: Any) -> Any:
+    def resume(
+        self,
+        target: Any,
+        source: Any = None,
+        *,
+        callbacks: Callable[[Any], Any] | Sequence[Callable[[Any], Any]] = (),
+        checkpoint: str | Path | None = None,
+        checkpoint_every: int = 500,
+        time_limit: float | None = None,
+        progress: bool = False,
+    ) -> Any:
         """Go on where training was interrupted, or saved: on a CPU, with the same bits as if it had not been.
+
+        To train for longer, raise ``n_steps`` before: learning rates fall to their end by then.
 
         Parameters
         ----------
-        target, source, **options
-            As those of `fit`, with the same samples. Raise ``n_steps`` before to train for longer.
+        target, source
+            As those of `fit`, the same samples. A sampler should take its numbers from the generator that it is given:
+            those go on where they were.
+        callbacks, checkpoint, checkpoint_every, time_limit, progress
+            As those of `fit`.
 
         Returns
         -------
@@ -208,9 +250,10 @@ class Model:
             If nothing was learned yet, or from samples of another shape.
         """
         state = self._fitted("resume")
+        run = Run(callbacks, checkpoint, checkpoint_every, time_limit, progress)
         targets = samples_of(target, "target", self._device())
         if source is not None:
-            self._source = samples_of(source, "source", self._device())
+            self._source = self._sources(source, targets.shape)
         if self._source is None:
             raise ValueError(
                 "resume() needs the source that fit() had: it was not noise, and files hold no samples. Call "
@@ -224,12 +267,14 @@ class Model:
                 )
         if state.threads != torch.get_num_threads():
             warnings.warn(
-                f"The model was trained with {state.threads} threads of torch, now there are {torch.get_num_threads()}: "
-                "what is learned from here on has other bits. torch.set_num_threads makes them equal.",
+                f"The model was trained with {state.threads} threads of torch, now it has {torch.get_num_threads()}. "
+                "What is learned from here on has other bits. torch.set_num_threads makes them equal.",
                 RuntimeWarning,
                 stacklevel=2,
             )
-        return self._run(targets, **options)
+            state.threads = torch.get_num_threads()
+        run(self, state, self._slots(), self._source, targets)
+        return self
 
     def transport(self, x: Any) -> Any:
         """What the map makes of samples of the source.
@@ -251,7 +296,7 @@ class Model:
                 f"x should hold samples of the source's shape {self._shapes[0]} along its first axis; got "
                 f"{tuple(points.shape)}."
             )
-        return at_home(self._made(state, points), home)
+        return at_home(self._made(state, points, Draws(0, self._device())), home)
 
     def sample(self, n: int, *, rng: Any = None) -> NDArray[np.float32]:
         """n samples: of the source, drawn at random, and moved.
@@ -274,7 +319,7 @@ class Model:
                 "sample() needs the source that fit() had: it was no noise, and files hold no samples. Call "
                 "transport(x) with samples of it."
             )
-        return self._made(state, self._source.draw(positive_integer(n, "n"), draws))
+        return self._made(state, self._source.draw(positive_integer(n, "n"), draws), draws)
 
     @property
     def history(self) -> History:
@@ -296,6 +341,11 @@ class Model:
         """The potential's network as it is now; None for a model without one."""
         return self._fitted("potential_").potential
 
+    @property
+    def kept(self) -> dict[str, Any]:
+        """What callbacks keep, by name, from one call to the next: tensors, numbers and words. Files hold it too."""
+        return self._fitted("kept").kept
+
     def save(self, path: str | Path) -> None:
         """Write all that is needed to go on, or to sample, to a file; whole, or not at all.
 
@@ -308,6 +358,8 @@ class Model:
         ------
         ValueError
             If nothing was learned yet.
+        OSError
+            If no file can be written there.
         """
         state = self._fitted("save")
         write(
@@ -316,7 +368,7 @@ class Model:
                 "kind": type(self).__name__,
                 "settings": plain({each.name: getattr(self, each.name) for each in fields(self)}),
                 "shapes": self._shapes,
-                "noise": isinstance(self._source, Noise),
+                "noise": self._noise,
                 "status": None if self.status is None else self.status.name,
                 "state": pack(state),
             },
@@ -329,7 +381,7 @@ class Model:
     # What these are made of.
 
     def _device(self) -> Any:
-        return torch.device("cpu" if self.device is None else self.device)
+        return device_of(self.device)
 
     def _fitted(self, what: str) -> State:
         if self._state is None:
@@ -340,8 +392,14 @@ class Model:
         """A copy of a user's network, or a new one, where training is."""
         return (new() if given is None else copy.deepcopy(given)).to(self._device()).train()
 
-    def _made(self, state: State, points: Any) -> NDArray[np.float32]:
-        with torch.no_grad():
+    def _begun(self, network: Any, potential: Any, draws: Draws, shapes: tuple[tuple[int, ...], ...]) -> State:
+        anchor = self._anchor()
+        fitting(network, potential, anchor, shapes[0], shapes[1], draws.device)
+        return start(network, potential, anchor, draws, self._optimizer)
+
+    def _made(self, state: State, points: Any, draws: Draws) -> NDArray[np.float32]:
+        # A network may draw, too: from numbers that are not training's, and not the caller's.
+        with torch.no_grad(), draws.of_torch():
             parts = [state.average(state.anchor.source(part)).cpu().numpy() for part in points.split(_AT_ONCE)]
         return np.concatenate(parts)
 
@@ -354,68 +412,6 @@ class Model:
             rate=lambda done: self.final_lr + (1.0 - self.final_lr) * 0.5 * (1.0 + math.cos(math.pi * done)),
             ema=self.ema,
         )
-
-    def _run(
-        self,
-        target: Samples,
-        *,
-        callbacks: Callable[[Any], Any] | Sequence[Callable[[Any], Any]] = (),
-        checkpoint: str | Path | None = None,
-        checkpoint_every: int = 500,
-        time_limit: float | None = None,
-        progress: bool = False,
-    ) -> Any:
-        every = positive_integer(checkpoint_every, "checkpoint_every")
-        watching = (callbacks,) if callable(callbacks) else tuple(callbacks)
-        end = time.monotonic() + seconds(time_limit)
-        state, slots, source = self._fitted("fit"), self._slots(), self._source
-        assert source is not None
-        total = sum(slots.phases)
-        self.status = TrainingStatus.UNFINISHED
-        found = TrainingStatus.DONE
-        with (
-            _generator_of_torch(state.torch_state),
-            count_bar(progress, total, type(self).__name__, "iterations") as bar,
-        ):
-            while state.step < total:
-                if time.monotonic() > end:
-                    found = TrainingStatus.TIME_LIMIT
-                    break
-                try:
-                    iterate(state, slots, source, target)
-                except Diverged as problem:
-                    found, reason = TrainingStatus.DIVERGED, problem
-                    break
-                state.torch_state = torch.get_rng_state()
-                if bar is not None:
-                    bar(state.step)
-                if any(each(self) for each in watching):  # a list: each is called
-                    found = TrainingStatus.STOPPED
-                    break
-                if checkpoint is not None and state.step % every == 0 and state.step < total:
-                    self.save(checkpoint)
-        self.status = found
-        if checkpoint is not None:
-            self.save(checkpoint)
-        if found in (TrainingStatus.TIME_LIMIT, TrainingStatus.DIVERGED):
-            detail = f" ({reason})" if found is TrainingStatus.DIVERGED else ""
-            warnings.warn(
-                f"{type(self).__name__}: in iteration {state.step + 1} of {total}{detail}: {found.value}.",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
-        return self
-
-
-@contextmanager
-def _generator_of_torch(seed: Any) -> Iterator[None]:
-    """torch's own generator seeded, or in a state, and afterwards as it was: the caller's numbers stay the caller's."""
-    with torch.random.fork_rng(devices=[]):
-        if isinstance(seed, int):
-            torch.manual_seed(seed)
-        else:
-            torch.set_rng_state(seed)
-        yield
 
 
 def _widths(target: tuple[int, ...]) -> tuple[int, ...]:
@@ -432,8 +428,8 @@ def load(path: str | Path, *, device: Any = None, **given: Any) -> Any:
     device : str or torch.device, optional
         Where the model goes; None for the CPU.
     **given
-        Settings that a file cannot hold: `map` and `potential`, networks like those that were trained, if they are of
-        classes other than monge's; functions that a model was made with.
+        Settings in place of those in the file, and those that files cannot hold: `map` and `potential`, networks like
+        those that were trained, if they are of classes other than monge's; functions that a model was made with.
 
     Returns
     -------
@@ -444,6 +440,8 @@ def load(path: str | Path, *, device: Any = None, **given: Any) -> Any:
     ------
     ValueError
         If the file is none of monge's, or its weights do not fit the networks.
+    OSError
+        If there is no such file.
 
     Examples
     --------
@@ -455,20 +453,22 @@ def load(path: str | Path, *, device: Any = None, **given: Any) -> Any:
     True
     """
     held = read(path)
-    kind = Model.kinds.get(held["kind"])
+    kind = Model._kinds.get(held["kind"])
     if kind is None:
         raise ValueError(f"{path} holds a model of the class {held['kind']}, which is not known. Import it before.")
     settings = restored(held["settings"], given, path)
     model = kind(**{**settings, "device": device})
     model._shapes = tuple(tuple(shape) for shape in held["shapes"])
     device = model._device()
-    draws = Draws(0, device)
+    draws = Draws(0, device)  # until it is known where they were
     network, potential = (
         networks_of(held["state"][name], given.get(name), name, path, device) for name in ("map", "potential")
     )
-    state = start(network, potential, model._anchor(), draws, model._optimizer)
+    with draws.of_torch():
+        state = model._begun(network, potential, draws, model._shapes)
     unpack(state, held["state"], path)
     model._state = state
-    model._source = Noise(model._shapes[0]) if held["noise"] else None
+    model._noise = bool(held["noise"])
+    model._source = model._sources(None, model._shapes[1]) if model._noise else None
     model.status = None if held["status"] is None else TrainingStatus[held["status"]]
     return model

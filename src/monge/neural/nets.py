@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 from torch import Tensor, nn
 
 __all__ = ["MLP", "ConvCritic", "ConvGenerator", "build", "recipe_of"]
@@ -63,7 +64,7 @@ class MLP(_Recipe):
         self.recipe = {
             "inputs": inputs,
             "outputs": outputs,
-            "hidden": tuple(hidden),
+            "hidden": tuple(map(int, hidden)),
             "activation": activation,
             "residual": residual,
             "batch_norm": batch_norm,
@@ -192,7 +193,7 @@ def build(recipe: tuple[str, dict[str, Any]]) -> Any:
 
 
 def _shape(shape: int | Sequence[int]) -> tuple[int, ...]:
-    return (shape,) if isinstance(shape, int) else tuple(int(side) for side in shape)
+    return (int(shape),) if isinstance(shape, int | np.integer) else tuple(int(side) for side in shape)
 
 
 def _image(shape: Sequence[int]) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -13,7 +14,7 @@ from monge.neural.draws import Draws
 from monge.problem.arrays import real_array
 from monge.problem.home import on_host
 
-__all__ = ["Noise", "Rows", "Sampler", "Samples", "samples_of"]
+__all__ = ["Noise", "Rows", "Sampler", "Samples", "Widened", "samples_of"]
 
 
 class Samples(Protocol):
@@ -48,7 +49,7 @@ class Rows:
             )
         array = array[:, None] if array.ndim == 1 else array  # numbers are points on the line
         # No copy of what is float32 already would follow the caller's later changes.
-        self.values = torch.from_numpy(np.array(array, dtype=np.float32)).to(device)
+        self.values = _single(array, device)
         if not bool(torch.isfinite(self.values).all()):
             raise ValueError(f"{name} holds NaN, or numbers beyond single precision; remove or mend these samples.")
         self.shape = tuple(array.shape[1:])
@@ -84,10 +85,27 @@ class Sampler:
         if len(array) > k or (self.shape and array.shape[1:] != self.shape):
             wanted = ", ".join(map(str, (k, *(self.shape or ("...",)))))
             raise ValueError(f"{self._name}: the sampler should return ({wanted}); got {array.shape}.")
-        values = torch.from_numpy(np.array(array, dtype=np.float32)).to(draws.device)
+        values = _single(array, draws.device)
         if not bool(torch.isfinite(values).all()):
             raise ValueError(f"{self._name}: the sampler returned NaN or infinite numbers. Mend it, then resume().")
         return values
+
+
+class Widened:
+    """Samples of another law, made vectors, with so many columns of noise behind them."""
+
+    def __init__(self, samples: Samples, columns: int) -> None:
+        self._samples, self._columns = samples, columns
+        self.shape = (math.prod(samples.shape) + columns,)
+
+    def draw(self, k: int, draws: Draws) -> Tensor:
+        """k samples."""
+        return torch.cat([self._samples.draw(k, draws).flatten(1), draws.normal(k, self._columns)], dim=1)
+
+
+def _single(array: Any, device: Any) -> Tensor:
+    with np.errstate(over="ignore"):  # infinite, which is refused
+        return torch.from_numpy(np.array(array, dtype=np.float32)).to(device)
 
 
 def samples_of(values: Any, name: str, device: Any) -> Samples:

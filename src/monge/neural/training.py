@@ -16,20 +16,23 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from monge.neural.anchors import Anchor
+from monge.neural.before import Before
 from monge.neural.draws import Draws
-from monge.neural.functionals import Functional
+from monge.neural.functionals import Functional, scores
 from monge.neural.history import History
 from monge.neural.samples import Samples
 
-__all__ = ["Diverged", "Slots", "State", "TrainingStatus", "iterate", "start"]
+__all__ = ["Diverged", "Slots", "State", "TrainingStatus", "fitting", "iterate", "start"]
 
-# The average of the map forgets its first, random weights: its share of the past is at most (1 + t) / (10 + t).
+# The average of the map forgets its first weights, and those of the outer step before: its share of the past is at most
+# (1 + t) / (10 + t), in iteration t of an outer step.
 _WARM_UP = 10
 
 
@@ -45,8 +48,8 @@ class TrainingStatus(enum.Enum):
     DONE = "all iterations were done"
     STOPPED = "a callback ended it"
     DIVERGED = (
-        "a loss or its gradient was not finite: the networks are those of the step before, which were. Lower lr, raise "
-        "the weight of the penalty, or look for outliers in the samples; then fit anew"
+        "a loss or its gradient was not finite: the networks are those of the iteration before, which were. Lower lr, "
+        "raise the weight of the penalty, or look for outliers in the samples; then fit anew"
     )
     TIME_LIMIT = "time_limit ran out: go on with resume(), or raise time_limit"
     UNFINISHED = "it was interrupted: go on with resume()"
@@ -83,14 +86,9 @@ class Slots:
     rate: Callable[[float], float]
     ema: float
 
-    def starts(self, step: int) -> bool:
-        """Whether an outer step, not the first, begins with iteration `step`."""
-        done = 0
-        for length in self.phases[:-1]:
-            done += length
-            if done == step:
-                return True
-        return False
+    def phase(self, step: int) -> int:
+        """The outer step, from 1, that iteration number `step`, from 0, belongs to."""
+        return 1 + sum(end <= step for end in accumulate(self.phases[:-1]))
 
 
 @dataclass
@@ -105,11 +103,12 @@ class State:
     potential_optimizer: Any
     draws: Draws
     threads: int = field(default_factory=torch.get_num_threads)  # which sums of torch depend on, by rounding
-    torch_state: Any = None  # of torch's generator, which layers such as dropout draw from
     step: int = 0
     phase: int = 1
     history: History = field(default_factory=History)
     evaluations: dict[str, int] = field(default_factory=lambda: {"map": 0, "potential": 0})
+    kept: dict[str, Any] = field(default_factory=dict)  # by callbacks: tensors and plain values
+    before: Before = field(default_factory=Before)  # not in a checkpoint: the last iteration is whole by then
 
 
 def start(network: Any, potential: Any, anchor: Anchor, draws: Draws, optimizers: Callable[[Any, str], Any]) -> State:
@@ -118,51 +117,100 @@ def start(network: Any, potential: Any, anchor: Anchor, draws: Draws, optimizers
         map=network,
         potential=potential,
         anchor=anchor,
-        average=None,
-        map_optimizer=optimizers(network, "map"),
+        average=copy.deepcopy(network).eval(),
+        map_optimizer=optimizers(network, "map"),  # None where it has nothing to learn
         potential_optimizer=None if potential is None else optimizers(potential, "potential"),
         draws=draws,
     )
     for optimizer in (state.map_optimizer, state.potential_optimizer):
         for group in [] if optimizer is None else optimizer.param_groups:
             group["initial_lr"] = group["lr"]
-    _count(network, "map", state.evaluations)
-    state.average = copy.deepcopy(network).eval().requires_grad_(False)
+    network.register_forward_hook(_Count(state.evaluations, "map"))
     if potential is not None:
-        _count(potential, "potential", state.evaluations)
+        potential.register_forward_hook(_Count(state.evaluations, "potential"))
     return state
 
 
-def _count(network: Any, name: str, evaluations: dict[str, int]) -> None:
-    # A plain function, so that copies of the network, which are old maps, are counted in the same place.
-    def count(*_: Any) -> None:
-        evaluations[name] += 1
+class _Count:
+    """Counts how often a network is evaluated, and its copies, which are old maps, in the same place."""
 
-    network.register_forward_hook(count)
+    def __init__(self, evaluations: dict[str, int], name: str) -> None:
+        self._evaluations, self._name = evaluations, name
+
+    def __call__(self, *_: Any) -> None:
+        self._evaluations[self._name] += 1
+
+    def __deepcopy__(self, _: Any) -> _Count:
+        return self
+
+
+def fitting(
+    network: Any, potential: Any, anchor: Anchor, source: tuple[int, ...], target: tuple[int, ...], device: Any
+) -> None:
+    """Checks that networks take samples of these shapes and make such, before anything is learned.
+
+    In eval mode, in which layers such as batch normalisation learn nothing. It also tells lazy layers their shapes.
+    """
+    x, real = torch.zeros(2, *source, device=device), torch.zeros(2, *target, device=device)
+
+    def made(name: str, module: Any, points: Tensor, call: Callable[[Any, Tensor], Any]) -> Any:
+        module.eval()
+        try:
+            with torch.no_grad():
+                found = call(module, points)
+        except (RuntimeError, IndexError, TypeError, AttributeError) as problem:
+            raise ValueError(
+                f"{name}: the network does not take float32 samples of shape {tuple(points.shape)[1:]}: "
+                + str(problem).strip().partition("\n")[0]
+            ) from problem
+        module.train()
+        if not any(each.requires_grad for each in module.parameters()):
+            raise ValueError(
+                f"{name}: the network has no parameters that can be learned. Call its requires_grad_(True), or give "
+                "another one."
+            )
+        return found
+
+    moved = made("map", network, x, lambda module, points: _moved(module, points, real))
+    anchor.cost(anchor.source(x), moved)
+    if potential is not None:
+        made("potential", potential, moved, scores)
 
 
 def iterate(state: State, slots: Slots, source: Samples, target: Samples) -> None:
-    """One iteration. Diverged, with everything as it was before that step, where a loss is not finite."""
-    if slots.starts(state.step):
-        state.anchor.advance(state.map)
+    """One iteration, whole or not at all: what is raised on the way leaves all as it was before. Diverged, where a loss
+    is not finite."""
+    if state.phase < slots.phase(state.step):
+        _advance(state)
         state.phase += 1
+    state.before.take(state)
+    try:
+        with state.draws.of_torch():
+            _iterate(state, slots, source, target)
+    except BaseException:
+        state.before.restore(state)
+        raise
+
+
+def _iterate(state: State, slots: Slots, source: Samples, target: Samples) -> None:
     began, before = time.perf_counter(), state.evaluations["map"]
     rate = slots.rate(state.step / sum(slots.phases))
     potential_loss = value = math.nan
     if state.potential is not None:
         for _ in range(slots.potential_steps(state.step)):
             potential_loss, value = _potential_step(state, slots, source, target, rate)
-    map_loss, moved = _map_step(state, slots, source, target, rate)
-    _average(state, slots.ema)
+    map_loss = lowered = math.nan
+    if state.map_optimizer is not None:  # else the map has nothing to learn
+        map_loss, lowered = _map_step(state, slots, source, target, rate)
+        _average(state, slots.ema, state.step - sum(slots.phases[: state.phase - 1]))
     state.step += 1
-    seconds = state.history._columns["seconds"]
     state.history.add(
         phase=state.phase,
-        value=moved if state.potential is None else value,
+        value=lowered if state.potential is None else value,
         potential_loss=potential_loss,
         map_loss=map_loss,
         evaluations=state.evaluations["map"] - before,
-        seconds=(seconds[-1] if seconds else 0.0) + time.perf_counter() - began,
+        seconds=time.perf_counter() - began,
     )
 
 
@@ -176,9 +224,9 @@ def _potential_step(state: State, slots: Slots, source: Samples, target: Samples
         return state.anchor.cost(x, moved)
 
     found = slots.functional.ascent(state.potential, real, moved, cost, state.draws)
-    _descend(state.potential, state.potential_optimizer, found.loss, rate, "potential")
+    figures = _descend(state.potential_optimizer, found.loss, found.value, rate, "potential")
     slots.functional.penalty.constrain(state.potential)
-    return float(found.loss.detach()), float(found.value.detach())
+    return figures
 
 
 def _map_step(state: State, slots: Slots, source: Samples, target: Samples, rate: float) -> tuple[float, float]:
@@ -186,9 +234,7 @@ def _map_step(state: State, slots: Slots, source: Samples, target: Samples, rate
     real = target.draw(slots.batch_size, state.draws)
     moved = _moved(state.map, x, real)
     value = slots.functional.descent(state.potential, real, moved, state.draws)
-    loss = state.anchor.cost(x, moved).mean() + value
-    _descend(state.map, state.map_optimizer, loss, rate, "map")
-    return float(loss.detach()), float(value.detach())
+    return _descend(state.map_optimizer, state.anchor.cost(x, moved).mean() + value, value, rate, "map")
 
 
 def _moved(network: Any, x: Tensor, real: Tensor) -> Tensor:
@@ -201,21 +247,34 @@ def _moved(network: Any, x: Tensor, real: Tensor) -> Tensor:
     return moved
 
 
-def _descend(network: Any, optimizer: Any, loss: Tensor, rate: float, name: str) -> None:
-    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+def _descend(optimizer: Any, loss: Tensor, value: Tensor, rate: float, name: str) -> tuple[float, float]:
+    """A step down; the loss and the value, as numbers."""
+    if not loss.requires_grad:
+        raise ValueError(f"the {name}'s loss does not depend on its weights: there is nothing to learn from it.")
+    parameters = [each for group in optimizer.param_groups for each in group["params"]]
     optimizer.zero_grad()
     # Gradients of the other network's weights, through which the loss goes, are not computed.
     loss.backward(inputs=parameters)
-    size = torch.stack(torch._foreach_norm([each.grad for each in parameters if each.grad is not None])).sum()
-    if not math.isfinite(float(loss.detach() + size)):
-        raise Diverged(f"the {name}'s loss is {float(loss.detach()):.6g}, its gradient's size {float(size):.6g}")
+    gradients = [each.grad for each in parameters if each.grad is not None]  # not all need have been used
+    size = torch.stack(torch._foreach_norm(gradients)).sum() if gradients else torch.zeros_like(loss)
+    # At once, as a GPU has to be waited for.
+    found, size_, value_ = torch.stack([loss.detach(), size, value.detach()]).tolist()
+    if not math.isfinite(found + size_):
+        raise Diverged(f"the {name}'s loss is {found:.6g}, its gradient's size {size_:.6g}")
     for group in optimizer.param_groups:
         group["lr"] = rate * group["initial_lr"]
     optimizer.step()
+    return found, value_
 
 
-def _average(state: State, share: float) -> None:
-    share = min(share, (1 + state.step) / (_WARM_UP + state.step))
+def _advance(state: State) -> None:
+    # What an outer step made is the average of its map, and the next one goes on from there.
+    state.map.load_state_dict(state.average.state_dict())
+    state.anchor.advance(state.average)
+
+
+def _average(state: State, share: float, age: int) -> None:
+    share = min(share, (1 + age) / (_WARM_UP + age))
     with torch.no_grad():
         torch._foreach_lerp_(list(state.average.parameters()), list(state.map.parameters()), 1.0 - share)
         for mean, now in zip(state.average.buffers(), state.map.buffers(), strict=True):

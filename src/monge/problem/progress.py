@@ -47,13 +47,19 @@ def _pivot_bar() -> Iterator[Callable[[int, int, float], None]]:
 
 
 @contextmanager
-def count_bar(wanted: bool, total: int, desc: str, unit: str) -> Iterator[Callable[[int], None] | None]:
-    """A function that is told how many of `total` are done, and shows it; None if not wanted."""
+def count_bar(wanted: bool, total: int, desc: str, unit: str) -> Iterator[Callable[..., None] | None]:
+    """A function that is told how many of `total` are done, and figures by name, and shows it; None if not wanted."""
     if not wanted:
         yield None
         return
     with progress_bar(total=total, desc=desc, unit=f" {unit}") as bar:
-        yield lambda done: bar.update(done - bar.n)
+
+        def report(done: int, **figures: str) -> None:
+            if figures:
+                bar.set_postfix(figures, refresh=False)
+            bar.update(done - bar.n)
+
+        yield report
 
 
 def pass_bar(
