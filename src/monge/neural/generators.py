@@ -34,6 +34,16 @@ class Minibatches(Functional):
     adversarial: bool = False
     penalty: Penalty = field(default_factory=Unconstrained)
 
+    def evaluate(self, potential: Any, points: Tensor) -> Tensor:
+        """Features of each point, (n, ...)."""
+        found: Tensor = potential(points)
+        if found.ndim < 2 or len(found) != len(points):
+            raise ValueError(
+                f"potential should make features (n, k) of n samples; of {tuple(points.shape)} it made "
+                f"{tuple(found.shape)}."
+            )
+        return found
+
     def ascent(self, potential: Any, real: Tensor, moved: Tensor, cost: Callable[[], Tensor], draws: Draws) -> Ascent:
         """See `Functional`."""
         value = self.descent(potential, real, moved, draws)
@@ -41,7 +51,7 @@ class Minibatches(Functional):
 
     def descent(self, potential: Any, real: Tensor, moved: Tensor, draws: Draws) -> Tensor:
         """See `Functional`."""
-        x, y = (moved, real) if potential is None else (potential(moved), potential(real))
+        x, y = (moved, real) if potential is None else (self.evaluate(potential, each) for each in (moved, real))
         if not bool(x.isfinite().all()):
             # A solver would refuse these points; the loop knows what to do about a loss that is not finite.
             return x.sum()
@@ -181,8 +191,7 @@ class MinibatchGenerator(Model):
     def _optimizer(self, network: Any, name: str) -> Any:
         if name == "map":
             return super()._optimizer(network, name)
-        rate = self.lr if self.potential_lr is None else self.potential_lr
-        return torch.optim.RMSprop(network.parameters(), lr=rate)
+        return torch.optim.RMSprop(network.parameters(), lr=self.lr if self.potential_lr is None else self.potential_lr)
 
 
 def _bandwidths(value: Any, name: str) -> float | tuple[float, ...]:

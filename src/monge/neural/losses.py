@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from monge.neural.classes import KernelBall
 from monge.neural.draws import Draws
 from monge.neural.unrolled import UnrolledSinkhorn, powers
 from monge.problem.arrays import shown
@@ -58,18 +59,20 @@ def _sliced(x: Tensor, y: Tensor, draws: Draws, *, p: float = 2, n_projections: 
 
 def _energy(x: Tensor, y: Tensor, draws: Draws) -> Tensor:
     """The energy distance, unbiased: its mean over minibatches is that of the laws."""
-    return -_discrepancy(x, y, lambda x, y: powers(x, y, 1.0))
+
+    def within(points: Tensor) -> Tensor:
+        n = points.shape[1]
+        return powers(points, points, 1.0).sum(dim=(1, 2)) / (n * (n - 1))
+
+    return 2.0 * powers(x, y, 1.0).mean(dim=(1, 2)) - within(x) - within(y)
 
 
 def _mmd(x: Tensor, y: Tensor, draws: Draws, *, bandwidth: float | Sequence[float] | None = None) -> Tensor:
     """The squared maximum mean discrepancy, unbiased, of a sum of Gaussian kernels."""
-    widths = [share * _apart(y) for share in _BANDWIDTHS] if bandwidth is None else bandwidth
-    widths = y.new_tensor(widths).reshape(-1, *[1] * y.ndim)
-
-    def kernel(x: Tensor, y: Tensor) -> Tensor:
-        return torch.exp(powers(x, y, 2.0) / (-2.0 * widths**2)).sum(dim=0)
-
-    return _discrepancy(x, y, kernel)
+    if bandwidth is None:
+        bandwidth = [share * _apart(y) for share in _BANDWIDTHS]
+    ball = KernelBall(tuple(bandwidth) if isinstance(bandwidth, Sequence) else (bandwidth,))
+    return torch.stack([ball.descent(None, b, a, draws) for a, b in zip(x, y, strict=True)])
 
 
 LOSSES: dict[str, Callable[..., Tensor]] = {
@@ -126,13 +129,3 @@ class _Own:
 def _apart(y: Tensor) -> float:
     """The root of the mean squared distance between different points, (k, m, d)."""
     return float(y.detach().var(dim=1).sum(dim=-1).mean().mul(2.0).sqrt())
-
-
-def _discrepancy(x: Tensor, y: Tensor, kernel: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """E k(x, x') + E k(y, y') - 2 E k(x, y), without the pairs of a point and itself, (k,)."""
-    return _within(kernel(x, x)) + _within(kernel(y, y)) - 2.0 * kernel(x, y).mean(dim=(1, 2))
-
-
-def _within(kernel: Tensor) -> Tensor:
-    n = kernel.shape[-1]
-    return (kernel.sum(dim=(1, 2)) - kernel.diagonal(dim1=1, dim2=2).sum(dim=1)) / (n * (n - 1))
