@@ -416,7 +416,7 @@ class Model:
 
     def _begun(self, network: Any, potential: Any, draws: Draws, shapes: tuple[tuple[int, ...], ...]) -> State:
         anchor = self._anchor()
-        fitting(network, potential, anchor, shapes[0], shapes[1], draws.device)
+        fitting(network, potential, anchor, self._functional(), shapes[0], shapes[1], draws.device)
         return start(network, potential, anchor, draws, self._optimizer)
 
     def _made(self, state: State, points: Any, draws: Draws | None = None) -> NDArray[np.float32]:

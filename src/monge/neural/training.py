@@ -25,7 +25,7 @@ from torch import Tensor
 from monge.neural.anchors import Anchor
 from monge.neural.before import Before
 from monge.neural.draws import Draws
-from monge.neural.functionals import Functional, scores
+from monge.neural.functionals import Functional
 from monge.neural.history import History
 from monge.neural.samples import Samples
 
@@ -159,7 +159,13 @@ class _Count:
 
 
 def fitting(
-    network: Any, potential: Any, anchor: Anchor, source: tuple[int, ...], target: tuple[int, ...], device: Any
+    network: Any,
+    potential: Any,
+    anchor: Anchor,
+    functional: Functional,
+    source: tuple[int, ...],
+    target: tuple[int, ...],
+    device: Any,
 ) -> None:
     """Checks that networks take samples of these shapes and make such, before anything is learned.
 
@@ -188,7 +194,7 @@ def fitting(
     moved = made("map", network, x, lambda module, points: _moved(module, points, real))
     anchor.cost(anchor.source(x), moved)
     if potential is not None:
-        made("potential", potential, moved, scores)
+        made("potential", potential, moved, functional.evaluate)
 
 
 def iterate(state: State, slots: Slots, source: Samples, target: Samples) -> None:
