@@ -103,7 +103,9 @@ class Name(NamedTuple):
     @property
     def page(self) -> str:
         # mmd and MMD, minibatch and Minibatch cannot have files side by side where capitals make no difference.
-    "torch", "neural",
+        results = dict.fromkeys((path.rpartition(".")[0] for path in MORE), "results/")
+        apart = {"torch": "modules/", "neural": "classes/"}.get(self.folder) or results.get(self.module, "")
+        inside = apart if inspect.isclass(self.thing) else ""
         return f"{self.folder}/{inside}{self.name}"
 
 
