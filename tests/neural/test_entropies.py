@@ -95,3 +95,11 @@ def test_with_the_source_kept_the_potential_steps_as_for_the_divergence():
         values.append(float(found.value.detach()))
     assert all(bool((one == other).all()) for one, other in zip(*gradients, strict=True))
     assert values[1] == pytest.approx(values[0] + 1.0, rel=1e-6)
+
+
+def test_with_both_sides_kept_the_value_at_a_transport_is_its_cost():
+    v, real = torch.tensor([0.3, -0.2, 0.7]), torch.tensor([0, 1, 2])
+    functional = UnbalancedDual(entropy_of("linear"), entropy_of("linear"))
+    cost = torch.tensor([0.5, 0.1, 0.9])
+    found = functional.ascent(lambda i: v[i], real, real.flip(0), lambda: cost, None)
+    assert float(found.value) == pytest.approx(0.5)

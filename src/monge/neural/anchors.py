@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Anchor", "Composed", "Free", "Rebased", "Squared", "frozen"]
+__all__ = ["Anchor", "Composed", "Free", "Outer", "Rebased", "Squared", "frozen"]
 
 
 def frozen(network: Any) -> Any:
@@ -65,50 +65,55 @@ class Squared(Anchor):
         return self.tau * _squared(x, moved)
 
 
-class Rebased(Anchor):
+class Outer(Anchor):
+    """|y - T(x)|^2 / (2 h), with y what the outer steps before have made of x. The maps of all of them are kept."""
+
+    def __init__(self, h: float) -> None:
+        super().__init__()
+        self.h = h
+        self.maps = nn.ModuleList()
+
+    def advance(self, network: Any) -> None:
+        """One more map."""
+        self.maps.append(frozen(network))
+
+    def during(self, step: int) -> Outer:
+        """As it was in outer step `step`, from 1, one that has begun."""
+        found = type(self)(self.h)
+        found.maps = self.maps[: step - 1]
+        return found
+
+    def before(self, x: Tensor) -> Tensor:
+        """y, of what `source` returned."""
+        return x
+
+    def cost(self, x: Tensor, moved: Tensor) -> Tensor:
+        """Of each sample."""
+        with torch.no_grad():
+            before = self.before(x)
+        return _squared(before, moved) / (2.0 * self.h)
+
+
+class Rebased(Outer):
     """|T_old(x) - T(x)|^2 / (2 h), with x of the first source in all outer steps; T_old is the map of the last one.
 
     A step costs as many evaluations of networks whichever it is (Choi, Choi, Kang 2024, section 4).
     """
 
-    def __init__(self, h: float) -> None:
-        super().__init__()
-        self.h = h
-        self.old: nn.Module = nn.Identity()
-
-    def advance(self, network: Any) -> None:
-        """The map becomes the old one."""
-        self.old = frozen(network)
-
-    def cost(self, x: Tensor, moved: Tensor) -> Tensor:
-        """Of each sample."""
-        with torch.no_grad():
-            before = self.old(x)
-        return _squared(before, moved) / (2.0 * self.h)
+    def before(self, x: Tensor) -> Tensor:
+        """T_old(x), and x in the first outer step."""
+        return self.maps[-1](x) if self.maps else x
 
 
-class Composed(Anchor):
+class Composed(Outer):
     """|x_k - T(x_k)|^2 / (2 h), with x_k the source moved by the maps of all outer steps before.
 
     The k-th step evaluates k - 1 old maps for each sample (Fan, Zhang, Taghvaei, Chen 2022).
     """
 
-    def __init__(self, h: float) -> None:
-        super().__init__()
-        self.h = h
-        self.chain = nn.ModuleList()
-
-    def advance(self, network: Any) -> None:
-        """One more map in the chain."""
-        self.chain.append(frozen(network))
-
     def source(self, x: Tensor) -> Tensor:
-        """Moved by the chain."""
+        """x_k."""
         with torch.no_grad():
-            for network in self.chain:
+            for network in self.maps:
                 x = network(x)
         return x
-
-    def cost(self, x: Tensor, moved: Tensor) -> Tensor:
-        """Of each sample."""
-        return _squared(x, moved) / (2.0 * self.h)

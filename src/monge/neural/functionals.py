@@ -17,7 +17,7 @@ from torch.nn.functional import softplus
 from monge.neural.draws import Draws
 from monge.neural.penalties import Penalty, Unconstrained
 
-__all__ = ["Ascent", "Functional", "JensenShannon", "Kantorovich", "scores"]
+__all__ = ["Ascent", "Functional", "IntegralMetric", "JensenShannon", "Kantorovich", "scores"]
 
 
 class Ascent(NamedTuple):
@@ -44,6 +44,10 @@ class Functional:
     penalty: Penalty = Unconstrained()
     adversarial: bool = True  # whether there is a potential
 
+    def evaluate(self, potential: Any, points: Tensor) -> Tensor:
+        """What the potential makes of points: numbers, or ValueError if it makes something else of them."""
+        return scores(potential, points)
+
     def ascent(self, potential: Any, real: Tensor, moved: Tensor, cost: Callable[[], Tensor], draws: Draws) -> Ascent:
         """The loss of the potential, with its penalty, at samples that it is not to move. Only with a potential."""
         raise NotImplementedError
@@ -53,23 +57,46 @@ class Functional:
         raise NotImplementedError
 
 
-@dataclass(frozen=True)
-class Kantorovich(Functional):
-    """W1 by its dual: the largest E D(moved) - E D(real) of functions D with slopes of at most one.
+class IntegralMetric(Functional):
+    """The largest E f(moved) - E f(real) of a class of functions f: an integral probability metric (Mueller 1997).
 
-    The penalty asks for the slopes. The map lowers E D(moved), Theorem 3 of Arjovsky, Chintala, Bottou 2017.
+    `Kantorovich` takes those with slopes of at most one, `TotalVariation` those between -1/2 and 1/2, `KernelBall` the
+    unit ball of a reproducing kernel's space. The map lowers E f(moved), with f held: where f is best, that is the
+    metric's gradient (Theorem 3 of Arjovsky, Chintala, Bottou 2017, which only uses that f is the best).
     """
 
-    penalty: Penalty = field(default_factory=Unconstrained)
+    def witness(self, potential: Any, real: Tensor, moved: Tensor) -> Callable[[Tensor], Tensor]:
+        """f, from points to (n,): the potential as a function of the class, or one that the two batches say is best."""
+        raise NotImplementedError
 
     def ascent(self, potential: Any, real: Tensor, moved: Tensor, cost: Callable[[], Tensor], draws: Draws) -> Ascent:
         """See `Functional`."""
-        value = scores(potential, moved).mean() - scores(potential, real).mean()
+        f = self.witness(potential, real, moved)
+        value = f(moved).mean() - f(real).mean()
         return Ascent(self.penalty(potential, real, moved, draws) - value, value)
 
     def descent(self, potential: Any, real: Tensor, moved: Tensor, draws: Draws) -> Tensor:
         """See `Functional`."""
-        return scores(potential, moved).mean()
+        return self.witness(potential, real, moved)(moved).mean()
+
+
+@dataclass(frozen=True)
+class Kantorovich(IntegralMetric):
+    """W1 by its dual: the largest E D(moved) - E D(real) of functions D with slopes of at most one.
+
+    The penalty asks for the slopes. The map lowers E D(moved), Theorem 3 of Arjovsky, Chintala, Bottou 2017.
+
+    Parameters
+    ----------
+    penalty : Penalty
+        ``GradientPenalty(weight, one_sided)`` or ``Clip(limit)``.
+    """
+
+    penalty: Penalty = field(default_factory=Unconstrained)
+
+    def witness(self, potential: Any, real: Tensor, moved: Tensor) -> Callable[[Tensor], Tensor]:
+        """See `IntegralMetric`."""
+        return lambda points: scores(potential, points)
 
 
 @dataclass(frozen=True)

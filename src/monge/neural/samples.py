@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -13,7 +14,7 @@ from monge.neural.draws import Draws
 from monge.problem.arrays import real_array
 from monge.problem.home import on_host
 
-__all__ = ["Noise", "Rows", "Sampler", "Samples", "samples_of"]
+__all__ = ["Noise", "Rows", "Sampler", "Samples", "Widened", "samples_of"]
 
 
 class Samples(Protocol):
@@ -88,6 +89,18 @@ class Sampler:
         if not bool(torch.isfinite(values).all()):
             raise ValueError(f"{self._name}: the sampler returned NaN or infinite numbers. Mend it, then resume().")
         return values
+
+
+class Widened:
+    """Samples of another law, made vectors, with so many columns of noise behind them."""
+
+    def __init__(self, samples: Samples, columns: int) -> None:
+        self._samples, self._columns = samples, columns
+        self.shape: tuple[int, ...] = (math.prod(samples.shape) + columns,)
+
+    def draw(self, k: int, draws: Draws) -> Tensor:
+        """k samples."""
+        return torch.cat([self._samples.draw(k, draws).flatten(1), draws.normal(k, self._columns)], dim=1)
 
 
 def _single(array: Any, device: Any) -> Tensor:

@@ -1,0 +1,123 @@
+"""Function classes other than the Lipschitz functions, over which a difference of means is made as large as possible.
+
+sup_f  E f(moved) - E f(real)            (Mueller 1997; Arjovsky, Chintala, Bottou 2017, section 5)
+
+Bounded functions see whether two laws overlap, and nothing of how far they are apart. Those of a reproducing kernel see
+what is nearer than its bandwidth, and need no training: the best one is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from monge.neural.draws import Draws
+from monge.neural.functionals import Ascent, IntegralMetric, scores
+from monge.neural.penalties import Penalty, Unconstrained
+
+__all__ = ["EnergyHinge", "KernelBall", "TotalVariation"]
+
+# A discrepancy below it is rounding of single precision, by which nothing is divided.
+_ROUNDING = 1e-12
+
+
+@dataclass(frozen=True)
+class TotalVariation(IntegralMetric):
+    """The total variation, by functions f = tanh(D) / 2: at most one, which it is of laws that share no point.
+
+    As `monge.tv`, sup |P(A) - Q(A)|, half of the L1 distance of densities.
+
+    Parameters
+    ----------
+    penalty : Penalty, optional
+        Beside the bound; the class has none.
+    """
+
+    penalty: Penalty = field(default_factory=Unconstrained)
+
+    def witness(self, potential: Any, real: Tensor, moved: Tensor) -> Callable[[Tensor], Tensor]:
+        """See `IntegralMetric`."""
+        return lambda points: 0.5 * torch.tanh(scores(potential, points))
+
+
+@dataclass(frozen=True)
+class EnergyHinge(IntegralMetric):
+    """The total variation by an energy e >= 0, low at real samples (Zhao, Mathieu, LeCun 2017, equations 1 and 2).
+
+    Its potential lowers E e(real) + E max(margin - e(moved), 0), which is margin (1 - TV) at its least; the value is
+    the TV that follows. The map lowers E e(moved), which goes on where the hinge ends. The paper's energy is the error
+    of an autoencoder; here it is softplus(D) of any network.
+
+    Parameters
+    ----------
+    margin : float
+        The energy from which on a sample counts as told apart.
+    penalty : Penalty, optional
+        Beside the hinge; the class has none.
+    """
+
+    margin: float = 1.0
+    penalty: Penalty = field(default_factory=Unconstrained)
+
+    def witness(self, potential: Any, real: Tensor, moved: Tensor) -> Callable[[Tensor], Tensor]:
+        """See `IntegralMetric`."""
+        return lambda points: softplus(scores(potential, points)).clamp(max=self.margin) / self.margin - 0.5
+
+    def ascent(self, potential: Any, real: Tensor, moved: Tensor, cost: Callable[[], Tensor], draws: Draws) -> Ascent:
+        """See `Functional`."""
+        low, high = (softplus(scores(potential, points)) for points in (real, moved))
+        loss = low.mean() + (self.margin - high).clamp(min=0.0).mean()
+        return Ascent(loss + self.penalty(potential, real, moved, draws), 1.0 - loss / self.margin)
+
+    def descent(self, potential: Any, real: Tensor, moved: Tensor, draws: Draws) -> Tensor:
+        """See `Functional`."""
+        return softplus(scores(potential, moved)).mean()
+
+
+@dataclass(frozen=True)
+class KernelBall(IntegralMetric):
+    """The maximum mean discrepancy, by functions of norm one in the space of a sum of Gaussian kernels.
+
+    k(x, y) = sum_h exp(-|x - y|^2 / (2 h^2)). The best function is known, f(z) = (E k(z, moved) - E k(z, real)) / MMD
+    (Gretton et al. 2012, section 2.3), so there is no potential. The map lowers MMD^2 of its batch without the pairs of
+    a point and itself, whose mean over batches is that of the laws (Lemma 6 there; Li, Swersky, Zemel 2015).
+
+    Parameters
+    ----------
+    bandwidths : tuple of float
+        The h of each kernel, in the unit of the coordinates.
+    """
+
+    bandwidths: tuple[float, ...]
+    adversarial = False
+
+    def kernel(self, x: Tensor, y: Tensor) -> Tensor:
+        """k of all pairs, (n, m)."""
+        x, y = x.flatten(1), y.flatten(1)
+        squares = (x.square().sum(1)[:, None] + y.square().sum(1) - 2.0 * x @ y.T).clamp(min=0.0)
+        return sum((torch.exp(squares * (-0.5 / h**2)) for h in self.bandwidths), torch.zeros_like(squares))
+
+    def witness(self, potential: Any, real: Tensor, moved: Tensor) -> Callable[[Tensor], Tensor]:
+        """See `IntegralMetric`. The batches themselves are held."""
+        real, moved = real.detach(), moved.detach()
+
+        def apart(points: Tensor) -> Tensor:
+            return self.kernel(points, moved).mean(1) - self.kernel(points, real).mean(1)
+
+        square = apart(moved).mean() - apart(real).mean()
+        norm = square.clamp(min=_ROUNDING).sqrt()
+        return lambda points: apart(points) / norm
+
+    def descent(self, potential: Any, real: Tensor, moved: Tensor, draws: Draws) -> Tensor:
+        """See `Functional`."""
+
+        def alone(points: Tensor) -> Tensor:
+            n, itself = len(points), float(len(self.bandwidths))
+            return (self.kernel(points, points).sum() - n * itself) / (n * (n - 1))
+
+        return alone(moved) + alone(real) - 2.0 * self.kernel(moved, real).mean()
