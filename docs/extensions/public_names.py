@@ -80,9 +80,9 @@ NEEDED = {"monge.torch": "torch", "monge.neural": "torch", "monge.jax": "jax"}
 
 # In the gallery: from the first idea to the last.
 EXAMPLES = [
-    "clouds", "temperatures", "two_lines", "four_animals", "quantiles", "entropy", "plans", "unbalanced", "colours",
-    "flow", "fokker_planck", "flow_matching", "slices", "minibatches", "laguerre", "horse", "noisy_labels",
-    "fair_groups", "vanishing", "wgan", "ipm", "boltzmann",
+    "clouds", "temperatures", "two_lines", "four_animals", "quantiles", "entropy", "plans", "unbalanced", "outliers",
+    "colours", "flow", "fokker_planck", "flow_matching", "slices", "minibatches", "laguerre", "horse", "noisy_labels",
+    "fair_groups", "boltzmann", "vanishing", "wgan", "ipm", "sjko",
 ]  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from monge.neural import MLP, ConvCritic, ConvGenerator, Model, TrainingStatus, 
 from monge.neural.toys import eight_gaussians  # noqa: E402
 
 # Not those that tests make.
-KINDS = [kind for _, kind in sorted(Model.kinds.items()) if kind.__module__.startswith("monge.")]
+KINDS = [kind for _, kind in sorted(Model._kinds.items()) if kind.__module__.startswith("monge.")]
 
 POINTS = eight_gaussians(64, rng=0)
 IMAGES = np.random.default_rng(0).random((20, 6, 7)).astype(np.float32)

@@ -8,6 +8,8 @@ except ImportError as error:
 from monge.neural import metrics, toys
 from monge.neural.callbacks import Every, Watch
 from monge.neural.classes import EnergyHinge, KernelBall, TotalVariation
+from monge.neural.critic import critic
+from monge.neural.critic_result import Critic
 from monge.neural.discrepancy import Discrepancy, discrepancy
 from monge.neural.ebgan import EBGAN
 from monge.neural.functionals import Kantorovich
@@ -37,6 +39,7 @@ __all__ = [
     "Clip",
     "ConvCritic",
     "ConvGenerator",
+    "Critic",
     "Discrepancy",
     "EnergyHinge",
     "Every",
@@ -48,6 +51,7 @@ __all__ = [
     "TotalVariation",
     "TrainingStatus",
     "Watch",
+    "critic",
     "discrepancy",
     "load",
     "metrics",

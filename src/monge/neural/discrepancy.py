@@ -10,7 +10,6 @@ sup_f  E f(x) - E f(y)
 from __future__ import annotations
 
 import copy
-import time
 import warnings
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,13 +24,13 @@ from monge.neural.draws import Draws, device_of
 from monge.neural.functionals import IntegralMetric
 from monge.neural.history import History
 from monge.neural.nets import MLP
+from monge.neural.running import train
 from monge.neural.samples import Rows, Samples, samples_of
 from monge.neural.settings import rate
-from monge.neural.training import Diverged, Slots, TrainingStatus, iterate, start
+from monge.neural.training import Slots, TrainingStatus, start
 from monge.problem.arrays import positive_integer, seconds, shown
 from monge.problem.at_home import at_home
 from monge.problem.home import home_of_any
-from monge.problem.progress import count_bar
 from monge.problem.transport import ConvergenceWarning
 
 __all__ = ["Discrepancy", "discrepancy"]
@@ -152,8 +151,8 @@ def discrepancy(
     Mueller 1997, "Integral probability metrics and their generating classes of functions"; Arjovsky, Chintala and
     Bottou 2017, section 5. What a network reaches is the value of the function that it is: below the metric as far as
     it was trained too little, above it as far as it leaves the class or learns the points by heart. A penalty of weight
-    w on slopes finds a shift by t to be ``t (1 + t / (2 w))``: the best of s t - w (s - 1)^2. For W1 with a
-    proof see `critic`, and for clouds that are small enough the exact `wasserstein` and `mmd`.
+    w on slopes finds a shift by t to be ``t (1 + t / (2 w))``, with the s that is best for s t - w (s - 1)^2. For W1
+    with a proof see `critic`, and for clouds that are small enough the exact `wasserstein` and `mmd`.
 
     Examples
     --------
@@ -178,7 +177,7 @@ def discrepancy(
         )
     n_steps, batch_size = positive_integer(n_steps, "n_steps"), positive_integer(batch_size, "batch_size")
     step, samples = rate(lr, "lr"), positive_integer(samples, "samples")
-    end = time.monotonic() + seconds(time_limit)
+    limit = seconds(time_limit)
     place = device_of(device)
     draws = Draws(rng, place)
     sides = samples_of(x, "x", place), samples_of(y, "y", place)
@@ -197,23 +196,11 @@ def discrepancy(
 
     state = start(nn.Identity(), own, Free(), draws, rule)
     slots = Slots(functions, batch_size, (n_steps,), lambda _: 1, lambda _: 1.0, 0.0)
-    status = TrainingStatus.DONE
-    with count_bar(progress, n_steps, "discrepancy", "steps") as bar:
-        while state.step < n_steps:
-            if time.monotonic() > end:
-                status = TrainingStatus.TIME_LIMIT
-                break
-            try:
-                iterate(state, slots, *sides)
-            except Diverged:
-                status = TrainingStatus.DIVERGED
-                break
-            if bar is not None:
-                bar(state.step)
+    status, reason = train("discrepancy", state, slots, *sides, limit, progress)
     if status is not TrainingStatus.DONE:
         late = status is TrainingStatus.TIME_LIMIT
-        why = "time_limit ran out; raise it" if late else "a loss was not finite; lower lr, or look for outliers"
-        warnings.warn(f"discrepancy: in step {state.step + 1} of {n_steps}: {why}.", ConvergenceWarning, stacklevel=2)
+        why = "time_limit ran out; raise it" if late else "lower lr, or look for outliers"
+        warnings.warn(f"discrepancy: {reason}: {why}.", ConvergenceWarning, stacklevel=2)
     return _found(functions, own.eval().requires_grad_(False), moved, real, status, state.history)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from monge.neural.model import Model
 from monge.neural.nets import MLP
 from monge.neural.penalties import R1
 from monge.neural.samples import Samples
+from monge.neural.training import Slots
 from monge.neural.unbalanced import Divergence
 from monge.problem.arrays import positive, positive_integer, real_number, shown
 
@@ -198,6 +199,20 @@ class SJKO(Model):
 
     def _phases(self) -> tuple[int, ...]:
         return (self.first_steps or self.n_steps, *[self.n_steps] * (self.n_outer - 1))
+
+    def _slots(self) -> Slots:
+        slots = super()._slots()
+        phases, whole = slots.phases, slots.rate
+
+        def rate(done: float) -> float:
+            step = round(done * sum(phases))
+            for length in phases:
+                if step < length:
+                    break
+                step -= length
+            return whole(step / length)
+
+        return replace(slots, rate=rate)
 
     def _new_map(self, source: tuple[int, ...], target: tuple[int, ...]) -> Any:
         return MLP(**{**super()._new_map(source, target).recipe, "residual": True})

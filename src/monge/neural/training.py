@@ -102,17 +102,21 @@ class State:
     map_optimizer: Any
     potential_optimizer: Any
     draws: Draws
+    evaluations: dict[str, int]  # of networks at a batch, by "map" and "potential"
     threads: int = field(default_factory=torch.get_num_threads)  # which sums of torch depend on, by rounding
     step: int = 0
     phase: int = 1
     history: History = field(default_factory=History)
-    evaluations: dict[str, int] = field(default_factory=lambda: {"map": 0, "potential": 0})
     kept: dict[str, Any] = field(default_factory=dict)  # by callbacks: tensors and plain values
     before: Before = field(default_factory=Before)  # not in a checkpoint: the last iteration is whole by then
 
 
 def start(network: Any, potential: Any, anchor: Anchor, draws: Draws, optimizers: Callable[[Any, str], Any]) -> State:
     """The state before the first step, of networks that belong to it alone."""
+    evaluations = {"map": 0, "potential": 0}
+    network.register_forward_hook(_Count(evaluations, "map"))
+    if potential is not None:
+        potential.register_forward_hook(_Count(evaluations, "potential"))
     state = State(
         map=network,
         potential=potential,
@@ -121,13 +125,11 @@ def start(network: Any, potential: Any, anchor: Anchor, draws: Draws, optimizers
         map_optimizer=optimizers(network, "map"),  # None where it has nothing to learn
         potential_optimizer=None if potential is None else optimizers(potential, "potential"),
         draws=draws,
+        evaluations=evaluations,
     )
     for optimizer in (state.map_optimizer, state.potential_optimizer):
         for group in [] if optimizer is None else optimizer.param_groups:
             group["initial_lr"] = group["lr"]
-    network.register_forward_hook(_Count(state.evaluations, "map"))
-    if potential is not None:
-        potential.register_forward_hook(_Count(state.evaluations, "potential"))
     return state
 
 
