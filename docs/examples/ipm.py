@@ -72,6 +72,7 @@ for ax, (name, functions) in zip(axes, CLASSES.items(), strict=True):
     found = discrepancy(made, real, functions, n_steps=300, batch_size=128, **TRAINING)
     plot.critic(found.witness, made[::5], real[::5], ax, limits=(-2.9, 2.9, -2.9, 2.9))
     ax.set_title(f"{name}: {found.value:.2f}", fontsize=10)
+    ax.get_legend().remove()
     ax.set_axis_off()
 plt.show()
 

@@ -43,6 +43,7 @@ def look(model):
 
         plot.critic(critic, model.sample(500, rng=1), data[::20], ax, limits=(-3.0, 3.0, -3.0, 3.0))
         ax.set_title(f"{model.step} iterations")
+        ax.get_legend().remove()
         ax.set_axis_off()
     if model.step % 20 == 0:
         steps.append(model.step)
