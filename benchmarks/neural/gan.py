@@ -33,12 +33,12 @@ from monge.neural.toys import EIGHT_CENTERS, EIGHT_SD, eight_gaussians  # noqa: 
 TWO_TRUE = 0.176
 
 STRENGTHS = {"3 x 128": (128, 128, 128), "2 x 32": (32, 32), "2 x 4": (4, 4)}
-CRITIC = (64, 64)
+CRITIC = (128, 128)
 # About as many seconds each. The critics of the two WGANs take five steps for each of the generator's.
 SHORT: dict[str, tuple[type[Model], dict[str, Any]]] = {
-    "GAN": (GAN, {"n_steps": 1200, "lr": 1e-3}),
-    "WGAN": (WGAN, {"n_steps": 500, "lr": 1e-3}),
-    "WGAN-GP": (WGANGP, {"n_steps": 300, "lr": 2e-3}),
+    "GAN": (GAN, {"n_steps": 1000, "lr": 1e-3}),
+    "WGAN": (WGAN, {"n_steps": 600, "lr": 1e-3, "potential_lr": 2e-3}),
+    "WGAN-GP": (WGANGP, {"n_steps": 250, "lr": 2e-3}),
 }
 
 
