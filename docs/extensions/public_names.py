@@ -82,7 +82,7 @@ NEEDED = {"monge.torch": "torch", "monge.neural": "torch", "monge.jax": "jax"}
 EXAMPLES = [
     "clouds", "temperatures", "two_lines", "four_animals", "quantiles", "entropy", "plans", "unbalanced", "colours",
     "flow", "fokker_planck", "flow_matching", "slices", "minibatches", "laguerre", "horse", "noisy_labels",
-    "fair_groups", "boltzmann", "vanishing",
+    "fair_groups", "boltzmann", "vanishing", "generators",
 ]  # fmt: skip
 
 

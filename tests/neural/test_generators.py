@@ -206,8 +206,8 @@ def test_eight_gaussians_soon(loss):
     nearest = np.linalg.norm(samples[:, None] - CENTRES, axis=2).argmin(axis=1)
     assert np.bincount(nearest, minlength=8).min() > 50
     far = exact(np.zeros((1, 2)), data[:1000]) ** 0.5
-    assert exact(samples, data[:1000]) ** 0.5 < 0.35 * far
-    assert model.history.value[-20:].mean() < 0.35 * model.history.value[:3].mean()
+    assert exact(samples, data[:1000]) ** 0.5 < 0.4 * far
+    assert model.history.value[-20:].mean() < 0.4 * model.history.value[:3].mean()
 
 
 @pytest.mark.parametrize("loss", LOSSES)
