@@ -7,9 +7,10 @@
 First the time of a loss and its gradient, of 256 points against 256 others, in 2 and in 64 dimensions: ours as
 `MinibatchGenerator` calls it; POT's own functions with tensors, if it is installed, which solve the same problem; and
 GeomLoss's, likewise. Beside the times stands by how much the numbers differ: sliced distances by their directions, and
-GeomLoss's by the pairs of a point and itself, which its energy distance counts, and by an eps that falls in few steps. Then the eight Gaussians: W2 of 4,000
-samples to fresh ones after equal steps of each loss, in units of 0.176, what two true sets differ by, medians over
-seeds; and the deviation of samples over that of the data in ten dimensions, where minibatches shrink most.
+GeomLoss's by the pairs of a point and itself, which its energy distance counts, and by an eps that falls in few steps.
+Then the eight Gaussians: W2 of 4,000 samples to fresh ones after equal steps of each loss, in units of 0.176, what two
+true sets differ by, medians over seeds; and the deviation of samples over that of the data in ten dimensions, where
+minibatches shrink most.
 
 One thread computes; milliseconds are those of the processor, the least of several.
 """
@@ -88,8 +89,8 @@ def pot(eps: float) -> dict[str, Function]:
         # Three problems of which each is unrolled, as autograd goes through the iterations.
         def cost(x: Any, y: Any) -> Any:
             found, _ = ot.sinkhorn(
-                uniform(x), uniform(y), ot.dist(x, y), eps, method="sinkhorn_log", numItermax=100, stopThr=0.0, log=True,
-                warn=False,
+                uniform(x), uniform(y), ot.dist(x, y), eps, method="sinkhorn_log", numItermax=100, stopThr=0.0,
+                log=True, warn=False,
             )  # fmt: skip
             return (found * ot.dist(x, y)).sum()
 
@@ -167,7 +168,7 @@ def learned(steps: int, seeds: int, size: int, samples: int) -> None:
     }
     normal = np.random.default_rng(0).normal(size=(5000, 10))
     print(
-        f"\n{steps} steps of {size}: eight Gaussians, and the deviation in ten dimensions (wanted: 1), minibatches of 32"
+        f"\n{steps} steps of {size}: eight Gaussians; and the deviation in ten dimensions (wanted: 1) by batches of 32"
     )
     print("loss               modes  W2 ratio  seconds  deviation")
     for name, settings in kinds.items():
