@@ -139,3 +139,46 @@ def test_laguerre_cells_are_where_they_are() -> None:
         plot.laguerre(found, limits=(1.0, 0.0, 0.0, 1.0))
     with pytest.raises(ValueError, match="in the plane"):
         plot.laguerre(monge.semidual([[0.0], [1.0]], [[0.0], [1.0]]))
+
+
+class TestCritic:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(20, 2)), rng.normal((4.0, 0.0), size=(30, 2))
+
+    def test_values_are_the_background_and_clouds_are_over_it(self, tmp_path):
+        ax = plot.critic(lambda points: -points[:, 0], self.x, self.y, limits=(-2.0, 6.0, -2.0, 2.0), cells=40)
+        ax.figure.savefig(tmp_path / "critic.png")
+        values = np.asarray(ax.images[0].get_array())
+        np.testing.assert_allclose(values, np.broadcast_to(1.9 - 0.2 * np.arange(40), (20, 40)), atol=1e-12)
+        contours, *clouds = ax.collections
+        assert len(contours.get_paths()) > 5
+        for drawn, points in zip(clouds, (self.x, self.y), strict=True):
+            np.testing.assert_array_equal(drawn.get_offsets(), points)
+        # where the function is high, at x, the background has the colour of x
+        high, low = (ax.images[0].to_rgba(np.array([value]))[0][:3] for value in (values.max(), values.min()))
+        assert high[0] > high[2]
+        assert low[2] > low[0]
+
+    def test_what_has_a_potential(self):
+        found = monge.semidual(self.x, self.y)
+        ax = plot.critic(found, self.x, self.y, Figure().add_subplot(), cells=10)
+        at = plot._pixels(np.concatenate([self.x, self.y]), None, 10)[1]
+        np.testing.assert_array_equal(
+            ax.images[0].get_array(), found.potential(at.reshape(-1, 2)).reshape(at.shape[:2])
+        )
+
+    def test_a_constant_has_no_contours(self):
+        ax = plot.critic(lambda points: np.ones((len(points), 1)), self.x, self.y, cells=5)
+        assert len(ax.collections) == 2
+
+    def test_what_does_not_fit(self):
+        with pytest.raises(TypeError, match="function of points"):
+            plot.critic(1.0, self.x, self.y)
+        with pytest.raises(ValueError, match="in the plane; got points of 2 and 1"):
+            plot.critic(lambda points: points[:, 0], self.x, self.y[:, 0])
+        with pytest.raises(ValueError, match="NaN"):
+            plot.critic(lambda points: points[:, 0] * np.nan, self.x, self.y)
+        with pytest.raises(ValueError, match="got shape"):
+            plot.critic(lambda points: points, self.x, self.y)
+        with pytest.raises(ValueError, match="limits should"):
+            plot.critic(lambda points: points[:, 0], self.x, self.y, limits=(1.0, 0.0, 0.0, 1.0))

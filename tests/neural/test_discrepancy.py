@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -12,23 +13,23 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch", reason="monge.neural needs the extra torch")
 
 import monge  # noqa: E402
-from monge.neural import MLP, TrainingStatus, discrepancy  # noqa: E402
-from monge.neural.classes import EnergyHinge, KernelBall, TotalVariation  # noqa: E402
+from monge.neural import (  # noqa: E402
+    MLP,
+    Clip,
+    EnergyHinge,
+    GradientPenalty,
+    Kantorovich,
+    KernelBall,
+    TotalVariation,
+    TrainingStatus,
+    discrepancy,
+)
 from monge.neural.draws import Draws  # noqa: E402
-from monge.neural.functionals import JensenShannon, Kantorovich  # noqa: E402
-from monge.neural.penalties import Clip, GradientPenalty  # noqa: E402
+from monge.neural.functionals import JensenShannon  # noqa: E402
 
 HEIGHTS = (np.arange(60) + 0.5) / 60
 LIPSCHITZ = Kantorovich(GradientPenalty(10.0, one_sided=True))
 QUICK = {"n_steps": 120, "batch_size": 64, "lr": 2e-3, "rng": 0}
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def line(theta):
@@ -78,6 +79,8 @@ def test_witnesses_tell_x_from_y():
             assert np.abs(found.witness(z)).max() <= 0.5
         assert found.witness(torch.zeros(3, 2)).shape == (3,)
         assert isinstance(found.witness(torch.zeros(3, 2)), torch.Tensor)
+        again = pickle.loads(pickle.dumps(found))
+        np.testing.assert_array_equal(again.witness(z), found.witness(z))
 
 
 def test_the_kernels_witness_has_norm_one():

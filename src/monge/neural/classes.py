@@ -31,6 +31,11 @@ class TotalVariation(IntegralMetric):
     """The total variation, by functions f = tanh(D) / 2: at most one, which it is of laws that share no point.
 
     As `monge.tv`, sup |P(A) - Q(A)|, half of the L1 distance of densities.
+
+    Parameters
+    ----------
+    penalty : Penalty, optional
+        Beside the bound; the class has none.
     """
 
     penalty: Penalty = field(default_factory=Unconstrained)
@@ -47,6 +52,13 @@ class EnergyHinge(IntegralMetric):
     Its potential lowers E e(real) + E max(margin - e(moved), 0), which is margin (1 - TV) at its least; the value is
     the TV that follows. The map lowers E e(moved), which goes on where the hinge ends. The paper's energy is the error
     of an autoencoder; here it is softplus(D) of any network.
+
+    Parameters
+    ----------
+    margin : float
+        The energy from which on a sample counts as told apart.
+    penalty : Penalty, optional
+        Beside the hinge; the class has none.
     """
 
     margin: float = 1.0
@@ -74,9 +86,14 @@ class KernelBall(IntegralMetric):
     k(x, y) = sum_h exp(-|x - y|^2 / (2 h^2)). The best function is known, f(z) = (E k(z, moved) - E k(z, real)) / MMD
     (Gretton et al. 2012, section 2.3), so there is no potential. The map lowers MMD^2 of its batch without the pairs of
     a point and itself, whose mean over batches is that of the laws (Lemma 6 there; Li, Swersky, Zemel 2015).
+
+    Parameters
+    ----------
+    bandwidths : tuple of float
+        The h of each kernel, in the unit of the coordinates.
     """
 
-    bandwidths: tuple[float, ...]  # h, in the unit of the coordinates
+    bandwidths: tuple[float, ...]
     adversarial = False
 
     def kernel(self, x: Tensor, y: Tensor) -> Tensor:

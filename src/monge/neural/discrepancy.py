@@ -10,7 +10,6 @@ sup_f  E f(x) - E f(y)
 from __future__ import annotations
 
 import copy
-import time
 import warnings
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,16 +20,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from monge.neural.anchors import Free
-from monge.neural.draws import Draws
+from monge.neural.draws import Draws, device_of
 from monge.neural.functionals import IntegralMetric
 from monge.neural.history import History
 from monge.neural.nets import MLP
+from monge.neural.running import train
 from monge.neural.samples import Rows, Samples, samples_of
-from monge.neural.training import Diverged, Slots, TrainingStatus, iterate, start
-from monge.problem.arrays import positive, positive_integer, seconds, shown
+from monge.neural.settings import rate
+from monge.neural.training import Slots, TrainingStatus, start
+from monge.problem.arrays import positive_integer, seconds, shown
 from monge.problem.at_home import at_home
 from monge.problem.home import home_of_any
-from monge.problem.progress import count_bar
 from monge.problem.transport import ConvergenceWarning
 
 __all__ = ["Discrepancy", "discrepancy"]
@@ -61,9 +61,9 @@ class Discrepancy:
     value: float
     status: TrainingStatus
     history: History = field(repr=False)
-    function: Any = field(repr=False)  # of tensors
-    shape: tuple[int, ...] = field(repr=False)
-    device: Any = field(repr=False)
+    functions: IntegralMetric = field(repr=False)
+    network: Any = field(repr=False)
+    clouds: tuple[Tensor, Tensor] = field(repr=False)  # real and moved
 
     def witness(self, z: Any) -> Any:
         """The function f of the class that tells x from y: high at x, low at y.
@@ -76,12 +76,13 @@ class Discrepancy:
         Returns
         -------
         array (n,)
-            float32, in the library that z is an array of.
+            In float32, in the library that z is an array of.
         """
-        points = Rows(z, "z", self.device).values
-        if points.shape[1:] != self.shape:
-            raise ValueError(f"z should hold points of shape {self.shape}; got {tuple(points.shape)}.")
-        return at_home(_values(self.function, points), home_of_any(z))
+        home, (real, _) = home_of_any(z), self.clouds
+        points = Rows(z, "z", real.device).values
+        if points.shape[1:] != real.shape[1:]:
+            raise ValueError(f"z should hold points of shape {tuple(real.shape[1:])}; got {tuple(points.shape)}.")
+        return at_home(_values(self.functions.witness(self.network, *self.clouds), points), home)
 
 
 def discrepancy(
@@ -109,8 +110,8 @@ def discrepancy(
     x, y : array_like (n, ...), (m, ...), or callable
         Points of both laws, along the first axis; or samplers, ``x(rng, n)`` with a `numpy.random.Generator`.
     functions : IntegralMetric
-        ``Kantorovich(GradientPenalty(weight, one_sided=True))``, ``Kantorovich(Clip(limit))``, ``TotalVariation()``,
-        ``EnergyHinge(margin)`` or ``KernelBall(bandwidths)``; each of them is what a generator may lower, too.
+        What f may be: ``Kantorovich(GradientPenalty(weight, one_sided=True))``, ``Kantorovich(Clip(limit))``,
+        ``TotalVariation()``, ``EnergyHinge(margin)`` or ``KernelBall(bandwidths)``.
     network : torch.nn.Module, optional
         From points (k, ...) to k numbers; a copy of it is trained. None for three layers of 128 ReLUs.
     n_steps : int
@@ -150,8 +151,8 @@ def discrepancy(
     Mueller 1997, "Integral probability metrics and their generating classes of functions"; Arjovsky, Chintala and
     Bottou 2017, section 5. What a network reaches is the value of the function that it is: below the metric as far as
     it was trained too little, above it as far as it leaves the class or learns the points by heart. A penalty of weight
-    w on slopes finds a shift by t to be ``t (1 + t / (2 w))``: the best of s t - w (s - 1)^2. For W1 with a proof see `critic`, and for clouds that are small enough the exact
-    `wasserstein` and `mmd`.
+    w on slopes finds a shift by t to be ``t (1 + t / (2 w))``: the best of s t - w (s - 1)^2. For W1 with a
+    proof see `critic`, and for clouds that are small enough the exact `wasserstein` and `mmd`.
 
     Examples
     --------
@@ -159,7 +160,7 @@ def discrepancy(
     farther:
 
     >>> import numpy as np, monge.neural
-    >>> from monge.neural.classes import KernelBall, TotalVariation
+    >>> from monge.neural import KernelBall, TotalVariation
     >>> heights = np.linspace(0.0, 1.0, 100)
     >>> x, y = (np.column_stack([np.full(100, place), heights]) for place in (0.0, 3.0))
     >>> found = monge.neural.discrepancy(x, y, TotalVariation(), n_steps=50, rng=0)
@@ -175,9 +176,9 @@ def discrepancy(
             f"TotalVariation() or KernelBall((1.0,)); got {shown(functions)}."
         )
     n_steps, batch_size = positive_integer(n_steps, "n_steps"), positive_integer(batch_size, "batch_size")
-    rate, samples = positive(lr, "lr"), positive_integer(samples, "samples")
-    end = time.monotonic() + seconds(time_limit)
-    place = torch.device("cpu" if device is None else device)
+    step, samples = rate(lr, "lr"), positive_integer(samples, "samples")
+    limit = seconds(time_limit)
+    place = device_of(device)
     draws = Draws(rng, place)
     sides = samples_of(x, "x", place), samples_of(y, "y", place)
     if sides[0].shape != sides[1].shape:
@@ -186,33 +187,20 @@ def discrepancy(
     if not functions.adversarial:
         return _found(functions, None, moved, real, TrainingStatus.DONE, History())
 
-    with torch.random.fork_rng(devices=[]):  # layers take their first weights from torch's own generator
-        torch.manual_seed(draws.seed())
+    with draws.of_torch():  # from which layers take their first weights
         own = MLP(sides[0].shape, 1) if network is None else copy.deepcopy(network)
         own = own.to(place).train()
 
-        def rule(net: Any, name: str) -> Any:
-            return None if name == "map" else torch.optim.Adam(net.parameters(), lr=rate, betas=(0.5, 0.9))
+    def rule(net: Any, name: str) -> Any:
+        return None if name == "map" else torch.optim.Adam(net.parameters(), lr=step, betas=(0.5, 0.9))
 
-        state = start(nn.Identity(), own, Free(), draws, rule)
-        slots = Slots(functions, batch_size, (n_steps,), lambda _: 1, lambda _: 1.0, 0.0)
-        status = TrainingStatus.DONE
-        with count_bar(progress, n_steps, "discrepancy", "steps") as bar:
-            while state.step < n_steps:
-                if time.monotonic() > end:
-                    status = TrainingStatus.TIME_LIMIT
-                    break
-                try:
-                    iterate(state, slots, *sides)
-                except Diverged:
-                    status = TrainingStatus.DIVERGED
-                    break
-                if bar is not None:
-                    bar(state.step)
+    state = start(nn.Identity(), own, Free(), draws, rule)
+    slots = Slots(functions, batch_size, (n_steps,), lambda _: 1, lambda _: 1.0, 0.0)
+    status, reason = train("discrepancy", state, slots, *sides, limit, progress)
     if status is not TrainingStatus.DONE:
         late = status is TrainingStatus.TIME_LIMIT
-        why = "time_limit ran out; raise it" if late else "a loss was not finite; lower lr, or look for outliers"
-        warnings.warn(f"discrepancy: in step {state.step + 1} of {n_steps}: {why}.", ConvergenceWarning, stacklevel=2)
+        why = "time_limit ran out; raise it" if late else "lower lr, or look for outliers"
+        warnings.warn(f"discrepancy: {reason}: {why}.", ConvergenceWarning, stacklevel=2)
     return _found(functions, own.eval().requires_grad_(False), moved, real, status, state.history)
 
 
@@ -225,7 +213,7 @@ def _found(
 ) -> Discrepancy:
     f = functions.witness(network, real, moved)
     value = float(_values(f, moved).mean(dtype=np.float64) - _values(f, real).mean(dtype=np.float64))
-    return Discrepancy(value, status, history, f, tuple(moved.shape[1:]), moved.device)
+    return Discrepancy(value, status, history, functions, network, (real, moved))
 
 
 def _values(f: Any, points: Tensor) -> NDArray[np.float32]:

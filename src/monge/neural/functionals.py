@@ -85,6 +85,11 @@ class Kantorovich(IntegralMetric):
     """W1 by its dual: the largest E D(moved) - E D(real) of functions D with slopes of at most one.
 
     The penalty asks for the slopes. The map lowers E D(moved), Theorem 3 of Arjovsky, Chintala, Bottou 2017.
+
+    Parameters
+    ----------
+    penalty : Penalty
+        ``GradientPenalty(weight, one_sided)`` or ``Clip(limit)``.
     """
 
     penalty: Penalty = field(default_factory=Unconstrained)

@@ -50,7 +50,13 @@ class Unconstrained:
 
 @dataclass(frozen=True)
 class Clip(Unconstrained):
-    """Weights cut to [-limit, limit] after each step (Arjovsky, Chintala, Bottou 2017, Algorithm 1, line 7)."""
+    """Weights cut to [-limit, limit] after each step (Arjovsky, Chintala, Bottou 2017, Algorithm 1, line 7).
+
+    Parameters
+    ----------
+    limit : float
+        The bound.
+    """
 
     limit: float
 
@@ -63,10 +69,17 @@ class Clip(Unconstrained):
 
 @dataclass(frozen=True)
 class GradientPenalty(Unconstrained):
-    """weight E (|grad D| - 1)^2 between real and moved samples (Gulrajani et al. 2017, equation 3).
+    """The penalty weight E (|grad D| - 1)^2 between real and moved samples (Gulrajani et al. 2017, equation 3).
 
     One-sided, weight E max(|grad D| - 1, 0)^2 (Petzka, Fischer, Lukovnicov 2018, equation 7), it asks for a Lipschitz
     function and no more: an optimal one need not have slope one everywhere.
+
+    Parameters
+    ----------
+    weight : float
+        Often called lambda. Of a shift by t the best critic has the slope 1 + t / (2 weight).
+    one_sided : bool
+        Only slopes above one are penalised.
     """
 
     weight: float

@@ -17,7 +17,7 @@ from monge.problem.arrays import positive_integer, seconds, shown
 from monge.problem.progress import count_bar
 from monge.problem.transport import ConvergenceWarning
 
-__all__ = ["Run"]
+__all__ = ["Run", "train"]
 
 
 class Run:
@@ -42,36 +42,51 @@ class Run:
 
     def __call__(self, model: Any, state: State, slots: Slots, source: Samples, target: Samples) -> None:
         """Train, until all is done or something ends it; `model.status` says what."""
-        end, total = time.monotonic() + self._limit, sum(slots.phases)
+
+        def after() -> bool:
+            answers = [_ends(each(model)) for each in self._callbacks]  # of each, also after one that ends training
+            if self._checkpoint is not None and state.step % self._every == 0 and not any(answers):
+                model.save(self._checkpoint)
+            return any(answers)
+
         model.status = TrainingStatus.UNFINISHED
-        found, reason = TrainingStatus.DONE, ""
-        with count_bar(self._progress, total, type(model).__name__, "iterations") as bar:
-            while state.step < total:
-                if time.monotonic() > end:
-                    found = TrainingStatus.TIME_LIMIT
-                    break
-                try:
-                    iterate(state, slots, source, target)
-                except Diverged as problem:
-                    found, reason = TrainingStatus.DIVERGED, f" ({problem})"
-                    break
-                if bar is not None:
-                    bar(state.step, value=f"{state.history.last():.3g}")
-                answers = [_ends(each(model)) for each in self._callbacks]  # of each, also after one that ends training
-                if any(answers):
-                    found = TrainingStatus.STOPPED
-                    break
-                if self._checkpoint is not None and state.step % self._every == 0 and state.step < total:
-                    model.save(self._checkpoint)
-        model.status = found
+        name = type(model).__name__
+        model.status, reason = train(name, state, slots, source, target, self._limit, self._progress, after)
         if self._checkpoint is not None:
             model.save(self._checkpoint)
-        if found in (TrainingStatus.TIME_LIMIT, TrainingStatus.DIVERGED):
-            warnings.warn(
-                f"{type(model).__name__}: in iteration {state.step + 1} of {total}{reason}: {found.value}.",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
+        if model.status in (TrainingStatus.TIME_LIMIT, TrainingStatus.DIVERGED):
+            warnings.warn(f"{name}: {reason}: {model.status.value}.", ConvergenceWarning, stacklevel=3)
+
+
+def train(
+    name: str,
+    state: State,
+    slots: Slots,
+    source: Samples,
+    target: Samples,
+    limit: float,
+    progress: bool,
+    after: Callable[[], bool] = lambda: False,
+) -> tuple[TrainingStatus, str]:
+    """Iterate to the end, or until `limit` seconds are over, a loss is not finite, or `after` an iteration is True.
+
+    Returns why it ended, and in words where.
+    """
+    end, total = time.monotonic() + limit, sum(slots.phases)
+    with count_bar(progress, total, name, "iterations") as bar:
+        while state.step < total:
+            where = f"in iteration {state.step + 1} of {total}"
+            if time.monotonic() > end:
+                return TrainingStatus.TIME_LIMIT, where
+            try:
+                iterate(state, slots, source, target)
+            except Diverged as problem:
+                return TrainingStatus.DIVERGED, f"{where} ({problem})"
+            if bar is not None:
+                bar(state.step, value=f"{state.history.last():.3g}")
+            if after():
+                return TrainingStatus.STOPPED, where
+    return TrainingStatus.DONE, ""
 
 
 def _ends(answer: Any) -> bool:

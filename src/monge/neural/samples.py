@@ -96,7 +96,7 @@ class Widened:
 
     def __init__(self, samples: Samples, columns: int) -> None:
         self._samples, self._columns = samples, columns
-        self.shape = (math.prod(samples.shape) + columns,)
+        self.shape: tuple[int, ...] = (math.prod(samples.shape) + columns,)
 
     def draw(self, k: int, draws: Draws) -> Tensor:
         """k samples."""

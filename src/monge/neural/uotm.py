@@ -19,12 +19,18 @@ from monge.neural.model import Model
 from monge.neural.nets import MLP
 from monge.neural.penalties import R1
 from monge.neural.samples import Noise, Rows, Samples, Widened
+from monge.neural.settings import rate
 from monge.neural.unbalanced import UnbalancedDual
-from monge.problem.arrays import positive, real_number, shown
+from monge.problem.arrays import real_number, shown
 from monge.problem.at_home import at_home
 from monge.problem.home import home_of_any
 
 __all__ = ["OTM", "UOTM"]
+
+# Up to so many coordinates a map begins near the identity. Beyond, noise is no sample nearly, and has to be forgotten:
+# after 1,000 iterations on digits W2 was 1.29 times that of true samples for MLP(x), 1.47 for x + MLP(x); on eight
+# Gaussians, in the end, 1.5 and 1.1.
+_NEAR = 16
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -53,8 +59,8 @@ class UOTM(Model):
     noise : int
         Columns of noise that the map gets beside each x and may use: a plan, not a map.
     map, potential, n_steps, batch_size, lr, potential_lr, final_lr, betas, potential_steps, ema, rng, device
-        As of all models: see `Model`. The map is x + MLP(x) where none is given. The source has the target's shape;
-        `latent` is not for these models.
+        As of all models: see `Model`. Where no map is given it is x + MLP(x), or MLP(x) of samples with more than 16
+        numbers. The source has the target's shape; `latent` is not for these models.
 
     Attributes
     ----------
@@ -84,7 +90,7 @@ class UOTM(Model):
     >>> rng = np.random.default_rng(0)
     >>> y = np.append(rng.normal(2.0, 0.5, 990), np.full(10, -8.0))
     >>> nets = {"map": MLP(1, 1, hidden=(32,), residual=True), "potential": MLP(1, 1, hidden=(32,))}
-    >>> model = UOTM(n_steps=300, rng=0, **nets).fit(y)
+    >>> model = UOTM(n_steps=200, batch_size=64, lr=3e-3, rng=0, **nets).fit(y)
     >>> model.sample(4, rng=0).shape
     (4, 1)
     >>> inlier, outlier = model.target_density([2.0, -8.0])
@@ -99,7 +105,7 @@ class UOTM(Model):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.tau = positive(self.tau, "tau")
+        self.tau = rate(self.tau, "tau")
         self.r1 = real_number(self.r1, "r1", "finite and not negative")
         if not 0.0 <= self.r1 < math.inf:
             raise ValueError(f"r1 should be finite and not negative; got {self.r1}.")
@@ -127,8 +133,9 @@ class UOTM(Model):
         ndarray (n,)
             The density of what leaves, with respect to the source: one where the source is kept.
         """
-        state, points = self._fitted("source_density"), self._points(x, rng)
-        moved = torch.from_numpy(self._made(state, points)).to(points.device)
+        state, draws = self._fitted("source_density"), Draws(rng, self._device())
+        points = self._points(x, draws)
+        moved = torch.from_numpy(self._made(state, points, draws)).to(points.device)
         with torch.no_grad():
             s = scores(state.potential, moved) - state.anchor.cost(points, moved)
         return _numbers(self._entropies()[0].density(s))
@@ -190,7 +197,8 @@ class UOTM(Model):
         array (n, ...)
             Of the target's shape, float32, in the library that x is an array of.
         """
-        return at_home(self._made(self._fitted("transport"), self._points(x, rng)), home_of_any(x))
+        state, draws = self._fitted("transport"), Draws(rng, self._device())
+        return at_home(self._made(state, self._points(x, draws), draws), home_of_any(x))
 
     # What fills the slots.
 
@@ -207,7 +215,8 @@ class UOTM(Model):
         return Squared(self.tau)
 
     def _new_map(self, source: tuple[int, ...], target: tuple[int, ...]) -> Any:
-        return MLP(**{**super()._new_map(source, target).recipe, "residual": True})
+        near = math.prod(target) <= _NEAR
+        return MLP(**{**super()._new_map(source, target).recipe, "residual": near})
 
     def _sources(self, source: Any, target: tuple[int, ...]) -> Samples:
         found = super()._sources(source, target)
@@ -218,18 +227,19 @@ class UOTM(Model):
             )
         if not self.noise:
             return found
-        wide = Widened(found, self.noise)
-        # Noise beside noise is noise, of which files can say that it is.
-        return Noise(wide.shape) if isinstance(found, Noise) else wide
+        wide: Samples = Widened(found, self.noise)
+        if isinstance(found, Noise):  # with more of it is noise, of which files can say that it is
+            wide = Noise(wide.shape)
+        return wide
 
-    def _points(self, x: Any, rng: Any) -> Tensor:
+    def _points(self, x: Any, draws: Draws) -> Tensor:
         """Samples of the source as the map takes them."""
         points = Rows(x, "x", self._device()).values
         if not self.noise:
             _check_shape("x", points, self._shapes[0])
             return points
         _check_shape("x", points.flatten(1), (self._shapes[0][0] - self.noise,))
-        return torch.cat([points.flatten(1), Draws(rng, points.device).normal(len(points), self.noise)], dim=1)
+        return torch.cat([points.flatten(1), draws.normal(len(points), self.noise)], dim=1)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -265,7 +275,7 @@ class OTM(UOTM):
     >>> from monge.neural import MLP, OTM
     >>> y = np.random.default_rng(0).normal(2.0, 0.5, 1000)
     >>> nets = {"map": MLP(1, 1, hidden=(32,), residual=True), "potential": MLP(1, 1, hidden=(32,))}
-    >>> model = OTM(n_steps=300, rng=0, **nets).fit(y)
+    >>> model = OTM(n_steps=200, batch_size=64, lr=3e-3, rng=0, **nets).fit(y)
     >>> bool(abs(model.sample(1000, rng=0).mean() - 2.0) < 0.2)
     True
     """
