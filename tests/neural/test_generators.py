@@ -221,6 +221,15 @@ def test_the_seed_is_all_the_randomness(loss):
     assert not np.array_equal(one, other)
 
 
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_target_of_one_point(loss):
+    target = np.full((10, 2), 0.1)
+    model = MinibatchGenerator(loss=loss, n_steps=3, batch_size=8, rng=0).fit(target)
+    assert np.isfinite(model.history.value).all()
+    same = loss_of(loss)(*torch.full((2, 1, 8, 2), 0.1), draws())
+    assert same.item() == pytest.approx(0.0, abs=1e-6)
+
+
 def test_pairs_of_minibatches():
     x, y = tensors(*clouds(12, 12))
     found = Minibatches(loss_of("emd"), count=3).descent(None, y, x, draws()).item()
