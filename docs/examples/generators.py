@@ -71,6 +71,7 @@ for (loss, title), color in zip(losses.items(), COLORS, strict=True):
     ax.semilogx(sizes, deviations[loss], "o-", color=color, label=title)
 ax.axhline(1.0, color="0.7", linewidth=0.8, zorder=0)
 ax.set_xticks(sizes, [str(size) for size in sizes])
+ax.minorticks_off()
 ax.set_xlabel("batch size")
 ax.set_ylabel("standard deviation of samples; of the data, 1")
 ax.set_ylim(0.0, 1.2)
