@@ -64,6 +64,29 @@ class Model:
         Source of all randomness, first weights included.
     device : str or torch.device, optional
         Where to train; None for the CPU.
+    history : History
+        Figures of each iteration.
+    step : int
+        Iterations done.
+    status : TrainingStatus or None
+        Why training ended; None before it began.
+    map_, potential_ : torch.nn.Module
+        The network that samples are made by, and the potential's as it is now.
+    kept : dict
+        What callbacks keep from one call to the next, and files hold.
+
+    Methods
+    -------
+    fit(target, source)
+        Learn anew.
+    resume(target, source)
+        Go on.
+    sample(n)
+        Samples as the map makes them.
+    transport(x)
+        What the map makes of samples of the source.
+    save(path)
+        Write all that is needed to go on.
     """
 
     map: Any = None
@@ -191,7 +214,7 @@ class Model:
             Samples that are not finite, have other shapes than the networks, or run dry. An iteration is done whole or
             not at all: whatever is raised on the way, Ctrl-C included, `resume` goes on from where it was.
         OSError
-            If no file can be written to `checkpoint`.
+            If no file can be written to ``checkpoint``.
 
         Warns
         -----
@@ -232,11 +255,11 @@ class Model:
 
         Parameters
         ----------
-        target, source
+        target, source : see `fit`
             As those of `fit`, the same samples. A sampler should take its numbers from the generator that it is given:
             those go on where they were.
-        callbacks, checkpoint, checkpoint_every, time_limit, progress
-            As those of `fit`.
+        callbacks, checkpoint, checkpoint_every, time_limit, progress : see `fit`
+            As there.
 
         Returns
         -------
@@ -295,10 +318,10 @@ class Model:
                 f"x should hold samples of the source's shape {self._shapes[0]} along its first axis; got "
                 f"{tuple(points.shape)}."
             )
-        return at_home(self._made(state, points, Draws(0, self._device())), home)
+        return at_home(self._made(state, points), home)
 
     def sample(self, n: int, *, rng: Any = None) -> NDArray[np.float32]:
-        """n samples: of the source, drawn at random, and moved.
+        """Draw samples of the source at random, and move them.
 
         Parameters
         ----------
@@ -310,7 +333,7 @@ class Model:
         Returns
         -------
         ndarray (n, ...)
-            float32.
+            In float32.
         """
         state, draws = self._fitted("sample"), Draws(rng, self._device())
         if self._source is None:
@@ -393,13 +416,13 @@ class Model:
 
     def _begun(self, network: Any, potential: Any, draws: Draws, shapes: tuple[tuple[int, ...], ...]) -> State:
         anchor = self._anchor()
-        fitting(network, potential, anchor, shapes[0], shapes[1], draws.device)
+        fitting(network, potential, anchor, self._functional(), shapes[0], shapes[1], draws.device)
         return start(network, potential, anchor, draws, self._optimizer)
 
-    def _made(self, state: State, points: Any, draws: Draws) -> NDArray[np.float32]:
+    def _made(self, state: State, points: Any, draws: Draws | None = None) -> NDArray[np.float32]:
         counted = dict(state.evaluations)
         # A network may draw, too: from numbers that are not training's, and not the caller's.
-        with torch.no_grad(), draws.of_torch():
+        with torch.no_grad(), (draws or Draws(0, self._device())).of_torch():
             parts = [state.average(state.anchor.source(part)).cpu().numpy() for part in points.split(_AT_ONCE)]
         state.evaluations.update(counted)  # old maps count, but this is no training
         return np.concatenate(parts)
