@@ -586,7 +586,7 @@ def samples(
         drawn = cloud[sampled(len(cloud), max(1, int(points)))]
         ax.scatter(*drawn.T, s=5.0, color=color, alpha=0.5, linewidths=0.0, label=name)
     low, high = goals.min(axis=0), goals.max(axis=0)
-    room = 0.15 * max(float((high - low).max()), np.finfo(np.float32).tiny)
+    room = 0.15 * max(float((high - low).max()), float(np.finfo(np.float32).tiny))
     ax.set(xlim=(low[0] - room, high[0] + room), ylim=(low[1] - room, high[1] + room), aspect="equal")
     ax.legend(frameon=False, loc="upper right", markerscale=2.0)
     return ax
