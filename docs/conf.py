@@ -66,7 +66,13 @@ numpydoc_class_members_toctree = False
 # so an error, on a public name that lacks something.
 numpydoc_validation_checks = {"all", "SA01", "ES01", "EX01"}
 # What only solvers make, such as results, has attributes; nobody passes its parameters.
-numpydoc_validation_overrides = {"PR01": [r"(?sm)\A(?!.*^Parameters$).*^Attributes$"]}
+# And a generative model explains the settings of its own, and leaves those of all models to their base.
+of_all_models = r"of all models: see `Model`|in all models: see `Model`"
+numpydoc_validation_overrides = {
+    "PR01": [r"(?sm)\A(?!.*^Parameters$).*^Attributes$", of_all_models],
+    "PR03": [of_all_models],
+    "PR04": [of_all_models],
+}
 
 # --- The gallery ------------------------------------------------------------------------------------------------------
 

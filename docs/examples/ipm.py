@@ -29,8 +29,8 @@ CLASSES = {
 TRAINING = {"network": MLP(2, 1, hidden=(64, 64)), "lr": 2e-3, "rng": 0}
 
 # %%
-# First the two parallel lines of :doc:`/gallery/two_lines`, :math:`\theta` apart. Dots are what the critics found, lines
-# what there is to be found.
+# First the two parallel lines of :doc:`/gallery/two_lines`, :math:`\theta` apart. Dots are what the critics found,
+# lines what there is to be found.
 
 heights = (np.arange(60) + 0.5) / 60
 thetas = np.linspace(-1.2, 1.2, 8)
@@ -87,18 +87,17 @@ plt.show()
 
 # %%
 # The Lipschitz critic is a slope all the way from where there is too much to where there is too little. The bounded one
-# is two plateaus and a cliff: on a plateau nothing says where to go. The kernel's is local, too: hills and hollows of the
-# size of its bandwidth, and flat between them.
+# is two plateaus and a cliff: on a plateau nothing says where to go. The kernel's is local, too: hills and hollows of
+# the size of its bandwidth, and flat between them.
 #
 # The values in the titles are about those of the exact distances; the first is a little above, since a penalty lets
 # slopes grow.
 
-print(
-    f"W1 {monge.wasserstein(made, real, p=1):.2f}, TV {5 / 8:.2f}, MMD {monge.mmd(made, real, bandwidth=0.3) ** 0.5:.2f}"
-)
+w, m = monge.wasserstein(made, real, p=1), monge.mmd(made, real, bandwidth=0.3) ** 0.5
+print(f"W1 {w:.2f}, TV {5 / 8:.2f}, MMD {m:.2f}")
 
 # %%
-# Each of the three is a model as well. `monge.neural.WGANGP` and `monge.neural.WGAN` train the first beside a generator,
-# `monge.neural.EBGAN` the second, and `monge.neural.GMMN` needs no critic but the third.
+# Each of the three is a model as well. `monge.neural.WGANGP` and `monge.neural.WGAN` train the first beside a
+# generator, `monge.neural.EBGAN` the second, and `monge.neural.GMMN` needs no critic but the third.
 
 # sphinx_gallery_thumbnail_number = 2

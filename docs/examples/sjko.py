@@ -20,11 +20,12 @@ from monge.neural.toys import eight_gaussians
 torch.manual_seed(0)
 y = eight_gaussians(4000, rng=0)
 networks = {"map": MLP(2, 2, hidden=(64, 64, 64), residual=True), "potential": MLP(2, 1, hidden=(64, 64, 64))}
-model = SJKO(functional="kl", h=0.5, n_outer=4, n_steps=350, lr=2e-3, rng=0, **networks).fit(y)
+model = SJKO(functional="kl", h=0.5, n_outer=4, n_steps=350, lr=2e-3, later_lr=1.0, rng=0, **networks).fit(y)
 print(model)
 
 # %%
-# `transport` takes the number of a step: 0 is the source itself. Points have the colour of the angle that they start at.
+# `transport` takes the number of a step: 0 is the source itself. Points have the colour of the angle that they start
+# at.
 
 x = np.random.default_rng(1).standard_normal((1000, 2))
 angle = np.arctan2(x[:, 1], x[:, 0])

@@ -67,10 +67,10 @@ for ax, (step, (points, heights)) in zip(axes, pictures.items(), strict=True):
 plt.show()
 
 # %%
-# And the loss, which is noisy batch by batch, as a running mean, beside the exact :math:`W_1` between a thousand samples
-# and a thousand points of the truth. The loss does not go to zero, nor does the distance of two samples of one law. As
-# long as the two are far apart the penalty lets slopes grow, and the estimate is too large: of a shift by :math:`t`, by
-# the factor :math:`1 + t / 2 \lambda`.
+# And the loss, which is noisy batch by batch, as a running mean, beside the exact :math:`W_1` between a thousand
+# samples and a thousand points of the truth. The loss does not go to zero, nor does the distance of two samples of one
+# law. As long as the two are far apart the penalty lets slopes grow, and the estimate is too large: of a shift by
+# :math:`t`, by the factor :math:`1 + t / 2 \lambda`.
 
 loss = model.history.smoothed(0.9)
 fig, ax = plt.subplots(figsize=(6.0, 3.4), layout="constrained")

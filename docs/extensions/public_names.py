@@ -85,7 +85,7 @@ NEEDED = {"monge.torch": "torch", "monge.neural": "torch", "monge.jax": "jax"}
 EXAMPLES = [
     "clouds", "temperatures", "two_lines", "four_animals", "quantiles", "entropy", "plans", "unbalanced", "outliers",
     "colours", "flow", "fokker_planck", "flow_matching", "slices", "minibatches", "laguerre", "horse", "noisy_labels",
-    "fair_groups", "boltzmann", "vanishing", "wgan", "ipm", "sjko", "comparison",
+    "fair_groups", "boltzmann", "vanishing", "critic", "wgan", "ipm", "sjko", "comparison",
 ]  # fmt: skip
 
 
@@ -103,13 +103,9 @@ class Name(NamedTuple):
     @property
     def page(self) -> str:
         # mmd and MMD, minibatch and Minibatch cannot have files side by side where capitals make no difference.
-        apart = {
-            "monge.torch": "modules/",
-            "monge.neural": "classes/",
-            "monge.neural.metrics": "classes/",
-            **dict.fromkeys((path.rpartition(".")[0] for path in MORE), "results/"),
-        }
-        inside = apart.get(self.module, "") if inspect.isclass(self.thing) else ""
+        results = dict.fromkeys((path.rpartition(".")[0] for path in MORE), "results/")
+        apart = {"torch": "modules/", "neural": "classes/"}.get(self.folder) or results.get(self.module, "")
+        inside = apart if inspect.isclass(self.thing) else ""
         return f"{self.folder}/{inside}{self.name}"
 
 
@@ -139,15 +135,21 @@ def executed(examples: Path) -> str:
 def find_by_last_part(app: Any, env: Any, node: Any, text: Any) -> Any:
     """Where `emd` is written in a module that has no page of its own for it, that of the next module around it; and
     where a member is written outside of its class, or another name outside of its module, the only thing whose full
-    name ends so. What has no page since a library is missing remains a word."""
+    name ends so. A member may be that of a base. What has no page since a library is missing remains a word, and so
+    does a setting in the text of its class, which looks like a member to Python."""
     if node.get("refdomain") != "py":
         return None
     objects, target = env.domains["py"].objects, node["reftarget"]
     if any(target.startswith(f"{module}.") for module in set(MODULES) - set(present_modules())):
         return text
-    parts = (node.get("py:module") or "monge").split(".")
+    parts = (module := node.get("py:module") or "monge").split(".")
+    inside = getattr(imported(module), node.get("py:class") or "", None)
+    if target in getattr(inside, "__dataclass_fields__", ()):
+        return text
+    bases = (f"{module}.{base.__name__}.{target}" for base in getattr(inside, "__mro__", ()))
     around = (".".join([*parts[:k], target]) for k in range(len(parts), 0, -1))
-    found = [name for name in around if name in objects][:1] or [n for n in objects if n.endswith(f".{target}")]
+    found = [name for name in (*bases, *around) if name in objects][:1]
+    found = found or [name for name in objects if name.endswith(f".{target}")]
     if len(found) != 1:
         return None
     entry = objects[found[0]]
@@ -174,7 +176,7 @@ def public_names() -> Iterator[Name]:
         for part in (module, *(f"{module}.{part}" for part in PARTS.get(module, []))):
             for name in imported(part).__all__:
                 thing = getattr(imported(part), name)
-                if not inspect.ismodule(thing) and not any(thing is one for one in seen):
+                if callable(thing) and not any(thing is one for one in seen):  # no modules, no constants
                     seen.append(thing)
                     yield Name(part, name, folder_of(module))
 
@@ -253,7 +255,8 @@ def members_of(thing: type) -> str:
     found = []
     for member in listed:
         raw = inspect.getattr_static(thing, member.split("(")[0], None)
-        if raw is not None and inspect.getdoc(raw):
+        # Fields of a named tuple say nothing of their own.
+        if raw is not None and not (inspect.getdoc(raw) or "Alias for field").startswith("Alias for field"):
             found.append(member.split("(")[0])
     return f"   :members: {', '.join(found)}\n" if found else ""
 

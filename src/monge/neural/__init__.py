@@ -14,6 +14,7 @@ from monge.neural.discrepancy import Discrepancy, discrepancy
 from monge.neural.ebgan import EBGAN
 from monge.neural.functionals import Kantorovich
 from monge.neural.gan import GAN
+from monge.neural.generators import MinibatchGenerator
 from monge.neural.gmmn import GMMN
 from monge.neural.history import History
 from monge.neural.jko import JKO, SJKO
@@ -21,6 +22,7 @@ from monge.neural.model import Model, load
 from monge.neural.nets import MLP, ConvCritic, ConvGenerator
 from monge.neural.penalties import Clip, GradientPenalty
 from monge.neural.training import TrainingStatus
+from monge.neural.unrolled import UnrolledSinkhorn
 from monge.neural.uotm import OTM, UOTM
 from monge.neural.wgan import WGAN
 from monge.neural.wgan_gp import WGANGP
@@ -47,9 +49,11 @@ __all__ = [
     "History",
     "Kantorovich",
     "KernelBall",
+    "MinibatchGenerator",
     "Model",
     "TotalVariation",
     "TrainingStatus",
+    "UnrolledSinkhorn",
     "Watch",
     "critic",
     "discrepancy",

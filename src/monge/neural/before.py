@@ -20,12 +20,15 @@ class Before:
 
     def __init__(self) -> None:
         self._copies: list[Tensor] = []
-        self._optimizers: list[dict[Any, dict[str, Any]]] = []
+        self._optimizers: list[tuple[dict[Any, dict[str, Any]], list[float]]] = []
         self._rest: dict[str, Any] = {}
 
     def take(self, state: Any) -> None:
         """Keep it."""
-        self._optimizers = [{each: dict(held) for each, held in found.state.items()} for found in _optimizers(state)]
+        self._optimizers = [
+            ({each: dict(held) for each, held in found.state.items()}, [group["lr"] for group in found.param_groups])
+            for found in _optimizers(state)
+        ]
         tensors = list(_tensors(state))
         if [(each.shape, each.dtype) for each in tensors] != [(each.shape, each.dtype) for each in self._copies]:
             self._copies = [torch.empty_like(each) for each in tensors]
@@ -39,9 +42,11 @@ class Before:
 
     def restore(self, state: Any) -> None:
         """Have it again."""
-        for optimizer, held in zip(_optimizers(state), self._optimizers, strict=True):
+        for optimizer, (held, rates) in zip(_optimizers(state), self._optimizers, strict=True):
             optimizer.state.clear()  # of what its first step made, too
             optimizer.state.update({each: dict(values) for each, values in held.items()})
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate
         with torch.no_grad():
             torch._foreach_copy_(list(_tensors(state)), self._copies)
         state.draws.restore(self._rest["draws"])

@@ -6,7 +6,6 @@ format with `weights_only` takes tensors and plain values alone: settings are nu
 
 from __future__ import annotations
 
-import copy
 import os
 import secrets
 import zipfile
@@ -19,7 +18,7 @@ from torch import Tensor
 
 from monge.neural.history import History
 from monge.neural.nets import build, recipe_of
-from monge.neural.training import State
+from monge.neural.training import State, own
 
 __all__ = ["networks_of", "pack", "plain", "read", "restored", "unpack", "writable", "write"]
 
@@ -156,7 +155,7 @@ def networks_of(held: dict[str, Any] | None, given: Any, name: str, path: str | 
             f"{path}: the {name} is a network of the class {held['name']}, which files do not hold. Pass one like it: "
             f"load(path, {name}=...)."
         )
-    return (build(held["recipe"]) if given is None else copy.deepcopy(given)).to(device).train()
+    return (build(held["recipe"]) if given is None else own(given)).to(device).train()
 
 
 def unpack(state: State, held: dict[str, Any], path: str | Path) -> None:

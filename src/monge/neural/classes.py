@@ -90,7 +90,7 @@ class KernelBall(IntegralMetric):
     Parameters
     ----------
     bandwidths : tuple of float
-        h, in the unit of the coordinates.
+        The h of each kernel, in the unit of the coordinates.
     """
 
     bandwidths: tuple[float, ...]

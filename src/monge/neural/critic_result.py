@@ -136,7 +136,7 @@ class Critic:
         return self.on_host["a"][:, np.newaxis] * self._gradient(self.on_host["x"])
 
     def potential(self, z: Any) -> Any:
-        """u(z) = min_j |z - y_j| - g_j, with the g that the network led to; high at x, low at y.
+        """The critic u(z) = min_j |z - y_j| - g_j, with the g that the network led to; high at x, low at y.
 
         Parameters
         ----------

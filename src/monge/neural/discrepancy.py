@@ -76,7 +76,7 @@ class Discrepancy:
         Returns
         -------
         array (n,)
-            float32, in the library that z is an array of.
+            In float32, in the library that z is an array of.
         """
         home, (real, _) = home_of_any(z), self.clouds
         points = Rows(z, "z", real.device).values
@@ -110,8 +110,8 @@ def discrepancy(
     x, y : array_like (n, ...), (m, ...), or callable
         Points of both laws, along the first axis; or samplers, ``x(rng, n)`` with a `numpy.random.Generator`.
     functions : IntegralMetric
-        What f may be: ``Kantorovich(GradientPenalty(weight, one_sided=True))``, ``Kantorovich(Clip(limit))``, ``TotalVariation()``,
-        ``EnergyHinge(margin)`` or ``KernelBall(bandwidths)``; each of them is what a generator may lower, too.
+        What f may be: ``Kantorovich(GradientPenalty(weight, one_sided=True))``, ``Kantorovich(Clip(limit))``,
+        ``TotalVariation()``, ``EnergyHinge(margin)`` or ``KernelBall(bandwidths)``.
     network : torch.nn.Module, optional
         From points (k, ...) to k numbers; a copy of it is trained. None for three layers of 128 ReLUs.
     n_steps : int
@@ -151,8 +151,8 @@ def discrepancy(
     Mueller 1997, "Integral probability metrics and their generating classes of functions"; Arjovsky, Chintala and
     Bottou 2017, section 5. What a network reaches is the value of the function that it is: below the metric as far as
     it was trained too little, above it as far as it leaves the class or learns the points by heart. A penalty of weight
-    w on slopes finds a shift by t to be ``t (1 + t / (2 w))``, with the s that is best for s t - w (s - 1)^2. For W1 with a proof see
-    `critic`, and for clouds that are small enough the exact `wasserstein` and `mmd`.
+    w on slopes finds a shift by t to be ``t (1 + t / (2 w))``: the best of s t - w (s - 1)^2. For W1 with a
+    proof see `critic`, and for clouds that are small enough the exact `wasserstein` and `mmd`.
 
     Examples
     --------

@@ -44,6 +44,10 @@ class Functional:
     penalty: Penalty = Unconstrained()
     adversarial: bool = True  # whether there is a potential
 
+    def evaluate(self, potential: Any, points: Tensor) -> Tensor:
+        """What the potential makes of points: numbers, or ValueError if it makes something else of them."""
+        return scores(potential, points)
+
     def ascent(self, potential: Any, real: Tensor, moved: Tensor, cost: Callable[[], Tensor], draws: Draws) -> Ascent:
         """The loss of the potential, with its penalty, at samples that it is not to move. Only with a potential."""
         raise NotImplementedError

@@ -35,6 +35,11 @@ class History:
         Time since training began, not counting pauses between two runs.
     metrics : dict of name to (steps, values)
         What `Watch` measured on the way.
+
+    Methods
+    -------
+    smoothed(share, column)
+        A running mean of a column.
     """
 
     def __init__(self) -> None:

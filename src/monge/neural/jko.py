@@ -58,12 +58,15 @@ class SJKO(Model):
         Iterations of each outer step.
     first_steps : int, optional
         Iterations of the first, which has networks to learn from scratch. None for `n_steps`.
+    later_lr : float
+        Share of `lr` and `potential_lr` that each later step begins with. Those have less to learn, and what noise has
+        moved from one mode of the target to another does not come back.
     r1 : float
         Weight of (r1 / 2) E |grad v(y)|^2 at samples of the target, in the loss of v.
     map, potential, batch_size, lr, potential_lr, final_lr, betas, potential_steps, ema, rng, device
-        As of all models: see `Model`. Rates fall over all outer steps together; averages of the map begin anew with
-        each. The map is x + MLP(x) where none is given. The source has the target's shape; `latent` is not for these
-        models.
+        As of all models: see `Model`. In each outer step the rates fall, and the average of the map begins, anew: no
+        step depends on how many there are. The map is x + MLP(x) where none is given. The source has the target's
+        shape; `latent` is not for these models.
 
     Attributes
     ----------
@@ -98,7 +101,8 @@ class SJKO(Model):
     >>> from monge.neural import MLP, SJKO
     >>> y = np.random.default_rng(0).normal(3.0, 0.5, 1000)
     >>> nets = {"map": MLP(1, 1, hidden=(32,), residual=True), "potential": MLP(1, 1, hidden=(32,))}
-    >>> model = SJKO(functional="kl", h=0.5, n_outer=2, n_steps=150, lr=1e-2, rng=0, **nets).fit(y)
+    >>> model = SJKO(functional="kl", h=0.5, n_outer=2, n_steps=150, batch_size=64, lr=1e-2, rng=0, **nets)
+    >>> model = model.fit(y)
     >>> means = [float(model.sample(1000, step=k, rng=0).mean()) for k in range(3)]
     >>> bool(abs(means[0]) < 0.1 and 1.5 < means[1] < means[2] < 3.1)
     True
@@ -109,6 +113,7 @@ class SJKO(Model):
     n_outer: int = 5
     n_steps: int = 800
     first_steps: int | None = None
+    later_lr: float = 0.25
     r1: float = 0.01
 
     def __post_init__(self) -> None:
@@ -121,6 +126,7 @@ class SJKO(Model):
         self.n_outer = positive_integer(self.n_outer, "n_outer")
         if self.first_steps is not None:
             self.first_steps = positive_integer(self.first_steps, "first_steps")
+        self.later_lr = positive(self.later_lr, "later_lr")
         self.r1 = real_number(self.r1, "r1", "finite and not negative")
         if not 0.0 <= self.r1 < math.inf:
             raise ValueError(f"r1 should be finite and not negative; got {self.r1}.")
@@ -201,18 +207,7 @@ class SJKO(Model):
         return (self.first_steps or self.n_steps, *[self.n_steps] * (self.n_outer - 1))
 
     def _slots(self) -> Slots:
-        slots = super()._slots()
-        phases, whole = slots.phases, slots.rate
-
-        def rate(done: float) -> float:
-            step = round(done * sum(phases))
-            for length in phases:
-                if step < length:
-                    break
-                step -= length
-            return whole(step / length)
-
-        return replace(slots, rate=rate)
+        return replace(super()._slots(), later=self.later_lr)
 
     def _new_map(self, source: tuple[int, ...], target: tuple[int, ...]) -> Any:
         return MLP(**{**super()._new_map(source, target).recipe, "residual": True})
@@ -237,7 +232,7 @@ class JKO(SJKO):
 
     Parameters
     ----------
-    functional, h, n_outer, n_steps, first_steps, r1
+    functional, h, n_outer, n_steps, first_steps, later_lr, r1
         As of `SJKO`.
     map, potential, batch_size, lr, potential_lr, final_lr, betas, potential_steps, ema, rng, device
         As of all models: see `Model`.

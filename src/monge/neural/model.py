@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import warnings
 from collections.abc import Callable, Sequence
@@ -24,7 +23,7 @@ from monge.neural.nets import MLP
 from monge.neural.running import Run
 from monge.neural.samples import Noise, Rows, Samples, samples_of
 from monge.neural.settings import rate, share
-from monge.neural.training import Slots, State, TrainingStatus, fitting, start
+from monge.neural.training import Slots, State, TrainingStatus, fitting, own, start
 from monge.problem.arrays import positive_integer, shown
 from monge.problem.at_home import at_home
 from monge.problem.home import home_of_any
@@ -65,6 +64,29 @@ class Model:
         Source of all randomness, first weights included.
     device : str or torch.device, optional
         Where to train; None for the CPU.
+    history : History
+        Figures of each iteration.
+    step : int
+        Iterations done.
+    status : TrainingStatus or None
+        Why training ended; None before it began.
+    map_, potential_ : torch.nn.Module
+        The network that samples are made by, and the potential's as it is now.
+    kept : dict
+        What callbacks keep from one call to the next, and files hold.
+
+    Methods
+    -------
+    fit(target, source)
+        Learn anew.
+    resume(target, source)
+        Go on.
+    sample(n)
+        Samples as the map makes them.
+    transport(x)
+        What the map makes of samples of the source.
+    save(path)
+        Write all that is needed to go on.
     """
 
     map: Any = None
@@ -192,7 +214,7 @@ class Model:
             Samples that are not finite, have other shapes than the networks, or run dry. An iteration is done whole or
             not at all: whatever is raised on the way, Ctrl-C included, `resume` goes on from where it was.
         OSError
-            If no file can be written to `checkpoint`.
+            If no file can be written to ``checkpoint``.
 
         Warns
         -----
@@ -233,11 +255,11 @@ class Model:
 
         Parameters
         ----------
-        target, source
+        target, source : see `fit`
             As those of `fit`, the same samples. A sampler should take its numbers from the generator that it is given:
             those go on where they were.
-        callbacks, checkpoint, checkpoint_every, time_limit, progress
-            As those of `fit`.
+        callbacks, checkpoint, checkpoint_every, time_limit, progress : see `fit`
+            As there.
 
         Returns
         -------
@@ -252,19 +274,19 @@ class Model:
         state = self._fitted("resume")
         run = Run(callbacks, checkpoint, checkpoint_every, time_limit, progress)
         targets = samples_of(target, "target", self._device())
-        if source is not None:
-            self._source = self._sources(source, targets.shape)
-        if self._source is None:
+        sources = self._source if source is None else self._sources(source, targets.shape)
+        if sources is None:
             raise ValueError(
                 "resume() needs the source that fit() had: it was not noise, and files hold no samples. Call "
                 "resume(target, source)."
             )
-        for name, samples, shape in zip(("source", "target"), (self._source, targets), self._shapes, strict=True):
+        for name, samples, shape in zip(("source", "target"), (sources, targets), self._shapes, strict=True):
             if samples.shape != shape:
                 raise ValueError(
                     f"{name}: the model was trained on samples of shape {shape}; these have {samples.shape}. Pass "
                     "those that fit() had, or fit() anew."
                 )
+        self._source = sources
         if state.threads != torch.get_num_threads():
             warnings.warn(
                 f"The model was trained with {state.threads} threads of torch, now it has {torch.get_num_threads()}. "
@@ -273,7 +295,7 @@ class Model:
                 stacklevel=2,
             )
             state.threads = torch.get_num_threads()
-        run(self, state, self._slots(), self._source, targets)
+        run(self, state, self._slots(), sources, targets)
         return self
 
     def transport(self, x: Any) -> Any:
@@ -296,10 +318,10 @@ class Model:
                 f"x should hold samples of the source's shape {self._shapes[0]} along its first axis; got "
                 f"{tuple(points.shape)}."
             )
-        return at_home(self._made(state, points, Draws(0, self._device())), home)
+        return at_home(self._made(state, points), home)
 
     def sample(self, n: int, *, rng: Any = None) -> NDArray[np.float32]:
-        """n samples: of the source, drawn at random, and moved.
+        """Draw samples of the source at random, and move them.
 
         Parameters
         ----------
@@ -311,7 +333,7 @@ class Model:
         Returns
         -------
         ndarray (n, ...)
-            float32.
+            In float32.
         """
         state, draws = self._fitted("sample"), Draws(rng, self._device())
         if self._source is None:
@@ -390,17 +412,19 @@ class Model:
 
     def _own(self, given: Any, new: Callable[[], Any]) -> Any:
         """A copy of a user's network, or a new one, where training is."""
-        return (new() if given is None else copy.deepcopy(given)).to(self._device()).train()
+        return (new() if given is None else own(given)).to(self._device()).train()
 
     def _begun(self, network: Any, potential: Any, draws: Draws, shapes: tuple[tuple[int, ...], ...]) -> State:
         anchor = self._anchor()
-        fitting(network, potential, anchor, shapes[0], shapes[1], draws.device)
+        fitting(network, potential, anchor, self._functional(), shapes[0], shapes[1], draws.device)
         return start(network, potential, anchor, draws, self._optimizer)
 
-    def _made(self, state: State, points: Any, draws: Draws) -> NDArray[np.float32]:
+    def _made(self, state: State, points: Any, draws: Draws | None = None) -> NDArray[np.float32]:
+        counted = dict(state.evaluations)
         # A network may draw, too: from numbers that are not training's, and not the caller's.
-        with torch.no_grad(), draws.of_torch():
+        with torch.no_grad(), (draws or Draws(0, self._device())).of_torch():
             parts = [state.average(state.anchor.source(part)).cpu().numpy() for part in points.split(_AT_ONCE)]
+        state.evaluations.update(counted)  # old maps count, but this is no training
         return np.concatenate(parts)
 
     def _slots(self) -> Slots:
@@ -461,10 +485,10 @@ def load(path: str | Path, *, device: Any = None, **given: Any) -> Any:
     model._shapes = tuple(tuple(shape) for shape in held["shapes"])
     device = model._device()
     draws = Draws(0, device)  # until it is known where they were
-    network, potential = (
-        networks_of(held["state"][name], given.get(name), name, path, device) for name in ("map", "potential")
-    )
-    with draws.of_torch():
+    with draws.of_torch():  # first weights, which those of the file take the place of
+        network, potential = (
+            networks_of(held["state"][name], given.get(name), name, path, device) for name in ("map", "potential")
+        )
         state = model._begun(network, potential, draws, model._shapes)
     unpack(state, held["state"], path)
     model._state = state

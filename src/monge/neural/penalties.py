@@ -69,7 +69,7 @@ class Clip(Unconstrained):
 
 @dataclass(frozen=True)
 class GradientPenalty(Unconstrained):
-    """weight E (|grad D| - 1)^2 between real and moved samples (Gulrajani et al. 2017, equation 3).
+    """The penalty weight E (|grad D| - 1)^2 between real and moved samples (Gulrajani et al. 2017, equation 3).
 
     One-sided, weight E max(|grad D| - 1, 0)^2 (Petzka, Fischer, Lukovnicov 2018, equation 7), it asks for a Lipschitz
     function and no more: an optimal one need not have slope one everywhere.

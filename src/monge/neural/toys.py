@@ -24,7 +24,7 @@ EIGHT_SD = math.sqrt(0.02)
 
 
 def eight_gaussians(n: int, rng: Any = None) -> NDArray[np.float64]:
-    """Points of eight small Gaussians on a circle, each as likely as any other.
+    """A sample of eight small Gaussians on a circle, each as likely as any other.
 
     The mean of N(c_k, 0.02 I) over the eight points c_k at angles k pi / 4 on the circle of radius 2. A model that
     makes points of three of them only, or many between them, is seen to fail at a glance.
@@ -39,7 +39,7 @@ def eight_gaussians(n: int, rng: Any = None) -> NDArray[np.float64]:
     Returns
     -------
     ndarray (n, 2)
-        float64. The centres are `EIGHT_CENTERS`, (8, 2), and the standard deviation of each is `EIGHT_SD`.
+        In float64. The centres are ``EIGHT_CENTERS``, (8, 2), and the standard deviation of each is ``EIGHT_SD``.
 
     Raises
     ------
@@ -91,7 +91,18 @@ class MinFunnels:
     heights: Array
 
     def potential(self, points: Any) -> Array:
-        """u(z) = min_k |z - a_k| + b_k at points (k, d), of shape (k,)."""
+        """Evaluate the potential.
+
+        Parameters
+        ----------
+        points : array_like (k, d)
+            Where, z.
+
+        Returns
+        -------
+        ndarray (k,)
+            The numbers u(z) = min_k |z - a_k| + b_k.
+        """
         apart = np.asarray(points, dtype=np.float64)[:, np.newaxis] - self.centers
         found: Array = (np.linalg.norm(apart, axis=2) + self.heights).min(axis=1)
         return found

@@ -25,11 +25,11 @@ from torch import Tensor
 from monge.neural.anchors import Anchor
 from monge.neural.before import Before
 from monge.neural.draws import Draws
-from monge.neural.functionals import Functional, scores
+from monge.neural.functionals import Functional
 from monge.neural.history import History
 from monge.neural.samples import Samples
 
-__all__ = ["Diverged", "Slots", "State", "TrainingStatus", "fitting", "iterate", "start"]
+__all__ = ["Diverged", "Slots", "State", "TrainingStatus", "fitting", "iterate", "own", "start"]
 
 # The average of the map forgets its first weights, and those of the outer step before: its share of the past is at most
 # (1 + t) / (10 + t), in iteration t of an outer step.
@@ -74,9 +74,11 @@ class Slots:
     potential_steps : function of int
         Steps of the potential in iteration number t, from 0.
     rate : function of float
-        Share of the first learning rates that is left where a share of all iterations is done.
+        Share of the learning rates that an outer step began with which is left where a share of it is done.
     ema : float
         Share of the past in the map's average.
+    later : float
+        Share of the first learning rates that each outer step but the first begins with.
     """
 
     functional: Functional
@@ -85,6 +87,7 @@ class Slots:
     potential_steps: Callable[[int], int]
     rate: Callable[[float], float]
     ema: float
+    later: float = 1.0
 
     def phase(self, step: int) -> int:
         """The outer step, from 1, that iteration number `step`, from 0, belongs to."""
@@ -133,6 +136,15 @@ def start(network: Any, potential: Any, anchor: Anchor, draws: Draws, optimizers
     return state
 
 
+def own(network: Any) -> Any:
+    """A copy of a user's network, which may be one that another model trained, and counts evaluations of."""
+    network = copy.deepcopy(network)
+    for number, hook in list(network._forward_hooks.items()):
+        if isinstance(hook, _Count):
+            del network._forward_hooks[number]
+    return network
+
+
 class _Count:
     """Counts how often a network is evaluated, and its copies, which are old maps, in the same place."""
 
@@ -147,7 +159,13 @@ class _Count:
 
 
 def fitting(
-    network: Any, potential: Any, anchor: Anchor, source: tuple[int, ...], target: tuple[int, ...], device: Any
+    network: Any,
+    potential: Any,
+    anchor: Anchor,
+    functional: Functional,
+    source: tuple[int, ...],
+    target: tuple[int, ...],
+    device: Any,
 ) -> None:
     """Checks that networks take samples of these shapes and make such, before anything is learned.
 
@@ -176,7 +194,7 @@ def fitting(
     moved = made("map", network, x, lambda module, points: _moved(module, points, real))
     anchor.cost(anchor.source(x), moved)
     if potential is not None:
-        made("potential", potential, moved, scores)
+        made("potential", potential, moved, functional.evaluate)
 
 
 def iterate(state: State, slots: Slots, source: Samples, target: Samples) -> None:
@@ -196,7 +214,8 @@ def iterate(state: State, slots: Slots, source: Samples, target: Samples) -> Non
 
 def _iterate(state: State, slots: Slots, source: Samples, target: Samples) -> None:
     began, before = time.perf_counter(), state.evaluations["map"]
-    rate = slots.rate(state.step / sum(slots.phases))
+    age = state.step - sum(slots.phases[: state.phase - 1])  # of the outer step
+    rate = slots.rate(age / slots.phases[state.phase - 1]) * (1.0 if state.phase == 1 else slots.later)
     potential_loss = value = math.nan
     if state.potential is not None:
         for _ in range(slots.potential_steps(state.step)):
@@ -204,7 +223,7 @@ def _iterate(state: State, slots: Slots, source: Samples, target: Samples) -> No
     map_loss = lowered = math.nan
     if state.map_optimizer is not None:  # else the map has nothing to learn
         map_loss, lowered = _map_step(state, slots, source, target, rate)
-        _average(state, slots.ema, state.step - sum(slots.phases[: state.phase - 1]))
+        _average(state, slots.ema, age)
     state.step += 1
     state.history.add(
         phase=state.phase,
@@ -272,7 +291,7 @@ def _descend(optimizer: Any, loss: Tensor, value: Tensor, rate: float, name: str
 def _advance(state: State) -> None:
     # What an outer step made is the average of its map, and the next one goes on from there.
     state.map.load_state_dict(state.average.state_dict())
-    state.anchor.advance(state.average)
+    state.anchor.advance(state.map)
 
 
 def _average(state: State, share: float, age: int) -> None:

@@ -19,12 +19,18 @@ from monge.neural.model import Model
 from monge.neural.nets import MLP
 from monge.neural.penalties import R1
 from monge.neural.samples import Noise, Rows, Samples, Widened
+from monge.neural.settings import rate
 from monge.neural.unbalanced import UnbalancedDual
-from monge.problem.arrays import positive, real_number, shown
+from monge.problem.arrays import real_number, shown
 from monge.problem.at_home import at_home
 from monge.problem.home import home_of_any
 
 __all__ = ["OTM", "UOTM"]
+
+# Up to so many coordinates a map begins near the identity. Beyond, noise is no sample nearly, and has to be forgotten:
+# after 1,000 iterations on digits W2 was 1.29 times that of true samples for MLP(x), 1.47 for x + MLP(x); on eight
+# Gaussians, in the end, 1.5 and 1.1.
+_NEAR = 16
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -53,8 +59,8 @@ class UOTM(Model):
     noise : int
         Columns of noise that the map gets beside each x and may use: a plan, not a map.
     map, potential, n_steps, batch_size, lr, potential_lr, final_lr, betas, potential_steps, ema, rng, device
-        As of all models: see `Model`. The map is x + MLP(x) where none is given. The source has the target's shape;
-        `latent` is not for these models.
+        As of all models: see `Model`. Where no map is given it is x + MLP(x), or MLP(x) of samples with more than 16
+        numbers. The source has the target's shape; `latent` is not for these models.
 
     Attributes
     ----------
@@ -99,7 +105,7 @@ class UOTM(Model):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.tau = positive(self.tau, "tau")
+        self.tau = rate(self.tau, "tau")
         self.r1 = real_number(self.r1, "r1", "finite and not negative")
         if not 0.0 <= self.r1 < math.inf:
             raise ValueError(f"r1 should be finite and not negative; got {self.r1}.")
@@ -209,7 +215,8 @@ class UOTM(Model):
         return Squared(self.tau)
 
     def _new_map(self, source: tuple[int, ...], target: tuple[int, ...]) -> Any:
-        return MLP(**{**super()._new_map(source, target).recipe, "residual": True})
+        near = math.prod(target) <= _NEAR
+        return MLP(**{**super()._new_map(source, target).recipe, "residual": near})
 
     def _sources(self, source: Any, target: tuple[int, ...]) -> Samples:
         found = super()._sources(source, target)

@@ -69,7 +69,7 @@ class WGAN(Model):
 
     See Also
     --------
-    WGANGP : a penalty in place of the box, after which the estimate is W1.
+    WGANGP : A penalty in place of the box, after which the estimate is W1.
 
     Notes
     -----
