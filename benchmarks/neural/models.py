@@ -66,7 +66,7 @@ OVERRIDES: dict[str, dict[str, dict[str, Any]]] = {
     "digits": {"WGANGP": {"penalty": 10.0}},
     "faces": {
         **{kind: {**SMALL, "n_steps": 1000} for kind, _ in MODELS.values()},
-        "WGANGP": {**SMALL, "n_steps": 500, "potential_steps": 2},
+        "WGANGP": {**SMALL, "n_steps": 1000, "potential_steps": 2},
         "SJKO": {**SMALL, "n_steps": 200},
     },
 }

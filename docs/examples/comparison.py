@@ -130,8 +130,8 @@ images = 2.0 * lfw_subset()[:100] - 1.0
 images = images[np.random.default_rng(0).permutation(len(images))]
 train, held_out = images[:80], images[80:]
 FACES = {
-    "minibatch W2": {"n_steps": 1000, "batch_size": 64},
-    "WGAN-GP": {"n_steps": 500, "batch_size": 32, "potential_steps": 2},
+    "minibatch W2": {"n_steps": 2000, "batch_size": 64},
+    "WGAN-GP": {"n_steps": 1000, "batch_size": 32, "potential_steps": 2},
 }
 fig, axes = plt.subplots(2, len(FACES), figsize=(12.0, 2.5), layout="constrained")
 print(f"{'':20s}{HEADER}  CPU s")
@@ -140,7 +140,7 @@ for column, (name, settings) in zip(axes.T, FACES.items(), strict=True):
     networks = {"map": neural.ConvGenerator(64, (25, 25), channels=16)}
     if name == "WGAN-GP":
         networks["potential"] = neural.ConvCritic((25, 25), channels=16)
-    model, seconds = trained(name, train, share=0.05, latent=64, ema=0.99, **settings, **networks)
+    model, seconds = trained(name, train, share=0.025, latent=64, ema=0.99, **settings, **networks)
     samples = model.sample(20, rng=0)
     print(f"{name:20s}{figures(samples, held_out, train)}{seconds:7.1f}")
     apart = ((samples[:, None] - train) ** 2).sum(axis=(2, 3))
