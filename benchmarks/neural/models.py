@@ -195,7 +195,7 @@ def trained(name: str, model: str, seed: int, smoke: bool = False) -> Any:
 
 
 def convolutional(model_class: Any, image: tuple[int, ...], smoke: bool = False) -> dict[str, Any]:
-    """The pair, of small width where nothing is to be learned; a map from a space to itself starts from images."""
+    """The pair, narrow where nothing is to be learned. The source is noise of the image's shape if there is no latent."""
     import torch
 
     from monge.neural import ConvCritic, ConvGenerator
