@@ -195,7 +195,7 @@ def trained(name: str, model: str, seed: int, smoke: bool = False) -> Any:
 
 
 def convolutional(model_class: Any, image: tuple[int, ...], smoke: bool = False) -> dict[str, Any]:
-    """The pair, narrow where nothing is to be learned. The source is noise of the image's shape if there is no latent."""
+    """The pair, narrow where nothing is to be learned. Without a latent the source is noise of the image's shape."""
     import torch
 
     from monge.neural import ConvCritic, ConvGenerator
