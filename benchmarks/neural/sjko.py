@@ -103,9 +103,9 @@ def times(n_outer: int, n_steps: int, repeats: int) -> None:
         )
 
 
-def eight(seeds: int, **settings: Any) -> None:
-    held_out, reference = eight_gaussians(4000, rng=100), eight_gaussians(4000, rng=101)
-    source = np.random.default_rng(102).standard_normal((4000, 2)).astype(np.float32)
+def eight(seeds: int, n: int, **settings: Any) -> None:
+    held_out, reference = eight_gaussians(n, rng=100), eight_gaussians(n, rng=101)
+    source = np.random.default_rng(102).standard_normal((n, 2)).astype(np.float32)
     ratios = []
     for seed in range(seeds):
         began = time.process_time()
@@ -146,7 +146,8 @@ if __name__ == "__main__":
     smoke = parser.parse_args().smoke
     torch.set_num_threads(1)
     for kind in (SJKO, JKO):
-        gaussians(kind, *((60, 30) if smoke else (600, 300)))
-    times(*((3, 10, 1) if smoke else (12, 60, 3)))
-    eight(*((1,) if smoke else (3,)), **({"n_steps": 10} if smoke else {}))
-    digits(**({"n_steps": 10} if smoke else {}))
+        gaussians(kind, *((40, 20) if smoke else (600, 300)))
+    times(*((3, 5, 1) if smoke else (12, 60, 3)))
+    few = {"first_steps": 10, "n_steps": 10} if smoke else {}
+    eight(*((1, 500) if smoke else (3, 4000)), **few)
+    digits(**few)
