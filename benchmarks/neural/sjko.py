@@ -82,8 +82,8 @@ def per_step(kind: type[SJKO], n_outer: int, n_steps: int) -> tuple[Any, Any]:
     """Seconds, and evaluations of maps in an iteration, of each outer step; as the paper's toys, without a penalty."""
     settings = {"batch_size": 400, "r1": 0.0, "rng": 0}
     y = eight_gaussians(2000, rng=0)
-    kind(n_outer=1, n_steps=3, **settings).fit(y)  # the first iterations of a process take longer
-    model = kind(n_outer=n_outer, n_steps=n_steps, **settings).fit(y)
+    kind(n_outer=1, first_steps=3, **settings).fit(y)  # the first iterations of a process take longer
+    model = kind(n_outer=n_outer, first_steps=n_steps, n_steps=n_steps, **settings).fit(y)
     ends = model.history.seconds.reshape(n_outer, n_steps)[:, -1]
     return np.diff(ends, prepend=0.0), model.history.evaluations.reshape(n_outer, n_steps)[:, -1]
 
