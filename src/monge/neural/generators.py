@@ -99,7 +99,8 @@ class MinibatchGenerator(Model):
     learned_cost : bool
         The loss is that of features phi(x) and phi(y), with phi trained to raise it: the cost is |phi(x) - phi(y)|^p
         (Genevay et al. 2018, section 3.3). phi is the potential, by itself a network with 16 outputs, whose steps,
-        `potential_steps` for each of the map, are RMSProp's.
+        `potential_steps` for each of the map, are RMSProp's. For samples whose distances say little, such as images;
+        it learns far more slowly, and misses modes that a fixed cost finds at once.
     clip : float
         Largest weight of phi.
     map, potential, n_steps, batch_size, lr, potential_lr, final_lr, betas, ema, latent, rng, device
