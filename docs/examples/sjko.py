@@ -20,7 +20,8 @@ from monge.neural.toys import eight_gaussians
 torch.manual_seed(0)
 y = eight_gaussians(4000, rng=0)
 networks = {"map": MLP(2, 2, hidden=(64, 64, 64), residual=True), "potential": MLP(2, 1, hidden=(64, 64, 64))}
-model = SJKO(functional="kl", h=0.5, n_outer=4, n_steps=350, lr=2e-3, later_lr=1.0, rng=0, **networks).fit(y)
+steps = {"n_outer": 4, "first_steps": 350, "n_steps": 350, "lr": 2e-3, "later_lr": 1.0}
+model = SJKO(functional="kl", h=0.5, rng=0, **steps, **networks).fit(y)
 print(model)
 
 # %%

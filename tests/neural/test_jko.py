@@ -31,7 +31,7 @@ def gaussian(rng: np.random.Generator, n: int) -> np.ndarray:
 
 def small(kind=SJKO, **settings):
     """A model whose training takes an instant."""
-    return kind(**{"n_outer": 3, "n_steps": 4, "batch_size": 16, "rng": 0, **nets(), **settings})
+    return kind(**{"n_outer": 3, "first_steps": 4, "n_steps": 4, "batch_size": 16, "rng": 0, **nets(), **settings})
 
 
 def same(first, second) -> bool:
@@ -65,7 +65,7 @@ def test_each_step_of_gaussians_is_the_closed_forms(kind):
 
 @pytest.mark.parametrize("functional", ["softplus", "chi2", "js"])
 def test_each_functional_pulls_to_the_target(functional):
-    settings = {"n_steps": 80, "batch_size": 128, "lr": 1e-2, "later_lr": 1.0, "r1": 0.0}
+    settings = {"first_steps": 80, "n_steps": 80, "batch_size": 128, "lr": 1e-2, "later_lr": 1.0, "r1": 0.0}
     model = SJKO(functional=functional, h=1.0, n_outer=3, rng=0, **settings, **nets(16)).fit(gaussian)
     means = [float(model.sample(1000, step=k, rng=1).mean()) for k in range(4)]
     assert 0.4 < means[1] < means[2] < means[3] < 2.2
@@ -76,7 +76,7 @@ def test_each_functional_pulls_to_the_target(functional):
 @BOTH
 def test_one_step_is_unbalanced_transport_that_keeps_the_source(kind, functional):
     settings = {"n_steps": 10, "batch_size": 16, "r1": 0.1, "rng": 3, **nets()}
-    flow = kind(functional=functional, h=0.5, n_outer=1, **settings).fit(gaussian)
+    flow = kind(functional=functional, h=0.5, n_outer=1, first_steps=10, **settings).fit(gaussian)
     step = UOTM(entropy=("linear", functional), tau=1.0, **settings).fit(gaussian)
     assert same(flow.map_, step.map_)
     assert same(flow.potential_, step.potential_)
@@ -117,7 +117,7 @@ def test_an_outer_step_starts_from_the_average_that_the_last_one_ended_with():
         networks = (model.map_, model._state.map)
         ends[model.step] = [[each.clone() for each in network.state_dict().values()] for network in networks]
 
-    model = small(n_outer=2, n_steps=3, lr=1e-2).fit(gaussian, callbacks=watch)
+    model = small(n_outer=2, first_steps=3, n_steps=3, lr=1e-2).fit(gaussian, callbacks=watch)
     average, _ = ends[3]
     kept = list(model._state.anchor.maps[0].state_dict().values())
     assert all(bool((a == b).all()) for a, b in zip(kept, average, strict=True))

@@ -25,6 +25,9 @@ __all__ = ["JKO", "SJKO"]
 
 _FUNCTIONALS = ("softplus", "kl", "chi2", "js")
 
+# Iterations of the first outer step over those of a later one: the paper's, for images.
+_FIRST = 5
+
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class SJKO(Model):
@@ -57,7 +60,7 @@ class SJKO(Model):
     n_steps : int
         Iterations of each outer step.
     first_steps : int, optional
-        Iterations of the first, which has networks to learn from scratch. None for `n_steps`.
+        Iterations of the first, which has networks to learn from scratch. None for five times `n_steps`.
     later_lr : float
         Share of `lr` and `potential_lr` that each later step begins with. Those have less to learn, and what noise has
         moved from one mode of the target to another does not come back.
@@ -101,8 +104,8 @@ class SJKO(Model):
     >>> from monge.neural import MLP, SJKO
     >>> y = np.random.default_rng(0).normal(3.0, 0.5, 1000)
     >>> nets = {"map": MLP(1, 1, hidden=(32,), residual=True), "potential": MLP(1, 1, hidden=(32,))}
-    >>> model = SJKO(functional="kl", h=0.5, n_outer=2, n_steps=150, batch_size=64, lr=1e-2, rng=0, **nets)
-    >>> model = model.fit(y)
+    >>> steps = {"n_outer": 2, "first_steps": 150, "n_steps": 150, "batch_size": 64, "lr": 1e-2, "later_lr": 0.5}
+    >>> model = SJKO(functional="kl", h=0.5, rng=0, **steps, **nets).fit(y)
     >>> means = [float(model.sample(1000, step=k, rng=0).mean()) for k in range(3)]
     >>> bool(abs(means[0]) < 0.1 and 1.5 < means[1] < means[2] < 3.1)
     True
@@ -111,9 +114,9 @@ class SJKO(Model):
     functional: str = "softplus"
     h: float = 1.0
     n_outer: int = 5
-    n_steps: int = 800
+    n_steps: int = 400
     first_steps: int | None = None
-    later_lr: float = 0.25
+    later_lr: float = 0.1
     r1: float = 0.01
 
     def __post_init__(self) -> None:
@@ -204,7 +207,8 @@ class SJKO(Model):
         return Rebased(self.h)
 
     def _phases(self) -> tuple[int, ...]:
-        return (self.first_steps or self.n_steps, *[self.n_steps] * (self.n_outer - 1))
+        first = self.first_steps or _FIRST * self.n_steps
+        return (first, *[self.n_steps] * (self.n_outer - 1))
 
     def _slots(self) -> Slots:
         return replace(super()._slots(), later=self.later_lr)
@@ -262,7 +266,7 @@ class JKO(SJKO):
     >>> from monge.neural import JKO, MLP
     >>> y = np.random.default_rng(0).normal(3.0, 0.5, 1000)
     >>> nets = {"map": MLP(1, 1, hidden=(32,), residual=True), "potential": MLP(1, 1, hidden=(32,))}
-    >>> model = JKO(functional="kl", h=0.5, n_outer=3, n_steps=10, rng=0, **nets).fit(y)
+    >>> model = JKO(functional="kl", h=0.5, n_outer=3, first_steps=10, n_steps=10, rng=0, **nets).fit(y)
     >>> model.history.evaluations[[0, 10, 20]]
     array([2, 4, 6])
     """
