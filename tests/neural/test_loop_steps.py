@@ -59,16 +59,16 @@ class TestAverage:
         assert fingerprint(model) == before
 
 
-def test_learning_rates_fall_by_a_cosine_over_all_outer_steps():
+def test_learning_rates_fall_by_a_cosine_in_each_outer_step():
     rates = []
 
     def look(model):
         state = model._fitted("")
         rates.append([each.param_groups[0]["lr"] for each in (state.map_optimizer, state.potential_optimizer)])
 
-    Dual(n_steps=2, n_outer=2, lr=0.1, potential_lr=0.2, final_lr=0.1, rng=0).fit(X, callbacks=look)
+    Dual(n_steps=4, n_outer=2, lr=0.1, potential_lr=0.2, final_lr=0.1, rng=0).fit(X, callbacks=look)
     shares = [1.0, 0.1 + 0.45 * (1 + math.sqrt(0.5)), 0.55, 0.1 + 0.45 * (1 - math.sqrt(0.5))]
-    np.testing.assert_allclose(rates, [[0.1 * share, 0.2 * share] for share in shares])
+    np.testing.assert_allclose(rates, [[0.1 * share, 0.2 * share] for share in shares * 2])
 
 
 def test_steps_of_both_networks_by_hand():
