@@ -53,7 +53,7 @@ def draw(options: argparse.Namespace) -> None:
         )
         right.plot(WEIGHTS, raw, "o" + style, color=RAW, label=f"{name}, the network's estimate")
         right.plot(WEIGHTS, certified, "o" + style, color=CERTIFIED, label=f"{name}, certified")
-    right.set(xscale="log", xlabel="weight of the penalty", title="gradient penalties", ylim=(0.5, 1.6))
+    right.set(xscale="log", yscale="log", xlabel="weight of the penalty", title="gradient penalties")
     for axes in (left, right):
         axes.axhline(1.0, color=INK, linewidth=0.8)
         axes.legend(frameon=False)

@@ -66,7 +66,7 @@ OVERRIDES: dict[str, dict[str, dict[str, Any]]] = {
     "digits": {"WGANGP": {"penalty": 10.0}},
     "faces": {
         **{kind: {**SMALL, "n_steps": 1000} for kind, _ in MODELS.values()},
-        "WGANGP": {**SMALL, "n_steps": 500, "potential_steps": 2},
+        "WGANGP": {**SMALL, "n_steps": 1000, "potential_steps": 2},
         "SJKO": {**SMALL, "n_steps": 200},
     },
 }
@@ -195,7 +195,7 @@ def trained(name: str, model: str, seed: int, smoke: bool = False) -> Any:
 
 
 def convolutional(model_class: Any, image: tuple[int, ...], smoke: bool = False) -> dict[str, Any]:
-    """The pair, of small width where nothing is to be learned; a map from a space to itself starts from images."""
+    """The pair, narrow where nothing is to be learned. Without a latent the source is noise of the image's shape."""
     import torch
 
     from monge.neural import ConvCritic, ConvGenerator

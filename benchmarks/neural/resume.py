@@ -101,7 +101,7 @@ def killed(name: str, n_steps: int, path: str, moment: int) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", default="SJKO", help="classes of monge.neural, with commas")
-    parser.add_argument("--steps", type=int, default=200, help="iterations, of each outer step where there are several")
+    parser.add_argument("--steps", type=int, default=40, help="iterations, of each outer step where there are several")
     parser.add_argument("--kills", type=int, default=1)
     parser.add_argument("--smoke", action="store_true", help="once, few iterations")
     parser.add_argument("--train", nargs=3, help=argparse.SUPPRESS)
@@ -110,7 +110,7 @@ def main() -> None:
         name, path, n_steps = arguments.train
         fit_or_resume(name, int(n_steps), path, tell=True)
         return
-    kills, n_steps = (1, 60) if arguments.smoke else (arguments.kills, arguments.steps)
+    kills, n_steps = (1, 20) if arguments.smoke else (arguments.kills, arguments.steps)
     wrong = 0
     for name in arguments.models.split(","):
         with tempfile.TemporaryDirectory() as folder:

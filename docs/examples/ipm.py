@@ -18,7 +18,9 @@ import numpy as np
 import torch
 
 import monge
+from monge import plot
 from monge.neural import MLP, GradientPenalty, Kantorovich, KernelBall, TotalVariation, discrepancy
+from monge.neural.toys import eight_gaussians
 
 torch.set_num_threads(1)
 CLASSES = {
@@ -59,29 +61,18 @@ plt.show()
 # All three can tell the lines apart. Only the first says how far there is to go. The second has the same value
 # everywhere, and so no gradient for a generator to follow; the third has one as far as its kernel reaches.
 #
-# Now eight Gaussians, in blue, and a generator that has found three of them only, in red. The colour is the critic: a
-# generator moves its samples downhill, from brown to green.
+# Now eight Gaussians, in blue, and a generator that has found three of them only, in red. The background is the critic:
+# a generator moves its samples downhill, from red to blue.
 
-rng = np.random.default_rng(0)
-centers = 2.0 * np.column_stack([np.cos(np.arange(8) * np.pi / 4), np.sin(np.arange(8) * np.pi / 4)])
-
-
-def gaussians(which, n):
-    return centers[rng.choice(which, size=n)] + 0.02**0.5 * rng.normal(size=(n, 2))
-
-
-made, real = gaussians([0, 1, 2], 1500), gaussians(range(8), 1500)
-side = np.linspace(-2.9, 2.9, 121)
-plane = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
+many = eight_gaussians(5000, rng=0)
+angle = np.arctan2(many[:, 1], many[:, 0])
+made, real = many[(angle > -0.3) & (angle < 1.9)][:1500], eight_gaussians(1500, rng=1)
 fig, axes = plt.subplots(1, 3, figsize=(10.0, 3.6), layout="constrained")
 for ax, (name, functions) in zip(axes, CLASSES.items(), strict=True):
     found = discrepancy(made, real, functions, n_steps=300, batch_size=128, **TRAINING)
-    heights = found.witness(plane).reshape(len(side), len(side))
-    ax.contourf(side, side, heights, 30, cmap="BrBG_r")
-    ax.plot(*real[::5].T, ".", color="#0072B2", markersize=1.5)
-    ax.plot(*made[::5].T, ".", color="#D55E00", markersize=1.5)
+    plot.critic(found.witness, made[::5], real[::5], ax, limits=(-2.9, 2.9, -2.9, 2.9))
     ax.set_title(f"{name}: {found.value:.2f}", fontsize=10)
-    ax.set_aspect("equal")
+    ax.get_legend().remove()
     ax.set_axis_off()
 plt.show()
 

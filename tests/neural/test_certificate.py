@@ -27,7 +27,7 @@ def w1(x: np.ndarray, y: np.ndarray, a: np.ndarray | None = None, b: np.ndarray 
 NUMBERS = st.floats(-1e3, 1e3, width=32)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.data())
 def test_no_function_gets_above_the_exact_value(data):
     n, m, d = (data.draw(st.integers(1, k)) for k in (7, 7, 3))
@@ -65,7 +65,7 @@ def test_the_scale_is_found(funnels, dimension, factor):
     assert found.bound == pytest.approx(pair.distance, rel=1e-5)
     assert found.bound <= pair.distance
     # Where points are far apart, a steeper function does as well: what it says of y is cut down to what is near.
-    assert 0.99 <= found.scale / factor < 1.3
+    assert 0.95 <= found.scale / factor < 1.3
 
 
 def test_both_ways_are_tried():
@@ -78,7 +78,22 @@ def test_both_ways_are_tried():
         assert found.bound == pytest.approx(t.value, rel=1e-5)
 
 
-@pytest.mark.parametrize("values", [0.0, np.nan, np.inf])
+def test_a_value_that_is_far_off_spoils_nothing():
+    pair = min_funnels(300, rng=0)
+    at_x, at_y = pair.potential(pair.x), pair.potential(pair.y)
+    at_x[5], at_y[7] = -1e6, 1e6
+    found = certified(pair.x, pair.y, uniform(300), uniform(300), at_x, at_y, 1)
+    assert 0.95 * pair.distance < found.bound <= pair.distance
+
+
+def test_what_is_upside_down_is_left_alone():
+    pair = min_funnels(300, rng=0)
+    found = certified(pair.x, pair.y, uniform(300), uniform(300), -pair.potential(pair.x), -pair.potential(pair.y), 1)
+    nothing = certified(pair.x, pair.y, uniform(300), uniform(300), np.zeros(300), np.zeros(300), 1)
+    assert nothing.bound * (1.0 - 1e-12) <= found.bound <= pair.distance
+
+
+@pytest.mark.parametrize("values", [0.0, 5e-324, np.nan, np.inf])
 def test_a_function_that_says_nothing_leaves_the_distance_to_the_nearest(values):
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(40, 2)), rng.normal(size=(30, 2))

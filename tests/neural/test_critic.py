@@ -35,7 +35,7 @@ class TestEstimate:
     def test_it_comes_near_from_below(self, trained):
         assert 0.94 * FUNNELS.distance < trained.lower_bound <= FUNNELS.distance
         assert trained.value == pytest.approx(FUNNELS.distance, rel=0.2)
-        assert trained.scale == pytest.approx(1.0, abs=0.2)
+        assert trained.scale == pytest.approx(1.0, abs=0.35)
         assert trained.status is monge.neural.TrainingStatus.DONE
         assert len(trained.history) == 250
 

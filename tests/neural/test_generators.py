@@ -206,8 +206,8 @@ def test_eight_gaussians_soon(loss):
     nearest = np.linalg.norm(samples[:, None] - CENTRES, axis=2).argmin(axis=1)
     assert np.bincount(nearest, minlength=8).min() > 50
     far = exact(np.zeros((1, 2)), data[:1000]) ** 0.5
-    assert exact(samples, data[:1000]) ** 0.5 < 0.35 * far
-    assert model.history.value[-20:].mean() < 0.35 * model.history.value[:3].mean()
+    assert exact(samples, data[:1000]) ** 0.5 < 0.4 * far
+    assert model.history.value[-20:].mean() < 0.4 * model.history.value[:3].mean()
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -219,6 +219,15 @@ def test_the_seed_is_all_the_randomness(loss):
     )
     np.testing.assert_array_equal(one, two)
     assert not np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_target_of_one_point(loss):
+    target = np.full((10, 2), 0.1)
+    model = MinibatchGenerator(loss=loss, n_steps=3, batch_size=8, rng=0).fit(target)
+    assert np.isfinite(model.history.value).all()
+    same = loss_of(loss)(*torch.full((2, 1, 8, 2), 0.1), draws())
+    assert same.item() == pytest.approx(0.0, abs=1e-6)
 
 
 def test_pairs_of_minibatches():

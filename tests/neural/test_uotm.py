@@ -142,6 +142,11 @@ def test_a_pair_is_source_then_target():
     assert (source, target) == (entropy_of("kl"), entropy_of("softplus"))
 
 
+def test_points_begin_where_they_are_and_images_do_not():
+    points, images = (UOTM(n_steps=1, batch_size=4, rng=0).fit(np.zeros((4, d))).map_.recipe for d in (2, 64))
+    assert (points["residual"], images["residual"]) == (True, False)
+
+
 def test_images_move_to_images_and_keep_their_library():
     y = np.random.default_rng(0).normal(size=(32, 4, 4))
     model = UOTM(n_steps=2, batch_size=16, rng=0).fit(y)

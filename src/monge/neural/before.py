@@ -1,7 +1,7 @@
 """An iteration is done whole, or not at all: what a state was before, in case something is raised on the way.
 
 A loss that is not finite, a sampler that runs dry, Ctrl-C: half an iteration would leave a potential that is steps
-ahead of its map, and random numbers that nobody can draw again. A copy takes a hundredth of an iteration.
+ahead of its map, and random numbers that nobody can draw again. A copy takes a fiftieth of an iteration, or less.
 """
 
 from __future__ import annotations

@@ -28,8 +28,10 @@ Array = NDArray[np.float64]
 
 # Points of a side that the scale is looked for on: any scale makes a bound, a good one need not know them all.
 _LOOKED_AT = 2048
-# Steps of the search, each of which leaves .618 of an interval; the bound is flat about its maximum.
-_STEPS = 24
+# Halvings of the scale, and steps of the search from the best one, each of which leaves .618 of an interval.
+_POWERS, _STEPS = 10, 24
+# Scales that are tried before that.
+_MOST = 64
 # Pairs whose distances are held at a time.
 _AT_ONCE = 2**20
 # Roundings of a distance, of two transforms and of two sums, generously.
@@ -47,7 +49,8 @@ class Certificate(NamedTuple):
 
 
 class _Clouds(NamedTuple):
-    """Two clouds with weights, each of which adds up to one, and the values of a function at their points."""
+    """Two clouds with weights, each of which adds up to one, the values of a function at their points, and the size of
+    a box around both."""
 
     x: Array
     y: Array
@@ -55,18 +58,20 @@ class _Clouds(NamedTuple):
     b: Array
     at_x: Array
     at_y: Array
+    reach: float
 
     @property
     def turned(self) -> _Clouds:
         """From y to x, where the negative of the function does what the function did."""
-        return _Clouds(self.y, self.x, self.b, self.a, -self.at_y, -self.at_x)
+        return _Clouds(self.y, self.x, self.b, self.a, -self.at_y, -self.at_x, self.reach)
 
     @property
     def thinned(self) -> _Clouds:
         """Some of the points of either side."""
         rows, columns = sampled(len(self.x), _LOOKED_AT), sampled(len(self.y), _LOOKED_AT)
         a, b = self.a[rows], self.b[columns]
-        return _Clouds(self.x[rows], self.y[columns], a / a.sum(), b / b.sum(), self.at_x[rows], self.at_y[columns])
+        at_x, at_y = self.at_x[rows], self.at_y[columns]
+        return _Clouds(self.x[rows], self.y[columns], a / a.sum(), b / b.sum(), at_x, at_y, self.reach)
 
     def transforms(self, threads: Threads) -> Callable[[Array], tuple[Array, Array]]:
         """From g (m,) to f_i = min_j |x_i - y_j| - g_j, and g'_j = min_i |x_i - y_j| - f_i."""
@@ -85,7 +90,7 @@ def certified(x: Array, y: Array, a: Array, b: Array, at_x: Array, at_y: Array, 
     if not (np.isfinite(at_x).all() and np.isfinite(at_y).all()):
         at_x, at_y = np.zeros(len(x)), np.zeros(len(y))
     level = 0.5 * (float(a @ at_x) + float(b @ at_y))  # a constant says nothing, and small numbers round by less
-    clouds = _Clouds(x, y, a, b, at_x - level, at_y - level)
+    clouds = _Clouds(x, y, a, b, at_x - level, at_y - level, PointCloud(x, y, "euclidean").reach)
     with Threads(threads) as shared:
         found = [_one_way(one, back, shared) for one, back in ((clouds, False), (clouds.turned, True))]
     return max(found, key=lambda each: each.bound)
@@ -94,43 +99,45 @@ def certified(x: Array, y: Array, a: Array, b: Array, at_x: Array, at_y: Array, 
 def _one_way(clouds: _Clouds, back: bool, threads: Threads) -> Certificate:
     slope = _slope(clouds.thinned, threads)
     f, g = clouds.transforms(threads)(-slope * clouds.at_y)
+    return Certificate(max(_bound(clouds, f, g), 0.0), 1.0 / slope if slope > 0.0 else math.inf, f if back else g)
+
+
+def _bound(clouds: _Clouds, f: Array, g: Array) -> float:
+    """a.f + b.g, less all that may have been lost to rounding."""
     paid, received = clouds.a * f, clouds.b * g
-    noise = _ROUNDINGS * (float(np.abs(paid).sum() + np.abs(received).sum()) + _reach(clouds))
-    bound = math.fsum(paid) + math.fsum(received) - noise
-    return Certificate(max(bound, 0.0), 1.0 / slope if slope > 0.0 else math.inf, f if back else g)
+    noise = _ROUNDINGS * (float(np.abs(paid).sum() + np.abs(received).sum()) + clouds.reach)
+    return math.fsum(paid) + math.fsum(received) - noise
 
 
 def _slope(clouds: _Clouds, threads: Threads) -> float:
-    """The t >= 0 of the best bound, which is a minimum of linear functions of it, and so concave."""
+    """The t >= 0 of the best bound.
+
+    What one transform proves is a minimum of linear functions of t, and so concave. The second one makes up for values
+    that are far off. Then there may be several maxima, so powers of two come first, and a golden section after them.
+    """
     spread = float(np.ptp(clouds.at_y))
-    if spread == 0.0:
+    unit = clouds.reach / spread if spread > 0.0 else math.inf  # then values differ by what points do
+    if not 0.0 < unit < math.inf:
         return 0.0
     transforms = clouds.transforms(threads)
-    mean = float(clouds.b @ clouds.at_y)
 
     def bound(slope: float) -> float:
-        return float(clouds.a @ transforms(-slope * clouds.at_y)[0]) - slope * mean
+        return _bound(clouds, *transforms(-slope * clouds.at_y))
 
-    # Beyond this one, not more than one target is left to any point: what is won there is won by it, too.
-    low, high = 0.0, _reach(clouds) / spread
-    while high < math.inf and bound(2.0 * high) > bound(high):
-        high *= 2.0
-    left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
-    at_left, at_right = bound(left), bound(right)
-    for _ in range(_STEPS):
-        if at_left < at_right:
-            low, left, at_left = left, right, at_right
-            right = low + _GOLDEN * (high - low)
-            at_right = bound(right)
-        else:
-            high, right, at_right = right, left, at_left
-            left = high - _GOLDEN * (high - low)
-            at_left = bound(left)
-    return left if at_left > at_right else right
-
-
-def _reach(clouds: _Clouds) -> float:
-    return PointCloud(clouds.x, clouds.y, "euclidean").reach
+    found = {slope: bound(slope) for slope in (0.0, *(unit * 2.0**-k for k in range(_POWERS, -1, -1)))}
+    # A few outliers may have all of the spread; beyond any digits of theirs there is nothing to be had.
+    while max(found, key=lambda slope: found[slope]) == unit and len(found) < _MOST:
+        unit *= 2.0
+        found[unit] = bound(unit)
+    best = max(found, key=lambda slope: found[slope])
+    low, high = 0.5 * best, 2.0 * best
+    for _ in range(_STEPS if best > 0.0 else 0):
+        left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
+        for slope in (left, right):
+            if slope not in found:
+                found[slope] = bound(slope)
+        low, high = (left, high) if found[left] < found[right] else (low, right)
+    return max(found, key=lambda slope: found[slope])
 
 
 def nearest(z: Array, y: Array, g: Array) -> tuple[Array, NDArray[np.intp]]:

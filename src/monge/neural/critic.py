@@ -144,7 +144,7 @@ def critic(
     Arjovsky, Chintala and Bottou 2017 (clipped weights), Gulrajani et al. 2017 (the two-sided penalty), Petzka,
     Fischer and Lukovnicov 2018 (the one-sided one). The lower bound is that of the two clouds, or of the samples that
     were drawn; W1 of samples is on average above that of their laws, by some n^(-1/d). All n m pairs are looked at
-    four times, and those of two thousand points for the scale.
+    twice, and those of two thousand points of either side often, for the scale.
 
     Examples
     --------

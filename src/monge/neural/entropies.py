@@ -3,7 +3,7 @@
 D_Psi(rho | nu) = E_nu Psi(d rho / d nu),        Psi*(s) = sup_t s t - Psi(t)
 
 All have Psi*(0) = 0 and Psi*'(0) = 1, so a potential of zero keeps the law as it is and losses of different entropies
-can be compared (Choi, Choi, Kang 2023, section 2 and appendix B.2, up to these constants).
+can be compared (Choi, Choi, Kang 2023, where they lack some of these constants).
 """
 
 from __future__ import annotations

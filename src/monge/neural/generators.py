@@ -81,10 +81,10 @@ class MinibatchGenerator(Model):
                   -exp(-r^2 / (2 h^2)) (Li, Swersky, Zemel 2015)     samples are apart)
     ============  =================================================  ===========================================
 
-    The cost is |x - y|^p. Two minibatches of one law differ: on average W, SW and, less so, the divergence are not zero
-    then, and are least for a generator whose samples lie closer together than the target's (Bellemare et al. 2017,
-    section 3). "energy" and "mmd" leave out the pairs of a point and itself: their mean over minibatches is the
-    distance of the laws.
+    The cost is |x - y|^p. Two minibatches of one law differ: W, the divergence and SW of them are not zero then, and
+    are least, on average, for a generator whose samples lie closer together than the target's (Bellemare et al. 2017,
+    section 3), the more so the smaller the batch and the more dimensions there are. "energy" and "mmd" leave out the
+    pairs of a point and itself: their mean over minibatches is the distance of the laws.
 
     Parameters
     ----------

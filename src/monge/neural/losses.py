@@ -31,6 +31,8 @@ Loss = Callable[[Tensor, Tensor, Draws], Tensor]
 _DIVERGENCE, _UNROLLED = 0.0025, 0.05
 # and of the root of the mean squared distance, from details to the whole.
 _BANDWIDTHS = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
+# A target that is one point has no such scale; then it is this share of how far apart the other side's points are.
+_LEAST = 0.1
 
 
 def _emd(x: Tensor, y: Tensor, draws: Draws, *, p: float = 2) -> Tensor:
@@ -40,7 +42,7 @@ def _emd(x: Tensor, y: Tensor, draws: Draws, *, p: float = 2) -> Tensor:
 
 def _sinkhorn(x: Tensor, y: Tensor, draws: Draws, *, p: float = 2, eps: float | None = None) -> Tensor:
     """The Sinkhorn divergence, its gradient that of the solution."""
-    eps = _DIVERGENCE * _apart(y) ** p if eps is None else eps
+    eps = _DIVERGENCE * _scale(x, y) ** p if eps is None else eps
     return sinkhorn_divergence(x, y, eps=eps, cost=("euclidean", p))
 
 
@@ -48,7 +50,7 @@ def _unrolled(
     x: Tensor, y: Tensor, draws: Draws, *, p: float = 2, eps: float | None = None, n_iter: int = 10
 ) -> Tensor:
     """2 W - W - W after some iterations of Sinkhorn's."""
-    return UnrolledSinkhorn(eps=_UNROLLED * _apart(y) ** p if eps is None else eps, n_iter=n_iter, p=p)(x, y)
+    return UnrolledSinkhorn(eps=_UNROLLED * _scale(x, y) ** p if eps is None else eps, n_iter=n_iter, p=p)(x, y)
 
 
 def _sliced(x: Tensor, y: Tensor, draws: Draws, *, p: float = 2, n_projections: int = 50) -> Tensor:
@@ -70,7 +72,7 @@ def _energy(x: Tensor, y: Tensor, draws: Draws) -> Tensor:
 def _mmd(x: Tensor, y: Tensor, draws: Draws, *, bandwidth: float | Sequence[float] | None = None) -> Tensor:
     """The squared maximum mean discrepancy, unbiased, of a sum of Gaussian kernels."""
     if bandwidth is None:
-        bandwidth = [share * _apart(y) for share in _BANDWIDTHS]
+        bandwidth = [share * _scale(x, y) for share in _BANDWIDTHS]
     ball = KernelBall(tuple(bandwidth) if isinstance(bandwidth, Sequence) else (bandwidth,))
     return torch.stack([ball.descent(None, b, a, draws) for a, b in zip(x, y, strict=True)])
 
@@ -126,6 +128,7 @@ class _Own:
         return found.reshape(())
 
 
-def _apart(y: Tensor) -> float:
-    """The root of the mean squared distance between different points, (k, m, d)."""
-    return float(y.detach().var(dim=1).sum(dim=-1).mean().mul(2.0).sqrt())
+def _scale(x: Tensor, y: Tensor) -> float:
+    """The root of the mean squared distance between different points of y (k, m, d); never zero."""
+    mine, others = (float(points.detach().var(dim=1).sum(dim=-1).mean().mul(2.0).sqrt()) for points in (y, x))
+    return max(mine, _LEAST * others) or 1.0

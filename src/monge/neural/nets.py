@@ -104,11 +104,13 @@ class ConvGenerator(_Recipe):
     channels : int
         Feature maps of the last but one layer.
     batch_norm : bool
-        Batch normalisation after each layer but the last (Radford, Metz, Chintala 2016).
+        Batch normalisation after each layer but the last (Radford, Metz, Chintala 2016). Samples are made with its
+        running statistics, which lag behind weights that still move, and fit an average of weights badly: on digits,
+        300 iterations of WGAN-GP made samples with a quarter of the true deviation, without it with all of it.
     """
 
     def __init__(
-        self, inputs: int | Sequence[int], outputs: Sequence[int], *, channels: int = 32, batch_norm: bool = True
+        self, inputs: int | Sequence[int], outputs: Sequence[int], *, channels: int = 32, batch_norm: bool = False
     ) -> None:
         super().__init__()
         inputs, outputs = _shape(inputs), _image(outputs)

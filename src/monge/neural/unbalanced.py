@@ -5,8 +5,8 @@ Unbalanced transport, with c what the anchor says that moving costs and D1, D2 t
     inf over rho of  C(rho) + D1(rho_1 | mu) + D2(rho_2 | nu)
       = sup over v of  -E_mu Psi1*(v(Tx) - c(x, Tx)) - E_nu Psi2*(-v(y)),    where Tx minimises c(x, .) - v(.)
 
-(Choi, Choi, Kang 2023, equation 10). With Psi1* linear the source is kept, and the functional is that of a JKO step,
-c + D2 (Choi, Choi, Kang 2024, equation 13); with both it is the dual of optimal transport.
+(Choi, Choi, Kang 2023, section 4). With Psi1* linear the source is kept, and the functional is that of a JKO step,
+c + D2 (Choi, Choi, Kang 2024, section 4); with both it is the dual of optimal transport.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ class UOTM(Model):
     References
     ----------
     Choi, Choi, Kang 2023, "Generative modeling through the semi-dual formulation of unbalanced optimal transport",
-    equation 10 and Algorithm 1; with tau in the losses of both networks alike, and Psi* of zero 0.
+    section 4 and Algorithm 1; with tau in the losses of both networks alike, and Psi* of zero 0.
 
     Examples
     --------
@@ -266,7 +266,7 @@ class OTM(UOTM):
 
     References
     ----------
-    Rout, Korotin, Burnaev 2022, "Generative modeling with optimal transport maps", equation 9 and Algorithm 1, between
+    Rout, Korotin, Burnaev 2022, "Generative modeling with optimal transport maps", Algorithm 1, between
     spaces of one dimension.
 
     Examples
