@@ -112,7 +112,7 @@ class SJKO(Model):
     """
 
     functional: str = "softplus"
-    h: float = 1.0
+    h: float = 0.5
     n_outer: int = 4
     n_steps: int = 400
     first_steps: int | None = None
