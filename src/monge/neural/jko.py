@@ -112,8 +112,8 @@ class SJKO(Model):
     """
 
     functional: str = "softplus"
-    h: float = 1.0
-    n_outer: int = 5
+    h: float = 0.5
+    n_outer: int = 4
     n_steps: int = 400
     first_steps: int | None = None
     later_lr: float = 0.1
