@@ -100,7 +100,7 @@ class UOTM(Model):
 
     tau: float = 0.1
     entropy: Any = "softplus"
-    r1: float = 0.01
+    r1: float = 0.1
     noise: int = 0
 
     def __post_init__(self) -> None:
