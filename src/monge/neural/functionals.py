@@ -118,4 +118,4 @@ class JensenShannon(Functional):
     def descent(self, potential: Any, real: Tensor, moved: Tensor, draws: Draws) -> Tensor:
         """See `Functional`."""
         found = scores(potential, moved)
-        return -softplus(found).mean() if self.saturating else softplus(-found).mean()
+        return -0.5 * softplus(found).mean() if self.saturating else softplus(-found).mean()
