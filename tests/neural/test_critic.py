@@ -161,7 +161,9 @@ class TestInputs:
         np.testing.assert_array_equal(again.potential(self.small.x), found.potential(self.small.x))
 
     def test_what_stops_early_says_so_and_the_bound_holds(self):
-        with pytest.warns(monge.ConvergenceWarning, match=r"in step 1 of 20: time_limit ran out\. Go on with init="):
+        with pytest.warns(
+            monge.ConvergenceWarning, match=r"in iteration 1 of 20: time_limit ran out\. Go on with init="
+        ):
             found = self.run(time_limit=0.0)
         assert found.status is monge.neural.TrainingStatus.TIME_LIMIT
         assert 0.0 < found.lower_bound <= self.small.distance
@@ -182,7 +184,7 @@ class TestInputs:
             ({"n_steps": 0}, "n_steps should be"),
             ({"lr": -1.0}, "lr should be"),
             ({"network": torch.nn.Linear(2, 3)}, "one number for each"),
-            ({"network": torch.nn.Linear(3, 1)}, r"does not take float32 points of shape \(k, 2\)"),
+            ({"network": torch.nn.Linear(3, 1)}, r"network: the network does not take float32 samples of shape \(2,\)"),
             ({"network": torch.nn.Linear(2, 1).requires_grad_(False)}, "no parameters that can be learned"),
             ({"device": "abacus"}, "device should be"),
         ],

@@ -173,7 +173,7 @@ def test_learns_a_normal_law_on_the_line(kind, settings):
         (WGAN, {"clip": 0.0}, "clip should be positive"),
         (WGAN, {"thorough": 0}, "thorough should be a positive integer"),
         (WGANGP, {"penalty": -1.0}, "penalty should be positive"),
-        (GAN, {"r1": -1.0}, "r1 should be positive"),
+        (GAN, {"r1": -1.0}, "r1 should be finite and not negative"),
         (EBGAN, {"margin": 0.0}, "margin should be positive"),
         (GMMN, {"bandwidths": (1.0, -1.0)}, "each of bandwidths should be positive"),
         (GMMN, {"bandwidths": ()}, "at least one"),

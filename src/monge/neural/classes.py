@@ -26,6 +26,8 @@ __all__ = ["EnergyHinge", "KernelBall", "TotalVariation", "unbiased_mmd"]
 
 # A discrepancy below it is rounding of single precision, by which nothing is divided.
 _ROUNDING = 1e-12
+# Pairs of points whose kernels are held at a time by a function of the ball.
+_PAIRS = 2**24
 
 
 @dataclass(frozen=True)
@@ -113,8 +115,13 @@ class KernelBall(IntegralMetric):
         """See `IntegralMetric`. The batches themselves are held."""
         real, moved = real.detach(), moved.detach()
 
+        step = max(1, _PAIRS // max(len(moved), len(real)))
+
         def apart(points: Tensor) -> Tensor:
-            return _kernel(points, moved, self.bandwidths).mean(1) - _kernel(points, real, self.bandwidths).mean(1)
+            return torch.cat([near(part, moved) - near(part, real) for part in points.split(step)])
+
+        def near(points: Tensor, others: Tensor) -> Tensor:
+            return _kernel(points, others, self.bandwidths).mean(1)
 
         square = apart(moved).mean() - apart(real).mean()
         norm = square.clamp(min=_ROUNDING).sqrt()
