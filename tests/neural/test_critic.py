@@ -15,7 +15,7 @@ import torch
 
 import monge.neural
 import monge.torch
-from monge.neural.penalties import Clip, GradientPenalty
+from monge.neural import MLP, Clip, GradientPenalty
 from monge.neural.toys import min_funnels
 
 
@@ -154,6 +154,14 @@ class TestInputs:
         assert self.run(init=first).value != first.value  # which is as it was
         assert first.value == self.run(network=network).value
 
+    def test_hooks_of_a_users_network_stay(self):
+        network, seen = torch.nn.Linear(2, 1), []
+        network.register_forward_hook(lambda *_: seen.append(None))
+        found = self.run(network=network, n_steps=1)
+        seen.clear()
+        found.network(torch.zeros(1, 2))
+        assert len(seen) == 1
+
     def test_it_can_be_pickled(self):
         found = self.run()
         again = pickle.loads(pickle.dumps(found))
@@ -186,6 +194,7 @@ class TestInputs:
             ({"network": torch.nn.Linear(2, 3)}, "one number for each"),
             ({"network": torch.nn.Linear(3, 1)}, r"network: the network does not take float32 samples of shape \(2,\)"),
             ({"network": torch.nn.Linear(2, 1).requires_grad_(False)}, "no parameters that can be learned"),
+            ({"network": MLP(2, 1, hidden=(8, 8), batch_norm=True)}, "no batch normalisation"),
             ({"device": "abacus"}, "device should be"),
         ],
     )
