@@ -93,7 +93,7 @@ class Kantorovich(IntegralMetric):
         ``GradientPenalty(weight, one_sided)`` or ``Clip(limit)``.
     """
 
-    penalty: Penalty
+    penalty: Penalty = field()  # the interface has one that asks for nothing
 
     def witness(self, potential: Any, real: Tensor, moved: Tensor) -> Callable[[Tensor], Tensor]:
         """See `IntegralMetric`."""
