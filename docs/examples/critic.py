@@ -25,7 +25,7 @@ ring = np.column_stack([2.0 * np.cos(angle) + 3.0, 2.0 * np.sin(angle)]) + rng.n
 blue = np.concatenate([ring, rng.normal([3.0, 0.0], 0.2, (60, 2))])
 red = rng.normal([-1.5, 0.0], 0.6, (300, 2))
 
-found = monge.neural.critic(red, blue, steps=400, rng=0)
+found = monge.neural.critic(red, blue, n_steps=400, rng=0)
 exact = monge.emd(monge.PointCloud(red, blue, cost="euclidean"))
 print(f"estimate {found.value:.4f}, proved {found.lower_bound:.4f}, exact {exact.value:.4f}")
 
@@ -53,7 +53,7 @@ plt.show()
 
 
 def loss(points, init=None):
-    return monge.neural.critic(points, blue, init=init, steps=20, rng=0)
+    return monge.neural.critic(points, blue, init=init, n_steps=20, rng=0)
 
 
 with_exact = monge.gradient_flow(

@@ -12,8 +12,8 @@ from torch import Tensor
 from monge.neural.draws import Draws
 from monge.neural.functionals import Ascent, Functional
 from monge.neural.losses import Loss, loss_of
-from monge.neural.model import Model, _widths
-from monge.neural.nets import MLP
+from monge.neural.model import Model
+from monge.neural.nets import MLP, widths
 from monge.neural.penalties import Clip, Penalty, Unconstrained
 from monge.neural.training import Slots
 from monge.neural.unrolled import power
@@ -187,12 +187,13 @@ class MinibatchGenerator(Model):
         return replace(super()._slots(), batch_size=self.batch_size * self.n_minibatches)
 
     def _new_potential(self, target: tuple[int, ...]) -> Any:
-        return MLP(target, _FEATURES, hidden=_widths(target))
+        return MLP(target, _FEATURES, hidden=widths(target))
 
     def _optimizer(self, network: Any, name: str) -> Any:
         if name == "map":
             return super()._optimizer(network, name)
-        return torch.optim.RMSprop(network.parameters(), lr=self.lr if self.potential_lr is None else self.potential_lr)
+        learned = [each for each in network.parameters() if each.requires_grad]
+        return torch.optim.RMSprop(learned, lr=self.lr if self.potential_lr is None else self.potential_lr)
 
 
 def _bandwidths(value: Any, name: str) -> float | tuple[float, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,9 +16,10 @@ from monge.neural.model import Model
 from monge.neural.nets import MLP
 from monge.neural.penalties import R1
 from monge.neural.samples import Samples
+from monge.neural.settings import rate, weight
 from monge.neural.training import Slots
 from monge.neural.unbalanced import Divergence
-from monge.problem.arrays import positive, positive_integer, real_number, shown
+from monge.problem.arrays import positive_integer, shown
 
 __all__ = ["JKO", "SJKO"]
 
@@ -125,14 +125,12 @@ class SJKO(Model):
             raise ValueError(
                 f"functional should be one of {', '.join(map(repr, _FUNCTIONALS))}; got {shown(self.functional)}."
             )
-        self.h = positive(self.h, "h")
+        self.h = rate(self.h, "h")
         self.n_outer = positive_integer(self.n_outer, "n_outer")
         if self.first_steps is not None:
             self.first_steps = positive_integer(self.first_steps, "first_steps")
-        self.later_lr = positive(self.later_lr, "later_lr")
-        self.r1 = real_number(self.r1, "r1", "finite and not negative")
-        if not 0.0 <= self.r1 < math.inf:
-            raise ValueError(f"r1 should be finite and not negative; got {self.r1}.")
+        self.later_lr = rate(self.later_lr, "later_lr")
+        self.r1 = weight(self.r1, "r1")
         if self.latent is not None:
             raise ValueError(
                 f"latent should be None: the map moves samples of the target's shape, at a cost of |x - Tx|^2; got "

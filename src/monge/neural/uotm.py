@@ -19,9 +19,9 @@ from monge.neural.model import Model
 from monge.neural.nets import MLP
 from monge.neural.penalties import R1
 from monge.neural.samples import Noise, Rows, Samples, Widened
-from monge.neural.settings import rate
+from monge.neural.settings import rate, weight
 from monge.neural.unbalanced import UnbalancedDual
-from monge.problem.arrays import real_number, shown
+from monge.problem.arrays import shown
 from monge.problem.at_home import at_home
 from monge.problem.home import home_of_any
 
@@ -106,9 +106,7 @@ class UOTM(Model):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.tau = rate(self.tau, "tau")
-        self.r1 = real_number(self.r1, "r1", "finite and not negative")
-        if not 0.0 <= self.r1 < math.inf:
-            raise ValueError(f"r1 should be finite and not negative; got {self.r1}.")
+        self.r1 = weight(self.r1, "r1")
         if isinstance(self.noise, bool) or not isinstance(self.noise, int) or self.noise < 0:
             raise ValueError(f"noise should be a number of columns, not negative; got {shown(self.noise)}.")
         if self.latent is not None:

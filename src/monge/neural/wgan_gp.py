@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch.nn.modules.batchnorm import _BatchNorm
-
 from monge.neural.functionals import Functional, Kantorovich
 from monge.neural.model import Model
 from monge.neural.penalties import GradientPenalty
-from monge.problem.arrays import positive
+from monge.neural.settings import flag, rate
 
 __all__ = ["WGANGP"]
 
@@ -91,12 +89,9 @@ class WGANGP(Model):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.penalty = positive(self.penalty, "penalty")
-        if self.potential is not None and any(isinstance(part, _BatchNorm) for part in self.potential.modules()):
-            raise ValueError(
-                "potential should have no batch normalisation: the penalty is on its slope at each sample alone. Use "
-                "torch.nn.LayerNorm, or none."
-            )
+        self.penalty, self.one_sided = rate(self.penalty, "penalty"), flag(self.one_sided, "one_sided")
+        if self.potential is not None:
+            self._functional().penalty.check(self.potential)
 
     def _functional(self) -> Functional:
         return Kantorovich(GradientPenalty(self.penalty, self.one_sided))
