@@ -15,9 +15,10 @@ from monge.neural.losses import Loss, loss_of
 from monge.neural.model import Model, _widths
 from monge.neural.nets import MLP
 from monge.neural.penalties import Clip, Penalty, Unconstrained
+from monge.neural.settings import rate
 from monge.neural.training import Slots
 from monge.neural.unrolled import power
-from monge.problem.arrays import positive, positive_integer
+from monge.problem.arrays import positive_integer
 
 __all__ = ["MinibatchGenerator", "Minibatches"]
 
@@ -35,14 +36,14 @@ class Minibatches(Functional):
     penalty: Penalty = field(default_factory=Unconstrained)
 
     def evaluate(self, potential: Any, points: Tensor) -> Tensor:
-        """Features of each point, (n, ...)."""
+        """Features of each point beside its own coordinates, (n, d + k)."""
         found: Tensor = potential(points)
         if found.ndim < 2 or len(found) != len(points):
             raise ValueError(
                 f"potential should make features (n, k) of n samples; of {tuple(points.shape)} it made "
                 f"{tuple(found.shape)}."
             )
-        return found
+        return torch.cat([points.flatten(1), found.flatten(1)], dim=1)
 
     def ascent(self, potential: Any, real: Tensor, moved: Tensor, cost: Callable[[], Tensor], draws: Draws) -> Ascent:
         """See `Functional`."""
@@ -52,9 +53,9 @@ class Minibatches(Functional):
     def descent(self, potential: Any, real: Tensor, moved: Tensor, draws: Draws) -> Tensor:
         """See `Functional`."""
         x, y = (moved, real) if potential is None else (self.evaluate(potential, each) for each in (moved, real))
-        if not bool(x.isfinite().all()):
+        if not bool(x.isfinite().all() and y.isfinite().all()):
             # A solver would refuse these points; the loop knows what to do about a loss that is not finite.
-            return x.sum()
+            return x.sum() + y.sum()
         x, y = (points.reshape(self.count, len(points) // self.count, -1) for points in (x, y))
         return self.loss(x, y, draws).mean()
 
@@ -192,21 +193,22 @@ class MinibatchGenerator(Model):
     def _optimizer(self, network: Any, name: str) -> Any:
         if name == "map":
             return super()._optimizer(network, name)
-        return torch.optim.RMSprop(network.parameters(), lr=self.lr if self.potential_lr is None else self.potential_lr)
+        learned = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        return torch.optim.RMSprop(learned, lr=self.lr if self.potential_lr is None else self.potential_lr)
 
 
 def _bandwidths(value: Any, name: str) -> float | tuple[float, ...]:
     if isinstance(value, Sequence) and not isinstance(value, str) and len(value):
-        return tuple(positive(each, name) for each in value)
-    return positive(value, name)
+        return tuple(rate(each, name) for each in value)
+    return rate(value, name)
 
 
 _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "p": lambda value, name: power(value),
-    "eps": positive,
+    "eps": rate,
     "n_iter": positive_integer,
     "n_projections": positive_integer,
     "bandwidth": _bandwidths,
     "n_minibatches": positive_integer,
-    "clip": positive,
+    "clip": rate,
 }

@@ -10,10 +10,11 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from monge.neural.draws import Draws
 
-__all__ = ["R1", "Clip", "GradientPenalty", "Penalty", "Unconstrained", "gradients"]
+__all__ = ["R1", "Clip", "GradientPenalty", "Penalty", "Unconstrained", "gradients", "slopes_of_each"]
 
 
 class Penalty(Protocol):
@@ -34,6 +35,15 @@ def gradients(potential: Any, points: Tensor) -> Tensor:
     # The sum's gradient is each point's own, unless the network looks at the batch (as batch normalisation does).
     (found,) = torch.autograd.grad(potential(points).sum(), points, create_graph=True)
     return found.flatten(1)
+
+
+def slopes_of_each(potential: Any) -> None:
+    """ValueError for a potential that looks at the batch, where a penalty is on its slope at each sample alone."""
+    if potential is not None and any(isinstance(part, _BatchNorm) for part in potential.modules()):
+        raise ValueError(
+            "potential should have no batch normalisation: the penalty is on its slope at each sample alone. Use "
+            "torch.nn.LayerNorm, or none."
+        )
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from monge.problem.arrays import positive, real_number, shown
 
-__all__ = ["rate", "share"]
+__all__ = ["rate", "share", "weight"]
 
 
 def rate(value: Any, name: str) -> float:
@@ -21,6 +22,15 @@ def share(value: Any, name: str, *, below_one: bool = False) -> float:
     expected = "in [0, 1)" if below_one else "in [0, 1]"
     number = real_number(_no_bool(value, name, expected), name, expected)
     if not (0.0 <= number < 1.0 or (number == 1.0 and not below_one)):
+        raise ValueError(f"{name} should be {expected}; got {number!r}.")
+    return number
+
+
+def weight(value: Any, name: str) -> float:
+    """`value` as a float that is finite and not negative."""
+    expected = "finite and not negative"
+    number = real_number(_no_bool(value, name, expected), name, expected)
+    if not 0.0 <= number < math.inf:
         raise ValueError(f"{name} should be {expected}; got {number!r}.")
     return number
 

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch.nn.modules.batchnorm import _BatchNorm
-
 from monge.neural.functionals import Functional, Kantorovich
 from monge.neural.model import Model
-from monge.neural.penalties import GradientPenalty
+from monge.neural.penalties import GradientPenalty, slopes_of_each
 from monge.problem.arrays import positive
 
 __all__ = ["WGANGP"]
@@ -92,11 +90,7 @@ class WGANGP(Model):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.penalty = positive(self.penalty, "penalty")
-        if self.potential is not None and any(isinstance(part, _BatchNorm) for part in self.potential.modules()):
-            raise ValueError(
-                "potential should have no batch normalisation: the penalty is on its slope at each sample alone. Use "
-                "torch.nn.LayerNorm, or none."
-            )
+        slopes_of_each(self.potential)
 
     def _functional(self) -> Functional:
         return Kantorovich(GradientPenalty(self.penalty, self.one_sided))
