@@ -28,7 +28,7 @@ _FEATURES = 16
 
 @dataclass(frozen=True)
 class Minibatches(Functional):
-    """The mean loss of some pairs of minibatches; of their features, where there is a potential, which raises it."""
+    """The mean loss of some pairs of minibatches; with features beside them, where a potential makes such and raises it."""
 
     loss: Loss
     count: int = 1
@@ -98,12 +98,13 @@ class MinibatchGenerator(Model):
     n_minibatches : int
         k, pairs of minibatches in a step, of which `batch_size` is the size of one.
     learned_cost : bool
-        The loss is that of features phi(x) and phi(y), with phi trained to raise it: the cost is |phi(x) - phi(y)|^p
-        (Genevay et al. 2018, section 3.3). phi is the potential, by itself a network with 16 outputs, whose steps,
-        `potential_steps` for each of the map, are RMSProp's. For samples whose distances say little, such as images;
-        it learns far more slowly, and misses modes that a fixed cost finds at once.
+        The loss is that of phi(x) and phi(y), with phi trained to raise it: the cost is |phi(x) - phi(y)|^p (Genevay
+        et al. 2018, section 3.3). Here phi(x) = (x, features of x), so that no features can make points equal that are
+        far apart. The features are the potential, by itself a network with 16 outputs, whose steps, `potential_steps`
+        for each of the map, are RMSProp's. For samples whose distances say little, such as images; it learns more
+        slowly than a fixed cost.
     clip : float
-        Largest weight of phi.
+        Largest weight of the features. Where they are many times as large as x they decide alone, and modes are missed.
     map, potential, n_steps, batch_size, lr, potential_lr, final_lr, betas, ema, latent, rng, device
         Of all models. Without `latent` there is as much noise as a sample has numbers; much more of it than that
         leaves samples on the way from one cluster to the next.
@@ -117,7 +118,7 @@ class MinibatchGenerator(Model):
     map_ : torch.nn.Module
         The network that samples are made by.
     potential_ : torch.nn.Module or None
-        The features.
+        The features, without the point beside them.
 
     Methods
     -------
@@ -157,7 +158,7 @@ class MinibatchGenerator(Model):
     bandwidth: float | Sequence[float] | None = None
     n_minibatches: int = 1
     learned_cost: bool = False
-    clip: float = 0.1
+    clip: float = 0.03
     n_steps: int = 3000
     latent: int | None = None
 

@@ -57,7 +57,8 @@ class UOTM(Moving):
         source, as a JKO step does. The densities of "softplus" are below two, and its slope is bounded; "kl" is e^s - 1
         up to s = 20 and straight beyond.
     r1 : float
-        Weight of (r1 / 2) E |grad v(y)|^2 at samples of the target, in the loss of v.
+        Weight of (r1 / 2) E |grad v(y)|^2 at samples of the target, in the loss of v. It keeps training steady, and the
+        map short of where it should go, by little at the default; less is enough on the line.
     noise : int
         Columns of noise that the map gets beside each x and may use: a plan, not a map.
     map, potential, n_steps, batch_size, lr, potential_lr, final_lr, betas, potential_steps, ema, rng, device
