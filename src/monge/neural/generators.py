@@ -28,7 +28,7 @@ _FEATURES = 16
 
 @dataclass(frozen=True)
 class Minibatches(Functional):
-    """The mean loss of some pairs of minibatches; with features beside them, where a potential makes such and raises it."""
+    """The mean loss of some pairs of minibatches; with features beside them, where there is a potential to raise it."""
 
     loss: Loss
     count: int = 1
