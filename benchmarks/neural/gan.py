@@ -26,11 +26,9 @@ import torch  # noqa: E402
 from scipy.stats import spearmanr  # noqa: E402
 
 import monge  # noqa: E402
+from benchmarks.neural.models import EIGHT_APART  # noqa: E402
 from monge.neural import GAN, MLP, WGAN, WGANGP, Model, metrics  # noqa: E402
 from monge.neural.toys import EIGHT_CENTERS, EIGHT_SD, eight_gaussians  # noqa: E402
-
-# W2 of 4,000 samples of the truth to 4,000 others, the mean of many pairs.
-TWO_TRUE = 0.176
 
 STRENGTHS = {"3 x 128": (128, 128, 128), "2 x 32": (32, 32), "2 x 4": (4, 4)}
 CRITIC = (128, 128)
@@ -110,7 +108,7 @@ def curves(data: np.ndarray, others: np.ndarray, seeds: int, steps: int | None) 
             modes, near, distance = measured(model.sample(len(others), rng=1), others)
             print(
                 f"{kind.__name__}, seed {seed}: {modes} modes, {near:.2f} within 3 sd, W2 {distance:.3f} (ratio "
-                f"{distance / TWO_TRUE:.2f}"
+                f"{distance / EIGHT_APART[0]:.2f}"
                 + (", wanted 8, 0.85, 1.5" if kind is WGANGP else "")
                 + f"), {seconds:.0f} "
                 f"s of CPU; rank correlation of smoothed loss and W2 over {len(watch.steps)} checkpoints "

@@ -196,7 +196,7 @@ def trained(name: str, model: str, seed: int, smoke: bool = False) -> Any:
     kind, settings = settings_of(name, model)
     train = data(name).train
     if smoke:
-        settings = {**settings, "n_steps": 5, "batch_size": 32}
+        settings = {**settings, "n_steps": 2, "batch_size": 32}
     model_class = getattr(neural, kind)
     if name == "faces":
         settings = {**settings, **convolutional(model_class, train.shape[1:], smoke)}
@@ -229,7 +229,7 @@ def run(name: str, model: str, seed: int, smoke: bool) -> dict[str, Any]:
     learned = trained(name, model, seed, smoke)
     seconds = time.process_time() - start
     held_out = data(name).held_out
-    count = len(held_out) if held_out is not None else 400 if smoke else 4000
+    count = len(held_out) if held_out is not None else 200 if smoke else 4000
     sets = [learned.sample(count, rng=10_000 + 10 * seed + number) for number in range(SETS)]
     return {"seconds": seconds, "status": learned.status.name, **judged(name, sets, seed)}
 

@@ -110,7 +110,7 @@ def main() -> None:
         name, path, n_steps = arguments.train
         fit_or_resume(name, int(n_steps), path, tell=True)
         return
-    kills, n_steps = (1, 20) if arguments.smoke else (arguments.kills, arguments.steps)
+    kills, n_steps = (1, 5) if arguments.smoke else (arguments.kills, arguments.steps)
     wrong = 0
     for name in arguments.models.split(","):
         with tempfile.TemporaryDirectory() as folder:

@@ -21,6 +21,7 @@ import torch
 
 import monge
 from benchmarks.neural.gaussian_pairs import unbalanced_gaussians
+from benchmarks.neural.models import EIGHT_APART
 from monge.neural import OTM, UOTM, metrics, toys
 
 Rng = np.random.Generator
@@ -70,7 +71,7 @@ def gaussians(size: Size) -> Iterator[Row]:
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(size.points, 1)).astype(np.float32), target(rng, size.points)[:, None]
     for tau in (1.0, 0.1):
-        model, seconds = fitted(UOTM(entropy="kl", tau=tau, n_steps=size.steps, rng=0), target)
+        model, seconds = fitted(UOTM(entropy="kl", tau=tau, r1=0.01, n_steps=size.steps, rng=0), target)
         truth = unbalanced_gaussians((0.0, 1.0), (2.0, 0.5), tau)
         moved, density = model.transport(x), model.source_density(x)
         # The closed form is of the mass that is moved: the line through it weights each sample so.
@@ -97,7 +98,7 @@ def outliers(size: Size) -> Iterator[Row]:
     for tau in (0.1, 0.5):
         shares = []
         for kind in (OTM, UOTM):
-            model, seconds = fitted(kind(tau=tau, n_steps=size.steps, rng=0), target, source)
+            model, seconds = fitted(kind(tau=tau, r1=0.01, n_steps=size.steps, rng=0), target, source)
             shares.append(float(np.mean(model.sample(100_000, rng=1) < -0.7)))
             wanted = "" if kind is OTM else "<= 1/3 of OTM's" if tau == 0.5 else "1/2 in closed form of KL"
             ok = 3.0 * shares[1] <= shares[0] if kind is UOTM and tau == 0.5 else None
@@ -106,7 +107,7 @@ def outliers(size: Size) -> Iterator[Row]:
 
 def eight(size: Size) -> Iterator[Row]:
     """Eight Gaussians, 8,000 points, from noise."""
-    held, true = (toys.eight_gaussians(size.points, rng=seed) for seed in (1, 2))
+    held = toys.eight_gaussians(size.points, rng=1)
     for kind, entropy in ((UOTM, "softplus"), (UOTM, "kl"), (OTM, "linear")):
         ratios = []
         for seed in range(size.seeds if entropy == "softplus" else 1):
@@ -114,17 +115,21 @@ def eight(size: Size) -> Iterator[Row]:
             model, seconds = fitted(kind(entropy=entropy, n_steps=size.steps, rng=seed), y)
             made = model.sample(size.points, rng=1)
             found = metrics.modes(made, toys.EIGHT_CENTERS, toys.EIGHT_SD)
-            ratios.append(metrics.ratio(made, held, true))
+            ratios.append(monge.wasserstein(made, held) / EIGHT_APART[0])
             yield Row(
                 f"eight Gaussians, {kind.__name__} {entropy}, seed {seed}", f"{seconds:.0f} s", "< 60 s", seconds < 60
             )
             yield Row("  modes", str(found.found), "8", found.found == 8)
             yield Row("  within 3 sd", f"{found.share:.3f}", ">= .85", found.share >= 0.85)
-            yield Row("  W2, of two true samples", f"{ratios[-1]:.2f}", "<= 1.5 (median)", ratios[-1] <= 1.5)
+            yield Row("  W2, of two true samples", f"{ratios[-1]:.2f}", "")
             x = np.random.default_rng(3).normal(size=(size.points, 2)).astype(np.float32)
             if kind is UOTM:
                 yield bound(model, x, y[: size.points])
             yield excess(x, model.transport(x))
+        median = float(np.median(ratios))
+        wanted = "<= 1.5" if kind is UOTM else "reported"
+        ok = median <= 1.5 if kind is UOTM else None
+        yield Row(f"  W2 ratio of {kind.__name__} {entropy}, median", f"{median:.2f}", wanted, ok)
 
 
 def digits(size: Size) -> Iterator[Row]:
@@ -136,7 +141,7 @@ def digits(size: Size) -> Iterator[Row]:
     train, held = images[:1347], images[1347:]
     model, seconds = fitted(UOTM(n_steps=size.steps, rng=0, **DIGITS), train)
     made = model.sample(len(held), rng=1)
-    found = metrics.ratio(made, held, train[: len(held)])
+    found = metrics.ratio(made, held, train)
     yield Row("digits, UOTM softplus", f"{seconds:.0f} s", "< 90 s", seconds < 90)
     yield Row("  W2, of two true samples", f"{found:.3f}", "<= 1.25", found <= 1.25)
     yield Row("  standard deviation ratio", f"{metrics.sd_ratio(made, held):.3f}", "reported")

@@ -24,6 +24,7 @@ from monge import neural
 from monge.neural.metrics import modes, novelty, ratio, sd_ratio
 from monge.neural.toys import EIGHT_CENTERS, EIGHT_SD, eight_gaussians
 
+threads = torch.get_num_threads()
 torch.set_num_threads(1)  # in networks as small as these, threads wait for each other
 
 FULL = "--full" in sys.argv
@@ -150,3 +151,5 @@ for column, (name, settings) in zip(axes.T, FACES.items(), strict=True):
         ax.set_axis_off()
     column[0].set_title(name)
 show("faces")
+
+torch.set_num_threads(threads)

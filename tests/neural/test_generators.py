@@ -87,6 +87,31 @@ def test_unrolled_gradient_is_that_of_the_number_that_comes_out(p):
     assert torch.autograd.gradcheck(lambda x: loss(x, y), x)
 
 
+@pytest.mark.parametrize("p", [1.5, 2])
+@pytest.mark.parametrize("n", [6, 30])
+def test_unrolled_can_be_differentiated_again(n, p):
+    # of y against itself too, where distances are zero
+    x, y = tensors(*clouds(n, n))
+    way = torch.ones_like(y)
+    y.requires_grad_()
+    loss = UnrolledSinkhorn(eps=0.5, n_iter=3, p=p)
+
+    def slope(at):
+        return torch.autograd.grad(loss(x, at), at, create_graph=True)[0]
+
+    (second,) = torch.autograd.grad((slope(y) * way).sum(), y)
+    step = 1e-5
+    ends = [slope((y + sign * step * way).detach().requires_grad_()) for sign in (1.0, -1.0)]
+    # One direction: the derivative of the slope along it is the Hessian times it, by symmetry.
+    torch.testing.assert_close(second, ((ends[0] - ends[1]) / (2.0 * step)).detach(), rtol=1e-4, atol=1e-6)
+
+
+def test_far_from_the_origin_distances_keep_their_digits():
+    x, y = (torch.from_numpy(cloud).float() for cloud in clouds(40, 40))
+    near, far = (UnrolledSinkhorn(eps=0.5)(x + by, y + by).item() for by in (0.0, 1024.0))
+    assert far == pytest.approx(near, rel=1e-3)
+
+
 def test_unrolled_takes_batches():
     x, y = tensors(*clouds(12, 8))
     loss = UnrolledSinkhorn(eps=0.3)
@@ -276,10 +301,34 @@ def test_features_raise_what_the_map_lowers():
     features = MLP(2, 3, hidden=(8,)).double()
     functional = Minibatches(loss_of("unrolled", eps=0.5, n_iter=4), adversarial=True)
     ascent = functional.ascent(features, y, x, lambda: None, draws())
-    wanted = UnrolledSinkhorn(eps=0.5, n_iter=4)(features(x), features(y)).item()
+    beside = (torch.cat([points, features(points)], dim=1) for points in (x, y))
+    wanted = UnrolledSinkhorn(eps=0.5, n_iter=4)(*beside).item()
     assert ascent.value.item() == pytest.approx(wanted)
     assert ascent.loss.item() == pytest.approx(-wanted)
     assert functional.descent(features, y, x, draws()).item() == pytest.approx(wanted)
+
+
+def test_features_cannot_make_far_points_equal():
+    x, y = tensors(*clouds())
+    nothing = MLP(2, 3, hidden=()).double()
+    with torch.no_grad():
+        for weights in nothing.parameters():
+            weights.zero_()
+    functional = Minibatches(loss_of("emd"), adversarial=True)
+    assert functional.descent(nothing, y, x, draws()).item() == pytest.approx(exact(x.numpy(), y.numpy()), rel=1e-9)
+
+
+def test_features_that_are_not_finite_are_a_loss_that_is_not():
+    x, y = tensors(*clouds())
+    y[0] = 1e300  # of which only the features overflow
+    functional = Minibatches(loss_of("emd"), adversarial=True)
+    assert not np.isfinite(functional.descent(lambda points: points * 1e200, y, x, draws()).item())
+
+
+def test_features_may_have_layers_that_do_not_learn():
+    features = torch.nn.Sequential(torch.nn.Linear(2, 4).requires_grad_(False), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+    model = MinibatchGenerator(loss="energy", learned_cost=True, potential=features, n_steps=2, batch_size=8, rng=0)
+    assert model.fit(clouds()[0]).status is TrainingStatus.DONE
 
 
 def test_a_learned_cost_sees_what_a_blurred_one_does_not():
@@ -364,6 +413,7 @@ def test_functions_are_given_again(tmp_path):
         ({"loss": "mmd", "bandwidth": (1.0, 0.0)}, ValueError, "bandwidth should be positive"),
         ({"n_minibatches": 0}, ValueError, "n_minibatches should be a positive integer"),
         ({"batch_size": 1}, ValueError, "batch_size should be 2 or more"),
+        ({"loss": "sinkhorn", "eps": True}, TypeError, "eps should be a number"),
         ({"learned_cost": True, "clip": 0.0}, ValueError, "clip should be positive"),
         ({"potential": MLP(2, 3)}, ValueError, "learned_cost=True"),
     ],

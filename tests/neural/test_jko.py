@@ -187,7 +187,9 @@ def test_more_outer_steps_by_resuming():
     [
         ({"functional": "kld"}, "functional"),
         ({"functional": ["kl"]}, "functional"),
-        ({"h": 0.0}, "h"),
+        ({"h": 0.0}, "h should"),
+        ({"h": True}, "h should"),
+        ({"r1": True}, "r1 should"),
         ({"n_outer": 0}, "n_outer"),
         ({"first_steps": 0}, "first_steps"),
         ({"later_lr": 0.0}, "later_lr"),
@@ -207,7 +209,7 @@ def test_bad_sources_and_steps():
     with pytest.raises(ValueError, match="fitted"):
         model.transport([0.0], step=1)
     model.fit(gaussian, callbacks=lambda model: model.step == 1)
-    assert model.transport([0.0], step=1).shape == (1, 1)
+    assert model.transport([0.0], step=1).shape == model.transport([0.0], step=np.int64(1)).shape == (1, 1)
     for step in (-1, 2, 1.0, True):
         with pytest.raises(ValueError, match="step should be an outer step, from 0, the source, to 1"):
             model.sample(3, step=step)

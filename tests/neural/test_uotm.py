@@ -10,7 +10,7 @@ from benchmarks.neural.gaussian_pairs import unbalanced_gaussians
 
 torch = pytest.importorskip("torch", reason="monge.neural needs PyTorch: pip install 'monge[torch]'")
 
-from monge.neural import MLP, OTM, UOTM, load  # noqa: E402
+from monge.neural import MLP, OTM, SJKO, UOTM, load  # noqa: E402
 from monge.neural.entropies import entropy_of  # noqa: E402
 
 TRUTH = unbalanced_gaussians((0.0, 1.0), (2.0, 0.5), tau=1.0)
@@ -30,7 +30,7 @@ def second(rng: np.random.Generator, n: int) -> np.ndarray:
 @pytest.fixture(scope="module")
 def trained():
     torch.manual_seed(0)
-    settings = {"n_steps": 400, "batch_size": 128, "lr": 3e-3, "ema": 0.99}
+    settings = {"n_steps": 400, "batch_size": 128, "lr": 3e-3, "ema": 0.99, "r1": 0.01}
     return UOTM(entropy="kl", tau=1.0, rng=0, **settings, **nets()).fit(second)
 
 
@@ -92,7 +92,7 @@ def with_outliers():
     rng = np.random.default_rng(2)
     y = np.append(rng.normal(1.0, 0.5, 970), rng.normal(-6.0, 0.1, 30))
     torch.manual_seed(0)
-    settings = {"n_steps": 300, "batch_size": 128, "lr": 3e-3, "ema": 0.99, "tau": 0.2, "rng": 0}
+    settings = {"n_steps": 300, "batch_size": 128, "lr": 3e-3, "ema": 0.99, "tau": 0.2, "r1": 0.01, "rng": 0}
     return tuple(kind(**settings, **nets()).fit(y) for kind in (UOTM, OTM))
 
 
@@ -155,11 +155,54 @@ def test_images_move_to_images_and_keep_their_library():
     assert moved.shape == (3, 4, 4)
 
 
+@pytest.mark.parametrize("shape", [(4, 4), (1, 4, 4), (2, 3, 4)])
+def test_images_with_columns_of_noise(shape, tmp_path):
+    y = np.random.default_rng(0).normal(size=(32, *shape))
+    model = UOTM(n_steps=2, batch_size=16, noise=3, entropy=("kl", "chi2"), rng=0).fit(y, y + 1.0)
+    assert model.transport(y[:5], rng=0).shape == (5, *shape)
+    assert model.source_density(y[:5], rng=0).shape == model.target_density(y[:5]).shape == (5,)
+    model.save(tmp_path / "model.pt")
+    again = load(tmp_path / "model.pt")
+    assert (tuple(again.entropy), again.noise) == (("kl", "chi2"), 3)
+    np.testing.assert_array_equal(again.transport(y[:5], rng=1), model.transport(y[:5], rng=1))
+
+
+def test_densities_are_of_each_sample_alone_and_change_nothing():
+    def network(last):
+        return torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.BatchNorm1d(8), torch.nn.Dropout(), last)
+
+    torch.manual_seed(0)
+    y = np.random.default_rng(0).normal(size=(64, 2))
+    potential = network(torch.nn.Linear(8, 1))
+    model = UOTM(potential=potential, map=MLP(2, 2, hidden=(8,)), n_steps=3, batch_size=16, r1=0.0, rng=0).fit(y)
+    before = [each.clone() for each in model.potential_.state_dict().values()]
+    counted = dict(model._state.evaluations)
+    for density in (model.target_density, model.source_density):
+        np.testing.assert_allclose([density(y[k : k + 1])[0] for k in range(3)], density(y)[:3], rtol=1e-5)
+    assert all(bool((a == b).all()) for a, b in zip(before, model.potential_.state_dict().values(), strict=True))
+    assert model._state.evaluations == counted
+    assert model.potential_.training
+
+
+def test_a_penalty_on_slopes_and_batch_normalisation():
+    potential = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.BatchNorm1d(8), torch.nn.Linear(8, 1))
+    for kind in (UOTM, SJKO):
+        with pytest.raises(ValueError, match="no batch normalisation"):
+            kind(potential=potential)
+        kind(potential=potential, r1=0.0)
+
+
+def test_numbers_of_numpy_are_numbers():
+    model = UOTM(noise=np.int64(2), r1=np.float32(0.5), tau=np.float64(0.1))
+    assert (type(model.noise), type(model.r1)) == (int, float)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"tau": 0.0}, "tau should be positive"),
         ({"r1": -1.0}, "r1 should be finite and not negative"),
+        ({"r1": float("inf")}, "r1 should be finite and not negative"),
         ({"noise": -1}, "noise should be a number of columns"),
         ({"entropy": "tv"}, "entropy should be one of"),
         ({"entropy": ("kl", "kl", "kl")}, "or a pair \\(source, target\\)"),
@@ -178,8 +221,9 @@ def test_all_mass_has_no_other_entropy():
 
 def test_shapes_that_do_not_fit_are_refused():
     y = np.zeros((8, 2))
-    with pytest.raises(ValueError, match="source: samples should have the target's shape"):
-        UOTM(n_steps=1).fit(y, np.zeros((8, 3)))
+    for target, source in ((y, np.zeros((8, 3))), (np.zeros((8, 2, 2)), np.zeros((8, 4)))):
+        with pytest.raises(ValueError, match="source: samples should have the target's shape"):
+            UOTM(n_steps=1).fit(target, source)
     model = UOTM(n_steps=1, batch_size=4, rng=0).fit(y)
     for method, name in ((model.transport, "x"), (model.source_density, "x"), (model.target_density, "y")):
         with pytest.raises(ValueError, match=f"{name} should hold samples of shape \\(2,\\)"):

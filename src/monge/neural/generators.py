@@ -15,9 +15,10 @@ from monge.neural.losses import Loss, loss_of
 from monge.neural.model import Model
 from monge.neural.nets import MLP, widths
 from monge.neural.penalties import Clip, Penalty, Unconstrained
+from monge.neural.settings import rate
 from monge.neural.training import Slots
 from monge.neural.unrolled import power
-from monge.problem.arrays import positive, positive_integer
+from monge.problem.arrays import positive_integer
 
 __all__ = ["MinibatchGenerator", "Minibatches"]
 
@@ -27,7 +28,7 @@ _FEATURES = 16
 
 @dataclass(frozen=True)
 class Minibatches(Functional):
-    """The mean loss of some pairs of minibatches; of their features, where there is a potential, which raises it."""
+    """The mean loss of some pairs of minibatches; with features beside them, where there is a potential to raise it."""
 
     loss: Loss
     count: int = 1
@@ -35,14 +36,14 @@ class Minibatches(Functional):
     penalty: Penalty = field(default_factory=Unconstrained)
 
     def evaluate(self, potential: Any, points: Tensor) -> Tensor:
-        """Features of each point, (n, ...)."""
+        """Features of each point beside its own coordinates, (n, d + k)."""
         found: Tensor = potential(points)
         if found.ndim < 2 or len(found) != len(points):
             raise ValueError(
                 f"potential should make features (n, k) of n samples; of {tuple(points.shape)} it made "
                 f"{tuple(found.shape)}."
             )
-        return found
+        return torch.cat([points.flatten(1), found.flatten(1)], dim=1)
 
     def ascent(self, potential: Any, real: Tensor, moved: Tensor, cost: Callable[[], Tensor], draws: Draws) -> Ascent:
         """See `Functional`."""
@@ -52,9 +53,9 @@ class Minibatches(Functional):
     def descent(self, potential: Any, real: Tensor, moved: Tensor, draws: Draws) -> Tensor:
         """See `Functional`."""
         x, y = (moved, real) if potential is None else (self.evaluate(potential, each) for each in (moved, real))
-        if not bool(x.isfinite().all()):
+        if not bool(x.isfinite().all() and y.isfinite().all()):
             # A solver would refuse these points; the loop knows what to do about a loss that is not finite.
-            return x.sum()
+            return x.sum() + y.sum()
         x, y = (points.reshape(self.count, len(points) // self.count, -1) for points in (x, y))
         return self.loss(x, y, draws).mean()
 
@@ -97,12 +98,13 @@ class MinibatchGenerator(Model):
     n_minibatches : int
         k, pairs of minibatches in a step, of which `batch_size` is the size of one.
     learned_cost : bool
-        The loss is that of features phi(x) and phi(y), with phi trained to raise it: the cost is |phi(x) - phi(y)|^p
-        (Genevay et al. 2018, section 3.3). phi is the potential, by itself a network with 16 outputs, whose steps,
-        `potential_steps` for each of the map, are RMSProp's. For samples whose distances say little, such as images;
-        it learns far more slowly, and misses modes that a fixed cost finds at once.
+        The loss is that of phi(x) and phi(y), with phi trained to raise it: the cost is |phi(x) - phi(y)|^p (Genevay
+        et al. 2018, section 3.3). Here phi(x) = (x, features of x), so that no features can make points equal that are
+        far apart. The features are the potential, by itself a network with 16 outputs, whose steps, `potential_steps`
+        for each of the map, are RMSProp's. For samples whose distances say little, such as images; it learns more
+        slowly than a fixed cost.
     clip : float
-        Largest weight of phi.
+        Largest weight of the features. Where they are many times as large as x they decide alone, and modes are missed.
     map, potential, n_steps, batch_size, lr, potential_lr, final_lr, betas, ema, latent, rng, device
         Of all models. Without `latent` there is as much noise as a sample has numbers; much more of it than that
         leaves samples on the way from one cluster to the next.
@@ -116,7 +118,7 @@ class MinibatchGenerator(Model):
     map_ : torch.nn.Module
         The network that samples are made by.
     potential_ : torch.nn.Module or None
-        The features.
+        The features, without the point beside them.
 
     Methods
     -------
@@ -156,7 +158,7 @@ class MinibatchGenerator(Model):
     bandwidth: float | Sequence[float] | None = None
     n_minibatches: int = 1
     learned_cost: bool = False
-    clip: float = 0.1
+    clip: float = 0.03
     n_steps: int = 3000
     latent: int | None = None
 
@@ -198,16 +200,16 @@ class MinibatchGenerator(Model):
 
 def _bandwidths(value: Any, name: str) -> float | tuple[float, ...]:
     if isinstance(value, Sequence) and not isinstance(value, str) and len(value):
-        return tuple(positive(each, name) for each in value)
-    return positive(value, name)
+        return tuple(rate(each, name) for each in value)
+    return rate(value, name)
 
 
 _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "p": lambda value, name: power(value),
-    "eps": positive,
+    "eps": rate,
     "n_iter": positive_integer,
     "n_projections": positive_integer,
     "bandwidth": _bandwidths,
     "n_minibatches": positive_integer,
-    "clip": positive,
+    "clip": rate,
 }

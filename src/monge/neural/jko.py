@@ -6,6 +6,7 @@ import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
@@ -13,10 +14,10 @@ from monge.neural.anchors import Anchor, Composed, Outer, Rebased
 from monge.neural.entropies import entropy_of
 from monge.neural.functionals import Functional, JensenShannon
 from monge.neural.model import Model
+from monge.neural.moving import Moving
 from monge.neural.nets import MLP
 from monge.neural.penalties import R1
-from monge.neural.samples import Samples
-from monge.neural.settings import rate, weight
+from monge.neural.settings import rate
 from monge.neural.training import Slots
 from monge.neural.unbalanced import Divergence
 from monge.problem.arrays import positive_integer, shown
@@ -30,7 +31,7 @@ _FIRST = 5
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class SJKO(Model):
+class SJKO(Moving):
     """A flow of the source to the target in a few steps of the JKO scheme, all of them maps of the source (S-JKO).
 
     With nu the law of the target, and mu that of the source, each outer step lowers a divergence F from nu for the
@@ -75,7 +76,7 @@ class SJKO(Model):
     ----------
     history, step, status, map_, potential_
         As of all models. ``history.phase`` is the outer step of each iteration, ``history.value`` the divergence that
-        is left, from below.
+        is left, from below; of "js" that of Jensen and Shannon, at most log 2.
 
     Raises
     ------
@@ -117,7 +118,6 @@ class SJKO(Model):
     n_steps: int = 400
     first_steps: int | None = None
     later_lr: float = 0.1
-    r1: float = 0.01
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -130,12 +130,6 @@ class SJKO(Model):
         if self.first_steps is not None:
             self.first_steps = positive_integer(self.first_steps, "first_steps")
         self.later_lr = rate(self.later_lr, "later_lr")
-        self.r1 = weight(self.r1, "r1")
-        if self.latent is not None:
-            raise ValueError(
-                f"latent should be None: the map moves samples of the target's shape, at a cost of |x - Tx|^2; got "
-                f"{shown(self.latent)}."
-            )
 
     def transport(self, x: Any, *, step: int | None = None) -> Any:
         """Where samples of the source are after an outer step.
@@ -179,7 +173,7 @@ class SJKO(Model):
         if step is None:
             return self
         state = self._fitted("step")
-        if isinstance(step, bool) or not isinstance(step, int) or not 0 <= step <= state.phase:
+        if isinstance(step, bool) or not isinstance(step, int | np.integer) or not 0 <= step <= state.phase:
             raise ValueError(
                 f"step should be an outer step, from 0, the source, to {state.phase}, the last that was begun; got "
                 f"{shown(step)}."
@@ -213,15 +207,6 @@ class SJKO(Model):
 
     def _new_map(self, source: tuple[int, ...], target: tuple[int, ...]) -> Any:
         return MLP(**{**super()._new_map(source, target).recipe, "residual": True})
-
-    def _sources(self, source: Any, target: tuple[int, ...]) -> Samples:
-        found = super()._sources(source, target)
-        if found.shape != target:
-            raise ValueError(
-                f"source: samples should have the target's shape {target}, since the map moves them at a cost of "
-                f"|x - Tx|^2; these have {found.shape}."
-            )
-        return found
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

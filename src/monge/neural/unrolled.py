@@ -104,8 +104,16 @@ def power(p: float) -> float:
 
 def powers(x: Tensor, y: Tensor, p: float) -> Tensor:
     """|x_i - y_j|^p of points (..., n, d) and (..., m, d); its slope where points coincide is zero, for p = 1 too."""
-    distances = torch.cdist(x, y)
+    # By products, which lose the digits of points that are all far from the origin. (torch.cdist computes the same, and
+    # can be differentiated once.)
+    center = y.detach().mean(dim=-2, keepdim=True)
+    a, b = x - center, y - center
+    lengths = (a.square().sum(dim=-1)[..., :, None], b.square().sum(dim=-1)[..., None, :])
+    squares = (lengths[0] + lengths[1] - 2.0 * a @ b.mT).clamp(min=0.0)
     if x is y:
-        # By products, which is how they come quickly, a point is as far from itself as the root of rounding.
-        distances = distances * (1.0 - torch.eye(x.shape[-2], dtype=x.dtype, device=x.device))
-    return distances.pow(p)
+        # A point would be as far from itself as the root of rounding.
+        squares = squares * (1.0 - torch.eye(x.shape[-2], dtype=x.dtype, device=x.device))
+    if p == 2:
+        return squares
+    apart = squares > 0.0
+    return torch.where(apart, torch.where(apart, squares, 1.0).pow(0.5 * p), 0.0)

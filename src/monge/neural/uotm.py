@@ -15,11 +15,13 @@ from monge.neural.anchors import Anchor, Squared
 from monge.neural.draws import Draws
 from monge.neural.entropies import Entropy, entropy_of
 from monge.neural.functionals import Functional, scores
-from monge.neural.model import Model
+from monge.neural.model import _AT_ONCE
+from monge.neural.moving import Moving
 from monge.neural.nets import MLP
 from monge.neural.penalties import R1
 from monge.neural.samples import Noise, Rows, Samples, Widened
-from monge.neural.settings import rate, weight
+from monge.neural.settings import rate
+from monge.neural.training import State
 from monge.neural.unbalanced import UnbalancedDual
 from monge.problem.arrays import shown
 from monge.problem.at_home import at_home
@@ -34,7 +36,7 @@ _NEAR = 16
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class UOTM(Model):
+class UOTM(Moving):
     """Unbalanced optimal transport from the source to the target, with the map as a generator.
 
     The map T and the potential v solve
@@ -55,7 +57,8 @@ class UOTM(Model):
         source, as a JKO step does. The densities of "softplus" are below two, and its slope is bounded; "kl" is e^s - 1
         up to s = 20 and straight beyond.
     r1 : float
-        Weight of (r1 / 2) E |grad v(y)|^2 at samples of the target, in the loss of v.
+        Weight of (r1 / 2) E |grad v(y)|^2 at samples of the target, in the loss of v. It keeps training steady, and the
+        map short of where it should go, by little at the default; less is enough on the line.
     noise : int
         Columns of noise that the map gets beside each x and may use: a plan, not a map.
     map, potential, n_steps, batch_size, lr, potential_lr, final_lr, betas, potential_steps, ema, rng, device
@@ -100,20 +103,14 @@ class UOTM(Model):
 
     tau: float = 0.1
     entropy: Any = "softplus"
-    r1: float = 0.1
     noise: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.tau = rate(self.tau, "tau")
-        self.r1 = weight(self.r1, "r1")
-        if isinstance(self.noise, bool) or not isinstance(self.noise, int) or self.noise < 0:
+        if isinstance(self.noise, bool) or not isinstance(self.noise, int | np.integer) or self.noise < 0:
             raise ValueError(f"noise should be a number of columns, not negative; got {shown(self.noise)}.")
-        if self.latent is not None:
-            raise ValueError(
-                f"latent should be None: the map moves samples of the target's shape, at a cost of |x - Tx|^2; got "
-                f"{shown(self.latent)}. Pass noise= for columns of noise beside them."
-            )
+        self.noise = int(self.noise)
         self._entropies()
 
     def source_density(self, x: Any, *, rng: Any = None) -> NDArray[np.float64]:
@@ -134,8 +131,7 @@ class UOTM(Model):
         state, draws = self._fitted("source_density"), Draws(rng, self._device())
         points = self._points(x, draws)
         moved = torch.from_numpy(self._made(state, points, draws)).to(points.device)
-        with torch.no_grad():
-            s = scores(state.potential, moved) - state.anchor.cost(points, moved)
+        s = _scores(state, moved) - state.anchor.cost(points, moved)
         return _numbers(self._entropies()[0].density(s))
 
     def target_density(self, y: Any) -> NDArray[np.float64]:
@@ -153,8 +149,7 @@ class UOTM(Model):
         """
         state, points = self._fitted("target_density"), Rows(y, "y", self._device()).values
         _check_shape("y", points, self._shapes[1])
-        with torch.no_grad():
-            return _numbers(self._entropies()[1].density(-scores(state.potential, points)))
+        return _numbers(self._entropies()[1].density(-_scores(state, points)))
 
     def divergences(self, x: Any, y: Any, *, rng: Any = None) -> tuple[float, float]:
         """How far what leaves is from the source, and what arrives from the target.
@@ -218,11 +213,6 @@ class UOTM(Model):
 
     def _sources(self, source: Any, target: tuple[int, ...]) -> Samples:
         found = super()._sources(source, target)
-        if math.prod(found.shape) != math.prod(target):
-            raise ValueError(
-                f"source: samples should have the target's shape {target}, since the map moves them at a cost of "
-                f"|x - Tx|^2; these have {found.shape}."
-            )
         if not self.noise:
             return found
         wide: Samples = Widened(found, self.noise)
@@ -279,7 +269,6 @@ class OTM(UOTM):
     """
 
     entropy: Any = "linear"
-    r1: float = 0.1
 
     def __post_init__(self) -> None:
         if self.entropy != "linear":
@@ -292,6 +281,18 @@ def _check_shape(name: str, points: Tensor, wanted: tuple[int, ...]) -> None:
         raise ValueError(
             f"{name} should hold samples of shape {wanted} along its first axis; got {tuple(points.shape)}."
         )
+
+
+def _scores(state: State, points: Tensor) -> Tensor:
+    """What the potential says of each point, whichever others there are; nothing that training depends on changes."""
+    counted = dict(state.evaluations)
+    state.potential.eval()  # in which layers such as dropout are one function, and learn nothing
+    try:
+        with torch.no_grad():
+            return torch.cat([scores(state.potential, part) for part in points.split(_AT_ONCE)])
+    finally:
+        state.potential.train()
+        state.evaluations.update(counted)
 
 
 def _numbers(values: Tensor) -> NDArray[np.float64]:
