@@ -95,7 +95,7 @@ class MinibatchGenerator(Model):
         Settings of the loss that has them, None for its own choice; p is 2 then. eps is in units of the cost, bandwidth
         in those of the samples.
     n_minibatches : int
-        k, pairs of minibatches in a step, of which `batch_size` is the size of one.
+        Pairs of minibatches in a step, k; `batch_size` is the size of one minibatch.
     learned_cost : bool
         The loss is that of features phi(x) and phi(y), with phi trained to raise it: the cost is |phi(x) - phi(y)|^p
         (Genevay et al. 2018, section 3.3). phi is the potential, by itself a network with 16 outputs, whose steps,
@@ -103,9 +103,9 @@ class MinibatchGenerator(Model):
         it learns far more slowly, and misses modes that a fixed cost finds at once.
     clip : float
         Largest weight of phi.
-    map, potential, n_steps, batch_size, lr, potential_lr, final_lr, betas, ema, latent, rng, device
-        Of all models. Without `latent` there is as much noise as a sample has numbers; much more of it than that
-        leaves samples on the way from one cluster to the next.
+    map, potential, n_steps, batch_size, lr, potential_lr, final_lr, betas, ema, potential_steps, latent, rng, device
+        As of all models: see `Model`. Without `latent` there is as much noise as a sample has numbers; much more of it
+        than that leaves samples on the way from one cluster to the next.
 
     Attributes
     ----------
@@ -130,7 +130,8 @@ class MinibatchGenerator(Model):
 
     See Also
     --------
-    UnrolledSinkhorn, monge.torch
+    UnrolledSinkhorn : The loss of that name.
+    monge.torch.Minibatch : A loss of batches within the batch, debiased on request.
 
     Notes
     -----
