@@ -90,7 +90,7 @@ class MinibatchGenerator(Model):
     ----------
     loss : str or callable
         A name of the table; or a function of two tensors of points (m, d), samples of any shape in rows, that returns a
-        scalar tensor, such as the modules of `monge.torch`.
+        scalar tensor, such as the modules of ``monge.torch``.
     p, eps, n_iter, n_projections, bandwidth : float, float, int, int, float or sequence of float, optional
         Settings of the loss that has them, None for its own choice; p is 2 then. eps is in units of the cost, bandwidth
         in those of the samples.
@@ -117,11 +117,6 @@ class MinibatchGenerator(Model):
         The network that samples are made by.
     potential_ : torch.nn.Module or None
         The features.
-
-    Methods
-    -------
-    fit, resume, transport, sample, save
-        As all models.
 
     Raises
     ------

@@ -77,6 +77,13 @@ class SJKO(Model):
         As of all models. ``history.phase`` is the outer step of each iteration, ``history.value`` the divergence that
         is left, from below.
 
+    Methods
+    -------
+    transport(x, step)
+        Where samples of the source are after an outer step.
+    sample(n, step)
+        Samples after an outer step.
+
     Raises
     ------
     ValueError, TypeError

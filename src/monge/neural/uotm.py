@@ -67,6 +67,17 @@ class UOTM(Model):
     history, step, status, map_, potential_
         As of all models. ``history.value`` is the dual's value: what moving costs, and both divergences.
 
+    Methods
+    -------
+    source_density(x)
+        How much of each sample of the source is moved.
+    target_density(y)
+        How much arrives at each sample of the target.
+    divergences(x, y)
+        How far both are from the data.
+    transport(x)
+        The map, with its noise where there is any.
+
     Raises
     ------
     ValueError, TypeError
