@@ -164,7 +164,7 @@ class SJKO(Model):
         return Model.transport(self._after(step), x)
 
     def sample(self, n: int, *, step: int | None = None, rng: Any = None) -> NDArray[Any]:
-        """n samples: of the source, drawn at random, and moved.
+        """Samples of the source, drawn at random and moved.
 
         Parameters
         ----------
@@ -179,7 +179,7 @@ class SJKO(Model):
         Returns
         -------
         ndarray (n, ...)
-            float32.
+            In single precision.
         """
         return Model.sample(self._after(step), n, rng=rng)
 
