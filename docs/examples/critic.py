@@ -25,8 +25,8 @@ ring = np.column_stack([2.0 * np.cos(angle) + 3.0, 2.0 * np.sin(angle)]) + rng.n
 blue = np.concatenate([ring, rng.normal([3.0, 0.0], 0.2, (60, 2))])
 orange = rng.normal([-1.5, 0.0], 0.6, (300, 2))
 
-found = monge.neural.critic(red, blue, n_steps=400, rng=0)
-exact = monge.emd(monge.PointCloud(red, blue, cost="euclidean"))
+found = monge.neural.critic(orange, blue, n_steps=400, rng=0)
+exact = monge.emd(monge.PointCloud(orange, blue, cost="euclidean"))
 print(f"estimate {found.value:.4f}, proved {found.lower_bound:.4f}, exact {exact.value:.4f}")
 
 # %%
