@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import sys
 from importlib.util import find_spec
 
 import numpy as np
@@ -27,6 +28,13 @@ def one_thread_of_torch():
         import torch
 
         torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def same_numbers_of_torch():
+    """First weights of networks that tests make do not depend on which tests ran before."""
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.manual_seed(0)
 
 
 class Bars(list):

@@ -173,7 +173,7 @@ def test_a_saturating_map_goes_down_the_value():
     ("kind", "settings"),
     [
         (WGANGP, {"n_steps": 120, "one_sided": True, "penalty": 0.3, "lr": 5e-3, "potential_steps": 4}),
-        (WGAN, {"n_steps": 150, "potential_steps": 3, "lr": 5e-3}),
+        (WGAN, {"n_steps": 200, "potential_steps": 3}),
         (GMMN, {"n_steps": 200, "bandwidths": (0.5, 1.0, 2.0, 4.0)}),
         (EBGAN, {"n_steps": 250, "r1": 0.3}),
         (GAN, {"n_steps": 250, "r1": 0.3}),

@@ -156,7 +156,7 @@ class SJKO(Moving):
         return Model.transport(self._after(step), x)
 
     def sample(self, n: int, *, step: int | None = None, rng: Any = None) -> NDArray[Any]:
-        """Samples of the source, drawn at random and moved.
+        """Draw samples of the source at random, and move them.
 
         Parameters
         ----------
