@@ -184,9 +184,10 @@ class Nowhere(torch.nn.Linear):
 
 
 def test_early_stops_say_so():
-    with pytest.warns(monge.ConvergenceWarning, match="time_limit"):
+    with pytest.warns(monge.ConvergenceWarning, match="in iteration 1 of 1000: time_limit") as caught:
         found = discrepancy(line(0.0), line(1.0), LIPSCHITZ, time_limit=0.0)
     assert found.status is TrainingStatus.TIME_LIMIT
+    assert caught[0].filename == __file__
     with pytest.warns(monge.ConvergenceWarning, match="look for outliers"):
         found = discrepancy(line(0.0), line(1.0), LIPSCHITZ, network=Nowhere(2, 1), n_steps=3, rng=0)
     assert found.status is TrainingStatus.DIVERGED
