@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -17,6 +18,15 @@ settings.load_profile("fixed")
 
 # A hang is reported with its stack instead of silence.
 faulthandler.enable()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread_of_torch():
+    """Small networks learn fastest on one thread, and those of several tests at a time do not wait for each other."""
+    if find_spec("torch") is not None:
+        import torch
+
+        torch.set_num_threads(1)
 
 
 class Bars(list):

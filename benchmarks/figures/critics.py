@@ -25,7 +25,7 @@ def measured(pair: Any, penalty: Any, steps: int) -> tuple[float, float]:
     """What the network estimates, and what is proved, over W1."""
     import monge.neural
 
-    found = monge.neural.critic(pair.x, pair.y, penalty=penalty, steps=steps, rng=0, threads=1)
+    found = monge.neural.critic(pair.x, pair.y, penalty=penalty, n_steps=steps, rng=0, threads=1)
     print(
         f"{penalty}: {found.value / pair.distance:.3f}, certified {found.lower_bound / pair.distance:.4f}", flush=True
     )
@@ -36,7 +36,7 @@ def draw(options: argparse.Namespace) -> None:
     import torch
     from matplotlib.figure import Figure
 
-    from monge.neural.penalties import Clip, GradientPenalty
+    from monge.neural import Clip, GradientPenalty
     from monge.neural.toys import min_funnels
 
     torch.set_num_threads(1)

@@ -35,7 +35,7 @@ def main() -> int:
     from monge.neural.toys import min_funnels
 
     torch.set_num_threads(1 if options.smoke else options.threads)
-    points, seeds, more = (300, 1, {"steps": 40}) if options.smoke else (options.points, options.seeds, {})
+    points, seeds, more = (300, 1, {"n_steps": 40}) if options.smoke else (options.points, options.seeds, {})
     failed = 0
     print("penalty    funnels  d  seed     W1   nothing      raw   proved  of the rest      s")
     for penalty in PENALTIES:

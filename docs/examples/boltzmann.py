@@ -156,7 +156,7 @@ for name in samples:
 # Transport closes more than a third of the gap to true digits, and strokes are cleaner. The price: the pictures are a
 # little more alike than digits are, since the entropic cost is least for a cloud that is narrower than the data.
 
-fig, axes = plt.subplots(1, 3, figsize=(12.0, 4.2), layout="constrained")
+fig, axes = plt.subplots(1, 3, figsize=(12.0, 4.6), layout="constrained")
 for ax, name in zip(axes, ("likelihood", "transport", "true"), strict=True):
     sheet = np.pad(samples[name][:100].reshape(10, 10, 8, 8), ((0, 0), (0, 0), (1, 1), (1, 1)))
     ax.imshow(sheet.transpose(0, 2, 1, 3).reshape(100, 100), cmap="Greys")

@@ -124,9 +124,9 @@ show("digits")
 #
 # A hundred faces of 25 x 25 pixels, twenty of which are held out, are few to learn from. With the convolutional pair
 # what is learned at one place holds at others. Below each face that was made stands the one of the eighty learned from
-# that is nearest to it: a model that has them by heart shows itself here, and by a novelty near 0. Among so few, and in
-# so many dimensions, the ratio of W2 says next to nothing: smooth noise has 1. Minibatch W2 has faces early, with a
-# ratio below 1 and little more than half of the deviation: they are means of those that were learned from.
+# that is nearest to it: a model that has them by heart shows itself there, and by a novelty near 0. Among so few, and
+# in so many dimensions, the ratio of W2 says next to nothing: smooth noise has 1, and means of faces have less, with
+# little more than half of the deviation.
 
 images = 2.0 * lfw_subset()[:100] - 1.0
 images = images[np.random.default_rng(0).permutation(len(images))]

@@ -61,8 +61,8 @@ plt.show()
 # All three can tell the lines apart. Only the first says how far there is to go. The second has the same value
 # everywhere, and so no gradient for a generator to follow; the third has one as far as its kernel reaches.
 #
-# Now eight Gaussians, in blue, and a generator that has found three of them only, in red. The background is the critic:
-# a generator moves its samples downhill, from red to blue.
+# Now eight Gaussians, in blue, and a generator that has found three of them only, in orange. The background is the
+# critic: a generator moves its samples downhill, from orange to blue.
 
 many = eight_gaussians(5000, rng=0)
 angle = np.arctan2(many[:, 1], many[:, 0])

@@ -37,7 +37,7 @@ def networks():
     return {"map": MLP(1, 1, residual=True, **wide), "potential": MLP(1, 1, **wide)}
 
 
-options = {"tau": 0.5, "n_steps": 1000, "batch_size": 128, "ema": 0.99, "r1": 0.01, "rng": 0}
+options = {"tau": 0.5, "n_steps": 800, "batch_size": 128, "ema": 0.99, "r1": 0.01, "rng": 0}
 models = {kind.__name__: kind(**options, **networks()).fit(y, source) for kind in (UOTM, OTM)}
 made = {name: model.sample(20_000, rng=1)[:, 0] for name, model in models.items()}
 print(f"below -0.7: {np.mean(y < -0.7):.2%} of the data")

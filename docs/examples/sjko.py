@@ -17,6 +17,7 @@ import torch
 from monge.neural import MLP, SJKO
 from monge.neural.toys import eight_gaussians
 
+torch.set_num_threads(1)  # in networks as small as these, threads wait for each other
 torch.manual_seed(0)
 y = eight_gaussians(4000, rng=0)
 networks = {"map": MLP(2, 2, hidden=(64, 64, 64), residual=True), "potential": MLP(2, 1, hidden=(64, 64, 64))}

@@ -26,8 +26,8 @@ data, others = eight_gaussians(8000, rng=0), eight_gaussians(1000, rng=1)
 
 # %%
 # A callback is called after each iteration. This one draws the critic and the samples four times, and measures the
-# exact distance of samples to points that the model has never seen. Blue points are data, red ones are made; the
-# background is the critic, and samples move from red to blue.
+# exact distance of samples to points that the model has never seen. Blue points are data, orange ones are made; the
+# background is the critic, and samples move from orange to blue.
 
 fig, axes = plt.subplots(1, 4, figsize=(12.0, 3.3), layout="constrained")
 panels, steps, exact = dict(zip((10, 50, 150, 600), axes, strict=True)), [], []

@@ -74,6 +74,14 @@ PARTS = {
     "monge.compat.pot": ["lp", "bregman", "unbalanced", "partial", "utils", "datasets", "plot"],
     "monge.neural": ["metrics", "toys"],
 }
+# What comes first under its heading; the rest follows as in __all__.
+FIRST = {
+    "monge.neural": [
+        "Model", "load", "GAN", "WGAN", "WGANGP", "EBGAN", "MinibatchGenerator", "GMMN", "OTM", "UOTM", "JKO", "SJKO",
+        "Every", "Watch", "History", "TrainingStatus", "MLP", "ConvGenerator", "ConvCritic",
+        "critic", "Critic", "discrepancy", "Discrepancy",
+    ],
+}  # fmt: skip
 # As programs that use them write it.
 SHORT = ("monge.compat.pot", "ot")
 # Without these libraries the pages are made, too, but for those of the modules that need them, and with programs in the
@@ -174,7 +182,7 @@ def public_names() -> Iterator[Name]:
     for module in present_modules():
         seen: list[Any] = []
         for part in (module, *(f"{module}.{part}" for part in PARTS.get(module, []))):
-            for name in imported(part).__all__:
+            for name in dict.fromkeys([*FIRST.get(part, []), *imported(part).__all__]):
                 thing = getattr(imported(part), name)
                 if callable(thing) and not any(thing is one for one in seen):  # no modules, no constants
                     seen.append(thing)

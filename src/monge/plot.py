@@ -480,7 +480,7 @@ def color_transfer(source: Any, target: Any, found: ColorTransfer, *, lines: int
 
 
 def training(found: Any, figure: Any = None, *, share: float = 0.9) -> Any:
-    """Draw how a model of `monge.neural` learned: its functional's value, and below it the metrics that were measured.
+    """Draw how a model of ``monge.neural`` learned: its functional's value, and below it what was measured.
 
     The running mean is drawn over the values. Lines across mark where an outer step begins.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import doctest
 import re
-import sys
 from pathlib import Path
 
 import pytest
@@ -22,12 +21,7 @@ def test_examples(page: Path) -> None:
     for library in OPTIONAL.findall(page.read_text(encoding="utf-8")):
         library = "torch" if library == "neural" else library
         pytest.importorskip(library, reason=f"the page's examples need the extra {library}")
-    torch = sys.modules.get("torch")
-    threads = None if torch is None else torch.get_num_threads()  # some pages set it
-    result = doctest.testfile(str(page), module_relative=False, encoding="utf-8")
-    if torch is not None:
-        torch.set_num_threads(threads)
-    assert result.failed == 0
+    assert doctest.testfile(str(page), module_relative=False, encoding="utf-8").failed == 0
 
 
 def test_chapters_have_examples() -> None:

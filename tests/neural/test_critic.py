@@ -15,7 +15,7 @@ import torch
 
 import monge.neural
 import monge.torch
-from monge.neural.penalties import Clip, GradientPenalty
+from monge.neural import MLP, Clip, GradientPenalty
 from monge.neural.toys import min_funnels
 
 
@@ -28,7 +28,7 @@ FUNNELS = min_funnels(600, rng=0)
 
 @pytest.fixture(scope="module")
 def trained():
-    return monge.neural.critic(FUNNELS.x, FUNNELS.y, steps=250, batch_size=128, rng=0)
+    return monge.neural.critic(FUNNELS.x, FUNNELS.y, n_steps=250, batch_size=128, rng=0)
 
 
 class TestEstimate:
@@ -61,19 +61,19 @@ class TestEstimate:
     @pytest.mark.parametrize("penalty", ["gradient", "clip", Clip(0.02), GradientPenalty(1.0, one_sided=True)])
     def test_whatever_the_penalty_the_bound_holds(self, penalty):
         pair = min_funnels(200, rng=1)
-        found = monge.neural.critic(pair.x, pair.y, penalty=penalty, steps=60, batch_size=64, rng=0)
+        found = monge.neural.critic(pair.x, pair.y, penalty=penalty, n_steps=60, batch_size=64, rng=0)
         apart = np.linalg.norm(pair.x[:, np.newaxis] - pair.y, axis=2)
         nothing = max(apart.min(axis=1).mean(), apart.min(axis=0).mean())  # what a network that says nothing proves
         assert nothing < found.lower_bound <= pair.distance
 
     def test_clipped_weights_are_clipped(self):
         pair = min_funnels(50, rng=1)
-        found = monge.neural.critic(pair.x, pair.y, penalty=Clip(0.02), steps=3, batch_size=16, rng=0)
+        found = monge.neural.critic(pair.x, pair.y, penalty=Clip(0.02), n_steps=3, batch_size=16, rng=0)
         assert max(float(each.abs().max()) for each in found.network.parameters()) == pytest.approx(0.02)
 
     def test_the_unit_does_not_matter(self, trained):
         far = [4096.0 * points + 2.0**20 for points in (FUNNELS.x, FUNNELS.y)]
-        found = monge.neural.critic(*far, steps=120, batch_size=128, rng=0)
+        found = monge.neural.critic(*far, n_steps=120, batch_size=128, rng=0)
         # Not bit by bit: what is far from zero has fewer digits, and training amplifies roundings.
         assert 0.9 * FUNNELS.distance < found.lower_bound / 4096.0 <= FUNNELS.distance * (1.0 + 1e-12)
 
@@ -82,13 +82,13 @@ class TestEstimate:
         x, y = (np.stack([np.full(64, place), heights], axis=1) for place in (0.0, 0.4))
         shift, z = np.array([1.0, -2.0, 2.0]), np.random.default_rng(0).normal(size=(200, 3))
         for one, other, distance in ((x, y, 0.4), (z, z + shift, 3.0), (np.zeros((1, 2)), np.array([[3.0, 4.0]]), 5.0)):
-            found = monge.neural.critic(one, other, steps=50, batch_size=32, rng=0)
+            found = monge.neural.critic(one, other, n_steps=50, batch_size=32, rng=0)
             assert 0.95 * distance < found.lower_bound <= distance * (1.0 + 1e-15)
 
     def test_equal_clouds(self):
-        found = monge.neural.critic(FUNNELS.x, FUNNELS.x, steps=5, batch_size=16, rng=0)
+        found = monge.neural.critic(FUNNELS.x, FUNNELS.x, n_steps=5, batch_size=16, rng=0)
         assert found.lower_bound == 0.0
-        one = monge.neural.critic([[1.0]], [[1.0]], steps=2, rng=0)
+        one = monge.neural.critic([[1.0]], [[1.0]], n_steps=2, rng=0)
         assert one.value == one.lower_bound == 0.0
 
 
@@ -97,7 +97,7 @@ class TestInputs:
 
     def run(self, x=None, y=None, **options):
         x, y = self.small.x if x is None else x, self.small.y if y is None else y
-        return monge.neural.critic(x, y, **{"steps": 20, "batch_size": 32, "rng": 0, **options})
+        return monge.neural.critic(x, y, **{"n_steps": 20, "batch_size": 32, "rng": 0, **options})
 
     def test_the_same_seed_gives_the_same_bits_and_torchs_own_are_left_alone(self):
         torch.manual_seed(3)
@@ -111,7 +111,7 @@ class TestInputs:
         rng = np.random.default_rng(0)
         a, b = rng.random(60) * (rng.random(60) < 0.5), rng.random(60)
         a *= b.sum() / a.sum()
-        found = self.run(a=a, b=b, steps=100)
+        found = self.run(a=a, b=b, n_steps=100)
         exact = w1(self.small.x, self.small.y, a / a.sum(), b / b.sum())
         assert 0.85 * exact < found.lower_bound <= exact * (1.0 + 1e-14)
         u = found.potential
@@ -124,7 +124,7 @@ class TestInputs:
         shift = np.array([3.0, 0.0])
         found = monge.neural.critic(
             lambda rng, n: rng.normal(size=(n, 2)), lambda rng, n: rng.normal(size=(n, 2)) + shift,
-            steps=100, batch_size=64, samples=300, rng=0,
+            n_steps=100, batch_size=64, samples=300, rng=0,
         )  # fmt: skip
         assert found.x.shape == found.y.shape == (300, 2)
         exact = w1(found.x, found.y)
@@ -147,12 +147,20 @@ class TestInputs:
         weights = copy.deepcopy(network.state_dict())
         first = self.run(network=network)
         assert all(torch.equal(weights[name], now) for name, now in network.state_dict().items())
-        again = self.run(init=first, lr=1e-12, steps=1)
+        again = self.run(init=first, lr=1e-12, n_steps=1)
         assert again.value == pytest.approx(first.value, rel=1e-6)
-        longer = self.run(init=first, steps=300)
+        longer = self.run(init=first, n_steps=300)
         assert longer.lower_bound > first.lower_bound
         assert self.run(init=first).value != first.value  # which is as it was
         assert first.value == self.run(network=network).value
+
+    def test_hooks_of_a_users_network_stay(self):
+        network, seen = torch.nn.Linear(2, 1), []
+        network.register_forward_hook(lambda *_: seen.append(None))
+        found = self.run(network=network, n_steps=1)
+        seen.clear()
+        found.network(torch.zeros(1, 2))
+        assert len(seen) == 1
 
     def test_it_can_be_pickled(self):
         found = self.run()
@@ -161,7 +169,9 @@ class TestInputs:
         np.testing.assert_array_equal(again.potential(self.small.x), found.potential(self.small.x))
 
     def test_what_stops_early_says_so_and_the_bound_holds(self):
-        with pytest.warns(monge.ConvergenceWarning, match=r"in step 1 of 20: time_limit ran out\. Go on with init="):
+        with pytest.warns(
+            monge.ConvergenceWarning, match=r"in iteration 1 of 20: time_limit ran out\. Go on with init="
+        ):
             found = self.run(time_limit=0.0)
         assert found.status is monge.neural.TrainingStatus.TIME_LIMIT
         assert 0.0 < found.lower_bound <= self.small.distance
@@ -179,11 +189,12 @@ class TestInputs:
             ({"a": np.ones(3)}, r"shape \(60,\)"),
             ({"a": -np.ones(60)}, "negative"),
             ({"x": lambda rng, n: rng.normal(size=(n, 2)), "a": np.ones(60)}, "x is a sampler"),
-            ({"steps": 0}, "steps should be"),
+            ({"n_steps": 0}, "n_steps should be"),
             ({"lr": -1.0}, "lr should be"),
             ({"network": torch.nn.Linear(2, 3)}, "one number for each"),
-            ({"network": torch.nn.Linear(3, 1)}, r"does not take float32 points of shape \(k, 2\)"),
+            ({"network": torch.nn.Linear(3, 1)}, r"network: the network does not take float32 samples of shape \(2,\)"),
             ({"network": torch.nn.Linear(2, 1).requires_grad_(False)}, "no parameters that can be learned"),
+            ({"network": MLP(2, 1, hidden=(8, 8), batch_norm=True)}, "no batch normalisation"),
             ({"device": "abacus"}, "device should be"),
         ],
     )
@@ -280,7 +291,7 @@ def test_particles_go_down_the_critic():
     x, y = rng.normal(size=(100, 2)), rng.normal((3.0, 0.0), size=(100, 2))
 
     def loss(x, init=None):
-        return monge.neural.critic(x, y, init=init, steps=10, batch_size=64, rng=0)
+        return monge.neural.critic(x, y, init=init, n_steps=10, batch_size=64, rng=0)
 
     flow = monge.gradient_flow(x, loss, step=0.25, n_steps=10)
     before, after = w1(x, y), w1(flow.points, y)

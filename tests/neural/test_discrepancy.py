@@ -15,6 +15,7 @@ torch = pytest.importorskip("torch", reason="monge.neural needs the extra torch"
 import monge  # noqa: E402
 from monge.neural import (  # noqa: E402
     MLP,
+    WGAN,
     Clip,
     EnergyHinge,
     GradientPenalty,
@@ -175,12 +176,19 @@ def test_the_same_seed_gives_the_same_and_the_caller_keeps_the_numbers():
     assert torch.equal(torch.get_rng_state(), before)
 
 
+class Nowhere(torch.nn.Linear):
+    """Values that are no numbers."""
+
+    def forward(self, points):
+        return super().forward(points) * math.nan
+
+
 def test_early_stops_say_so():
     with pytest.warns(monge.ConvergenceWarning, match="time_limit"):
         found = discrepancy(line(0.0), line(1.0), LIPSCHITZ, time_limit=0.0)
     assert found.status is TrainingStatus.TIME_LIMIT
     with pytest.warns(monge.ConvergenceWarning, match="look for outliers"):
-        found = discrepancy(line(0.0), 1e30 * line(1.0), LIPSCHITZ, n_steps=3, rng=0)
+        found = discrepancy(line(0.0), line(1.0), LIPSCHITZ, network=Nowhere(2, 1), n_steps=3, rng=0)
     assert found.status is TrainingStatus.DIVERGED
 
 
@@ -195,6 +203,64 @@ def test_early_stops_say_so():
 def test_bad_input(arguments, error, message):
     with pytest.raises(error, match=message):
         discrepancy(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("network", "error", "message"),
+    [
+        (torch.tanh, TypeError, r"network should be a torch\.nn\.Module"),
+        (torch.nn.Linear(3, 1), ValueError, r"network does not take float32 samples of shape \(2,\)"),
+        (torch.nn.Linear(2, 2), ValueError, "one number for each"),
+        (torch.nn.Linear(2, 1).requires_grad_(False), ValueError, "no parameters that can be learned"),
+        (MLP(2, 1, hidden=(8, 8), batch_norm=True), ValueError, "no batch normalisation"),
+    ],
+)
+def test_networks_that_do_not_fit(network, error, message):
+    with pytest.raises(error, match=message):
+        discrepancy(line(0.0), line(1.0), LIPSCHITZ, network=network)
+
+
+def test_a_network_with_frozen_layers_that_another_model_counts():
+    model = WGAN(potential=small(), n_steps=2, batch_size=8, rng=0).fit(line(0.0))
+    before = dict(model._fitted("").evaluations)
+    network = model.potential_
+    network.layers[0].requires_grad_(False)
+    found = discrepancy(line(0.0), line(1.0), LIPSCHITZ, network=network, **{**QUICK, "n_steps": 2})
+    assert model._fitted("").evaluations == before
+    assert torch.equal(found.network.layers[0].weight, network.layers[0].weight)
+    assert not torch.equal(found.network.layers[2].weight, network.layers[2].weight)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: KernelBall(()), "at least one"),
+        (lambda: KernelBall((0.0,)), "each of bandwidths should be positive"),
+        (lambda: KernelBall((math.nan,)), "each of bandwidths should be positive"),
+        (lambda: KernelBall(1.0), "sequence of numbers"),
+        (lambda: EnergyHinge(-1.0), "margin should be positive"),
+        (Kantorovich, "penalty"),
+    ],
+)
+def test_classes_that_are_none(call, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        call()
+
+
+def test_kernels_do_not_mind_where_zero_is():
+    rng = np.random.default_rng(0)
+    x, y = (rng.integers(0, 8, size=(30, 2)) / 8.0 for _ in range(2))
+    near, far = (discrepancy(x + shift, y + shift, KernelBall((0.1, 0.5))).value for shift in (0.0, 4096.0))
+    assert far == pytest.approx(near, rel=1e-4)
+
+
+def test_kernels_take_points_a_few_at_a_time(monkeypatch):
+    x, y = line(0.0), line(0.3)
+    whole = discrepancy(x, y, KernelBall((0.2,)))
+    monkeypatch.setattr("monge.neural.classes._PAIRS", 7 * len(x))
+    parts = discrepancy(x, y, KernelBall((0.2,)))
+    assert parts.value == pytest.approx(whole.value, rel=1e-5)
+    np.testing.assert_allclose(parts.witness(x), whole.witness(x), rtol=1e-4)
 
 
 def test_points_of_another_shape():

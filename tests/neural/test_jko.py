@@ -65,7 +65,7 @@ def test_each_step_of_gaussians_is_the_closed_forms(kind):
 
 @pytest.mark.parametrize("functional", ["softplus", "chi2", "js"])
 def test_each_functional_pulls_to_the_target(functional):
-    settings = {"first_steps": 80, "n_steps": 80, "batch_size": 128, "lr": 1e-2, "later_lr": 1.0, "r1": 0.0}
+    settings = {"first_steps": 60, "n_steps": 60, "batch_size": 64, "lr": 1e-2, "later_lr": 1.0, "r1": 0.0}
     model = SJKO(functional=functional, h=1.0, n_outer=3, rng=0, **settings, **nets(16)).fit(gaussian)
     means = [float(model.sample(1000, step=k, rng=1).mean()) for k in range(4)]
     assert 0.4 < means[1] < means[2] < means[3] < 2.2

@@ -13,6 +13,8 @@ import torch
 from tiny import Dual, Primal, fingerprint, noisy
 from torch import nn
 
+from monge.neural import Every, Watch
+
 X = np.random.default_rng(0).normal(size=(40, 2))
 
 
@@ -64,6 +66,12 @@ class TestSettings:
         for options in ({"checkpoint_every": 0}, {"time_limit": -1.0}, {"time_limit": math.nan}, {"callbacks": ["x"]}):
             with pytest.raises((ValueError, TypeError)):
                 model.fit(X, **options)
+        twice = [Watch(lambda model: 0.0), Watch(lambda model: 1.0)]
+        with pytest.raises(ValueError, match="each Watch should have a name of its own; got 'metric', 'metric'"):
+            model.fit(X, callbacks=twice)
+        for make in (lambda: Every(3, None), lambda: Watch("loss")):
+            with pytest.raises(TypeError, match="should be a function of the model"):
+                make()
         with pytest.raises(TypeError, match="unexpected keyword"):
             model.fit(X, patience=3)
         with pytest.raises(ValueError, match="target holds NaN"):

@@ -29,7 +29,7 @@ SETTINGS = {"n_steps": 6, "n_outer": 3, "anchor": "rebased", "rng": 1}
 CHILD = """
 import os, signal, sys
 import torch
-torch.set_num_threads(int(sys.argv[3]))
+torch.set_num_threads(int(sys.argv[2]))
 from tiny import Dual, noisy, sampler
 from monge.neural import Watch
 
@@ -40,36 +40,48 @@ def at_nine(model):
     if model.step == 9:
         kill()
 
-if sys.argv[1] == "writing":
-    replace = os.replace
-    def once(*paths):  # the first file is whole, the second one written but not in its place
-        os.replace = kill
-        replace(*paths)
-    os.replace = once
+def run(moment):
+    if moment == "writing":
+        replace = os.replace
+        def once(*paths):  # the first file is whole, the second one written but not in its place
+            os.replace = kill
+            replace(*paths)
+        os.replace = once
+    model = Dual(map=noisy(), **SETTINGS)
+    watch = Watch(lambda model: -model.step, every=2, patience=50)
+    calls = [watch, at_nine] if moment == "between" else [watch]
+    model.fit(sampler, checkpoint=os.path.join(sys.argv[1], moment), checkpoint_every=4, callbacks=calls)
 
-model = Dual(map=noisy(), **SETTINGS)
-watch = Watch(lambda model: -model.step, every=2, patience=50)
-calls = [watch, at_nine] if sys.argv[1] == "between" else [watch]
-model.fit(sampler, checkpoint=sys.argv[2], checkpoint_every=4, callbacks=calls)
+for moment in ("between", "writing"):  # each in a process of its own, and torch is imported once
+    child = os.fork()
+    if child == 0:
+        run(moment)
+        os._exit(0)
+    print(os.WTERMSIG(os.waitpid(child, 0)[1]))
 """
 
 
-@pytest.mark.parametrize(("moment", "step"), [("between", 8), ("writing", 4)])
-def test_killed_and_resumed_is_as_if_never_killed(moment, step, tmp_path):
-    path = tmp_path / "model.pt"
-    code = CHILD.replace("SETTINGS", repr(SETTINGS))
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    """Files of two trainings that were killed, by the moment when."""
+    folder = tmp_path_factory.mktemp("killed")
     paths = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])
-    child = subprocess.run(
-        [sys.executable, "-c", code, moment, path, str(torch.get_num_threads())],
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD.replace("SETTINGS", repr(SETTINGS)), folder, str(torch.get_num_threads())],
         env={**os.environ, "PYTHONPATH": paths},
         capture_output=True,
         text=True,
         timeout=120,
     )
-    assert child.returncode == -signal.SIGKILL, child.stderr
+    assert done.stdout.split() == [str(int(signal.SIGKILL))] * 2, done.stderr
+    return folder
+
+
+@pytest.mark.parametrize(("moment", "step"), [("between", 8), ("writing", 4)])
+def test_killed_and_resumed_is_as_if_never_killed(moment, step, killed):
     watch = Watch(lambda model: -model.step, every=2, patience=50)
     whole = Dual(map=noisy(), **SETTINGS).fit(sampler, callbacks=watch)
-    model = monge.neural.load(path, map=Noisy())
+    model = monge.neural.load(killed / moment, map=Noisy())
     assert model.step == step
     assert model.status is TrainingStatus.UNFINISHED
     assert fingerprint(model) != fingerprint(whole)
@@ -296,6 +308,19 @@ class TestFiles:
         torch.save({**held, "kind": "Unheard"}, path)
         with pytest.raises(ValueError, match="of the class Unheard, which is not known"):
             monge.neural.load(path)
+
+    def test_what_could_not_be_read_again_is_not_written(self, tmp_path):
+        class Extra(torch.nn.Linear):
+            def get_extra_state(self):
+                return Path("somewhere")
+
+            def set_extra_state(self, state):
+                pass
+
+        model = Primal(map=Extra(2, 2), rng=0).fit(X)
+        with pytest.raises(TypeError, match="the state of a Extra has something else"):
+            model.save(tmp_path / "model.pt")
+        assert not list(tmp_path.iterdir())
 
     def test_samples_are_not_in_files(self, tmp_path):
         model = Primal(rng=0).fit(X, X)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from monge.problem.arrays import positive_integer
+from monge.problem.arrays import positive_integer, shown
 
 __all__ = ["Every", "Watch"]
 
@@ -25,7 +25,7 @@ class Every:
     """
 
     def __init__(self, n: int, function: Callable[[Any], Any]) -> None:
-        self.n, self.function = positive_integer(n, "n"), function
+        self.n, self.function = positive_integer(n, "n"), _function(function, "function")
 
     def __call__(self, model: Any) -> Any:
         """Every n-th time."""
@@ -56,7 +56,7 @@ class Watch:
     def __init__(
         self, metric: Callable[[Any], float], *, name: str = "metric", every: int = 250, patience: int | None = None
     ) -> None:
-        self.metric, self.name = metric, name
+        self.metric, self.name = _function(metric, "metric"), name
         self.every = positive_integer(every, "every")
         self.patience = None if patience is None else positive_integer(patience, "patience")
 
@@ -76,3 +76,10 @@ class Watch:
         if since >= self.patience:
             model.map_.load_state_dict(model.kept[self.name])
         return since >= self.patience
+
+
+def _function(value: Any, name: str) -> Any:
+    """`value`, which would be called only after so many iterations."""
+    if not callable(value):
+        raise TypeError(f"{name} should be a function of the model; got {shown(value)}.")
+    return value

@@ -124,6 +124,11 @@ def pack(state: State) -> dict[str, Any]:
     def network(module: Any, optimizer: Any) -> dict[str, Any] | None:
         if module is None:
             return None
+        if not _is_plain(module.state_dict()):
+            raise TypeError(
+                f"files hold tensors, numbers and words; the state of a {type(module).__name__} has something else: "
+                "look at its get_extra_state()."
+            )
         return {
             "name": type(module).__name__,
             "recipe": recipe_of(module),

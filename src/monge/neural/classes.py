@@ -8,7 +8,7 @@ what is nearer than its bandwidth, and need no training: the best one is known.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,11 +19,15 @@ from torch.nn.functional import softplus
 from monge.neural.draws import Draws
 from monge.neural.functionals import Ascent, IntegralMetric, scores
 from monge.neural.penalties import Penalty, Unconstrained
+from monge.neural.settings import rate
+from monge.problem.arrays import shown
 
-__all__ = ["EnergyHinge", "KernelBall", "TotalVariation"]
+__all__ = ["EnergyHinge", "KernelBall", "TotalVariation", "unbiased_mmd"]
 
 # A discrepancy below it is rounding of single precision, by which nothing is divided.
 _ROUNDING = 1e-12
+# Pairs of points whose kernels are held at a time by a function of the ball.
+_PAIRS = 2**24
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,9 @@ class EnergyHinge(IntegralMetric):
     margin: float = 1.0
     penalty: Penalty = field(default_factory=Unconstrained)
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "margin", rate(self.margin, "margin"))
+
     def witness(self, potential: Any, real: Tensor, moved: Tensor) -> Callable[[Tensor], Tensor]:
         """See `IntegralMetric`."""
         return lambda points: softplus(scores(potential, points)).clamp(max=self.margin) / self.margin - 0.5
@@ -89,25 +96,32 @@ class KernelBall(IntegralMetric):
 
     Parameters
     ----------
-    bandwidths : tuple of float
+    bandwidths : sequence of float
         The h of each kernel, in the unit of the coordinates.
     """
 
-    bandwidths: tuple[float, ...]
+    bandwidths: Sequence[float]
     adversarial = False
 
-    def kernel(self, x: Tensor, y: Tensor) -> Tensor:
-        """k of all pairs, (n, m)."""
-        x, y = x.flatten(1), y.flatten(1)
-        squares = (x.square().sum(1)[:, None] + y.square().sum(1) - 2.0 * x @ y.T).clamp(min=0.0)
-        return sum((torch.exp(squares * (-0.5 / h**2)) for h in self.bandwidths), torch.zeros_like(squares))
+    def __post_init__(self) -> None:
+        if isinstance(self.bandwidths, str) or not isinstance(self.bandwidths, Iterable):
+            raise TypeError(f"bandwidths should be a sequence of numbers; got {shown(self.bandwidths)}.")
+        found = tuple(rate(h, "each of bandwidths") for h in self.bandwidths)
+        if not found:
+            raise ValueError("bandwidths should hold at least one number; got none.")
+        object.__setattr__(self, "bandwidths", found)
 
     def witness(self, potential: Any, real: Tensor, moved: Tensor) -> Callable[[Tensor], Tensor]:
         """See `IntegralMetric`. The batches themselves are held."""
         real, moved = real.detach(), moved.detach()
 
+        step = max(1, _PAIRS // max(len(moved), len(real)))
+
         def apart(points: Tensor) -> Tensor:
-            return self.kernel(points, moved).mean(1) - self.kernel(points, real).mean(1)
+            return torch.cat([near(part, moved) - near(part, real) for part in points.split(step)])
+
+        def near(points: Tensor, others: Tensor) -> Tensor:
+            return _kernel(points, others, self.bandwidths).mean(1)
 
         square = apart(moved).mean() - apart(real).mean()
         norm = square.clamp(min=_ROUNDING).sqrt()
@@ -115,9 +129,23 @@ class KernelBall(IntegralMetric):
 
     def descent(self, potential: Any, real: Tensor, moved: Tensor, draws: Draws) -> Tensor:
         """See `Functional`."""
+        return unbiased_mmd(moved, real, self.bandwidths)
 
-        def alone(points: Tensor) -> Tensor:
-            n, itself = len(points), float(len(self.bandwidths))
-            return (self.kernel(points, points).sum() - n * itself) / (n * (n - 1))
 
-        return alone(moved) + alone(real) - 2.0 * self.kernel(moved, real).mean()
+def unbiased_mmd(x: Tensor, y: Tensor, bandwidths: Sequence[float]) -> Tensor:
+    """MMD^2 of two batches, without the pairs of a point and itself."""
+
+    def alone(points: Tensor) -> Tensor:
+        n, itself = len(points), float(len(bandwidths))
+        return (_kernel(points, points, bandwidths).sum() - n * itself) / (n * (n - 1))
+
+    return alone(x) + alone(y) - 2.0 * _kernel(x, y, bandwidths).mean()
+
+
+def _kernel(x: Tensor, y: Tensor, bandwidths: Sequence[float]) -> Tensor:
+    """Of all pairs, (n, m)."""
+    x, y = x.flatten(1), y.flatten(1)
+    middle = y.detach().mean(dim=0)  # squares of what is far from zero have no digits left for what is near
+    x, y = x - middle, y - middle
+    squares = (x.square().sum(1)[:, None] + y.square().sum(1) - 2.0 * x @ y.T).clamp(min=0.0)
+    return sum((torch.exp(squares * (-0.5 / h**2)) for h in bandwidths), torch.zeros_like(squares))

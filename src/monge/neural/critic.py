@@ -1,52 +1,43 @@
 """A network as an estimator of W1: trained on minibatches, and certified on all points.
 
 maximise  E D(x) - E D(y)  over D with slopes of at most one                    (Kantorovich and Rubinstein)
-
-The loop of all models, with a map that has nothing to learn.
 """
 
 from __future__ import annotations
 
 import copy
-import math
-import time
-import warnings
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from monge.neural.anchors import Free
 from monge.neural.certificate import certified
 from monge.neural.critic_result import Critic, Standardised
 from monge.neural.draws import Draws, device_of
+from monge.neural.estimate import estimated
 from monge.neural.functionals import Kantorovich
-from monge.neural.nets import MLP
-from monge.neural.penalties import Clip, GradientPenalty, Penalty
+from monge.neural.nets import MLP, widths
+from monge.neural.penalties import Clip, GradientPenalty, Unconstrained
 from monge.neural.samples import Samples, samples_of
-from monge.neural.training import Diverged, Slots, State, TrainingStatus, iterate, start
-from monge.problem.arrays import available_threads, positive, positive_integer, seconds, shown
+from monge.neural.settings import rate
+from monge.neural.training import TrainingStatus
+from monge.neural.training import own as copied
+from monge.problem.arrays import available_threads, positive_integer, seconds, shown
 from monge.problem.costs import PointCloud
 from monge.problem.home import home_of_any
 from monge.problem.measures import check_weights
-from monge.problem.progress import count_bar
-from monge.problem.transport import ConvergenceWarning
 from monge.spread.sources import Source, source_of
 
 __all__ = ["critic"]
 
 Array = NDArray[np.float64]
 
-PENALTIES: dict[str, Penalty] = {
+PENALTIES: dict[str, Unconstrained] = {
     "lipschitz": GradientPenalty(10.0, one_sided=True),
     "gradient": GradientPenalty(10.0),
     "clip": Clip(0.1),
 }
-# Of the learning rate, what is left at the end of its cosine; and Adam's averages, short as for all networks in a game.
-_LAST, _BETAS = 0.05, (0.5, 0.9)
 
 _ADVICE = {
     TrainingStatus.TIME_LIMIT: "time_limit ran out. Go on with init=, or raise time_limit",
@@ -63,10 +54,10 @@ def critic(
     a: Any = None,
     b: Any = None,
     *,
-    penalty: str | Penalty = "lipschitz",
+    penalty: str | Unconstrained = "lipschitz",
     network: Any = None,
     init: Critic | None = None,
-    steps: int = 1000,
+    n_steps: int = 1000,
     batch_size: int = 256,
     lr: float = 1e-3,
     samples: int = 4096,
@@ -93,15 +84,15 @@ def critic(
         What keeps slopes down: ``10 E max(|grad D| - 1, 0)^2`` at points between x and y, one-sided, which leaves the
         best D as it is; ``10 E (|grad D| - 1)^2``, which also asks that D be steep where nothing is to be told apart;
         or weights cut to [-0.1, 0.1], after which the estimate has no known scale. Others are made by
-        ``monge.neural.penalties.GradientPenalty(weight, one_sided)`` and ``Clip(limit)``.
+        ``monge.neural.GradientPenalty(weight, one_sided)`` and ``Clip(limit)``.
     network : torch.nn.Module, optional
         From points (k, d) to k numbers; a copy of it is trained, in single precision. It sees points about the middle
         of both clouds, over their standard deviation, and its values count in that unit: so nothing depends on the unit
         of x and y. None for three layers of 128 ReLUs, or of 256 beyond 16 coordinates.
     init : Critic, optional
         A former result, whose network goes on, with its middle and its unit.
-    steps : int
-        Of the network, 4 to 10 ms each with the one that is supplied.
+    n_steps : int
+        Steps of the network, 4 to 10 ms each with the one that is supplied.
     batch_size : int
         Points of either side in a step.
     lr : float
@@ -153,7 +144,7 @@ def critic(
     >>> import numpy as np, monge.neural
     >>> x = np.random.default_rng(0).normal(size=(200, 2))
     >>> y = x + [2.0, 0.0]
-    >>> found = monge.neural.critic(x, y, steps=100, rng=0)
+    >>> found = monge.neural.critic(x, y, n_steps=100, rng=0)
     >>> bool(1.8 < found.lower_bound <= 2.0)
     True
     >>> u = found.potential
@@ -161,8 +152,8 @@ def critic(
     True
     """
     rule = _penalty(penalty)
-    steps, batch_size = positive_integer(steps, "steps"), positive_integer(batch_size, "batch_size")
-    rate, samples = positive(lr, "lr"), positive_integer(samples, "samples")
+    n_steps, batch_size = positive_integer(n_steps, "n_steps"), positive_integer(batch_size, "batch_size")
+    step, samples = rate(lr, "lr"), positive_integer(samples, "samples")
     number, limit = available_threads(threads), seconds(time_limit)
     home, place = home_of_any(x, y, a, b), device_of(device)
     sides = source_of(x, "x"), source_of(y, "y")
@@ -175,27 +166,25 @@ def critic(
     draws = Draws(rng, place)
     points = [_points(side, samples, draws) for side in sides]
     PointCloud(points[0], points[1], "euclidean").checked()
-    end = time.monotonic() + limit
     own = _network(network, init, points, draws)
     first, second = (
         _samples(side, held, weight, own, name, place)
         for side, held, weight, name in zip(sides, points, weights, ("x", "y"), strict=True)
     )
-    state = start(nn.Identity(), own.inner, Free(), draws, lambda net, name: _adam(net, rate, name))
-    slots = Slots(
-        functional=Kantorovich(rule),
+    status, history = estimated(
+        "critic",
+        Kantorovich(rule),
+        own.inner,
+        (first, second),
+        draws,
+        n_steps=n_steps,
         batch_size=batch_size,
-        phases=(steps,),
-        potential_steps=lambda _: 1,
-        rate=lambda done: _LAST + (1.0 - _LAST) * 0.5 * (1.0 + math.cos(math.pi * done)),
-        ema=0.0,
+        lr=step,
+        limit=limit,
+        progress=progress,
+        advice=_ADVICE,
     )
-    status, reason = _train(state, slots, first, second, end, progress)
-    if status in _ADVICE:
-        warnings.warn(
-            f"critic: in step {state.step + 1} of {steps}{reason}: {_ADVICE[status]}.", ConvergenceWarning, stacklevel=2
-        )
-    own.release()
+    own.eval()
     masses = [np.full(len(p), 1.0 / len(p)) if w is None else w for p, w in zip(points, weights, strict=True)]
     used = [np.flatnonzero(mass > 0.0) for mass in masses]
     (x_used, y_used), (a_used, b_used) = (
@@ -209,22 +198,21 @@ def critic(
         scale=found.scale,
         status=status,
         network=own,
-        history=state.history,
+        history=history,
         on_host={"x": points[0], "y": points[1], "a": masses[0], "b": masses[1], "anchors": y_used, "g": found.g},
         home=home,
     )
 
 
-def _penalty(penalty: Any) -> Penalty:
+def _penalty(penalty: Any) -> Unconstrained:
     if isinstance(penalty, str):
         if penalty in PENALTIES:
             return PENALTIES[penalty]
-    elif callable(penalty) and hasattr(penalty, "constrain"):
-        found: Penalty = penalty
-        return found
+    elif isinstance(penalty, Unconstrained):
+        return penalty
     raise ValueError(
-        f"penalty should be one of {', '.join(map(repr, PENALTIES))}, or one of monge.neural.penalties; "
-        f"got {shown(penalty)}."
+        f"penalty should be one of {', '.join(map(repr, PENALTIES))}, or such as GradientPenalty(1.0, "
+        f"one_sided=True) or Clip(0.1) of monge.neural; got {shown(penalty)}."
     )
 
 
@@ -253,7 +241,7 @@ def _points(side: Source, samples: int, draws: Draws) -> Array:
 
 
 def _network(network: Any, init: Any, points: list[Array], draws: Draws) -> Standardised:
-    """The one that is trained, a copy; ValueError if it does not take the points."""
+    """The one that is trained, a copy."""
     d = points[0].shape[1]
     if init is not None:
         if not isinstance(init, Critic):
@@ -265,22 +253,13 @@ def _network(network: Any, init: Any, points: list[Array], draws: Draws) -> Stan
         own = copy.deepcopy(init.network).requires_grad_(True)
     elif network is None:
         with draws.of_torch():
-            inner = MLP(d, 1, hidden=(128 if d <= 16 else 256,) * 3)
+            inner = MLP(d, 1, hidden=widths((d,)))
         own = Standardised.about(inner, np.concatenate(points))
     elif isinstance(network, nn.Module):
-        own = Standardised.about(copy.deepcopy(network).float(), np.concatenate(points))
+        own = Standardised.about(copied(network).float(), np.concatenate(points))
     else:
         raise TypeError(f"network should be a torch.nn.Module, or None; got {shown(network)}.")
-    own = own.to(draws.device).eval()
-    try:
-        own.values(points[0][:2])
-    except (RuntimeError, IndexError, TypeError) as problem:
-        raise ValueError(
-            f"network does not take float32 points of shape (k, {d}): {str(problem).strip().partition(chr(10))[0]}"
-        ) from problem
-    if not any(each.requires_grad for each in own.parameters()):
-        raise ValueError("network has no parameters that can be learned. Call its requires_grad_(True).")
-    found: Standardised = own.train()
+    found: Standardised = own.to(draws.device)
     return found
 
 
@@ -294,28 +273,3 @@ def _samples(side: Source, points: Array, weights: Array | None, own: Standardis
     below = np.cumsum(weights)
     below /= below[-1]
     return samples_of(lambda rng, k: rows[np.searchsorted(below, rng.random(k), side="right")], name, place)
-
-
-def _adam(network: Any, rate: float, name: str) -> Any:
-    """None for the map, which has no parameters."""
-    if name == "map":
-        return None
-    return torch.optim.Adam([each for each in network.parameters() if each.requires_grad], lr=rate, betas=_BETAS)
-
-
-def _train(
-    state: State, slots: Slots, source: Samples, target: Samples, end: float, progress: bool
-) -> tuple[TrainingStatus, str]:
-    """Why it ended, and what went wrong."""
-    total = sum(slots.phases)
-    with count_bar(progress, total, "critic", "steps") as bar:
-        report: Callable[[int], None] = bar or (lambda _: None)
-        while state.step < total:
-            if time.monotonic() > end:
-                return TrainingStatus.TIME_LIMIT, ""
-            try:
-                iterate(state, slots, source, target)
-            except Diverged as problem:
-                return TrainingStatus.DIVERGED, f" ({problem})"
-            report(state.step)
-    return TrainingStatus.DONE, ""

@@ -66,11 +66,6 @@ class Standardised(nn.Module):
             parts = [self(part).double().cpu().numpy() for part in torch.from_numpy(points).split(_AT_ONCE)]
         return np.concatenate(parts)
 
-    def release(self) -> None:
-        """From now on it is used and not trained."""
-        self.inner._forward_hooks.clear()  # that count evaluations in training
-        self.eval().requires_grad_(False)
-
 
 @dataclass(frozen=True)
 class Critic:
@@ -151,7 +146,7 @@ class Critic:
         Examples
         --------
         >>> import monge.neural
-        >>> found = monge.neural.critic([[0.0], [1.0]], [[3.0], [4.0]], steps=20, rng=0)
+        >>> found = monge.neural.critic([[0.0], [1.0]], [[3.0], [4.0]], n_steps=20, rng=0)
         >>> u = found.potential([[0.0], [2.0], [4.0]])
         >>> u - u[1]  # it falls at slope one, whatever the network
         array([ 2.,  0., -2.])

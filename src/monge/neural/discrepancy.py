@@ -9,8 +9,6 @@ sup_f  E f(x) - E f(y)
 
 from __future__ import annotations
 
-import copy
-import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,21 +17,27 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from monge.neural.anchors import Free
 from monge.neural.draws import Draws, device_of
+from monge.neural.estimate import estimated
 from monge.neural.functionals import IntegralMetric
 from monge.neural.history import History
-from monge.neural.nets import MLP
-from monge.neural.running import train
+from monge.neural.nets import MLP, widths
 from monge.neural.samples import Rows, Samples, samples_of
 from monge.neural.settings import rate
-from monge.neural.training import Slots, TrainingStatus, start
+from monge.neural.training import TrainingStatus
+from monge.neural.training import own as copied
 from monge.problem.arrays import positive_integer, seconds, shown
 from monge.problem.at_home import at_home
 from monge.problem.home import home_of_any
-from monge.problem.transport import ConvergenceWarning
 
 __all__ = ["Discrepancy", "discrepancy"]
+
+_ADVICE = {
+    TrainingStatus.TIME_LIMIT: "time_limit ran out; raise it",
+    TrainingStatus.DIVERGED: (
+        "a loss or its gradient was not finite: the network is that of the step before. Lower lr, or look for outliers"
+    ),
+}
 
 # Points that go through a function at once when it is used.
 _AT_ONCE = 4096
@@ -113,13 +117,14 @@ def discrepancy(
         What f may be: ``Kantorovich(GradientPenalty(weight, one_sided=True))``, ``Kantorovich(Clip(limit))``,
         ``TotalVariation()``, ``EnergyHinge(margin)`` or ``KernelBall(bandwidths)``.
     network : torch.nn.Module, optional
-        From points (k, ...) to k numbers; a copy of it is trained. None for three layers of 128 ReLUs.
+        From points (k, ...) to k numbers; a copy of it is trained. None for three layers of
+        128 ReLUs, or of 256 beyond 16 coordinates.
     n_steps : int
         Steps of the network; a kernel's ball needs none.
     batch_size : int
         Points of either side in a step.
     lr : float
-        Adam's rate.
+        Adam's rate at the start, which falls to a twentieth by a cosine.
     samples : int
         Points that are drawn from a sampler for `value`, and of a kernel's ball for f.
     rng : None, int or numpy.random.Generator
@@ -175,6 +180,8 @@ def discrepancy(
             "functions should be a class of functions, such as Kantorovich(GradientPenalty(1.0, one_sided=True)), "
             f"TotalVariation() or KernelBall((1.0,)); got {shown(functions)}."
         )
+    if not (network is None or isinstance(network, nn.Module)):
+        raise TypeError(f"network should be a torch.nn.Module, or None; got {shown(network)}.")
     n_steps, batch_size = positive_integer(n_steps, "n_steps"), positive_integer(batch_size, "batch_size")
     step, samples = rate(lr, "lr"), positive_integer(samples, "samples")
     limit = seconds(time_limit)
@@ -188,20 +195,22 @@ def discrepancy(
         return _found(functions, None, moved, real, TrainingStatus.DONE, History())
 
     with draws.of_torch():  # from which layers take their first weights
-        own = MLP(sides[0].shape, 1) if network is None else copy.deepcopy(network)
-        own = own.to(place).train()
-
-    def rule(net: Any, name: str) -> Any:
-        return None if name == "map" else torch.optim.Adam(net.parameters(), lr=step, betas=(0.5, 0.9))
-
-    state = start(nn.Identity(), own, Free(), draws, rule)
-    slots = Slots(functions, batch_size, (n_steps,), lambda _: 1, lambda _: 1.0, 0.0)
-    status, reason = train("discrepancy", state, slots, *sides, limit, progress)
-    if status is not TrainingStatus.DONE:
-        late = status is TrainingStatus.TIME_LIMIT
-        why = "time_limit ran out; raise it" if late else "lower lr, or look for outliers"
-        warnings.warn(f"discrepancy: {reason}: {why}.", ConvergenceWarning, stacklevel=2)
-    return _found(functions, own.eval().requires_grad_(False), moved, real, status, state.history)
+        own = MLP(sides[0].shape, 1, hidden=widths(sides[0].shape)) if network is None else copied(network)
+    own = own.to(place)
+    status, history = estimated(
+        "discrepancy",
+        functions,
+        own,
+        sides,
+        draws,
+        n_steps=n_steps,
+        batch_size=batch_size,
+        lr=step,
+        limit=limit,
+        progress=progress,
+        advice=_ADVICE,
+    )
+    return _found(functions, own, moved, real, status, history)
 
 
 def _all(side: Samples, samples: int, draws: Draws) -> Tensor:

@@ -11,7 +11,7 @@ from monge.neural.classes import EnergyHinge
 from monge.neural.functionals import Functional
 from monge.neural.model import Model
 from monge.neural.penalties import R1
-from monge.problem.arrays import positive
+from monge.neural.settings import rate, weight
 
 __all__ = ["EBGAN"]
 
@@ -66,7 +66,7 @@ class EBGAN(Model):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.margin, self.r1 = positive(self.margin, "margin"), positive(self.r1, "r1") if self.r1 else 0.0
+        self.margin, self.r1 = rate(self.margin, "margin"), weight(self.r1, "r1")
 
     def _functional(self) -> Functional:
         return EnergyHinge(self.margin, R1(self.r1))

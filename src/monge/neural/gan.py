@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from monge.neural.functionals import Functional, JensenShannon
 from monge.neural.model import Model
 from monge.neural.penalties import R1
-from monge.problem.arrays import positive
+from monge.neural.settings import flag, weight
 
 __all__ = ["GAN"]
 
@@ -71,7 +71,7 @@ class GAN(Model):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.r1 = positive(self.r1, "r1") if self.r1 else 0.0
+        self.saturating, self.r1 = flag(self.saturating, "saturating"), weight(self.r1, "r1")
 
     def _functional(self) -> Functional:
         return JensenShannon(R1(self.r1), self.saturating)

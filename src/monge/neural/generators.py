@@ -12,8 +12,8 @@ from torch import Tensor
 from monge.neural.draws import Draws
 from monge.neural.functionals import Ascent, Functional
 from monge.neural.losses import Loss, loss_of
-from monge.neural.model import Model, _widths
-from monge.neural.nets import MLP
+from monge.neural.model import Model
+from monge.neural.nets import MLP, widths
 from monge.neural.penalties import Clip, Penalty, Unconstrained
 from monge.neural.settings import rate
 from monge.neural.training import Slots
@@ -91,12 +91,12 @@ class MinibatchGenerator(Model):
     ----------
     loss : str or callable
         A name of the table; or a function of two tensors of points (m, d), samples of any shape in rows, that returns a
-        scalar tensor, such as the modules of `monge.torch`.
+        scalar tensor, such as the modules of ``monge.torch``.
     p, eps, n_iter, n_projections, bandwidth : float, float, int, int, float or sequence of float, optional
         Settings of the loss that has them, None for its own choice; p is 2 then. eps is in units of the cost, bandwidth
         in those of the samples.
     n_minibatches : int
-        k, pairs of minibatches in a step, of which `batch_size` is the size of one.
+        Pairs of minibatches in a step, k; `batch_size` is the size of one minibatch.
     learned_cost : bool
         The loss is that of phi(x) and phi(y), with phi trained to raise it: the cost is |phi(x) - phi(y)|^p (Genevay
         et al. 2018, section 3.3). Here phi(x) = (x, features of x), so that no features can make points equal that are
@@ -105,9 +105,9 @@ class MinibatchGenerator(Model):
         slowly than a fixed cost.
     clip : float
         Largest weight of the features. Where they are many times as large as x they decide alone, and modes are missed.
-    map, potential, n_steps, batch_size, lr, potential_lr, final_lr, betas, ema, latent, rng, device
-        Of all models. Without `latent` there is as much noise as a sample has numbers; much more of it than that
-        leaves samples on the way from one cluster to the next.
+    map, potential, n_steps, batch_size, lr, potential_lr, final_lr, betas, ema, potential_steps, latent, rng, device
+        As of all models: see `Model`. Without `latent` there is as much noise as a sample has numbers; much more of it
+        than that leaves samples on the way from one cluster to the next.
 
     Attributes
     ----------
@@ -120,11 +120,6 @@ class MinibatchGenerator(Model):
     potential_ : torch.nn.Module or None
         The features, without the point beside them.
 
-    Methods
-    -------
-    fit, resume, transport, sample, save
-        As all models.
-
     Raises
     ------
     ValueError, TypeError
@@ -132,7 +127,8 @@ class MinibatchGenerator(Model):
 
     See Also
     --------
-    UnrolledSinkhorn, monge.torch
+    UnrolledSinkhorn : The loss of that name.
+    monge.torch.Minibatch : A loss of batches within the batch, debiased on request.
 
     Notes
     -----
@@ -189,12 +185,12 @@ class MinibatchGenerator(Model):
         return replace(super()._slots(), batch_size=self.batch_size * self.n_minibatches)
 
     def _new_potential(self, target: tuple[int, ...]) -> Any:
-        return MLP(target, _FEATURES, hidden=_widths(target))
+        return MLP(target, _FEATURES, hidden=widths(target))
 
     def _optimizer(self, network: Any, name: str) -> Any:
         if name == "map":
             return super()._optimizer(network, name)
-        learned = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        learned = [each for each in network.parameters() if each.requires_grad]
         return torch.optim.RMSprop(learned, lr=self.lr if self.potential_lr is None else self.potential_lr)
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from monge.neural.classes import KernelBall
 from monge.neural.functionals import Functional
 from monge.neural.model import Model
-from monge.problem.arrays import positive
 
 __all__ = ["GMMN"]
 
@@ -62,11 +61,9 @@ class GMMN(Model):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.bandwidths = tuple(positive(h, "each of bandwidths") for h in self.bandwidths)
-        if not self.bandwidths:
-            raise ValueError("bandwidths should hold at least one number; got none.")
+        self.bandwidths = KernelBall(self.bandwidths).bandwidths
         if self.batch_size < 2:
             raise ValueError("batch_size should be at least 2: pairs of a point and itself are left out; got 1.")
 
     def _functional(self) -> Functional:
-        return KernelBall(tuple(self.bandwidths))
+        return KernelBall(self.bandwidths)

@@ -78,6 +78,13 @@ class SJKO(Moving):
         As of all models. ``history.phase`` is the outer step of each iteration, ``history.value`` the divergence that
         is left, from below; of "js" that of Jensen and Shannon, at most log 2.
 
+    Methods
+    -------
+    transport(x, step)
+        Where samples of the source are after an outer step.
+    sample(n, step)
+        Samples after an outer step.
+
     Raises
     ------
     ValueError, TypeError
@@ -118,7 +125,6 @@ class SJKO(Moving):
     n_steps: int = 400
     first_steps: int | None = None
     later_lr: float = 0.1
-    r1: float = 0.01
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -150,7 +156,7 @@ class SJKO(Moving):
         return Model.transport(self._after(step), x)
 
     def sample(self, n: int, *, step: int | None = None, rng: Any = None) -> NDArray[Any]:
-        """n samples: of the source, drawn at random, and moved.
+        """Samples of the source, drawn at random and moved.
 
         Parameters
         ----------
@@ -165,7 +171,7 @@ class SJKO(Moving):
         Returns
         -------
         ndarray (n, ...)
-            float32.
+            In single precision.
         """
         return Model.sample(self._after(step), n, rng=rng)
 

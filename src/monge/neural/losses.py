@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from monge.neural.classes import KernelBall
+from monge.neural.classes import unbiased_mmd
 from monge.neural.draws import Draws
 from monge.neural.unrolled import UnrolledSinkhorn, powers
 from monge.problem.arrays import shown
@@ -73,8 +73,8 @@ def _mmd(x: Tensor, y: Tensor, draws: Draws, *, bandwidth: float | Sequence[floa
     """The squared maximum mean discrepancy, unbiased, of a sum of Gaussian kernels."""
     if bandwidth is None:
         bandwidth = [share * _scale(x, y) for share in _BANDWIDTHS]
-    ball = KernelBall(tuple(bandwidth) if isinstance(bandwidth, Sequence) else (bandwidth,))
-    return torch.stack([ball.descent(None, b, a, draws) for a, b in zip(x, y, strict=True)])
+    bandwidths = bandwidth if isinstance(bandwidth, Sequence) else (bandwidth,)
+    return torch.stack([unbiased_mmd(*pair, bandwidths) for pair in zip(x, y, strict=True)])
 
 
 LOSSES: dict[str, Callable[..., Tensor]] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -19,11 +18,11 @@ from monge.neural.checkpoint import networks_of, pack, plain, read, restored, un
 from monge.neural.draws import Draws, device_of
 from monge.neural.functionals import Functional
 from monge.neural.history import History
-from monge.neural.nets import MLP
+from monge.neural.nets import MLP, widths
 from monge.neural.running import Run
 from monge.neural.samples import Noise, Rows, Samples, samples_of
 from monge.neural.settings import rate, share
-from monge.neural.training import Slots, State, TrainingStatus, fitting, own, start
+from monge.neural.training import Slots, State, TrainingStatus, cosine, fitting, own, start
 from monge.problem.arrays import positive_integer, shown
 from monge.problem.at_home import at_home
 from monge.problem.home import home_of_any
@@ -152,10 +151,10 @@ class Model:
         return (self.n_steps,)
 
     def _new_map(self, source: tuple[int, ...], target: tuple[int, ...]) -> Any:
-        return MLP(source, target, hidden=_widths(target))
+        return MLP(source, target, hidden=widths(target))
 
     def _new_potential(self, target: tuple[int, ...]) -> Any:
-        return MLP(target, 1, hidden=_widths(target))
+        return MLP(target, 1, hidden=widths(target))
 
     def _steps_of_potential(self, step: int) -> int:
         return self.potential_steps
@@ -434,13 +433,9 @@ class Model:
             batch_size=self.batch_size,
             phases=self._phases(),
             potential_steps=self._steps_of_potential,
-            rate=lambda done: self.final_lr + (1.0 - self.final_lr) * 0.5 * (1.0 + math.cos(math.pi * done)),
+            rate=cosine(self.final_lr),
             ema=self.ema,
         )
-
-
-def _widths(target: tuple[int, ...]) -> tuple[int, ...]:
-    return (128,) * 3 if math.prod(target) <= 16 else (256,) * 3
 
 
 def load(path: str | Path, *, device: Any = None, **given: Any) -> Any:

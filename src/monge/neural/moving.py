@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from monge.neural.model import Model
-from monge.neural.penalties import slopes_of_each
+from monge.neural.penalties import R1
 from monge.neural.samples import Samples
 from monge.neural.settings import weight
 from monge.problem.arrays import shown
@@ -29,8 +29,8 @@ class Moving(Model):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.r1 = weight(self.r1, "r1")
-        if self.r1:
-            slopes_of_each(self.potential)
+        if self.potential is not None:
+            R1(self.r1).check(self.potential)
         if self.latent is not None:
             raise ValueError(
                 f"latent should be None: the map moves samples of the target's shape, at a cost of |x - Tx|^2; got "

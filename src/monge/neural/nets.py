@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-__all__ = ["MLP", "ConvCritic", "ConvGenerator", "build", "recipe_of"]
+__all__ = ["MLP", "ConvCritic", "ConvGenerator", "build", "recipe_of", "widths"]
 
 _ACTIVATIONS = {"relu": nn.ReLU, "silu": nn.SiLU, "leaky_relu": lambda: nn.LeakyReLU(0.2), "tanh": nn.Tanh}
 
@@ -177,6 +177,11 @@ class ConvCritic(_Recipe):
     def forward(self, images: Tensor) -> Tensor:
         """(n, *inputs) to (n, outputs)."""
         return self.layers(images.reshape(len(images), *self._inputs))
+
+
+def widths(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Of the hidden layers of a network for samples of that shape, where none is given."""
+    return (128,) * 3 if math.prod(shape) <= 16 else (256,) * 3
 
 
 _NETWORKS = {network.__name__: network for network in (MLP, ConvGenerator, ConvCritic)}

@@ -13,8 +13,9 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from monge.neural.draws import Draws
+from monge.neural.settings import flag, rate, weight
 
-__all__ = ["R1", "Clip", "GradientPenalty", "Penalty", "Unconstrained", "gradients", "slopes_of_each"]
+__all__ = ["R1", "Clip", "GradientPenalty", "Penalty", "Unconstrained", "gradients"]
 
 
 class Penalty(Protocol):
@@ -28,6 +29,10 @@ class Penalty(Protocol):
         """Called after each step of the potential."""
         ...
 
+    def check(self, potential: Any) -> None:
+        """Called once before training; ValueError for a network that the penalty makes no sense of."""
+        ...
+
 
 def gradients(potential: Any, points: Tensor) -> Tensor:
     """The potential's gradient at each point, (n, d), differentiable once more."""
@@ -35,15 +40,6 @@ def gradients(potential: Any, points: Tensor) -> Tensor:
     # The sum's gradient is each point's own, unless the network looks at the batch (as batch normalisation does).
     (found,) = torch.autograd.grad(potential(points).sum(), points, create_graph=True)
     return found.flatten(1)
-
-
-def slopes_of_each(potential: Any) -> None:
-    """ValueError for a potential that looks at the batch, where a penalty is on its slope at each sample alone."""
-    if potential is not None and any(isinstance(part, _BatchNorm) for part in potential.modules()):
-        raise ValueError(
-            "potential should have no batch normalisation: the penalty is on its slope at each sample alone. Use "
-            "torch.nn.LayerNorm, or none."
-        )
 
 
 @dataclass(frozen=True)
@@ -57,6 +53,9 @@ class Unconstrained:
     def constrain(self, potential: Any) -> None:
         """Nothing."""
 
+    def check(self, potential: Any) -> None:
+        """Any will do."""
+
 
 @dataclass(frozen=True)
 class Clip(Unconstrained):
@@ -69,6 +68,9 @@ class Clip(Unconstrained):
     """
 
     limit: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "limit", rate(self.limit, "limit"))
 
     def constrain(self, potential: Any) -> None:
         """Cut."""
@@ -95,6 +97,14 @@ class GradientPenalty(Unconstrained):
     weight: float
     one_sided: bool = False
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weight", rate(self.weight, "weight"))
+        object.__setattr__(self, "one_sided", flag(self.one_sided, "one_sided"))
+
+    def check(self, potential: Any) -> None:
+        """See `Penalty`."""
+        _one_by_one(potential)
+
     def __call__(self, potential: Any, real: Tensor, moved: Tensor, draws: Draws) -> Tensor:
         """The penalty."""
         share = draws.uniform(len(real), *[1] * (real.ndim - 1))
@@ -108,6 +118,22 @@ class R1(Unconstrained):
 
     weight: float
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weight", weight(self.weight, "r1"))
+
+    def check(self, potential: Any) -> None:
+        """See `Penalty`."""
+        if self.weight:
+            _one_by_one(potential)
+
     def __call__(self, potential: Any, real: Tensor, moved: Tensor, draws: Draws) -> Tensor | float:
         """The penalty."""
         return 0.5 * self.weight * gradients(potential, real).square().sum(dim=1).mean() if self.weight else 0.0
+
+
+def _one_by_one(potential: Any) -> None:
+    if any(isinstance(part, _BatchNorm) for part in potential.modules()):
+        raise ValueError(
+            "potential should have no batch normalisation: the penalty is on its slope at each sample alone. Use "
+            "torch.nn.LayerNorm, or none; or leave the penalty out, where the model allows that."
+        )

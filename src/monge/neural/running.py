@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from monge.neural.callbacks import Watch
 from monge.neural.checkpoint import writable
 from monge.neural.samples import Samples
 from monge.neural.training import Diverged, Slots, State, TrainingStatus, iterate
@@ -35,6 +36,9 @@ class Run:
         for each in self._callbacks:
             if not callable(each):
                 raise TypeError(f"callbacks should be functions of the model; got {shown(each)}.")
+        names = [each.name for each in self._callbacks if isinstance(each, Watch)]
+        if len(set(names)) < len(names):
+            raise ValueError(f"callbacks: each Watch should have a name of its own; got {', '.join(map(repr, names))}.")
         self._checkpoint = None if checkpoint is None else writable(checkpoint)
         self._every = positive_integer(checkpoint_every, "checkpoint_every")
         self._limit = seconds(time_limit)

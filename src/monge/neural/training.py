@@ -29,7 +29,19 @@ from monge.neural.functionals import Functional
 from monge.neural.history import History
 from monge.neural.samples import Samples
 
-__all__ = ["Diverged", "Slots", "State", "TrainingStatus", "fitting", "iterate", "own", "start"]
+__all__ = [
+    "Diverged",
+    "Slots",
+    "State",
+    "TrainingStatus",
+    "cosine",
+    "fitting",
+    "iterate",
+    "own",
+    "start",
+    "takes",
+    "uncounted",
+]
 
 # The average of the map forgets its first weights, and those of the outer step before: its share of the past is at most
 # (1 + t) / (10 + t), in iteration t of an outer step.
@@ -94,6 +106,11 @@ class Slots:
         return 1 + sum(end <= step for end in accumulate(self.phases[:-1]))
 
 
+def cosine(final: float) -> Callable[[float], float]:
+    """From one to a share `final`, over what is done of a training, from 0 to 1."""
+    return lambda done: final + (1.0 - final) * 0.5 * (1.0 + math.cos(math.pi * done))
+
+
 @dataclass
 class State:
     """What goes on from step to step, all of which is kept in a checkpoint."""
@@ -138,7 +155,11 @@ def start(network: Any, potential: Any, anchor: Anchor, draws: Draws, optimizers
 
 def own(network: Any) -> Any:
     """A copy of a user's network, which may be one that another model trained, and counts evaluations of."""
-    network = copy.deepcopy(network)
+    return uncounted(copy.deepcopy(network))
+
+
+def uncounted(network: Any) -> Any:
+    """The network, of which evaluations count no more."""
     for number, hook in list(network._forward_hooks.items()):
         if isinstance(hook, _Count):
             del network._forward_hooks[number]
@@ -172,29 +193,31 @@ def fitting(
     In eval mode, in which layers such as batch normalisation learn nothing. It also tells lazy layers their shapes.
     """
     x, real = torch.zeros(2, *source, device=device), torch.zeros(2, *target, device=device)
-
-    def made(name: str, module: Any, points: Tensor, call: Callable[[Any, Tensor], Any]) -> Any:
-        module.eval()
-        try:
-            with torch.no_grad():
-                found = call(module, points)
-        except (RuntimeError, IndexError, TypeError, AttributeError) as problem:
-            raise ValueError(
-                f"{name}: the network does not take float32 samples of shape {tuple(points.shape)[1:]}: "
-                + str(problem).strip().partition("\n")[0]
-            ) from problem
-        module.train()
-        if not any(each.requires_grad for each in module.parameters()):
-            raise ValueError(
-                f"{name}: the network has no parameters that can be learned. Call its requires_grad_(True), or give "
-                "another one."
-            )
-        return found
-
-    moved = made("map", network, x, lambda module, points: _moved(module, points, real))
+    moved = takes("map", network, x, lambda module, points: _moved(module, points, real))
     anchor.cost(anchor.source(x), moved)
     if potential is not None:
-        made("potential", potential, moved, functional.evaluate)
+        takes("potential", potential, moved, functional.evaluate)
+        functional.penalty.check(potential)
+
+
+def takes(name: str, network: Any, points: Tensor, call: Callable[[Any, Tensor], Any]) -> Any:
+    """What a network that can learn makes of points. ValueError if it does not take them, or has nothing to learn."""
+    network.eval()
+    try:
+        with torch.no_grad():
+            found = call(network, points)
+    except (RuntimeError, IndexError, TypeError, AttributeError) as problem:
+        raise ValueError(
+            f"{name}: the network does not take float32 samples of shape {tuple(points.shape)[1:]}: "
+            + str(problem).strip().partition("\n")[0]
+        ) from problem
+    network.train()
+    if not any(each.requires_grad for each in network.parameters()):
+        raise ValueError(
+            f"{name}: the network has no parameters that can be learned. Call its requires_grad_(True), or give "
+            "another one."
+        )
+    return found
 
 
 def iterate(state: State, slots: Slots, source: Samples, target: Samples) -> None:

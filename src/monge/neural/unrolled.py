@@ -49,7 +49,7 @@ class UnrolledSinkhorn(Module):
 
     See Also
     --------
-    monge.torch.SinkhornDivergence
+    monge.torch.SinkhornDivergence : The divergence of converged plans, whose gradient is that of the solution.
 
     Examples
     --------

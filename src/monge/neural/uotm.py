@@ -44,8 +44,8 @@ class UOTM(Moving):
         sup_v  -E Psi1*(v(Tx) - c(x, Tx)) - E Psi2*(-v(y)),   Tx minimises c(x, .) - v(.),   c(x, y) = tau |x - y|^2,
 
     the dual of transport between two laws near the source and the target: what moves costs c, and what is left out, or
-    counted more often, the divergences of Psi1 and Psi2. A model of many modes loses none of them as a GAN does, and
-    outliers of the target, whose way is too far, get few samples.
+    counted more often, the divergences of Psi1 and Psi2. The cost holds the map, so that modes are not lost as
+    in a GAN; outliers of the target, whose way is too far, get few samples.
 
     Parameters
     ----------
@@ -69,6 +69,17 @@ class UOTM(Moving):
     ----------
     history, step, status, map_, potential_
         As of all models. ``history.value`` is the dual's value: what moving costs, and both divergences.
+
+    Methods
+    -------
+    source_density(x)
+        How much of each sample of the source is moved.
+    target_density(y)
+        How much arrives at each sample of the target.
+    divergences(x, y)
+        How far both are from the data.
+    transport(x)
+        The map, with its noise where there is any.
 
     Raises
     ------

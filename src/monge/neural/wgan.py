@@ -13,7 +13,8 @@ import torch
 from monge.neural.functionals import Functional, Kantorovich
 from monge.neural.model import Model
 from monge.neural.penalties import Clip
-from monge.problem.arrays import positive, positive_integer
+from monge.neural.settings import rate
+from monge.problem.arrays import positive_integer
 
 __all__ = ["WGAN"]
 
@@ -98,7 +99,7 @@ class WGAN(Model):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.clip = positive(self.clip, "clip")
+        self.clip = rate(self.clip, "clip")
         self.thorough = positive_integer(self.thorough, "thorough")
 
     def _functional(self) -> Functional:

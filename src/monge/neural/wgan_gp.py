@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from monge.neural.functionals import Functional, Kantorovich
 from monge.neural.model import Model
-from monge.neural.penalties import GradientPenalty, slopes_of_each
-from monge.problem.arrays import positive
+from monge.neural.penalties import GradientPenalty
+from monge.neural.settings import flag, rate
 
 __all__ = ["WGANGP"]
 
@@ -89,8 +89,9 @@ class WGANGP(Model):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.penalty = positive(self.penalty, "penalty")
-        slopes_of_each(self.potential)
+        self.penalty, self.one_sided = rate(self.penalty, "penalty"), flag(self.one_sided, "one_sided")
+        if self.potential is not None:
+            self._functional().penalty.check(self.potential)
 
     def _functional(self) -> Functional:
         return Kantorovich(GradientPenalty(self.penalty, self.one_sided))
