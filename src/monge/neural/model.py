@@ -106,7 +106,8 @@ class Model:
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        Model._kinds[cls.__name__] = cls
+        if cls._functional is not Model._functional:  # else there is nothing to learn yet: a base of others
+            Model._kinds[cls.__name__] = cls
 
     def __post_init__(self) -> None:
         for name in ("n_steps", "batch_size", "potential_steps"):
