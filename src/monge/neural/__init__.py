@@ -16,7 +16,7 @@ MinibatchGenerator(100 iterations, DONE)
 >>> samples = model.sample(500, rng=1)
 >>> samples.shape, bool(abs(samples.mean(axis=0) - [3.0, 0.0]).max() < 0.5)
 ((500, 2), True)
->>> found = monge.neural.critic(samples, data[:500], steps=50, batch_size=64, rng=0)
+>>> found = monge.neural.critic(samples, data[:500], n_steps=50, batch_size=64, rng=0)
 >>> found.lower_bound <= monge.wasserstein(samples, data[:500], p=1)  # W1 itself
 True
 """
