@@ -15,7 +15,6 @@ from monge.neural.entropies import entropy_of
 from monge.neural.functionals import Functional, JensenShannon
 from monge.neural.model import Model
 from monge.neural.moving import Moving
-from monge.neural.nets import MLP
 from monge.neural.penalties import R1
 from monge.neural.settings import rate
 from monge.neural.training import Slots
@@ -69,7 +68,7 @@ class SJKO(Moving):
         Weight of (r1 / 2) E |grad v(y)|^2 at samples of the target, in the loss of v.
     map, potential, batch_size, lr, potential_lr, final_lr, betas, potential_steps, ema, rng, device
         As of all models: see `Model`. In each outer step the rates fall, and the average of the map begins, anew: no
-        step depends on how many there are. The map is x + MLP(x) where none is given. The source has the target's
+        step depends on how many there are. Where no map is given it is `UOTM`'s. The source has the target's
         shape; `latent` is not for these models.
 
     Attributes
@@ -211,9 +210,6 @@ class SJKO(Moving):
 
     def _slots(self) -> Slots:
         return replace(super()._slots(), later=self.later_lr)
-
-    def _new_map(self, source: tuple[int, ...], target: tuple[int, ...]) -> Any:
-        return MLP(**{**super()._new_map(source, target).recipe, "residual": True})
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 from monge.neural.model import Model
+from monge.neural.nets import MLP
 from monge.neural.penalties import R1
 from monge.neural.samples import Samples
 from monge.neural.settings import weight
 from monge.problem.arrays import shown
 
 __all__ = ["Moving"]
+
+
+# Up to so many coordinates a map begins near the identity. Beyond, noise is no sample nearly, and has to be forgotten:
+# after 1,000 iterations on digits W2 was 1.29 times that of true samples for MLP(x), 1.47 for x + MLP(x); on eight
+# Gaussians, in the end, 1.5 and 1.1.
+_NEAR = 16
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -36,6 +44,10 @@ class Moving(Model):
                 f"latent should be None: the map moves samples of the target's shape, at a cost of |x - Tx|^2; got "
                 f"{shown(self.latent)}."
             )
+
+    def _new_map(self, source: tuple[int, ...], target: tuple[int, ...]) -> Any:
+        near = math.prod(target) <= _NEAR
+        return MLP(**{**super()._new_map(source, target).recipe, "residual": near})
 
     def _sources(self, source: Any, target: tuple[int, ...]) -> Samples:
         found = super()._sources(source, target)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +16,6 @@ from monge.neural.entropies import Entropy, entropy_of
 from monge.neural.functionals import Functional, scores
 from monge.neural.model import _AT_ONCE
 from monge.neural.moving import Moving
-from monge.neural.nets import MLP
 from monge.neural.penalties import R1
 from monge.neural.samples import Noise, Rows, Samples, Widened
 from monge.neural.settings import rate
@@ -28,11 +26,6 @@ from monge.problem.at_home import at_home
 from monge.problem.home import home_of_any
 
 __all__ = ["OTM", "UOTM"]
-
-# Up to so many coordinates a map begins near the identity. Beyond, noise is no sample nearly, and has to be forgotten:
-# after 1,000 iterations on digits W2 was 1.29 times that of true samples for MLP(x), 1.47 for x + MLP(x); on eight
-# Gaussians, in the end, 1.5 and 1.1.
-_NEAR = 16
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -217,10 +210,6 @@ class UOTM(Moving):
 
     def _anchor(self) -> Anchor:
         return Squared(self.tau)
-
-    def _new_map(self, source: tuple[int, ...], target: tuple[int, ...]) -> Any:
-        near = math.prod(target) <= _NEAR
-        return MLP(**{**super()._new_map(source, target).recipe, "residual": near})
 
     def _sources(self, source: Any, target: tuple[int, ...]) -> Samples:
         found = super()._sources(source, target)

@@ -83,6 +83,15 @@ def test_one_step_is_unbalanced_transport_that_keeps_the_source(kind, functional
     assert (flow.sample(5, rng=0) == step.sample(5, rng=0)).all()
 
 
+@pytest.mark.parametrize(("d", "residual"), [(2, True), (20, False)])
+def test_maps_that_are_not_given_are_those_of_unbalanced_transport(d, residual):
+    y = np.random.default_rng(0).normal(size=(30, d))
+    steps = SJKO(n_outer=1, n_steps=3, first_steps=3, h=0.5, functional="kl", batch_size=8, rng=0).fit(y)
+    whole = UOTM(entropy=("linear", "kl"), n_steps=3, tau=1.0, batch_size=8, rng=0).fit(y)
+    assert steps.map_.recipe["residual"] is residual
+    np.testing.assert_array_equal(steps.sample(5, rng=1), whole.sample(5, rng=1))
+
+
 @pytest.mark.parametrize(("kind", "counts"), [(SJKO, [2, 3, 3, 3]), (JKO, [2, 4, 6, 8])])
 def test_evaluations_of_maps_are_as_many_in_each_step_or_grow(kind, counts):
     # The potential's step moves samples once and the map's once. T_old, or a chain of maps for each of the two.
