@@ -63,8 +63,13 @@ SMALL = {"batch_size": 32, "ema": 0.99}
 # Data -> class -> settings other than its defaults.
 OVERRIDES: dict[str, dict[str, dict[str, Any]]] = {
     "eight": {},
-    # Distances are twenty times those in the plane, and slopes of potentials with them.
-    "digits": {"WGANGP": {"penalty": 10.0}, "UOTM": {"r1": 0.01}, "OTM": {"r1": 0.01}, "SJKO": {"r1": 0.01}},
+    # Squared distances are twenty times those in the plane, so that steps are longer, and so are slopes of potentials.
+    "digits": {
+        "WGANGP": {"penalty": 10.0},
+        "UOTM": {"r1": 0.01},
+        "OTM": {"r1": 0.01},
+        "SJKO": {"r1": 0.01, "h": 5.0},
+    },
     "faces": {
         **{kind: {**SMALL, "n_steps": 1000} for kind, _ in MODELS.values()},
         "WGANGP": {**SMALL, "n_steps": 1000, "potential_steps": 2},
