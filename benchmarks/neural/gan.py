@@ -138,7 +138,8 @@ def main() -> None:
         generators(data, others, 1, 0.01)
         curves(data, others, 1, 30)
         return
-    generators(data, others[:2000], options.seeds, 1.0)
+    if options.seeds:
+        generators(data, others[:2000], options.seeds, 1.0)
     curves(data, others, options.long_seeds, None)
 
 

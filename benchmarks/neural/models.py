@@ -65,8 +65,8 @@ OVERRIDES: dict[str, dict[str, dict[str, Any]]] = {
     "eight": {},
     # Squared distances are twenty times those in the plane, so that steps are longer, and so are slopes of potentials.
     "digits": {
-        "WGANGP": {"penalty": 10.0},
-        "UOTM": {"r1": 0.01},
+        "WGANGP": {"penalty": 10.0, "n_steps": 1000},
+        "UOTM": {"r1": 0.01, "n_steps": 3400},
         "OTM": {"r1": 0.01},
         "SJKO": {"r1": 0.01, "h": 5.0},
     },
