@@ -22,7 +22,7 @@ from monge.neural.estimate import estimated
 from monge.neural.functionals import IntegralMetric
 from monge.neural.history import History
 from monge.neural.nets import MLP, widths
-from monge.neural.samples import Rows, Samples, samples_of
+from monge.neural.samples import Rows, Samples, points_of, samples_of
 from monge.neural.settings import rate
 from monge.neural.training import TrainingStatus
 from monge.neural.training import own as copied
@@ -83,9 +83,7 @@ class Discrepancy:
             In float32, in the library that z is an array of.
         """
         home, (real, _) = home_of_any(z), self.clouds
-        points = Rows(z, "z", real.device).values
-        if points.shape[1:] != real.shape[1:]:
-            raise ValueError(f"z should hold points of shape {tuple(real.shape[1:])}; got {tuple(points.shape)}.")
+        points = points_of(z, "z", real.shape[1:], real.device, what="points of shape")
         return at_home(_values(self.functions.witness(self.network, *self.clouds), points), home)
 
 

@@ -20,9 +20,9 @@ from monge.neural.functionals import Functional
 from monge.neural.history import History
 from monge.neural.nets import MLP, widths
 from monge.neural.running import Run
-from monge.neural.samples import Noise, Rows, Samples, samples_of
+from monge.neural.samples import Noise, Samples, points_of, samples_of
 from monge.neural.settings import rate, share
-from monge.neural.training import Slots, State, TrainingStatus, cosine, fitting, own, start
+from monge.neural.training import Slots, State, TrainingStatus, aside, cosine, fitting, own, start
 from monge.problem.arrays import positive_integer, shown
 from monge.problem.at_home import at_home
 from monge.problem.home import home_of_any
@@ -311,14 +311,9 @@ class Model:
         array (n, ...)
             Of the target's shape, float32, in the library that x is an array of.
         """
-        state, home = self._fitted("transport"), home_of_any(x)
-        points = Rows(x, "x", self._device()).values
-        if points.shape[1:] != self._shapes[0]:
-            raise ValueError(
-                f"x should hold samples of the source's shape {self._shapes[0]} along its first axis; got "
-                f"{tuple(points.shape)}."
-            )
-        return at_home(self._made(state, points), home)
+        state = self._fitted("transport")
+        points = points_of(x, "x", self._shapes[0], self._device(), what="samples of the source's shape")
+        return at_home(self._made(state, points), home_of_any(x))
 
     def sample(self, n: int, *, rng: Any = None) -> NDArray[np.float32]:
         """Draw samples of the source at random, and move them.
@@ -420,11 +415,9 @@ class Model:
         return start(network, potential, anchor, draws, self._optimizer)
 
     def _made(self, state: State, points: Any, draws: Draws | None = None) -> NDArray[np.float32]:
-        counted = dict(state.evaluations)
         # A network may draw, too: from numbers that are not training's, and not the caller's.
-        with torch.no_grad(), (draws or Draws(0, self._device())).of_torch():
+        with aside(state), (draws or Draws(0, self._device())).of_torch():
             parts = [state.average(state.anchor.source(part)).cpu().numpy() for part in points.split(_AT_ONCE)]
-        state.evaluations.update(counted)  # old maps count, but this is no training
         return np.concatenate(parts)
 
     def _slots(self) -> Slots:

@@ -14,7 +14,7 @@ from monge.neural.draws import Draws
 from monge.problem.arrays import real_array
 from monge.problem.home import on_host
 
-__all__ = ["Noise", "Rows", "Sampler", "Samples", "Widened", "samples_of"]
+__all__ = ["Noise", "Rows", "Sampler", "Samples", "Widened", "points_of", "samples_of"]
 
 
 class Samples(Protocol):
@@ -106,6 +106,20 @@ class Widened:
 def _single(array: Any, device: Any) -> Tensor:
     with np.errstate(over="ignore"):  # infinite, which is refused
         return torch.from_numpy(np.array(array, dtype=np.float32)).to(device)
+
+
+def points_of(
+    values: Any, name: str, shape: tuple[int, ...], device: Any, *, what: str = "samples of shape", flat: bool = False
+) -> Tensor:
+    """Samples of an array, (n, *shape). ValueError for those of another shape, in which `what` says what is expected.
+
+    With `flat` any shape of as many numbers will do, and becomes a vector.
+    """
+    given = Rows(values, name, device).values
+    points = given.flatten(1) if flat else given
+    if points.shape[1:] != shape:
+        raise ValueError(f"{name} should hold {what} {tuple(shape)} along its first axis; got {tuple(given.shape)}.")
+    return points
 
 
 def samples_of(values: Any, name: str, device: Any) -> Samples:

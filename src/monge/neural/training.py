@@ -14,7 +14,8 @@ import copy
 import enum
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
@@ -34,6 +35,7 @@ __all__ = [
     "Slots",
     "State",
     "TrainingStatus",
+    "aside",
     "cosine",
     "fitting",
     "iterate",
@@ -151,6 +153,17 @@ def start(network: Any, potential: Any, anchor: Anchor, draws: Draws, optimizers
         for group in [] if optimizer is None else optimizer.param_groups:
             group["initial_lr"] = group["lr"]
     return state
+
+
+@contextmanager
+def aside(state: State) -> Iterator[None]:
+    """Networks are used, and not trained: there are no gradients, and evaluations do not count."""
+    counted = dict(state.evaluations)
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        state.evaluations.update(counted)
 
 
 def own(network: Any) -> Any:

@@ -17,9 +17,9 @@ from monge.neural.functionals import Functional, scores
 from monge.neural.model import _AT_ONCE
 from monge.neural.moving import Moving
 from monge.neural.penalties import R1
-from monge.neural.samples import Noise, Rows, Samples, Widened
+from monge.neural.samples import Noise, Samples, Widened, points_of
 from monge.neural.settings import rate
-from monge.neural.training import State
+from monge.neural.training import State, aside
 from monge.neural.unbalanced import UnbalancedDual
 from monge.problem.arrays import shown
 from monge.problem.at_home import at_home
@@ -151,8 +151,8 @@ class UOTM(Moving):
         ndarray (n,)
             The density of what arrives, with respect to the target: small at outliers.
         """
-        state, points = self._fitted("target_density"), Rows(y, "y", self._device()).values
-        _check_shape("y", points, self._shapes[1])
+        state = self._fitted("target_density")
+        points = points_of(y, "y", self._shapes[1], self._device())
         return _numbers(self._entropies()[1].density(-_scores(state, points)))
 
     def divergences(self, x: Any, y: Any, *, rng: Any = None) -> tuple[float, float]:
@@ -222,12 +222,10 @@ class UOTM(Moving):
 
     def _points(self, x: Any, draws: Draws) -> Tensor:
         """Samples of the source as the map takes them."""
-        points = Rows(x, "x", self._device()).values
         if not self.noise:
-            _check_shape("x", points, self._shapes[0])
-            return points
-        _check_shape("x", points.flatten(1), (self._shapes[0][0] - self.noise,))
-        return torch.cat([points.flatten(1), draws.normal(len(points), self.noise)], dim=1)
+            return points_of(x, "x", self._shapes[0], self._device())
+        points = points_of(x, "x", (self._shapes[0][0] - self.noise,), self._device(), flat=True)
+        return torch.cat([points, draws.normal(len(points), self.noise)], dim=1)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -276,23 +274,14 @@ class OTM(UOTM):
         super().__post_init__()
 
 
-def _check_shape(name: str, points: Tensor, wanted: tuple[int, ...]) -> None:
-    if tuple(points.shape[1:]) != wanted:
-        raise ValueError(
-            f"{name} should hold samples of shape {wanted} along its first axis; got {tuple(points.shape)}."
-        )
-
-
 def _scores(state: State, points: Tensor) -> Tensor:
     """What the potential says of each point, whichever others there are; nothing that training depends on changes."""
-    counted = dict(state.evaluations)
     state.potential.eval()  # in which layers such as dropout are one function, and learn nothing
     try:
-        with torch.no_grad():
+        with aside(state):
             return torch.cat([scores(state.potential, part) for part in points.split(_AT_ONCE)])
     finally:
         state.potential.train()
-        state.evaluations.update(counted)
 
 
 def _numbers(values: Tensor) -> NDArray[np.float64]:
