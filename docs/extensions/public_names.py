@@ -27,6 +27,8 @@ ROOMS = {
     "exact": "Exact transport",
     "entropic": "Entropic transport",
     "distances": "Distances and losses",
+    "barycenters": "Averages",
+    "structures": "Structures",
     "flows": "Flows",
     "maps": "Maps",
     "problem": "Costs and results",

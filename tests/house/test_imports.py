@@ -20,6 +20,7 @@ FLOORS = [
     {"torch", "jax"},
     {"maps", "flows"},
     {"distances", "barycenters"},
+    {"structures"},
     {"entropic"},
     {"exact"},
     {"spread"},
@@ -35,6 +36,7 @@ CONFINED = {
     "jax": ("jax", "jax."),
     "matplotlib": ("plot", "compat.pot.plot"),
     "mpl_toolkits": ("plot",),
+    "sklearn": ("maps.transport_map", "maps.transport_map."),
     "joblib": ("spread.cluster",),
     "dask": (),
     "distributed": (),
@@ -43,7 +45,7 @@ CONFINED = {
 }
 # `import monge` must not pay for these.
 HEAVY = ("scipy.fft", "scipy.linalg", "scipy.optimize", "scipy.sparse", "scipy.spatial", "threadpoolctl")  # some calls'
-LAZY = ("torch", "jax", "matplotlib", "numba", "tqdm", "PIL", "skimage", "joblib", "dask", "distributed")
+LAZY = ("torch", "jax", "matplotlib", "numba", "tqdm", "PIL", "skimage", "sklearn", "joblib", "dask", "distributed")
 
 
 def floor_of(module: str) -> int:
