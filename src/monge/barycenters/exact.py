@@ -19,7 +19,7 @@ from monge.exact.emd import emd
 from monge.problem.arrays import require_memory
 from monge.problem.transport import InfeasibleError
 
-__all__ = ["ExactBarycenter", "exact_barycenter"]
+__all__ = ["ExactBarycenter", "exact_barycenter", "programme", "transformed"]
 
 Array = NDArray[np.float64]
 
@@ -39,34 +39,36 @@ class ExactBarycenter(NamedTuple):
     a: Array  # (m,), of the total of the histograms
     value: float  # sum_k w_k OT(a_k, a), of plans that are feasible
     gap: float  # no a has a value below value - gap
-    f: Array  # (k, n)
+    f: list[Array]  # k of (n_k,)
     g: Array  # (k, m), sum_k w_k g_k = 0 but for rounding
 
 
 def exact_barycenter(
-    histograms: Array, costs: Array | Sequence[Array], weights: Array, *, threads: int = 1, time_limit: float = math.inf
+    histograms: Sequence[Array] | Array,
+    costs: Array | Sequence[Array],
+    weights: Array,
+    *,
+    threads: int = 1,
+    time_limit: float = math.inf,
 ) -> ExactBarycenter:
-    """The a (m,) with the least sum_k w_k OT(a_k, a), for histograms a_k (k, n) of equal totals.
+    """The a (m,) with the least sum_k w_k OT(a_k, a), for histograms a_k (n_k,) of equal totals.
 
-    `costs` is one matrix (n, m) for all, or one for each; +inf forbids an arc. The weights w (k,) sum to one.
+    `costs` is one matrix (n, m) for all, or one (n_k, m) for each; +inf forbids an arc. The weights w (k,) sum to one.
 
     Where several are optimal, it is one of them that has few places. What the potentials prove is computed from them,
     and the value from plans of `emd`: neither is what the solver of the programme says of itself.
     """
     k = len(histograms)
     each = [costs] * k if isinstance(costs, np.ndarray) else list(costs)
-    m = each[0].shape[1]
-    total = float(histograms.sum(axis=1).mean())
-    known = np.flatnonzero(weights > 0.0)
-    largest = max((float(np.abs(each[i][np.isfinite(each[i])]).max(initial=0.0)) for i in known), default=0.0) or 1.0
-    g = np.zeros((k, m))
-    a, g[known] = _solve(
-        [histograms[i] / total for i in known], [each[i] for i in known], weights[known], largest, time_limit
+    known = [i for i in range(k) if weights[i] > 0.0]
+    a, potentials = programme(
+        [histograms[i] for i in known], [each[i] for i in known], weights[known], time_limit=time_limit
     )
     # Back to where the potentials are feasible. Rows without mass have a part in it, too: others may give them some.
-    g = largest * (g - weights @ g)
-    f = np.stack([_transformed(C, potential) for C, potential in zip(each, g, strict=True)])
-    a = a * (total / float(a.sum()))
+    g = np.zeros((k, len(a)))
+    g[known] = potentials
+    g -= weights @ g
+    f = [transformed(C, potential) for C, potential in zip(each, g, strict=True)]
     value = bound = 0.0
     for i in known:
         value += weights[i] * emd(each[i], histograms[i], a, init=(f[i], g[i]), threads=threads).value
@@ -74,17 +76,19 @@ def exact_barycenter(
     return ExactBarycenter(a, value, max(value - bound, 0.0), f, g)
 
 
-def _transformed(C: Array, g: Array) -> Array:
+def transformed(C: Array, g: Array) -> Array:
     """f_i = min_j C_ij - g_j; zero for places from which nothing goes anywhere."""
     f = np.asarray((C - g).min(axis=1), dtype=np.float64)
     return np.where(np.isfinite(f), f, 0.0)
 
 
-def _solve(
-    histograms: list[Array], costs: list[Array], weights: Array, unit: float, time_limit: float
+def programme(
+    histograms: Sequence[Array], costs: Sequence[Array], weights: Array, *, time_limit: float = math.inf
 ) -> tuple[Array, Array]:
-    """The barycenter (m,), and the potentials g (k, m) over `unit`, as HiGHS finds them."""
+    """The barycenter (m,), and the potentials g (k, m), as HiGHS finds them; the weights are positive."""
     m = costs[0].shape[1]
+    total = float(np.mean([own.sum() for own in histograms]))
+    unit = max(float(np.abs(C[np.isfinite(C)]).max(initial=0.0)) for C in costs) or 1.0
     arcs = []  # rows and columns that are in use, of each plan
     for own, C in zip(histograms, costs, strict=True):
         sending = own > 0.0
@@ -102,7 +106,7 @@ def _solve(
     from scipy.optimize import linprog
     from scipy.sparse import coo_array
 
-    sent = [own[own > 0.0] for own in histograms]
+    sent = [own[own > 0.0] / total for own in histograms]
     # The rows of the matrix: first what each place sends, then what each place gets. The last m variables are a.
     rows_sent = np.concatenate([r + at for (r, _, _), at in zip(arcs, _starts(map(len, sent)), strict=True)])
     rows_got = np.concatenate([columns + i * m for i, (_, _, columns) in enumerate(arcs)]) + sum(map(len, sent))
@@ -140,7 +144,8 @@ def _solve(
     if found.status != _SOLVED:
         raise RuntimeError(f"the linear programme of the barycenter was not solved: {found.message}")
     duals = found.eqlin.marginals[sum(map(len, sent)) :].reshape(count, m)
-    return np.maximum(found.x[entries:], 0.0), duals / weights[:, np.newaxis]
+    a = np.maximum(found.x[entries:], 0.0)
+    return a * (total / float(a.sum())), unit * duals / weights[:, np.newaxis]
 
 
 def _starts(sizes: Any) -> Array:
