@@ -97,7 +97,7 @@ class TestKnownAnswers:
 
     def test_an_outlier_does_not_pull_a_median(self):
         x = np.random.default_rng(4).normal(size=(8, 2))
-        family = [x, x + 0.1, x - 0.1, x + [0.1, -0.1], x + 1000.0]
+        family = [x, x + 0.1, x - 0.1, x + np.array([0.1, -0.1]), x + 1000.0]
         median, mean = (monge.free_barycenter(family, cost=cost) for cost in ("euclidean", "sqeuclidean"))
         assert np.abs(in_order(median) - x[np.lexsort(x.T)]).max() < 0.2
         assert np.abs(in_order(mean) - x[np.lexsort(x.T)]).max() > 100.0
@@ -233,7 +233,7 @@ class TestSearch:
     @pytest.mark.parametrize("cost", COSTS)
     @pytest.mark.parametrize("free_masses", [False, True])
     def test_goes_down_to_what_it_says_and_not_below_its_bound(self, cost, free_masses):
-        for seed, n_points in ((15, None), (16, 5), (17, 30)):
+        for seed, n_points in ((15, None), (16, 5), (17, 20)):
             points, masses, weights = clouds(seed, weighted=True)
             found = monge.free_barycenter(
                 points, masses, weights, cost=cost, n_points=n_points, free_masses=free_masses
@@ -337,7 +337,7 @@ class TestEntropy:
 
 class TestInterface:
     def test_errors(self):
-        points, masses, weights = clouds(32, weighted=True)
+        points, masses, _ = clouds(32, weighted=True)
         call = monge.free_barycenter
         with pytest.raises(ValueError, match="pass \\[points\\]"):
             call(points[0])
@@ -345,7 +345,7 @@ class TestInterface:
             call([])
         with pytest.raises(ValueError, match="measure 1: points should have as many coordinates"):
             call([points[0], np.zeros((3, 3))])
-        with pytest.raises(ValueError, match="measure 1: .*finite"):
+        with pytest.raises(ValueError, match=r"measure 1: .*finite"):
             call([points[0], np.full((3, 2), np.nan)])
         with pytest.raises(ValueError, match="measure 2"):
             call(points, [masses[0], masses[1], -masses[2], masses[3]])
