@@ -62,9 +62,9 @@ print(f"value {mean.value:.4f}, at most {mean.gap / mean.value:.1%} above the le
 
 some = [*shapes[:5], ellipse(120, [0.3, 0.3], 0.0, [3.5, 0.0])]
 averages = {
-    "mean of the five": monge.free_barycenter(some[:5], n_points=120),
-    "mean with a stray": monge.free_barycenter(some, n_points=120),
-    "median with a stray": monge.free_barycenter(some, n_points=120, cost="euclidean"),
+    "mean of the five": monge.free_barycenter(some[:5], n_points=120, rng=0),
+    "mean with a stray": monge.free_barycenter(some, n_points=120, rng=0),
+    "median with a stray": monge.free_barycenter(some, n_points=120, rng=0, cost="euclidean"),
 }
 fig, axes = plt.subplots(1, 3, figsize=(11.0, 2.9), layout="constrained", sharey=True)
 for ax, (title, found) in zip(axes, averages.items(), strict=True):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import monge
-from monge.barycenters import free, measures
+from monge.barycenters import free, measures, objectives
 from monge.barycenters.exact import exact_barycenter
 from monge.barycenters.free_result import FreeStatus
 
@@ -154,7 +154,7 @@ class TestOnTheLine:
         assert len(found.points) <= sum(map(len, points)) - 4
         assert found.weights.sum() == pytest.approx(1.0, rel=1e-12)
         # Nothing that moves gets below.
-        moved = monge.free_barycenter(points, masses, weights, cost=cost, n_points=9)
+        moved = monge.free_barycenter(points, masses, weights, cost=cost, n_points=9, rng=0)
         assert moved.value >= found.value
         assert moved.lower_bound == pytest.approx(found.value, rel=1e-12)
 
@@ -162,7 +162,7 @@ class TestOnTheLine:
         # Means over slabs of the averaged quantiles.
         rng = np.random.default_rng(10)
         points = rng.normal(size=(3, 12))
-        found = monge.free_barycenter(list(points), n_points=4)
+        found = monge.free_barycenter(list(points), n_points=4, rng=0)
         slabs = np.sort(points, axis=1).mean(axis=0).reshape(4, 3).mean(axis=1)
         np.testing.assert_allclose(np.sort(found.points[:, 0]), slabs, atol=1e-12)
 
@@ -205,13 +205,13 @@ class TestKMeans:
 
     def test_clusters_of_equal_mass(self):
         x = np.random.default_rng(13).normal(size=(60, 2))
-        found = monge.free_barycenter([x], n_points=6)
+        found = monge.free_barycenter([x], n_points=6, rng=0)
         sizes = np.bincount(found.transports[0].plan.tocoo().row, minlength=6)
         np.testing.assert_array_equal(sizes, 10)
 
     def test_medians(self):
         x = np.random.default_rng(14).normal(size=(50, 2))
-        found = monge.free_barycenter([x], n_points=3, free_masses=True, cost="euclidean")
+        found = monge.free_barycenter([x], n_points=3, rng=0, free_masses=True, cost="euclidean")
         rows, columns = found.transports[0].plan.tocoo().coords
         for j in range(3):
             apart = found.points[j] - x[columns[rows == j]]
@@ -221,10 +221,10 @@ class TestKMeans:
 
     def test_more_points_than_there_are(self):
         x = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 0.0]])
-        found = monge.free_barycenter([x], n_points=7)
+        found = monge.free_barycenter([x], n_points=7, rng=0)
         assert found.value == pytest.approx(0.0, abs=1e-15) or found.value < 0.1
         assert found.weights == pytest.approx(np.full(7, 1.0 / 7.0))
-        found = monge.free_barycenter([x], n_points=7, free_masses=True)
+        found = monge.free_barycenter([x], n_points=7, rng=0, free_masses=True)
         assert found.value == 0.0
         assert found.converged
 
@@ -236,7 +236,7 @@ class TestSearch:
         for seed, n_points in ((15, None), (16, 5), (17, 20)):
             points, masses, weights = clouds(seed, weighted=True)
             found = monge.free_barycenter(
-                points, masses, weights, cost=cost, n_points=n_points, free_masses=free_masses
+                points, masses, weights, cost=cost, n_points=n_points, rng=0, free_masses=free_masses
             )
             assert (np.diff(found.values) < 0.0).all()
             assert found.value == pytest.approx(objective(found, points, masses, weights, cost), rel=1e-9)
@@ -252,7 +252,7 @@ class TestSearch:
 
     def test_a_fixed_point(self):
         points, masses, weights = clouds(24, weighted=True)
-        found = monge.free_barycenter(points, masses, weights, n_points=6, tol=0.0)
+        found = monge.free_barycenter(points, masses, weights, n_points=6, rng=0, tol=0.0)
         goals = sum(w * t.map(y) for w, t, y in zip(weights, found.transports, points, strict=True))
         np.testing.assert_allclose(goals, found.points, atol=1e-12)
         again = monge.free_barycenter(points, masses, weights, init=found)
@@ -271,7 +271,7 @@ class TestSearch:
 
     def test_threads_and_seeds(self):
         points, masses, weights = clouds(26, k=6, n=40, d=3, weighted=True)
-        one, two = (monge.free_barycenter(points, masses, weights, threads=t, n_points=20) for t in (1, 2))
+        one, two = (monge.free_barycenter(points, masses, weights, threads=t, n_points=20, rng=0) for t in (1, 2))
         np.testing.assert_array_equal(one.points, two.points)
         other = monge.free_barycenter(points, masses, weights, n_points=20, rng=5)
         assert not np.array_equal(one.points, other.points)
@@ -293,8 +293,8 @@ class TestSearch:
     @pytest.mark.parametrize("unit", [1e-140, 1e-8, 1e100])
     def test_units_do_not_matter(self, unit):
         points, masses, weights = clouds(28, weighted=True)
-        plain = monge.free_barycenter(points, masses, weights, n_points=5)
-        found = monge.free_barycenter([unit * x for x in points], masses, weights, n_points=5)
+        plain = monge.free_barycenter(points, masses, weights, n_points=5, rng=0)
+        found = monge.free_barycenter([unit * x for x in points], masses, weights, n_points=5, rng=0)
         np.testing.assert_allclose(found.points / unit, plain.points, atol=1e-8)
 
     def test_peer(self):
@@ -334,6 +334,12 @@ class TestEntropy:
         np.testing.assert_allclose(found.points.mean(axis=0), x.mean(axis=0), atol=1e-3)
         assert found.value < 1e-3
 
+    def test_says_so_where_plans_are_not_what_they_should_be(self, monkeypatch):
+        points, _, _ = clouds(38)
+        monkeypatch.setattr(objectives, "_PASSES", 1)
+        with pytest.warns(monge.ConvergenceWarning, match="marginal error"):
+            monge.free_barycenter(points[:2], init=points[0] + 0.1, eps=0.01, max_iter=300)
+
 
 class TestInterface:
     def test_errors(self):
@@ -347,12 +353,22 @@ class TestInterface:
             call([points[0], np.zeros((3, 3))])
         with pytest.raises(ValueError, match=r"measure 1: .*finite"):
             call([points[0], np.full((3, 2), np.nan)])
-        with pytest.raises(ValueError, match="measure 2"):
+        with pytest.raises(
+            ValueError, match=r"measure 2: masses should hold finite weights that are not negative; masses\[0"
+        ):
             call(points, [masses[0], masses[1], -masses[2], masses[3]])
+        with pytest.raises(ValueError, match=r"measure 0: masses should have shape \(\d+,\), one for each point; got"):
+            call(points, [masses[0][1:], *masses[1:]])
+        with pytest.raises(ValueError, match="measure 3: masses should have some mass"):
+            call(points, [*masses[:3], 0.0 * masses[3]])
+        with pytest.raises(ValueError, match="init's masses should have shape"):
+            call(points, init=(points[0], masses[0][1:]))
+        with pytest.raises(TypeError, match="rng"):
+            call(points, n_points=3, rng="seed")
         with pytest.raises(ValueError, match="sum to one"):
             call(points, weights=[1.0, 1.0, 1.0, 1.0])
         with pytest.raises(ValueError, match="leave one of them out"):
-            call(points, n_points=3, init=points[0])
+            call(points, n_points=3, rng=0, init=points[0])
         with pytest.raises(ValueError, match="init should have points of 2 coordinates"):
             call(points, init=np.zeros((3, 3)))
         with pytest.raises(ValueError, match="gradient_flow"):
@@ -370,26 +386,26 @@ class TestInterface:
         with pytest.raises(ValueError, match="tol"):
             call(points, tol=-1.0)
         with pytest.raises(ValueError, match="n_points"):
-            call(points, n_points=0)
+            call(points, n_points=0, rng=0)
 
     def test_stops_early_and_says_so(self):
         points, masses, weights = clouds(33, n=40, weighted=True)
         with pytest.warns(monge.ConvergenceWarning, match="max_iter"):
-            found = monge.free_barycenter(points, masses, weights, n_points=10, max_iter=2)
+            found = monge.free_barycenter(points, masses, weights, n_points=10, rng=0, max_iter=2)
         assert (found.iterations, found.converged) == (2, False)
         assert found.value == pytest.approx(objective(found, points, masses, weights), rel=1e-10)
         with pytest.warns(monge.ConvergenceWarning, match="time_limit"):
-            found = monge.free_barycenter(points, masses, weights, n_points=10, time_limit=0.0)
+            found = monge.free_barycenter(points, masses, weights, n_points=10, rng=0, time_limit=0.0)
         assert found.status is FreeStatus.TIME_LIMIT
         assert found.gap >= 0.0
 
     def test_time_runs_out_on_the_way(self, monkeypatch):
         points, masses, weights = clouds(34, n=40, weighted=True)
-        whole = monge.free_barycenter(points, masses, weights, n_points=10)
+        whole = monge.free_barycenter(points, masses, weights, n_points=10, rng=0)
         ticks = itertools.count()
         monkeypatch.setattr(free.time, "monotonic", lambda: float(next(ticks)))  # a second goes by at each look
         with pytest.warns(monge.ConvergenceWarning, match="time_limit"):
-            found = monge.free_barycenter(points, masses, weights, n_points=10, time_limit=16.5, threads=1)
+            found = monge.free_barycenter(points, masses, weights, n_points=10, rng=0, time_limit=16.5, threads=1)
         assert found.status is FreeStatus.TIME_LIMIT
         assert 0 < found.iterations < whole.iterations
         np.testing.assert_array_equal(found.values, whole.values[: len(found.values)])
@@ -397,7 +413,7 @@ class TestInterface:
     def test_progress_repr_pickle_and_callers_arrays(self):
         points, _, _ = clouds(35)
         before = [x.copy() for x in points]
-        found = monge.free_barycenter(points, n_points=4, progress=True)
+        found = monge.free_barycenter(points, n_points=4, rng=0, progress=True)
         assert "4 points in 2-D" in repr(found)
         for x, y in zip(points, before, strict=True):
             np.testing.assert_array_equal(x, y)
@@ -409,8 +425,8 @@ class TestInterface:
     def test_another_library(self):
         torch = pytest.importorskip("torch", reason="needs monge[torch]")
         points, _, _ = clouds(36)
-        found = monge.free_barycenter([torch.tensor(x) for x in points], n_points=4)
-        plain = monge.free_barycenter(points, n_points=4)
+        found = monge.free_barycenter([torch.tensor(x) for x in points], n_points=4, rng=0)
+        plain = monge.free_barycenter(points, n_points=4, rng=0)
         assert isinstance(found.points, torch.Tensor)
         np.testing.assert_array_equal(found.points.numpy(), plain.points)
 
