@@ -244,6 +244,19 @@ class TestSearch:
             assert found.status is FreeStatus.CONVERGED
             assert found.weights.sum() == pytest.approx(1.0, rel=1e-12)
 
+    @pytest.mark.parametrize("cost", COSTS)
+    @pytest.mark.parametrize("k", [2, 3, 7])
+    def test_bound_of_single_points(self, cost, k):
+        # Whose barycenter is the best place between them.
+        for seed in range(5):
+            rng = np.random.default_rng(seed)
+            points, weights = rng.normal(size=(k, 1, 3)), rng.dirichlet(np.full(k, 0.5))
+            found = monge.free_barycenter(list(points), weights=weights, cost=cost, tol=0.0)
+            bound = found._objective.bound()
+            assert 0.3 * found.value < bound <= found.value * (1.0 + 1e-12)
+            if k == 2 or cost == "sqeuclidean":
+                assert bound == pytest.approx(found.value, rel=1e-9)
+
     def test_starts_at_most_at_twice_the_bound(self):
         for seed in range(18, 24):
             points, masses, weights = clouds(seed, k=5, weighted=True)
@@ -410,10 +423,11 @@ class TestInterface:
         assert 0 < found.iterations < whole.iterations
         np.testing.assert_array_equal(found.values, whole.values[: len(found.values)])
 
-    def test_progress_repr_pickle_and_callers_arrays(self):
+    @pytest.mark.parametrize("cost", COSTS)
+    def test_progress_repr_pickle_and_callers_arrays(self, cost):
         points, _, _ = clouds(35)
         before = [x.copy() for x in points]
-        found = monge.free_barycenter(points, n_points=4, rng=0, progress=True)
+        found = monge.free_barycenter(points, cost=cost, n_points=4, rng=0, progress=True)
         assert "4 points in 2-D" in repr(found)
         for x, y in zip(points, before, strict=True):
             np.testing.assert_array_equal(x, y)

@@ -6,6 +6,7 @@ For |z - y|^2 it is the mean, for |z - y| the geometric median, for sum_k |z_k -
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -57,7 +58,7 @@ def centre_of(cost: Any, d: int) -> tuple[Ground, Centre]:
         if ground.power == 1.0 and (name == "cityblock" or (name == "euclidean" and d == 1)):
             return ground, _medians
         if ground.power >= 1.0 and name == "euclidean":
-            return ground, lambda places, groups: _power_mean(places, groups, ground.power)
+            return ground, partial(_power_mean, p=ground.power)  # and no lambda, which cannot be pickled
     raise ValueError(
         "cost should be 'sqeuclidean', 'euclidean', ('euclidean', p) with p >= 1, or 'cityblock' here, for which the "
         f"best place between points is known; got {shown(cost)}. For others, move the points by gradients: "

@@ -128,8 +128,9 @@ def free_barycenter(
 
     The gap is ``value - sum_{i<j} w_i w_j W_2^2(mu_i, mu_j)`` for |x - y|^2, and for other costs what the triangle
     inequality gives; it is zero for translates of a cloud. It needs the pairwise transports: those that the start has
-    not computed are, when it is asked for. The bound is one for any number of points; with few of them the gap holds what
-    few points cost, too. With ``debias`` it is the value. Points of the barycenter without mass stay where they are.
+    not computed are, when it is asked for. The bound is one for any number of points: with few of them the gap holds
+    what few points cost, too. With ``debias`` it is the value. Points of the barycenter without mass stay where they
+    are.
 
     Examples
     --------
@@ -210,7 +211,7 @@ def _descend(
                 break
         after = objective.refined(after, deadline)
         if after is place:
-            return place, values, FreeStatus.CONVERGED
+            return place, values, FreeStatus.CONVERGED if time.monotonic() < deadline else FreeStatus.TIME_LIMIT
         fell, place = place.value - after.value, after
         values.append(place.value)
         if show is not None:
