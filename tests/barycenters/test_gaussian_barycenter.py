@@ -122,6 +122,54 @@ class TestSingular:
         assert found.value == pytest.approx(nearly.value, rel=1e-4)
 
 
+class TestEntropy:
+    @pytest.mark.parametrize("debias", [False, True])
+    def test_no_derivative_is_left(self, debias):
+        means, covs, weights = normals(14)
+        eps = 0.3 * float(np.trace(covs.mean(axis=0)))
+        found = monge.gaussian_barycenter(means, covs, weights, eps=eps, debias=debias)
+        assert found.converged
+        losses = [monge.bures(found.mean, found.cov, m, C, eps=eps) for m, C in zip(means, covs, strict=True)]
+        own = monge.bures(found.mean, found.cov, found.mean, found.cov, eps=eps)
+        slope = sum(w * loss.grad_cov_x for w, loss in zip(weights, losses, strict=True))
+        value = sum(w * float(loss) for w, loss in zip(weights, losses, strict=True))
+        if debias:
+            slope = slope - own.grad_cov_x
+            value -= 0.5 * own + 0.5 * sum(
+                w * float(monge.bures(m, C, m, C, eps=eps)) for w, m, C in zip(weights, means, covs, strict=True)
+            )
+            np.testing.assert_allclose(slope, 0.0, atol=1e-9)
+        else:  # where S has no spread the value may still fall with less of it
+            left = found.cov @ slope @ found.cov
+            np.testing.assert_allclose(left, 0.0, atol=1e-9 * np.abs(found.cov).max() ** 2)
+        assert found.value == pytest.approx(value, rel=1e-9)
+
+    def test_equal_covariances(self):
+        # Variances s^2 - eps / 2, or none where that is negative; debiased s^2.
+        cov = np.diag([1.0, 4.0, 0.1])
+        plain, whole = (
+            monge.gaussian_barycenter(np.zeros((2, 3)), [cov, cov], eps=0.5, debias=debias) for debias in (False, True)
+        )
+        np.testing.assert_allclose(plain.cov, np.diag([0.75, 3.75, 0.0]), atol=1e-10)
+        np.testing.assert_allclose(whole.cov, cov, rtol=1e-10, atol=1e-12)
+        assert whole.value == pytest.approx(0.0, abs=1e-12)
+
+    def test_different_variances_on_the_line(self):
+        # sum_k w_k (16 A B_k + eps^2)^(1/2) = (16 A^2 + eps^2)^(1/2), Janati et al. 2020.
+        variances, weights, eps = np.array([0.5, 2.0, 7.0]), np.array([0.2, 0.5, 0.3]), 1.7
+        found = monge.gaussian_barycenter(np.zeros((3, 1)), variances.reshape(3, 1, 1), weights, eps=eps, debias=True)
+        A = float(found.cov[0, 0])
+        assert weights @ np.sqrt(16.0 * A * variances + eps**2) == pytest.approx(np.sqrt(16.0 * A**2 + eps**2))
+
+    @pytest.mark.parametrize("debias", [False, True])
+    def test_none_of_it_in_the_limit(self, debias):
+        means, covs, weights = normals(15)
+        found = monge.gaussian_barycenter(means, covs, weights, eps=1e-9, debias=debias)
+        exact = monge.gaussian_barycenter(means, covs, weights)
+        np.testing.assert_allclose(found.cov, exact.cov, rtol=1e-6, atol=1e-7)
+        assert found.value == pytest.approx(exact.value, rel=1e-6)
+
+
 def test_batches():
     sets = [normals(seed) for seed in (7, 8)]
     means, covs = (np.stack([s[q] for s in sets]) for q in (0, 1))
@@ -182,6 +230,10 @@ def test_errors_and_warnings():
         call(means, covs, [1.0, 1.0, 1.0, 1.0])
     with pytest.raises(ValueError, match="batches"):
         call(np.zeros((2, 4, 3)), np.stack([covs] * 3))
+    with pytest.raises(ValueError, match="give eps="):
+        call(means, covs, debias=True)
+    with pytest.raises(ValueError, match="eps should be positive"):
+        call(means, covs, eps=0.0)
     with pytest.raises(ValueError, match="overflow"):
         call(1e200 * means, covs)
     with pytest.warns(monge.ConvergenceWarning, match="max_iter"):
