@@ -13,7 +13,7 @@ from monge.entropic.semidual.result import SemiDual
 from monge.plot.style import HIGH, INK, LOW, TARGET, points_of
 from monge.problem.home import on_host
 
-__all__ = ["critic", "laguerre"]
+__all__ = ["critic", "laguerre", "pixels_of"]
 
 Array = NDArray[np.float64]
 
@@ -59,7 +59,7 @@ def laguerre(found: SemiDual, ax: Any = None, *, limits: Any = None, cells: int 
     y, b = found.on_host["y"], found.on_host["b"]
     if y.shape[1] != 2:
         raise ValueError(f"Laguerre cells are drawn in the plane; got atoms of {y.shape[1]} coordinates.")
-    box, at = _pixels(y, limits, cells)
+    box, at = pixels_of(y, limits, cells)
     atoms = np.asarray(found.assign(at.reshape(-1, 2))).reshape(at.shape[:2])
     # Colours in an order that is far from that of the atoms: neighbours in the array are often neighbours in the plane.
     shades = np.array([0.35 + 0.6 * ((0.618 * k) % 1.0) for k in range(len(y))])
@@ -146,7 +146,7 @@ def critic(
         raise ValueError(
             f"a critic is drawn in the plane; got points of {high.shape[1]} and {low.shape[1]} coordinates."
         )
-    box, at = _pixels(np.concatenate([high, low]), limits, cells)
+    box, at = pixels_of(np.concatenate([high, low]), limits, cells)
     values = np.asarray(on_host(function(at.reshape(-1, 2))), dtype=np.float64).squeeze()
     if values.shape != (at.shape[0] * at.shape[1],) or not np.isfinite(values).all():
         raise ValueError(
@@ -167,7 +167,7 @@ def critic(
     return ax
 
 
-def _pixels(points: Array, limits: Any, cells: int) -> tuple[tuple[float, float, float, float], Array]:
+def pixels_of(points: Array, limits: Any, cells: int) -> tuple[tuple[float, float, float, float], Array]:
     """Left, right, bottom and top, of a box around points (n, 2) unless limits say it; and the middles of its pixels
     (rows, columns, 2), of which there are so many along its wider side."""
     if limits is None:
