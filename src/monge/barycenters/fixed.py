@@ -192,7 +192,9 @@ def _without_entropy(problem: Problem, threads: int, limit: float) -> Barycenter
         )
     n, m = problem.cost.shape
     require_memory(
-        8 * n * m, f"a cost of shape {n} x {m}", "Take coarser histograms, or entropy: eps=, which needs no such matrix."
+        8 * n * m,
+        f"a cost of shape {n} x {m}",
+        "Take coarser histograms, or entropy: eps=, which needs no such matrix.",
     )
     began = time.perf_counter()
     exact = exact_barycenter(

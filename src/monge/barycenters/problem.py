@@ -63,7 +63,9 @@ class Problem:
         self.balanced = self.rows.fixed and self.columns.fixed
         if debias:
             if not self.balanced:
-                raise ValueError("debias=True is for histograms of one total; got marginals=. Leave out one of the two.")
+                raise ValueError(
+                    "debias=True is for histograms of one total; got marginals=. Leave out one of the two."
+                )
             try:
                 cost.require_symmetric()
             except ValueError as error:

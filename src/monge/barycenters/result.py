@@ -227,9 +227,7 @@ class Barycenter:
             sent, received = np.exp(self.f[k] / self.eps + sums), np.exp(self.g[k] / self.eps + back)
         sent[np.isnan(sent)], received[np.isnan(received)] = 0.0, 0.0
         cost = self._problem.cost
-        pairs = pairs_of(
-            route(cost, self.eps), cost, sent, received, as_marginals(None), Threads(self._threads)
-        )
+        pairs = pairs_of(route(cost, self.eps), cost, sent, received, as_marginals(None), Threads(self._threads))
         return LazyPlan(pairs, *(-self.eps * np.where(np.isfinite(s), s, 0.0) for s in (sums, back)), self.eps)
 
     def __getstate__(self) -> dict[str, Any]:
