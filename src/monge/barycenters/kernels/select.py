@@ -6,11 +6,15 @@ from typing import Any
 
 from monge.barycenters.kernels.reference import ReferenceKernel
 from monge.entropic.kernels.threads import Threads
-from monge.problem.costs import Cost
+from monge.problem.costs import Cost, Grid
 
 __all__ = ["kernel_of"]
 
 
 def kernel_of(cost: Cost, eps: float, threads: Threads) -> Any:
     """exp(-C / eps), to be summed against in logarithms; see `reference` for what it offers."""
+    if isinstance(cost, Grid):
+        from monge.barycenters.kernels.grid import GridKernel  # which imports the compiler; `import monge` must not
+
+        return GridKernel(cost, eps, threads)
     return ReferenceKernel(cost, eps, threads)
