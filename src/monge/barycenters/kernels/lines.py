@@ -98,12 +98,12 @@ def _take_largest(values, largest, block):  # type: ignore[no-untyped-def]
     """The largest of each block, which is taken off its values in place."""
     lines, h = values.shape
     for line in range(lines):
-        for J in range(h // block):
-            cells = values[line, J * block : (J + 1) * block]
+        for of in range(h // block):
+            cells = values[line, of * block : (of + 1) * block]
             most = -np.inf
             for q in range(block):
                 most = max(most, cells[q])
-            largest[line, J] = most
+            largest[line, of] = most
             if most > -np.inf:
                 for q in range(block):
                     cells[q] -= most
@@ -115,14 +115,14 @@ def _bounds(largest, tops, bottoms, shifts, least):  # type: ignore[no-untyped-d
     b = len(largest)
     shifts[:] = -np.inf
     least[:] = -np.inf
-    for J in range(b):
-        most, top, bottom = largest[J], tops[b - 1 - J :], bottoms[b - 1 - J :]
-        for I in range(b):
-            arrives = most + top[I]
-            shifts[I] = arrives if arrives > shifts[I] else shifts[I]
-        for I in range(b):
-            arrives = most + bottom[I]
-            least[I] = arrives if arrives > least[I] else least[I]
+    for of in range(b):
+        most, top, bottom = largest[of], tops[b - 1 - of :], bottoms[b - 1 - of :]
+        for to in range(b):
+            arrives = most + top[to]
+            shifts[to] = arrives if arrives > shifts[to] else shifts[to]
+        for to in range(b):
+            arrives = most + bottom[to]
+            least[to] = arrives if arrives > least[to] else least[to]
 
 
 @jit
@@ -133,15 +133,15 @@ def _add_eights(scaled, largest, tops, bottoms, table, sums, shifts):  # type: i
     for line in range(lines):
         m = largest[line]
         _bounds(m, tops, bottoms, shifts[line], least)
-        for I in range(b):
-            shift, seen = shifts[line, I], least[I] - _UNSEEN
-            out = sums[line, I * 8 : I * 8 + 8]
-            for J in range(b):
-                D = I - J + b - 1
-                arrives = m[J] + tops[D]
+        for to in range(b):
+            shift, seen = shifts[line, to], least[to] - _UNSEEN
+            out = sums[line, to * 8 : to * 8 + 8]
+            for of in range(b):
+                apart = to - of + b - 1
+                arrives = m[of] + tops[apart]
                 if arrives >= seen and arrives > -np.inf:
                     scale = math.exp(arrives - shift)
-                    u, kernel = scaled[line, J * 8 : J * 8 + 8], table[D]
+                    u, kernel = scaled[line, of * 8 : of * 8 + 8], table[apart]
                     u0, u1, u2, u3 = u[0] * scale, u[1] * scale, u[2] * scale, u[3] * scale
                     u4, u5, u6, u7 = u[4] * scale, u[5] * scale, u[6] * scale, u[7] * scale
                     for i in range(8):
@@ -156,7 +156,7 @@ def _add_eights(scaled, largest, tops, bottoms, table, sums, shifts):  # type: i
                             + u7 * kernel[i]
                         )
             if not shift > -np.inf:
-                shifts[line, I] = 0.0
+                shifts[line, to] = 0.0
 
 
 @jit
@@ -168,17 +168,17 @@ def _add_blocks(scaled, largest, tops, bottoms, table, sums, shifts):  # type: i
     for line in range(lines):
         m = largest[line]
         _bounds(m, tops, bottoms, shifts[line], least)
-        for I in range(b):
-            shift, seen = shifts[line, I], least[I] - _UNSEEN
-            out = sums[line, I * block : (I + 1) * block]
-            for J in range(b):
-                D = I - J + b - 1
-                arrives = m[J] + tops[D]
+        for to in range(b):
+            shift, seen = shifts[line, to], least[to] - _UNSEEN
+            out = sums[line, to * block : (to + 1) * block]
+            for of in range(b):
+                apart = to - of + b - 1
+                arrives = m[of] + tops[apart]
                 if arrives >= seen and arrives > -np.inf:
                     scale = math.exp(arrives - shift)
-                    u, kernel = scaled[line, J * block : (J + 1) * block], table[D]
+                    u, kernel = scaled[line, of * block : (of + 1) * block], table[apart]
                     for q in range(block):
                         for i in range(block):
                             out[i] += u[q] * scale * kernel[i + block - 1 - q]
             if not shift > -np.inf:
-                shifts[line, I] = 0.0
+                shifts[line, to] = 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from monge.barycenters.kernels.reference import ReferenceKernel
+from monge.barycenters.kernels.pairs import PairsKernel
 from monge.entropic.kernels.threads import Threads
 from monge.problem.costs import Cost, Grid
 
@@ -17,4 +17,4 @@ def kernel_of(cost: Cost, eps: float, threads: Threads) -> Any:
         from monge.barycenters.kernels.grid import GridKernel  # which imports the compiler; `import monge` must not
 
         return GridKernel(cost, eps, threads)
-    return ReferenceKernel(cost, eps, threads)
+    return PairsKernel(cost, eps, threads)
