@@ -2,8 +2,8 @@
 
 log sum_j exp(v_j - C_ij / eps)  =  log sum_j K_ij exp(v_j - s_j / eps) - r_i / eps
 
-with K_ij = exp((r_i + s_j - C_ij) / eps), r_i = min_j C_ij and s_j = min_i C_ij - r_i, so that the largest entry in each
-row and each column is one or near.
+with K_ij = exp((r_i + s_j - C_ij) / eps), r_i = min_j C_ij and s_j = min_i C_ij - r_i, so that the largest entry
+of each row and each column is one or near.
 
 The exponentials of the k vectors are over the largest each, and their products with the rows are one product of
 matrices. A sum that is lost, since the largest values are those of far places, is done again over its own largest term.
