@@ -1,0 +1,54 @@
+"""What is minimised over plans between two structures, and what of it a descent has to know.
+
+E(P) = sum_ijkl (Cx_ik - Cy_jl)^2 P_ij P_kl
+
+A form is such an objective, quadratic in the plan, of two structures. `at` evaluates it at a plan; of this the descent
+knows the value, the derivative, which is the cost of a linear transport problem, and the parabola on the way to another
+plan. With the sums of the plan fixed, E is linear in them and the derivative matters up to terms r_i + s_j.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from monge.problem.costs import Cost
+
+__all__ = ["Evaluated", "Form"]
+
+
+class Form(ABC):
+    """An objective over plans (n, m)."""
+
+    shape: tuple[int, int]
+
+    @abstractmethod
+    def at(self, plan: Any) -> Evaluated:
+        """The objective at a plan: a sparse or dense array (n, m), or what has products and sums as these have."""
+
+
+class Evaluated(ABC):
+    """An objective at a plan.
+
+    Attributes
+    ----------
+    plan
+        The plan.
+    value : float
+        The objective there.
+    """
+
+    plan: Any
+    value: float
+
+    @abstractmethod
+    def cost(self) -> Cost:
+        """The derivative of the objective with respect to the plan, up to terms r_i + s_j."""
+
+    @abstractmethod
+    def along(self, other: Any) -> tuple[float, float]:
+        """(slope, curve) on the way to another plan Q: E((1 - t) P + t Q) = value + slope t + curve t^2."""
+
+    @abstractmethod
+    def mixed(self, t: float, other: Any) -> Evaluated:
+        """At the plan (1 - t) P + t Q."""
