@@ -51,6 +51,7 @@ MORE = [
     "monge.distances.conjugate.Conjugate",
     "monge.distances.minibatch.result.Minibatch",
     "monge.distances.minibatch.result.Debiased",
+    "monge.barycenters.result.Barycenter",
     "monge.flows.flow.Flow",
     "monge.flows.flow.FlowStatus",
     "monge.flows.jko.energies.Energy",

@@ -9,6 +9,7 @@
 
 from importlib.metadata import version as _version
 
+from monge.barycenters.fixed import barycenter
 from monge.barycenters.free import free_barycenter
 from monge.distances.bures import bures
 from monge.distances.conjugate import dual_conjugate
@@ -59,6 +60,7 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "Status",
     "TV",
     "Transport",
+    "barycenter",
     "bures",
     "color_transfer",
     "continuous_dual",
