@@ -51,7 +51,7 @@ MORE = [
     "monge.distances.conjugate.Conjugate",
     "monge.distances.minibatch.result.Minibatch",
     "monge.distances.minibatch.result.Debiased",
-    "monge.barycenters.result.Barycenter",
+
     "monge.flows.flow.Flow",
     "monge.flows.flow.FlowStatus",
     "monge.flows.jko.energies.Energy",
@@ -95,8 +95,9 @@ NEEDED = {"monge.torch": "torch", "monge.neural": "torch", "monge.jax": "jax"}
 # In the gallery: from the first idea to the last.
 EXAMPLES = [
     "clouds", "temperatures", "two_lines", "four_animals", "quantiles", "entropy", "plans", "unbalanced", "outliers",
-    "colours", "flow", "fokker_planck", "flow_matching", "slices", "minibatches", "laguerre", "horse", "noisy_labels",
-    "fair_groups", "boltzmann", "vanishing", "critic", "wgan", "ipm", "generators", "sjko", "comparison",
+    "colours", "flow", "fokker_planck", "flow_matching", "slices", "minibatches", "laguerre", "mean_shapes", "horse",
+    "noisy_labels", "fair_groups", "boltzmann", "vanishing", "critic", "wgan", "ipm",
+    "generators", "sjko", "comparison",
 ]  # fmt: skip
 
 
