@@ -77,13 +77,13 @@ class Steps:
 
     # One pass.
 
-    def run(self) -> Measured:
-        """One pass, at v."""
-        sums = self.kernel.log_sum(self.v)
+    def run(self, single: bool = False) -> Measured:
+        """One pass, at v; `single` allows single precision."""
+        sums = self.kernel.log_sum(self.v, single)
         own = sums[: self.k]
         sent = float(np.vdot(self._weighted, own)) if self.problem.rows.fixed and not self.problem.forbidden else None
         self.u = self._first(own)
-        self.t = self.transposed.log_sum(self.u)
+        self.t = self.transposed.log_sum(self.u, single)
         self.q = self._exp(self.t + self.v[: self.k])
         self.alpha = self.weights @ self.q
         mass = float(self.alpha.sum())
