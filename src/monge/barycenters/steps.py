@@ -165,15 +165,11 @@ class Steps:
     def accelerate(self, anew: bool) -> bool:
         """The next v: mixed, unless it is to begin `anew` or there is nothing to mix; whether it was."""
         following = self._repaired_infinities(self.plain())
-        residual = following - self.v
-        if self.problem.forbidden:
-            residual[~np.isfinite(residual)] = 0.0
+        residual = self._difference(following, self.v)
         if anew:
             self.forget()
         if self._residual is not None:
-            change = following - self._next
-            if self.problem.forbidden:
-                change[~np.isfinite(change)] = 0.0
+            change = self._difference(following, self._next)
             self._changes.append((residual - self._residual, change))
             del self._changes[:-_DEPTH]
         self._residual, self._next, self._safe, self.v = residual, following, following, following
@@ -214,12 +210,15 @@ class Steps:
             v[np.isnan(v) | (v == np.inf)] = -np.inf
         return v
 
+    def _difference(self, v: Array, other: Array) -> Array:
+        """v - other, where both are places of the barycenter."""
+        if not self.problem.forbidden:
+            return v - other
+        return np.subtract(v, other, out=np.zeros_like(v), where=np.isfinite(v) & np.isfinite(other))
+
     def shorten(self, share: float) -> None:
         """Only so much of what was added."""
-        step = self.v - self._safe
-        if self.problem.forbidden:
-            step[~np.isfinite(step)] = 0.0
-        self.v = self.repaired(self._safe + share * step)
+        self.v = self.repaired(self._safe + share * self._difference(self.v, self._safe))
 
     def take_back(self) -> None:
         """To the plain step; what came before is forgotten, but not where it led from."""
