@@ -27,8 +27,10 @@ __all__ = ["Found", "iterate"]
 
 Array = NDArray[np.float64]
 
-# The growth of the error that a mixed step may bring where there is no dual value.
-_WORSE = 1.5
+# The growth of the error that a mixed step may bring where there is no dual value: little, as long as that goes well, and
+# more by turns, after so many steps that were taken back one after the other. Close to the boundary, where plain steps
+# hardly move, errors have to grow for a while.
+_WORSE, _TURN = (1.5, 20.0), 3
 # By how much the dual value may fall by rounding, relative to its terms.
 _ROUNDED = 1e-13
 # Passes whose error is kept.
@@ -94,7 +96,7 @@ def _at_one_eps(
     report: Callable[[int, float, float], None] | None,
     errors: list[float],
 ) -> Status:
-    accelerated, shorter, refused, pause = False, 0, 0, 0
+    accelerated, shorter, refused, pause, turns = False, 0, 0, 0, 0
     safe_dual, safe_error = -math.inf, math.inf
     fresh = True
     while True:
@@ -112,7 +114,8 @@ def _at_one_eps(
             fresh = False
             if steps.settle():
                 continue
-        if accelerated and not _kept(error, dual, safe_error, safe_dual, steps):
+        worse = _WORSE[turns % 2] * safe_error
+        if accelerated and not (error <= worse if dual == -math.inf else _rises(error, dual, safe_error, safe_dual, steps)):
             shorter += 1
             if shorter <= SHORTER:
                 steps.shorten(SHORTEN)
@@ -121,6 +124,8 @@ def _at_one_eps(
                 accelerated, shorter = False, 0
                 pause = 2 ** min(refused, LONGEST_PAUSE) - 1
                 refused += 1
+                if refused == _TURN and dual == -math.inf:
+                    turns, refused, pause = turns + 1, 0, 0
             continue
         if accelerated:
             refused = 0
@@ -130,9 +135,7 @@ def _at_one_eps(
         pause = max(pause - 1, 0)
 
 
-def _kept(error: float, dual: float, safe_error: float, safe_dual: float, steps: Steps) -> bool:
-    """Whether a mixed step is."""
-    if dual == -math.inf:
-        return error <= _WORSE * safe_error
+def _rises(error: float, dual: float, safe_error: float, safe_dual: float, steps: Steps) -> bool:
+    """Whether the dual value did not fall, but for rounding, or the error was halved."""
     slack = (_ROUNDED + steps.kernel.accuracy) * (abs(dual) + steps.problem.total)
     return dual >= safe_dual - slack or error <= 0.5 * safe_error
