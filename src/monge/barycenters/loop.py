@@ -75,6 +75,7 @@ def iterate(
     while True:
         final = level <= eps
         steps = steps_of(problem, problem.kernel(level, threads), level, v)
+        steps.single = not final
         status = _at_one_eps(steps, tol if final else max(STAGE_ERROR, tol), max_iter, deadline, report, errors)
         if final or status is not Status.CONVERGED:
             break
@@ -137,5 +138,6 @@ def _at_one_eps(
 
 def _rises(error: float, dual: float, safe_error: float, safe_dual: float, steps: Steps) -> bool:
     """Whether the dual value did not fall, but for rounding, or the error was halved."""
-    slack = (_ROUNDED + steps.kernel.accuracy) * (abs(dual) + steps.problem.total)
+    accuracy = steps.kernel.accuracy_in_single if steps.single else steps.kernel.accuracy
+    slack = (_ROUNDED + accuracy) * (abs(dual) + steps.problem.total)
     return dual >= safe_dual - slack or error <= 0.5 * safe_error

@@ -40,6 +40,8 @@ Array = NDArray[np.float64]
 # Steps that mixing looks back on; the clip of what it adds, in units of eps; and what is added to the diagonal of the least squares
 # problem, whose columns have length one.
 _DEPTH, _LONGEST_STEP, _RIDGE = 5, 40.0, 1e-13
+# The mass of a place, beside the largest, below which mixing does not look at it; most places of an image have less.
+_SEEN = 1e-16
 # Steps by which the density d follows alpha when eps changes.
 _SETTLING = 10
 
@@ -56,6 +58,8 @@ class Steps:
 
     `v` has a row for each histogram; for Debiased one more, h.
     """
+
+    single = False  # whether sums may be in single precision
 
     def __init__(self, problem: Problem, kernel: Any, eps: float, v: Array) -> None:
         self.problem, self.kernel, self.transposed, self.eps = problem, kernel, kernel.T, eps
@@ -79,11 +83,11 @@ class Steps:
 
     def run(self) -> Measured:
         """One pass, at v."""
-        sums = self.kernel.log_sum(self.v)
+        sums = self.kernel.log_sum(self.v, self.single)
         own = sums[: self.k]
         sent = float(np.vdot(self._weighted, own)) if self.problem.rows.fixed and not self.problem.forbidden else None
         self.u = self._first(own)
-        self.t = self.transposed.log_sum(self.u)
+        self.t = self.transposed.log_sum(self.u, self.single)
         self.q = self._exp(self.t + self.v[: self.k])
         self.alpha = self.weights @ self.q
         mass = float(self.alpha.sum())
@@ -193,15 +197,17 @@ class Steps:
         count = len(self._changes)
         if count == 0:
             return None
-        norm = np.outer(self._counted, self.alpha)
+        seen = np.flatnonzero(self.alpha > _SEEN * self.alpha.max())
+        norm = np.outer(self._counted, self.alpha[seen])
         if len(residual) > self.k:
-            norm = np.vstack([norm, self.alpha])
+            norm = np.vstack([norm, self.alpha[seen]])
         gram, against = np.empty((count, count)), np.empty(count)
-        for i, (change, _) in enumerate(self._changes):
+        residual, changes = residual[:, seen], [change[:, seen] for change, _ in self._changes]
+        for i, change in enumerate(changes):
             weighted = change * norm
             against[i] = np.vdot(weighted, residual)
             for j in range(i + 1):
-                gram[i, j] = gram[j, i] = np.vdot(weighted, self._changes[j][0])
+                gram[i, j] = gram[j, i] = np.vdot(weighted, changes[j])
         lengths = np.sqrt(np.diag(gram))
         if not (lengths > 0.0).all():
             return None

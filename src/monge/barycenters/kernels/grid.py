@@ -43,7 +43,7 @@ class GridKernel:
     which the kernel falls little.
     """
 
-    accuracy, accuracy_in_single = 1e-13, 1e-5
+    accuracy, accuracy_in_single = 1e-12, 1e-5
 
     def __init__(self, cost: Grid, eps: float, threads: Threads) -> None:
         self.cost, self.eps, self.threads = cost, eps, threads

@@ -40,7 +40,7 @@ class PairsKernel:
     Always in double precision: products wait for the kernel to come from memory.
     """
 
-    accuracy = accuracy_in_single = 1e-13
+    accuracy = accuracy_in_single = 1e-12
 
     def __init__(self, cost: Cost, eps: float, threads: Threads) -> None:
         self.cost, self.eps, self.threads = cost, eps, threads
