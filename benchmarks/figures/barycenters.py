@@ -4,7 +4,7 @@
     python -m benchmarks.figures.barycenters shapes --side 64 -o /tmp
 
 `shapes`: all averages of four shapes with bilinear weights, five by five (Solomon et al. 2015, "Convolutional
-Wasserstein distances", Figure 1). `digits`: ten handwritten threes of scikit-learn's, or of another digit, made larger,
+Wasserstein distances", Figure 1). `digits`: ten handwritten threes of scikit-learn's of any size, anywhere,
 and their averages: of the pixels, with the blur of entropy, and debiased. `solids`: a torus, a cube, a ball and a jack,
 on a sheet as well. All of them debiased but for the blurred one.
 """
@@ -88,9 +88,12 @@ def digits(side: int, path: Path, digit: int = 3, count: int = 10) -> None:
     from monge import plot
 
     data = load_digits()
-    small = data.images[data.target == digit][:count]
-    large = np.array([zoom(np.pad(image, 2), side / 12.0, order=3) for image in small])
-    images = soft(0.5 * large.max(axis=(1, 2), keepdims=True) - large, 4.0)
+    rng = np.random.default_rng(0)
+    images = np.zeros((count, side, side))
+    for image, small in zip(images, data.images[data.target == digit], strict=False):
+        large = zoom(np.pad(small, 1), rng.uniform(0.4, 0.7) * side / 10.0, order=3)
+        top, left = (int(rng.integers(0, side - length + 1)) for length in large.shape)
+        image[top : top + len(large), left : left + large.shape[1]] = soft(0.5 * large.max() - large, 4.0)
     figure = Figure(figsize=(10.0, 5.6), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=(1.2, 1.0))
     plot.shapes(images, above.add_subplot(), columns=5)
@@ -98,7 +101,7 @@ def digits(side: int, path: Path, digit: int = 3, count: int = 10) -> None:
     averages = {
         "mean of the pixels": flat.mean(axis=0),
         "with entropy": average(flat, None, 2.0, debias=False),
-        "debiased": average(flat, None, 2.0),
+        "debiased": average(flat, None, 1.0),
     }
     for ax, (title, image) in zip(below.subplots(1, 3), averages.items(), strict=True):
         plot.shapes(image[np.newaxis], ax)
