@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from monge.barycenters.adjoint import Linearised
 from monge.barycenters.certificate import lower_bound, own_potentials, upper_bound
 from monge.barycenters.problem import Problem
 from monge.barycenters.steps import worth
@@ -16,11 +18,15 @@ from monge.entropic.kernels.select import pairs_of, route
 from monge.entropic.kernels.threads import Threads
 from monge.entropic.marginals import as_marginals
 from monge.entropic.plan import LazyPlan
-from monge.problem.transport import Status
+from monge.problem.arrays import real_array
+from monge.problem.transport import ConvergenceWarning, Status
 
 __all__ = ["Barycenter"]
 
 Array = NDArray[np.float64]
+
+# The share of the right-hand side that is left above which derivatives come with a warning.
+_UNSOLVED = 1e-3
 
 
 class Barycenter:
@@ -72,6 +78,8 @@ class Barycenter:
     -------
     plan(k)
         From histogram k to the barycenter.
+    vjp(direction)
+        Derivatives of <direction, weights> with respect to the mixing weights and the histograms.
     """
 
     def __init__(
@@ -229,6 +237,55 @@ class Barycenter:
         cost = self._problem.cost
         pairs = pairs_of(route(cost, self.eps), cost, sent, received, as_marginals(None), Threads(self._threads))
         return LazyPlan(pairs, *(-self.eps * np.where(np.isfinite(s), s, 0.0) for s in (sums, back)), self.eps)
+
+    def vjp(self, direction: Any) -> tuple[Array, Array]:
+        """Derivatives of <direction, weights>: how the barycenter itself, not its value, changes.
+
+        Parameters
+        ----------
+        direction : array_like (m,)
+            The derivative of some loss with respect to the weights of the barycenter.
+
+        Returns
+        -------
+        grad_weights : ndarray (k,)
+            Derivative of that loss with respect to the mixing weights w, as of w / sum(w): <grad_weights, w> = 0.
+        grad_histograms : ndarray (k, n)
+            With respect to the histograms, for changes that keep their totals equal.
+
+        Raises
+        ------
+        TypeError
+            With eps=None, marginals or forbidden arcs, for which there is none.
+
+        Notes
+        -----
+        Of the exact barycenter, from the equations it solves, by a few iterations of the kind that found it and memory for a few
+        arrays (k, m): so it is as precise as the barycenter, tol, is. A `ConvergenceWarning` says if it is not, which happens with
+        debias, where a direction that is rough beside the kernel has derivatives without bound.
+        """
+        direction = real_array(direction, "direction", 1, "one number per place of the barycenter")
+        if direction.shape != self.weights.shape or not np.isfinite(direction).all():
+            raise ValueError(
+                f"direction should hold {len(self.weights)} finite numbers, one per place of the barycenter; got shape "
+                f"{direction.shape}."
+            )
+        if self.eps is None or not self._problem.balanced or self._problem.forbidden:
+            raise TypeError(
+                "vjp is for barycenters with eps, without marginals= and forbidden arcs; others may have no derivative, "
+                "or none that is known here."
+            )
+        v = self.g / self.eps if self._log_d is None else np.vstack([self.g / self.eps, self._log_d])
+        linear = Linearised(self._kernel, self._problem.log_histograms, self._problem.weights, v)
+        slopes = linear.vjp(direction.astype(np.float64))
+        if linear.residual > _UNSOLVED:
+            warnings.warn(
+                f"vjp: the equations for derivatives are solved up to {linear.residual:.1e} of their right-hand side. "
+                "Smooth the direction by exp(-cost / eps), or take a smaller eps, or debias=False.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        return slopes
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "_kernel_"}
