@@ -8,6 +8,7 @@ from monge.plot.colors import color_transfer
 from monge.plot.flows import flow
 from monge.plot.plane import critic, laguerre
 from monge.plot.plans import histograms_plan, plan
+from monge.plot.shapes import shapes
 from monge.plot.training import pictures, samples, training
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     "pictures",
     "plan",
     "samples",
+    "shapes",
     "training",
 ]
