@@ -33,6 +33,8 @@ Array = NDArray[np.float64]
 _WORSE, _TURN = (1.5, 20.0), 3
 # By how much the dual value may fall by rounding, relative to its terms.
 _ROUNDED = 1e-13
+# Errors below so many times what single precision may be off by are looked at in double precision.
+_NOISY = 10.0
 # Passes whose error is kept.
 _HISTORY = 10_000
 
@@ -75,8 +77,8 @@ def iterate(
     while True:
         final = level <= eps
         steps = steps_of(problem, problem.kernel(level, threads), level, v)
-        steps.single = not final
-        status = _at_one_eps(steps, tol if final else max(STAGE_ERROR, tol), max_iter, deadline, report, errors)
+        goal = tol if final else max(STAGE_ERROR, tol)
+        status = _at_one_eps(steps, goal, final, max_iter, deadline, report, errors)
         if final or status is not Status.CONVERGED:
             break
         steps.advance()
@@ -92,31 +94,41 @@ def iterate(
 def _at_one_eps(
     steps: Steps,
     goal: float,
+    final: bool,
     max_iter: int,
     deadline: float,
     report: Callable[[int, float, float], None] | None,
     errors: list[float],
 ) -> Status:
+    """Passes until the error is at most the goal; the last one at the final eps is in double precision."""
     accelerated, shorter, refused, pause, turns = False, 0, 0, 0, 0
     safe_dual, safe_error = -math.inf, math.inf
     fresh = True
+    noise = _NOISY * steps.kernel.accuracy_in_single
+    single = steps.kernel.accuracy < steps.kernel.accuracy_in_single
     while True:
-        error, dual = steps.run()
+        single = single and len(errors) + 1 < max_iter
+        error, dual = steps.run(single)
         errors.append(error)
         if report is not None:
             report(len(errors), steps.eps, error)
-        if error <= goal:
-            return Status.CONVERGED
-        if len(errors) >= max_iter:
-            return Status.MAX_ITER
-        if time.perf_counter() >= deadline:
-            return Status.OUT_OF_TIME
+        status = _stopped(error <= goal, len(errors) >= max_iter, time.perf_counter() >= deadline)
+        if status is not None and not (final and single):
+            return status
+        if single and (status is not None or error <= noise):
+            single, accelerated, shorter = False, False, 0
+            safe_dual, safe_error = -math.inf, math.inf
+            steps.forget()
+            continue  # the same potentials again
         if fresh:
             fresh = False
             if steps.settle():
                 continue
-        worse = _WORSE[turns % 2] * safe_error
-        if accelerated and not (error <= worse if dual == -math.inf else _rises(error, dual, safe_error, safe_dual, steps)):
+        kept = error <= _WORSE[turns % 2] * safe_error
+        if dual > -math.inf:
+            slack = (_ROUNDED + (noise if single else steps.kernel.accuracy)) * (abs(dual) + steps.problem.total)
+            kept = dual >= safe_dual - slack or error <= 0.5 * safe_error
+        if accelerated and not kept:
             shorter += 1
             if shorter <= SHORTER:
                 steps.shorten(SHORTEN)
@@ -136,8 +148,5 @@ def _at_one_eps(
         pause = max(pause - 1, 0)
 
 
-def _rises(error: float, dual: float, safe_error: float, safe_dual: float, steps: Steps) -> bool:
-    """Whether the dual value did not fall, but for rounding, or the error was halved."""
-    accuracy = steps.kernel.accuracy_in_single if steps.single else steps.kernel.accuracy
-    slack = (_ROUNDED + accuracy) * (abs(dual) + steps.problem.total)
-    return dual >= safe_dual - slack or error <= 0.5 * safe_error
+def _stopped(done: bool, spent: bool, late: bool) -> Status | None:
+    return Status.CONVERGED if done else Status.MAX_ITER if spent else Status.OUT_OF_TIME if late else None

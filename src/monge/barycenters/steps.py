@@ -59,8 +59,6 @@ class Steps:
     `v` has a row for each histogram; for Debiased one more, h.
     """
 
-    single = False  # whether sums may be in single precision
-
     def __init__(self, problem: Problem, kernel: Any, eps: float, v: Array) -> None:
         self.problem, self.kernel, self.transposed, self.eps = problem, kernel, kernel.T, eps
         self.v = v
@@ -81,13 +79,13 @@ class Steps:
 
     # One pass.
 
-    def run(self) -> Measured:
-        """One pass, at v."""
-        sums = self.kernel.log_sum(self.v, self.single)
+    def run(self, single: bool = False) -> Measured:
+        """One pass, at v; `single` allows single precision."""
+        sums = self.kernel.log_sum(self.v, single)
         own = sums[: self.k]
         sent = float(np.vdot(self._weighted, own)) if self.problem.rows.fixed and not self.problem.forbidden else None
         self.u = self._first(own)
-        self.t = self.transposed.log_sum(self.u, self.single)
+        self.t = self.transposed.log_sum(self.u, single)
         self.q = self._exp(self.t + self.v[: self.k])
         self.alpha = self.weights @ self.q
         mass = float(self.alpha.sum())
@@ -169,15 +167,11 @@ class Steps:
     def accelerate(self, anew: bool) -> bool:
         """The next v: mixed, unless it is to begin `anew` or there is nothing to mix; whether it was."""
         following = self._repaired_infinities(self.plain())
-        residual = following - self.v
-        if self.problem.forbidden:
-            residual[~np.isfinite(residual)] = 0.0
+        residual = self._difference(following, self.v)
         if anew:
             self.forget()
         if self._residual is not None:
-            change = following - self._next
-            if self.problem.forbidden:
-                change[~np.isfinite(change)] = 0.0
+            change = self._difference(following, self._next)
             self._changes.append((residual - self._residual, change))
             del self._changes[:-_DEPTH]
         self._residual, self._next, self._safe, self.v = residual, following, following, following
@@ -220,12 +214,15 @@ class Steps:
             v[np.isnan(v) | (v == np.inf)] = -np.inf
         return v
 
+    def _difference(self, v: Array, other: Array) -> Array:
+        """v - other, where both are places of the barycenter."""
+        if not self.problem.forbidden:
+            return v - other
+        return np.subtract(v, other, out=np.zeros_like(v), where=np.isfinite(v) & np.isfinite(other))
+
     def shorten(self, share: float) -> None:
         """Only so much of what was added."""
-        step = self.v - self._safe
-        if self.problem.forbidden:
-            step[~np.isfinite(step)] = 0.0
-        self.v = self.repaired(self._safe + share * step)
+        self.v = self.repaired(self._safe + share * self._difference(self.v, self._safe))
 
     def take_back(self) -> None:
         """To the plain step; what came before is forgotten, but not where it led from."""
