@@ -40,8 +40,8 @@ Array = NDArray[np.float64]
 # Steps that mixing looks back on; the clip of what it adds, in units of eps; and what is added to the diagonal of the least squares
 # problem, whose columns have length one.
 _DEPTH, _LONGEST_STEP, _RIDGE = 5, 40.0, 1e-13
-# The mass of a place, beside the largest, below which mixing does not look at it; most places of an image have less.
-_SEEN = 1e-16
+# The mass of a place, beside the largest, below which mixing does not look at it: most places of an image have less.
+_SEEN = 1e-4
 # Steps by which the density d follows alpha when eps changes.
 _SETTLING = 10
 
