@@ -43,13 +43,14 @@ class GridKernel:
     which the kernel falls little.
     """
 
-    accuracy, accuracy_in_single = 1e-12, 1e-5
+    accuracy = 1e-12
 
     def __init__(self, cost: Grid, eps: float, threads: Threads) -> None:
         self.cost, self.eps, self.threads = cost, eps, threads
         self.shape = cost.shape
         with np.errstate(over="ignore"):
             self._axes = [_Axis(-costs / eps, threads) for costs in cost.axis_costs()]
+        self.accuracy_in_single = 1e-5 if any(axis.has_single for axis in self._axes) else self.accuracy
 
     @property
     def T(self) -> GridKernel:
@@ -93,6 +94,11 @@ class _Axis:
                     kernel = np.exp(log_kernel - self._top)
                 kernel[log_kernel - self._top < least] = 0.0
                 self._matrices[dtype] = kernel.astype(dtype)[moves]
+
+    @property
+    def has_single(self) -> bool:
+        """Whether single precision is worth a try."""
+        return np.float32 in self._matrices
 
     def log_sum(self, values: Array, single: bool) -> Array:
         """Along the middle axis of the values (outer, h, inner), in a new array."""
