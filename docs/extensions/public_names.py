@@ -51,6 +51,8 @@ MORE = [
     "monge.distances.conjugate.Conjugate",
     "monge.distances.minibatch.result.Minibatch",
     "monge.distances.minibatch.result.Debiased",
+    "monge.barycenters.coordinates.Coordinates",
+    "monge.barycenters.dictionary.Dictionary",
     "monge.barycenters.result.Barycenter",
     "monge.flows.flow.Flow",
     "monge.flows.flow.FlowStatus",
