@@ -12,6 +12,8 @@ from importlib.metadata import version as _version
 from monge.barycenters.coordinates import barycentric_coordinates
 from monge.barycenters.dictionary import dictionary
 from monge.barycenters.fixed import barycenter
+from monge.barycenters.free import free_barycenter
+from monge.barycenters.gaussian import gaussian_barycenter
 from monge.distances.bures import bures
 from monge.distances.conjugate import dual_conjugate
 from monge.distances.divergence import sinkhorn_divergence
@@ -72,6 +74,8 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "emd",
     "emd_1d",
     "energy_distance",
+    "free_barycenter",
+    "gaussian_barycenter",
     "gradient_flow",
     "jko",
     "js",

@@ -51,14 +51,13 @@ def centre_of(cost: Any, d: int) -> tuple[Ground, Centre]:
     to them here."""
     if isinstance(cost, str | tuple):
         ground = as_ground(cost)
-        known = {("euclidean", True): _power_mean, ("cityblock", ground.power == 1.0): _medians}
+        name = "euclidean" if d == 1 and not ground.directions else ground.name  # all distances are the same there
         if ground.squared:
             return ground, _mean
-        if ground.power == 1.0 and d == 1 and not ground.directions:
+        if ground.power == 1.0 and (name == "cityblock" or (name == "euclidean" and d == 1)):
             return ground, _medians
-        if ground.power >= 1.0 and (ground.name, True) in known:
-            find = known[ground.name, True]
-            return ground, lambda places, groups: find(places, groups, ground.power)
+        if ground.power >= 1.0 and name == "euclidean":
+            return ground, lambda places, groups: _power_mean(places, groups, ground.power)
     raise ValueError(
         "cost should be 'sqeuclidean', 'euclidean', ('euclidean', p) with p >= 1, or 'cityblock' here, for which the "
         f"best place between points is known; got {shown(cost)}. For others, move the points by gradients: "
@@ -70,7 +69,7 @@ def _mean(_: Array, groups: Groups) -> Array:
     return groups.sum(groups.masses[:, np.newaxis] * groups.points) / groups.sum(groups.masses)[:, np.newaxis]
 
 
-def _medians(_: Array, groups: Groups, power: float = 1.0) -> Array:
+def _medians(_: Array, groups: Groups) -> Array:
     """The median of each coordinate; where there are two, the middle between them."""
     of, out = groups.of, np.empty((len(groups.begin), groups.points.shape[1]))
     half = 0.5 * groups.sum(groups.masses)

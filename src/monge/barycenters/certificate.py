@@ -27,6 +27,8 @@ Array = NDArray[np.float64]
 
 # Of the symmetric steps: the error they stop at, and their largest number.
 _OWN_TOL, _OWN_STEPS = 1e-12, 500
+# Of a plan's mass, what is rounding.
+_NOTHING = 1e-15
 
 
 def lower_bound(problem: Problem, kernel: Any, f: Array, g: Array, eps: float) -> float:
@@ -66,7 +68,7 @@ def upper_bound(problem: Problem, kernel: Any, f: Array, g: Array, alpha: Array,
         scale = np.where(received > alpha, alpha / received, 1.0)
         kept = _exp(u + kernel.log_sum(v + np.log(scale)))
     got = scale * received
-    lacking = alpha - got
+    lacking = np.maximum(alpha - got, 0.0)
     missing = lacking.sum(axis=1)
     if problem.rows.fixed:
         free = np.maximum(a - kept, 0.0)
@@ -74,7 +76,8 @@ def upper_bound(problem: Problem, kernel: Any, f: Array, g: Array, alpha: Array,
         free = sent * (missing / sent.sum(axis=1))[:, np.newaxis]
     from_free = free.sum(axis=1)
     total = kept.sum(axis=1)
-    share = np.where(missing > 0.0, missing / (total + missing), 0.0)
+    missing[missing < _NOTHING * total] = 0.0
+    share = missing / (total + missing)
     largest = problem.cost.bound if not problem.forbidden else math.inf
     with np.errstate(invalid="ignore", divide="ignore"):
         product = (

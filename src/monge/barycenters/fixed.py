@@ -28,6 +28,7 @@ from monge.problem.costs import as_cost
 from monge.problem.home import home_of_any, on_host
 from monge.problem.progress import pass_bar
 from monge.problem.transport import ConvergenceWarning, Status
+from monge.spread.blas import one_thread
 
 __all__ = ["barycenter"]
 
@@ -150,7 +151,8 @@ def barycenter(
         eps = positive(eps, "eps")
         problem.require_digits(eps)
         start = None if init is None else _start(problem, init, eps)
-        with Threads(workers) as pool, pass_bar(progress, "barycenter") as report:
+        # Sums of products have the same bits on one thread, and threads of BLAS wait for those of the kernel.
+        with one_thread, Threads(workers) as pool, pass_bar(progress, "barycenter") as report:
             reached = iterate(problem, eps, tol, max_iter, start, pool, began + limit, report)
         if problem.forbidden and reached.status is not Status.CONVERGED:
             _require_plans(problem)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.barycenters.measures import Measures
+from monge.barycenters.objectives import Objective
 from monge.problem.at_home import at_home
 from monge.problem.home import Home
 from monge.problem.transport import Transport
@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 
 
 class FreeStatus(enum.Enum):
-    """Why the search for a barycenter ended. The value is the advice.
+    """Why the search for a barycenter of points, or of normal distributions, ended. The value is the advice.
 
     Attributes
     ----------
@@ -28,13 +28,10 @@ class FreeStatus(enum.Enum):
         What it means, and what to do about it if the search should not have ended.
     """
 
-    EXACT = "this is the barycenter, by its closed form on the line"
-    CONVERGED = (
-        "a further step would lower the value by less than tol of it: the points are at a local minimum, and the gap "
-        "says how far that is from the least value at most"
-    )
-    MAX_ITER = "max_iter ran out while the value was still falling. Raise max_iter or tol, or go on with init="
-    TIME_LIMIT = "time_limit ran out while the value was still falling. Raise time_limit or tol, or go on with init="
+    EXACT = "this is the barycenter, in closed form"
+    CONVERGED = "a further step would change next to nothing, as tol says: this is a minimum, if perhaps a local one"
+    MAX_ITER = "max_iter ran out before tol was reached. Raise max_iter or tol, or go on from this result"
+    TIME_LIMIT = "time_limit ran out before tol was reached. Raise time_limit or tol, or go on from this result"
 
 
 class FreeBarycenter:
@@ -65,12 +62,11 @@ class FreeBarycenter:
     """
 
     def __init__(
-        self, measures: Measures, points: Array, masses: Array, values: Array, status: FreeStatus,
-        solved: list[Transport] | None, solve: Any, home: Home | None,
+        self, points: Array, masses: Array, values: Array, status: FreeStatus, objective: Objective,
+        solved: list[Transport] | None, home: Home | None,
     ) -> None:  # fmt: skip
-        self._measures, self._points, self._masses = measures, points, masses
-        self.values, self.status = values, status
-        self._solved, self._solve, self._home = solved, solve, home
+        self._points, self._masses, self.values, self.status = points, masses, values, status
+        self._objective, self._solved, self._home = objective, solved, home
 
     @property
     def points(self) -> Any:
@@ -100,7 +96,7 @@ class FreeBarycenter:
     @cached_property
     def lower_bound(self) -> float:
         """What no measure goes below."""
-        return self.value if self.status is FreeStatus.EXACT else min(self.value, self._solve.bound())
+        return self.value if self.status is FreeStatus.EXACT else min(self.value, self._objective.bound())
 
     @property
     def gap(self) -> float:
@@ -110,7 +106,7 @@ class FreeBarycenter:
     @cached_property
     def transports(self) -> list[Transport]:
         """From the barycenter to each of the measures."""
-        return at_home(self._solve.all(self._points, self._masses, self._solved), self._home)
+        return at_home(self._objective.all(self._points, self._masses, self._solved), self._home)
 
     def __repr__(self) -> str:
         n, d = self._points.shape

@@ -27,10 +27,14 @@ __all__ = ["Found", "iterate"]
 
 Array = NDArray[np.float64]
 
-# The growth of the error that a mixed step may bring where there is no dual value.
-_WORSE = 1.5
+# The growth of the error that a mixed step may bring where there is no dual value: little, as long as that goes well, and
+# more by turns, after so many steps that were taken back one after the other. Close to the boundary, where plain steps
+# hardly move, errors have to grow for a while.
+_WORSE, _TURN = (1.5, 20.0), 3
 # By how much the dual value may fall by rounding, relative to its terms.
 _ROUNDED = 1e-13
+# Errors below so many times what single precision may be off by are looked at in double precision.
+_NOISY = 10.0
 # Passes whose error is kept.
 _HISTORY = 10_000
 
@@ -73,7 +77,8 @@ def iterate(
     while True:
         final = level <= eps
         steps = steps_of(problem, problem.kernel(level, threads), level, v)
-        status = _at_one_eps(steps, tol if final else max(STAGE_ERROR, tol), max_iter, deadline, report, errors)
+        goal = tol if final else max(STAGE_ERROR, tol)
+        status = _at_one_eps(steps, goal, final, max_iter, deadline, report, errors)
         if final or status is not Status.CONVERGED:
             break
         steps.advance()
@@ -89,30 +94,41 @@ def iterate(
 def _at_one_eps(
     steps: Steps,
     goal: float,
+    final: bool,
     max_iter: int,
     deadline: float,
     report: Callable[[int, float, float], None] | None,
     errors: list[float],
 ) -> Status:
-    accelerated, shorter, refused, pause = False, 0, 0, 0
+    """Passes until the error is at most the goal; the last one at the final eps is in double precision."""
+    accelerated, shorter, refused, pause, turns = False, 0, 0, 0, 0
     safe_dual, safe_error = -math.inf, math.inf
     fresh = True
+    noise = _NOISY * steps.kernel.accuracy_in_single
+    single = steps.kernel.accuracy < steps.kernel.accuracy_in_single
     while True:
-        error, dual = steps.run()
+        single = single and len(errors) + 1 < max_iter
+        error, dual = steps.run(single)
         errors.append(error)
         if report is not None:
             report(len(errors), steps.eps, error)
-        if error <= goal:
-            return Status.CONVERGED
-        if len(errors) >= max_iter:
-            return Status.MAX_ITER
-        if time.perf_counter() >= deadline:
-            return Status.OUT_OF_TIME
+        status = _stopped(error <= goal, len(errors) >= max_iter, time.perf_counter() >= deadline)
+        if status is not None and not (final and single):
+            return status
+        if single and (status is not None or error <= noise):
+            single, accelerated, shorter = False, False, 0
+            safe_dual, safe_error = -math.inf, math.inf
+            steps.forget()
+            continue  # the same potentials again
         if fresh:
             fresh = False
             if steps.settle():
                 continue
-        if accelerated and not _kept(error, dual, safe_error, safe_dual, steps):
+        kept = error <= _WORSE[turns % 2] * safe_error
+        if dual > -math.inf:
+            slack = (_ROUNDED + (noise if single else steps.kernel.accuracy)) * (abs(dual) + steps.problem.total)
+            kept = dual >= safe_dual - slack or error <= 0.5 * safe_error
+        if accelerated and not kept:
             shorter += 1
             if shorter <= SHORTER:
                 steps.shorten(SHORTEN)
@@ -121,6 +137,8 @@ def _at_one_eps(
                 accelerated, shorter = False, 0
                 pause = 2 ** min(refused, LONGEST_PAUSE) - 1
                 refused += 1
+                if refused == _TURN and dual == -math.inf:
+                    turns, refused, pause = turns + 1, 0, 0
             continue
         if accelerated:
             refused = 0
@@ -130,9 +148,5 @@ def _at_one_eps(
         pause = max(pause - 1, 0)
 
 
-def _kept(error: float, dual: float, safe_error: float, safe_dual: float, steps: Steps) -> bool:
-    """Whether a mixed step is."""
-    if dual == -math.inf:
-        return error <= _WORSE * safe_error
-    slack = (_ROUNDED + steps.kernel.accuracy) * (abs(dual) + steps.problem.total)
-    return dual >= safe_dual - slack or error <= 0.5 * safe_error
+def _stopped(done: bool, spent: bool, late: bool) -> Status | None:
+    return Status.CONVERGED if done else Status.MAX_ITER if spent else Status.OUT_OF_TIME if late else None

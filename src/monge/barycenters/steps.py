@@ -29,6 +29,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from monge.barycenters.mixing import Mixing
 from monge.barycenters.problem import Problem
 from monge.entropic.marginals import Marginal
 from monge.problem.transport import InfeasibleError
@@ -37,9 +38,6 @@ __all__ = ["Balanced", "Debiased", "Measured", "Steps", "Unbalanced", "steps_of"
 
 Array = NDArray[np.float64]
 
-# Steps that mixing looks back on; the clip of what it adds, in units of eps; and what is added to the diagonal of the least squares
-# problem, whose columns have length one.
-_DEPTH, _LONGEST_STEP, _RIDGE = 5, 40.0, 1e-13
 # Steps by which the density d follows alpha when eps changes.
 _SETTLING = 10
 
@@ -57,6 +55,8 @@ class Steps:
     `v` has a row for each histogram; for Debiased one more, h.
     """
 
+    single = False  # whether sums may be in single precision
+
     def __init__(self, problem: Problem, kernel: Any, eps: float, v: Array) -> None:
         self.problem, self.kernel, self.transposed, self.eps = problem, kernel, kernel.T, eps
         self.v = v
@@ -65,32 +65,32 @@ class Steps:
         self.rate = 1.0 / (1.0 + eps / problem.rows.kl)
         self.cap = problem.rows.cap / eps
         # Those of weight zero have no part in alpha, but are to be right, too.
-        self._counted = np.where(self.weights > 0.0, self.weights, 0.0 if problem.forbidden else 1.0 / self.k)
+        counted = np.where(self.weights > 0.0, self.weights, 0.0 if problem.forbidden else 1.0 / self.k)
+        self._mixing = Mixing(np.append(counted, 1.0) if len(v) > self.k else counted, problem.forbidden)
         self._weighted = self.weights[:, np.newaxis] * problem.histograms
         some = self._weighted > 0.0
         self._constant = float((self._weighted[some] * problem.log_histograms[some]).sum())
-        self.u = self.t = self.q = self.alpha = np.empty(0)
+        self.u = self.t = self.alpha = np.empty(0)
         self._safe: Array = v
-        self._next: Array = v
-        self._residual: Array | None = None
-        self._changes: list[tuple[Array, Array]] = []  # of the residual, and of the next v
 
     # One pass.
 
-    def run(self) -> Measured:
-        """One pass, at v."""
-        sums = self.kernel.log_sum(self.v)
+    def run(self, single: bool = False) -> Measured:
+        """One pass, at v; `single` allows single precision."""
+        sums = self.kernel.log_sum(self.v, single)
         own = sums[: self.k]
-        sent = float(np.vdot(self._weighted, own)) if self.problem.rows.fixed and not self.problem.forbidden else None
+        quick = self.problem.rows.fixed and not self.problem.forbidden
+        sent = float(np.einsum("kn,kn->", self._weighted, own)) if quick else 0.0
         self.u = self._first(own)
-        self.t = self.transposed.log_sum(self.u)
-        self.q = self._exp(self.t + self.v[: self.k])
-        self.alpha = self.weights @ self.q
+        self.t = self.transposed.log_sum(self.u, single)
+        received = self._exp(self.t + self.v[: self.k])
+        self.alpha = np.einsum("k,km->m", self.weights, received)
         mass = float(self.alpha.sum())
-        off = np.abs(self.q - self._wanted()).sum(axis=1)
+        np.subtract(received, self._wanted(), out=received)
+        off = np.abs(received, out=received).sum(axis=1)
         error = self._error(off) / mass if mass > 0.0 else math.inf
         error = max(error, self._further(sums, mass))
-        worth_u = self._constant - sent if sent is not None else self._worth_of_rows()
+        worth_u = self._constant - sent if quick else self._worth_of_rows()
         return Measured(error, self._dual(worth_u, mass))
 
     def _first(self, sums: Array) -> Array:
@@ -152,7 +152,7 @@ class Steps:
     def mean_t(self) -> Array:
         """sum_k w_k t_k (m,); -inf where a plan does not reach."""
         if not self.problem.forbidden:
-            return self.weights @ self.t
+            return np.einsum("k,km->m", self.weights, self.t)
         some = self.weights > 0.0
         return self.weights[some] @ self.t[some]
 
@@ -165,48 +165,15 @@ class Steps:
     def accelerate(self, anew: bool) -> bool:
         """The next v: mixed, unless it is to begin `anew` or there is nothing to mix; whether it was."""
         following = self._repaired_infinities(self.plain())
-        residual = following - self.v
-        if self.problem.forbidden:
-            residual[~np.isfinite(residual)] = 0.0
         if anew:
             self.forget()
-        if self._residual is not None:
-            change = following - self._next
-            if self.problem.forbidden:
-                change[~np.isfinite(change)] = 0.0
-            self._changes.append((residual - self._residual, change))
-            del self._changes[:-_DEPTH]
-        self._residual, self._next, self._safe, self.v = residual, following, following, following
-        shares = self._shares(residual)
-        if shares is None:
+        step = self._mixing.step(self.v, following, self.alpha)
+        self._safe = self.v = following
+        if step is None:
             return False
-        step = shares[0] * self._changes[0][1]
-        for share, (_, change) in zip(shares[1:], self._changes[1:], strict=True):
-            step += share * change
-        np.clip(step, -_LONGEST_STEP, _LONGEST_STEP, out=step)
         step += following
         self.v = self.repaired(step)
         return True
-
-    def _shares(self, residual: Array) -> Array | None:
-        """What of each change is to be added: least squares in the norm of the masses."""
-        count = len(self._changes)
-        if count == 0:
-            return None
-        norm = np.outer(self._counted, self.alpha)
-        if len(residual) > self.k:
-            norm = np.vstack([norm, self.alpha])
-        gram, against = np.empty((count, count)), np.empty(count)
-        for i, (change, _) in enumerate(self._changes):
-            weighted = change * norm
-            against[i] = np.vdot(weighted, residual)
-            for j in range(i + 1):
-                gram[i, j] = gram[j, i] = np.vdot(weighted, self._changes[j][0])
-        lengths = np.sqrt(np.diag(gram))
-        if not (lengths > 0.0).all():
-            return None
-        scaled = gram / np.outer(lengths, lengths) + _RIDGE * np.eye(count)
-        return np.asarray(-np.linalg.solve(scaled, against / lengths) / lengths)
 
     def _repaired_infinities(self, v: Array) -> Array:
         """Columns that some plan does not reach are no places of the barycenter."""
@@ -216,19 +183,16 @@ class Steps:
 
     def shorten(self, share: float) -> None:
         """Only so much of what was added."""
-        step = self.v - self._safe
-        if self.problem.forbidden:
-            step[~np.isfinite(step)] = 0.0
-        self.v = self.repaired(self._safe + share * step)
+        self.v = self.repaired(self._safe + share * self._mixing.difference(self.v, self._safe))
 
     def take_back(self) -> None:
         """To the plain step; what came before is forgotten, but not where it led from."""
         self.v = self._safe
-        self._changes = []
+        self._mixing.forget_changes()
 
     def forget(self) -> None:
         """All that mixing looks back on."""
-        self._changes, self._residual = [], None
+        self._mixing.forget()
 
 
 class Balanced(Steps):

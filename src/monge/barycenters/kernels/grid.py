@@ -23,9 +23,11 @@ __all__ = ["GridKernel"]
 
 Array = NDArray[np.float64]
 
-# For each precision: the values of the kernel that are no less than zero, and the sums that are right to rounding
-# in spite of what is lost, 2^11 terms of the least number.
-_PRECISIONS: dict[Any, tuple[float, float]] = {np.float32: (1e-36, 1e-27), np.float64: (1e-300, 1e-280)}
+# For each precision, the logarithm of the least factor, since numbers below the normal ones are slow: a kernel below it
+# is zero, and values are raised to it. And the sums that are right to rounding in spite of that, 2^11 terms of it.
+_PRECISIONS: dict[Any, tuple[float, float]] = {np.float32: (-87.0, 1e-27), np.float64: (-700.0, 1e-280)}
+# By which power of e the kernel falls along an axis for which single precision is worth a try.
+_FALLS = 300.0
 # Cells up to which the kernel of an axis is a matrix: 32 MB of float64.
 _MATRIX = 2**11
 # Cells of a chunk, which stay in the cache, and the lines from which a product of matrices is one.
@@ -37,11 +39,11 @@ _TERMS = 2**7
 class GridKernel:
     """Of a grid of one to three axes; see `reference` for what it offers.
 
-    In single precision a product takes half as long. Single stays exact where numbers are in its range only, and what
-    is not is done again: it pays where eps is a hundredth of the largest cost along an axis, or the values are smooth.
+    In single precision a product takes half as long, but what is out of its range is done again: so it is for axes along
+    which the kernel falls little.
     """
 
-    accuracy, accuracy_in_single = 1e-13, 1e-5
+    accuracy, accuracy_in_single = 1e-12, 1e-5
 
     def __init__(self, cost: Grid, eps: float, threads: Threads) -> None:
         self.cost, self.eps, self.threads = cost, eps, threads
@@ -83,10 +85,13 @@ class _Axis:
         self._matrices: dict[Any, NDArray[Any]] = {}
         if self._h <= _MATRIX and self._top > -np.inf:
             moves = np.abs(np.arange(self._h)[:, np.newaxis] - np.arange(self._h))
+            falls = self._top - float(log_kernel.min())
             for dtype, (least, _) in _PRECISIONS.items():
+                if dtype is np.float32 and falls > _FALLS:
+                    continue
                 with np.errstate(under="ignore"):
                     kernel = np.exp(log_kernel - self._top)
-                kernel[kernel < least] = 0.0  # numbers below the normal ones are slow
+                kernel[log_kernel - self._top < least] = 0.0
                 self._matrices[dtype] = kernel.astype(dtype)[moves]
 
     def log_sum(self, values: Array, single: bool) -> Array:
@@ -120,18 +125,20 @@ class _Axis:
             np.moveaxis(out, axis, -1)[...] = sums.reshape(lines.shape)
             return
         dtype, *others = precisions
+        least, safe = _PRECISIONS[dtype]
         largest = values.max(axis=axis, keepdims=True)
-        shift = np.where(largest > -np.inf, largest, 0.0)
+        something = largest > -np.inf
+        shift = np.where(something, largest, 0.0)
         scaled = np.subtract(values, shift, out=np.empty(values.shape, dtype), casting="same_kind")
+        np.maximum(scaled, least, out=scaled)
+        np.exp(scaled, out=scaled)
+        kernel = self._matrices[dtype]
         with np.errstate(under="ignore"):
-            np.exp(scaled, out=scaled)
-            kernel = self._matrices[dtype]
             sums = scaled @ kernel if axis == -1 else kernel @ scaled
-        lost = (sums.min(axis=axis) <= _PRECISIONS[dtype][1]) & (largest.squeeze(axis) > -np.inf)
+        lost = (sums.min(axis=axis) <= safe) & something.squeeze(axis)
         with np.errstate(divide="ignore"):
             np.log(sums, out=sums)
-        shift += self._top
-        np.add(sums, shift, out=out)
+        np.add(sums, np.add(largest, self._top, out=shift), out=out)
         if lost.any():
             lines = np.moveaxis(values, axis, -1)[lost]
             again = np.empty_like(lines)

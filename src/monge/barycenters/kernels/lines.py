@@ -26,9 +26,9 @@ __all__ = ["Lines"]
 
 Array = NDArray[np.float64]
 
-# What the kernel may fall by between two blocks, in logarithms: numbers that are lost are 1e-300 of the largest, and
-# next to exp(-600) of it they are none.
-_RANGE = 600.0
+# What the kernel may fall by between two blocks, in logarithms, and the value over the largest of its block to which
+# lower ones are raised, since numbers below the normal ones are slow: they are none beside exp(-600) of the largest.
+_RANGE, _LEAST = 600.0, -700.0
 # Below the least that arrives at a block from another by which pairs are left out: exp(-50) times the number of terms.
 _UNSEEN = 50.0
 # Cells of a block, the most first: eight numbers make a vector.
@@ -67,8 +67,8 @@ class Lines:
         scaled[:, :h] = values
         largest = np.empty((lines, padded // block))
         _take_largest(scaled, largest, block)
-        with np.errstate(under="ignore"):
-            np.exp(scaled, out=scaled)
+        np.maximum(scaled, _LEAST, out=scaled)
+        np.exp(scaled, out=scaled)
         sums, shifts = np.zeros((lines, padded)), np.empty_like(largest)
         add = _add_eights if block == 8 else _add_blocks
         add(scaled, largest, self._tops, self._bottoms, self._table, sums, shifts)

@@ -29,9 +29,9 @@ Array = NDArray[np.float64]
 _KEPT = 2**25
 # Pairs of the rows that are worked on at a time, and of a sum that is done again, which stay in the cache.
 _CHUNK, _AGAIN = 2**18, 2**15
-# Entries below the first are zero, since numbers below the normal ones are slow. Sums above the second are right to
-# rounding in spite of that.
-_LEAST, _SAFE = 1e-300, 1e-280
+# The logarithm of the least factor, since numbers below the normal ones are slow: an entry below it is zero, and values
+# are raised to it. Sums above the second number are right to rounding in spite of that.
+_LEAST, _SAFE = -700.0, 1e-280
 
 
 class PairsKernel:
@@ -40,7 +40,7 @@ class PairsKernel:
     Always in double precision: products wait for the kernel to come from memory.
     """
 
-    accuracy = accuracy_in_single = 1e-13
+    accuracy = accuracy_in_single = 1e-12
 
     def __init__(self, cost: Cost, eps: float, threads: Threads) -> None:
         self.cost, self.eps, self.threads = cost, eps, threads
@@ -86,10 +86,9 @@ class PairsKernel:
         scaled = values - self._s / self.eps
         largest = scaled.max(axis=1, keepdims=True)
         something = largest > -np.inf
-        largest[~something] = 0.0
-        scaled -= largest
-        with np.errstate(under="ignore"):
-            np.exp(scaled, out=scaled)
+        scaled -= np.where(something, largest, 0.0)
+        np.maximum(scaled, _LEAST, out=scaled)
+        np.exp(scaled, out=scaled)
         out = np.empty((len(values), self.shape[0]))
 
         def work(chunk: slice) -> None:
@@ -101,9 +100,9 @@ class PairsKernel:
                 r = _finite(costs.min(axis=1))
                 kernel = costs.copy()
                 _to_kernel(kernel, r, self._s, self.eps)
-            sums = scaled @ kernel.T
-            lost = (sums <= _SAFE) & something
-            with np.errstate(divide="ignore"):
+            with np.errstate(divide="ignore", under="ignore"):
+                sums = scaled @ kernel.T
+                lost = (sums <= _SAFE) & something
                 np.log(sums, out=sums)
             sums += largest - r / self.eps
             if lost.any():
@@ -155,9 +154,10 @@ def _to_kernel(costs: Array, r: Array, s: Array, eps: float) -> None:
     np.subtract(r[:, np.newaxis], costs, out=costs)
     costs += s
     costs /= eps
-    with np.errstate(under="ignore"):
-        np.exp(costs, out=costs)
-    costs[costs < _LEAST] = 0.0
+    lost = costs < _LEAST
+    costs[lost] = 0.0
+    np.exp(costs, out=costs)
+    costs[lost] = 0.0
 
 
 def _finite(least: Array) -> Array:

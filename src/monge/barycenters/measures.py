@@ -1,0 +1,191 @@
+"""Measures between which a barycenter is looked for: checks, transports between them, and what follows from these.
+
+No nu is closer to all of them than they are to each other. For |x - y|^2, with w_i the weights of the measures,
+
+sum_k w_k W_2^2(nu, mu_k) >= sum_{i<j} w_i w_j W_2^2(mu_i, mu_j)
+
+since along any plan between nu and all of them both sides differ by |z - sum_k w_k x_k|^2. For the p-th power of a
+distance with p >= 1, each w_i shared out among the pairs (i, j) by w_j / (1 - w_i), by the triangle inequality,
+
+sum_k w_k W_p^p(nu, mu_k) >= sum_{i<j} w_i w_j min_{r + s = 1} (r^p / (1 - w_i) + s^p / (1 - w_j)) W_p^p(mu_i, mu_j)
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monge.barycenters.centres import centre_of
+from monge.barycenters.inputs import as_mixture
+from monge.barycenters.line import quantile_barycenter
+from monge.exact import _core
+from monge.exact.dense import dense
+from monge.exact.result import transport
+from monge.exact.univariate import emd_1d
+from monge.problem.arrays import items
+from monge.problem.batch import naming, one_each
+from monge.problem.costs import PointCloud, as_points
+from monge.problem.measures import check_weights
+from monge.problem.transport import Status, Transport
+
+__all__ = ["Measures", "as_measures", "in_parallel", "to_itself", "turned"]
+
+Array = NDArray[np.float64]
+T = TypeVar("T")
+
+
+class Measures:
+    """Weighted clouds of points, the weights with which they are mixed, and the ground cost.
+
+    Attributes
+    ----------
+    points : list of ndarray (n_k, d)
+    masses : list of ndarray (n_k,)
+        Which sum to one.
+    weights : ndarray (k,)
+        Which sum to one.
+    known : list of int
+        Those of positive weight.
+    """
+
+    def __init__(self, points: list[Array], masses: list[Array], weights: Array, cost: Any, workers: int) -> None:
+        self.points, self.masses, self.weights, self.cost, self.workers = points, masses, weights, cost, workers
+        self.d = points[0].shape[1]
+        self.ground, self.centre = centre_of(cost, self.d)
+        self.known = [int(k) for k in np.flatnonzero(weights > 0.0)]
+        self._pairs: dict[tuple[int, int], Transport] = {}
+
+    @property
+    def reference(self) -> int:
+        """That of the largest weight; of several the one with most points."""
+        return max(self.known, key=lambda k: (self.weights[k], len(self.points[k])))
+
+    def solve(
+        self, x: Array, a: Array, k: int, start: Transport | None = None, threads: int = 1, deadline: float = math.inf
+    ) -> Transport:
+        """From masses a (n,) at x (n, d) to the measure k. Where the time is over its status says so."""
+        y, b = self.points[k], self.masses[k]
+        if self.d == 1:
+            return emd_1d(x, y, a, b, p=self.ground.power, threads=threads)
+        cloud = PointCloud(x, y, self.cost)
+        matrix = dense(cloud, threads)
+        known = None
+        if start is not None and start._entries is not None:
+            known = (start.f, start.g, *start._entries[:2], *(start._listed or (None, None)))
+        limit = math.inf if deadline == math.inf else max(deadline - time.monotonic(), 0.0)
+        solution = _core.emd(matrix, a, b, float(np.finfo(float).eps), known, threads, limit, None)
+        return transport(solution, matrix, (a, b), cloud=cloud)
+
+    def to_each(
+        self, x: Array, a: Array, starts: Sequence[Transport | None], deadline: float = math.inf
+    ) -> list[Transport]:
+        """From masses a (n,) at x (n, d) to each of the known measures; `starts` are those of similar masses."""
+        threads = max(1, self.workers // len(self.known))
+        return in_parallel(
+            lambda q: self.solve(x, a, self.known[q], starts[q], threads, deadline), len(self.known), self.workers
+        )
+
+    def pairs(self, deadline: float = math.inf) -> dict[tuple[int, int], Transport]:
+        """The transports between all pairs i < j of known measures."""
+        wanted = [(i, j) for i in self.known for j in self.known if i < j and (i, j) not in self._pairs]
+        threads = max(1, self.workers // max(len(wanted), 1))
+        found = in_parallel(
+            lambda q: self.solve(
+                self.points[wanted[q][0]], self.masses[wanted[q][0]], wanted[q][1], None, threads, deadline
+            ),
+            len(wanted),
+            self.workers,
+        )
+        self._pairs.update(zip(wanted, found, strict=True))
+        return self._pairs
+
+    def bound(self) -> float:
+        """What no measure goes below; see above. On the line the value of the barycenter itself."""
+        if len(self.known) == 1:
+            return 0.0
+        if self.d == 1:
+            return self.on_line()[2]
+        bound = 0.0
+        for (i, j), t in self.pairs().items():
+            bound += self._factor(float(self.weights[i]), float(self.weights[j])) * max(t.value - t.gap, 0.0)
+        return bound
+
+    def _factor(self, v: float, w: float) -> float:
+        power = self.ground.power
+        if self.ground.squared:
+            return v * w
+        if power == 1.0:
+            return v * w / max(1.0 - v, 1.0 - w)
+        return float(v * w / ((1.0 - v) ** (1.0 / (power - 1.0)) + (1.0 - w) ** (1.0 / (power - 1.0))) ** (power - 1.0))
+
+    def on_line(self) -> tuple[Array, Array, float]:
+        """The places (n,) and masses of the barycenter of points of one coordinate, and its value."""
+        some = self.known
+        points, masses = [self.points[k][:, 0] for k in some], [self.masses[k] for k in some]
+        return quantile_barycenter(points, masses, self.weights[some], self.ground, self.centre)
+
+
+def as_measures(points: Any, masses: Any, weights: Any, cost: Any, workers: int) -> Measures:
+    """From what `free_barycenter` was given. ValueError and TypeError for what are no measures, with the remedy."""
+    expected = "a list of clouds, each of shape (n_k, d)"
+    given = items(points, "points", expected)
+    if len(given) == 0 or (isinstance(given, np.ndarray) and given.ndim < 2):
+        raise ValueError(f"points should be {expected}, at least one; got {np.shape(points)}.")
+    if isinstance(given, np.ndarray) and given.ndim == 2:
+        raise ValueError(
+            f"points should be {expected}; got an array of shape {given.shape}. For the clusters of a single "
+            "cloud pass [points], for measures on the line list(points)."
+        )
+    clouds: list[Array] = []
+    each = one_each(masses, "masses", len(given))
+    with naming("measure", 0) as at:
+        for at.index, cloud in enumerate(given):
+            own = np.array(as_points(cloud, "points"), dtype=np.float64)
+            if clouds and own.shape[1] != clouds[0].shape[1]:
+                raise ValueError(
+                    "points should have as many coordinates in all measures; got shapes "
+                    f"{clouds[0].shape} and {own.shape}."
+                )
+            clouds.append(own)
+            share, _ = check_weights(each[at.index], None, len(own), 1)
+            each[at.index] = np.full(len(own), 1.0 / len(own)) if share is None else share / math.fsum(share)
+    return Measures(clouds, each, as_mixture(weights, len(clouds)), cost, workers)  # type: ignore[arg-type]
+
+
+def turned(t: Transport) -> Transport:
+    """The same from the columns to the rows, as a start for a similar problem."""
+    assert t._entries is not None
+    rows, columns, mass = t._entries
+    order = np.lexsort((rows, columns))
+    return Transport(
+        value=t.value, cost=t.cost, f=t.g, g=t.f, gap=t.gap, status=t.status, iterations=t.iterations, stats=t.stats,
+        weights=t._weights[::-1], entries=(columns[order], rows[order], mass[order]),
+        listed=None if t._listed is None else t._listed[::-1],
+    )  # fmt: skip
+
+
+def to_itself(masses: Array) -> Transport:
+    """The transport of a measure to itself."""
+    zero, places = np.zeros(len(masses)), np.flatnonzero(masses > 0.0)
+    return Transport(
+        value=0.0, cost=0.0, f=zero, g=zero, gap=0.0, status=Status.OPTIMAL, iterations=0, stats={},
+        weights=(masses, masses), entries=(places, places, masses[places]),
+    )  # fmt: skip
+
+
+def in_parallel(task: Callable[[int], T], count: int, workers: int) -> list[T]:
+    """task(0), ..., task(count - 1), on so many threads."""
+    workers = min(workers, count)
+    if workers <= 1:
+        return [task(q) for q in range(count)]
+    pool = ThreadPoolExecutor(workers, "monge")
+    try:
+        return list(pool.map(task, range(count)))
+    finally:  # after Ctrl-C, too: what runs ends by itself, and nobody waits for it
+        pool.shutdown(wait=False, cancel_futures=True)
