@@ -55,8 +55,6 @@ class Steps:
     `v` has a row for each histogram; for Debiased one more, h.
     """
 
-    single = False  # whether sums may be in single precision
-
     def __init__(self, problem: Problem, kernel: Any, eps: float, v: Array) -> None:
         self.problem, self.kernel, self.transposed, self.eps = problem, kernel, kernel.T, eps
         self.v = v
