@@ -52,9 +52,9 @@ class Barycenter:
         Potentials of the histograms, in cost units; -inf where a histogram has no mass. Plan k is
         exp((f_k + g_k - C) / eps).
     g : ndarray (k, m)
-        Potentials of the barycenter, sum_k w_k g_k = 0; with debias that is eps log d, d the density of the debiasing,
-        and with monge.KL(rho) on that side sum_k w_k exp(-g_k / rho) = 1. With fixed marginals f_k + t, g_k - t would
-        do as well as f_k, g_k, and t is such that <g_k, alpha> is the same for all k.
+        Potentials of the barycenter, sum_k w_k g_k = 0; with debias that is eps log d, d the density of the
+        debiasing, and with monge.KL(rho) on that side sum_k w_k exp(-g_k / rho) = 1. With fixed marginals f_k + t, g_k
+        - t would do as well as f_k, g_k, and t is such that <g_k, alpha> is the same for all k.
     grad_weights : ndarray (k,)
         Derivative of `value` with respect to the mixing weights w: the transport problem's value for each histogram.
     grad_histograms : ndarray (k, n)
@@ -262,9 +262,9 @@ class Barycenter:
 
         Notes
         -----
-        Of the exact barycenter, from the equations it solves, by a few iterations of the kind that found it and memory for a few
-        arrays (k, m): so it is as precise as the barycenter, tol, is. A `ConvergenceWarning` says if it is not, which happens with
-        debias, where a direction that is rough beside the kernel has derivatives without bound.
+        Of the exact barycenter, from the equations it solves, by a few iterations of the kind that found it and memory
+        for a few arrays (k, m): so it is as precise as the barycenter, tol, is. A `ConvergenceWarning` says if it is
+        not, which happens with debias, where a direction that is rough beside the kernel has derivatives without bound.
         """
         direction = real_array(direction, "direction", 1, "one number per place of the barycenter")
         if direction.shape != self.weights.shape or not np.isfinite(direction).all():
