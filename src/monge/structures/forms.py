@@ -10,6 +10,7 @@ plan. With the sums of the plan fixed, E is linear in them and the derivative ma
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 from monge.problem.costs import Cost
@@ -25,6 +26,10 @@ class Form(ABC):
     @abstractmethod
     def at(self, plan: Any) -> Evaluated:
         """The objective at a plan: a sparse or dense array (n, m), or what has products and sums as these have."""
+
+    def walk(self) -> Callable[[Any], Evaluated]:
+        """`at`, for a sequence of plans each of which may be near the one before."""
+        return self.at
 
 
 class Evaluated(ABC):
@@ -44,6 +49,10 @@ class Evaluated(ABC):
     @abstractmethod
     def cost(self) -> Cost:
         """The derivative of the objective with respect to the plan, up to terms r_i + s_j."""
+
+    @abstractmethod
+    def sides(self) -> tuple[Any, Any]:
+        """Those terms, r (n,) and s (m,): the derivative is r_i + s_j + `cost()`_ij."""
 
     @abstractmethod
     def along(self, other: Any) -> tuple[float, float]:
