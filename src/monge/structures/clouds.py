@@ -104,16 +104,6 @@ class CloudsAt(Evaluated):
         psi = scale * np.column_stack([root * v, y])
         return PointCloud(phi, psi)
 
-    def sides(self) -> tuple[Array, Array]:
-        cost, m = self.cost(), self.moments
-        near = CloudForm(self.form.x - m.x / m.one, self.form.y - m.y / m.one)  # about the means of the plan's sums
-        M = near.moments(self.plan)
-        r = 2.0 * (M.uu + 4.0 * _quadratic(near.x, M.xx) + 2.0 * near.u * M.u) - 8.0 * near.x @ M.ux
-        s = 2.0 * (M.vv + 4.0 * _quadratic(near.y, M.yy) + 2.0 * near.v * M.v) - 8.0 * near.y @ M.vy
-        r += 2.0 * M.one * near.u**2 - 4.0 * near.u * M.v + 8.0 * near.x @ M.xv - 4.0 * M.uv
-        s += 2.0 * M.one * near.v**2 - 4.0 * near.v * M.u + 8.0 * near.y @ M.uy
-        return r - (cost.x**2).sum(axis=1), s - (cost.y**2).sum(axis=1)
-
     def along(self, other: Any) -> tuple[float, float]:
         across = self.moments.product(other.moments)
         return 2.0 * (across - self.value), self.value - 2.0 * across + float(other.value)
@@ -124,11 +114,6 @@ class CloudsAt(Evaluated):
 
 def _mixture(t: float, plan: Any, other: Any) -> Any:
     return other if t == 1.0 else plan * (1.0 - t) + other * t
-
-
-def _quadratic(points: Array, S: Array) -> Array:
-    """z' S z for each point z."""
-    return np.asarray(((points @ S) * points).sum(axis=1))
 
 
 def _dot(one: Array, other: Array) -> float:

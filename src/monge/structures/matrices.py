@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from monge.problem.arrays import real_array, require_memory
 from monge.problem.costs import CostMatrix, is_sparse
-from monge.structures.forms import Evaluated, Form
+from monge.structures.forms import Form, Free
 from monge.structures.products import entries_of, times
 
 __all__ = ["MatrixForm", "as_structure"]
@@ -125,7 +125,7 @@ class MatrixForm(Form):
         return 2.0 * (x * np.multiply.outer(p, p) - back), 2.0 * (y * np.multiply.outer(q, q) - forth)
 
 
-class MatricesAt(Evaluated):
+class MatricesAt(Free):
     """A form of matrices at a plan P, with G = Cx P Cy and the sums of P."""
 
     def __init__(
@@ -136,6 +136,10 @@ class MatricesAt(Evaluated):
         self.sent, self.received = plan @ np.ones(m), plan.T @ np.ones(n)
         self._sides = form.sides(self.sent, self.received) if sides is None else sides
         self.value = self.product(self)
+
+    @property
+    def size(self) -> float:  # type: ignore[override]
+        return float(0.5 * (self._sides[0] @ self.sent + self._sides[1] @ self.received))
 
     def product(self, other: MatricesAt) -> float:
         """sum (Cx_ik - Cy_jl)^2 P_ij Q_kl."""
@@ -160,7 +164,7 @@ class MatricesAt(Evaluated):
         return MatricesAt(self.form, plan, (1.0 - t) * self.G + t * other.G, (sides[0], sides[1]))
 
     def exact(self) -> float:
-        """The value in double precision, whatever G is in; not negative."""
+        # In double precision, whatever G is in.
         form, P = self.form, entries_of(self.plan)
         r, s = form.sides(self.sent, self.received)
         value = 0.5 * float(r @ self.sent + s @ self.received)
