@@ -74,6 +74,10 @@ class Free(Evaluated):
     def sides(self) -> tuple[Any, Any]:
         """r (n,) and s (m,): the derivative is r_i + s_j + `cost()`_ij."""
 
+    def linear(self, plan: Any) -> float:
+        """What of the objective at another plan is linear in it; the rest is quadratic."""
+        return 0.0
+
 
 class Toward(Evaluated):
     """Where a descent begins that has no plan yet, but the cost of a first problem: it goes all the way to its plan."""

@@ -118,6 +118,10 @@ class FusedAt(Free):
         alpha = self.form.alpha
         return (1.0 - alpha) * self.price + alpha * self.structures.value
 
+    def linear(self, plan: Any) -> float:
+        alpha = self.form.alpha
+        return (1.0 - alpha) * self.form.features.priced(plan) if alpha < 1.0 else 0.0
+
     @property
     def size(self) -> float:  # type: ignore[override]
         alpha = self.form.alpha
