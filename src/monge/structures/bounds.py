@@ -1,6 +1,6 @@
 """What no plan between two structures gets below.
 
-For every plan P, with weights that add up to one on either side,
+For every plan P of mass one,
 
     sum_ijkl (X_ik - Y_jl)^2 P_ij P_kl  >=  min_Q  sum_ij Q_ij W_2^2(row i of X, row j of Y)             (third)
                                         >=  min_Q  sum_ij Q_ij ((m_i - m'_j)^2 + (s_i - s'_j)^2)         (first)
@@ -16,7 +16,7 @@ shares of the mass bound W_2^2 from below by Jensen's inequality.
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ from monge.exact.univariate import mean_power
 from monge.problem.costs import PointCloud
 from monge.problem.ground import scale_of, scaled
 
-__all__ = ["Rows", "first_bound", "lower_bound", "quantiles", "second_bound", "third_bound"]
+__all__ = ["Rows", "first_bound", "lower_bound", "on_the_line", "quantiles", "second_bound", "third_bound"]
 
 Array = NDArray[np.float64]
 
@@ -41,9 +41,8 @@ _BLOCK = 2**20
 class Rows(Protocol):
     """A structure X (n, n) as the bounds see it: a few rows at a time."""
 
-    @property
-    def weights(self) -> Array | None:
-        """(n,), which add up to one; None for uniform ones."""
+    weights: Array  # (n,)
+    mass: float  # which is what they add up to
 
     def __len__(self) -> int: ...
 
@@ -57,37 +56,37 @@ class Rows(Protocol):
 def lower_bound(x: Rows, y: Rows, threads: int = 1) -> float:
     """The best of the bounds, or for large structures the first one on the line, in O(n log n)."""
     if max(len(x), len(y)) > _ALL:
-        return _on_the_line(x, y, threads)
-    return max(first_bound(x, y, threads), second_bound(x, y, threads), third_bound(x, y, threads))
+        return on_the_line(x, y, threads)
+    return max(bound(x, y, threads) for bound in (first_bound, second_bound, third_bound))
 
 
 def first_bound(x: Rows, y: Rows, threads: int = 1) -> float:
     """By means and deviations of rows, as points with two coordinates."""
-    return _between(np.column_stack(x.moments()), np.column_stack(y.moments()), x.weights, y.weights, threads)
+    return _between(np.column_stack(x.moments()), np.column_stack(y.moments()), x, y, threads)
 
 
-def _on_the_line(x: Rows, y: Rows, threads: int) -> float:
+def on_the_line(x: Rows, y: Rows, threads: int) -> float:
     """By means of rows alone, or roots of mean squares alone: sorting is all it takes."""
     (m, s), (m_y, s_y) = x.moments(), y.moments()
     pairs = (m, m_y), (np.hypot(m, s), np.hypot(m_y, s_y))
-    return max(_squared(*pair, x.weights, y.weights, threads) for pair in pairs)
+    return x.mass**2 * max(_squared(*pair, _uneven(x), _uneven(y), threads) for pair in pairs)
 
 
 def second_bound(x: Rows, y: Rows, threads: int = 1) -> float:
     """By all n^2 and m^2 entries, wherever they are."""
     (values, a), (values_y, b) = _entries(x), _entries(y)
-    return _squared(values, values_y, a, b, threads)
+    return x.mass**2 * _squared(values, values_y, a, b, threads)
 
 
 def third_bound(x: Rows, y: Rows, threads: int = 1) -> float:
     """By the quantiles of rows."""
     shares = shares_for(x, y)
-    return _between(quantiles(x, shares), quantiles(y, shares), x.weights, y.weights, threads)
+    return _between(quantiles(x, shares), quantiles(y, shares), x, y, threads)
 
 
 def shares_for(x: Rows, y: Rows) -> int:
     """In how many shares to take the mass of rows: as many as say all about them, if these are not too many."""
-    if x.weights is None and y.weights is None:
+    if _uneven(x) is None and _uneven(y) is None:
         exact = math.lcm(len(x), len(y))
         if exact <= _MOST_SHARES:
             return exact
@@ -100,9 +99,9 @@ def quantiles(x: Rows, shares: int) -> Array:
     The coordinates are the mean of the quantile function of the row over each share of the mass, over the root of their
     number.
     """
-    n = len(x)
+    n, a = len(x), _uneven(x)
     found = np.empty((n, shares))
-    if x.weights is None:
+    if a is None:
         ends = np.linspace(0.0, float(n), shares + 1)
         # By how much the place k of a sorted row, which has the mass from k to k + 1, is in each share.
         low, high = np.arange(n)[:, np.newaxis], np.arange(1, n + 1)[:, np.newaxis]
@@ -115,14 +114,14 @@ def quantiles(x: Rows, shares: int) -> Array:
         values = x.rows(some)
         order = np.argsort(values, axis=1)
         for i, row, places in zip(range(n)[some], values, order, strict=True):
-            mass = np.concatenate([[0.0], np.cumsum(x.weights[places])])
-            sums = np.concatenate([[0.0], np.cumsum(x.weights[places] * row[places])])
+            mass = np.concatenate([[0.0], np.cumsum(a[places])])
+            sums = np.concatenate([[0.0], np.cumsum(a[places] * row[places])])
             found[i] = np.diff(np.interp(ends * mass[-1], mass, sums)) * (shares / mass[-1])
     return found / math.sqrt(shares)
 
 
 def _entries(x: Rows) -> tuple[Array, Array | None]:
-    n, a = len(x), x.weights
+    n, a = len(x), _uneven(x)
     values = np.concatenate([x.rows(some).ravel() for some in _blocks(n)])
     return values, None if a is None else np.outer(a, a).ravel()
 
@@ -138,8 +137,14 @@ def _squared(x: Array, y: Array, a: Array | None, b: Array | None, threads: int)
     return float(mean * unit**2)
 
 
-def _between(x: Array, y: Array, a: Any, b: Any, threads: int) -> float:
-    """W_2^2 of points, whatever their size; less what the solver may be off."""
-    scale = scale_of(float(max(np.abs(x).max(), np.abs(y).max())))
-    t = emd(PointCloud(scaled(x, scale), scaled(y, scale)), a, b, threads=threads)
-    return math.ldexp(max(t.value - t.gap, 0.0), 2 * scale)
+def _between(points_x: Array, points_y: Array, x: Rows, y: Rows, threads: int) -> float:
+    """The square of the mass times W_2^2 of points, whatever their size; less what the solver may be off."""
+    scale = scale_of(float(max(np.abs(points_x).max(), np.abs(points_y).max())))
+    cloud = PointCloud(scaled(points_x, scale), scaled(points_y, scale))
+    t = emd(cloud, _uneven(x), _uneven(y), threads=threads)
+    return x.mass**2 * math.ldexp(max(t.value - t.gap, 0.0), 2 * scale)
+
+
+def _uneven(x: Rows) -> Array | None:
+    """The weights, adding up to one; None if all are the same."""
+    return None if np.ptp(x.weights) == 0.0 else x.weights / x.mass

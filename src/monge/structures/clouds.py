@@ -28,9 +28,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monge.problem.costs import PointCloud
-from monge.structures.forms import Evaluated, Form
+from monge.structures.forms import Evaluated, Form, Toward
 
-__all__ = ["Cloud", "CloudForm", "CloudsAt"]
+__all__ = ["Cloud", "CloudForm", "CloudsAt", "TowardClouds"]
 
 Array = NDArray[np.float64]
 
@@ -71,6 +71,11 @@ class Cloud:
         a, u = self.weights, self.u
         return float(2.0 * self.mass * (a @ u**2) + 2.0 * (a @ u) ** 2 + 4.0 * np.vdot(self.scatter, self.scatter))
 
+    def some(self, places: NDArray[np.intp]) -> Cloud:
+        """A sample of its points, with the same mass."""
+        weights = self.weights[places]
+        return Cloud(self.x[places], weights * (self.mass / weights.sum()))
+
     def rows(self, some: slice) -> Array:
         """|x_i - x_k|^2 for some i, (k, n)."""
         return PointCloud(self.x[some], self.x).block(slice(0, len(self.x[some])))
@@ -103,9 +108,14 @@ class CloudForm(Form):
         apart = float(x.weights @ x.u**2 + y.weights @ y.u**2 - 2.0 * (x.u @ sent[:, 0]))
         return CloudsAt(self, plan, x.x.T @ sent[:, 1:], max(apart, 0.0))
 
-    def toward(self, A: Array) -> CloudsAt:
-        """At what has the matrix A, of which the rest does not matter: to begin with."""
-        return CloudsAt(self, None, A, 0.0)
+    def toward(self, A: Array) -> TowardClouds:
+        """What begins at a matrix A, without a plan."""
+        return TowardClouds(self, A)
+
+    def cost(self, A: Array) -> PointCloud:
+        """The derivative at plans with this A, up to terms r_i + s_j."""
+        phi, psi = self.lifted(A)
+        return PointCloud(2.0**0.5 * phi, 2.0**0.5 * psi)
 
     def lifted(self, A: Array) -> tuple[Array, Array]:
         """phi (n, k) and psi (m, k): half the derivative is |phi_i - psi_j|^2, up to terms r_i + s_j."""
@@ -124,7 +134,7 @@ class CloudForm(Form):
 
 
 class CloudsAt(Evaluated):
-    """A form of clouds at a plan P: A = X' P Y, sum_ij P_ij (u_i - v_j)^2, and the last of the squares if it is known."""
+    """A form of clouds at a plan P: A = X' P Y, sum_ij P_ij (u_i - v_j)^2, and the last of the squares where known."""
 
     def __init__(self, form: CloudForm, plan: Any, A: Array, apart: float, turned: float | None = None) -> None:
         self.form, self.plan, self.A, self.apart, self._turned = form, plan, A, apart, turned
@@ -143,8 +153,7 @@ class CloudsAt(Evaluated):
         return 2.0 * x.mass * self.apart + 2.0 * moved**2 + 4.0 * turned
 
     def cost(self) -> PointCloud:
-        phi, psi = self.form.lifted(self.A)
-        return PointCloud(2.0**0.5 * phi, 2.0**0.5 * psi)
+        return self.form.cost(self.A)
 
     def along(self, other: Any) -> tuple[float, float]:
         D = other.A - self.A
@@ -155,9 +164,17 @@ class CloudsAt(Evaluated):
         if t == 1.0:
             assert isinstance(other, CloudsAt)
             return other
-        plan = None if self.plan is None or other.plan is None else self.plan * (1.0 - t) + other.plan * t
+        plan = self.plan * (1.0 - t) + other.plan * t
         A, apart = ((1.0 - t) * mine + t * theirs for mine, theirs in ((self.A, other.A), (self.apart, other.apart)))
         return CloudsAt(self.form, plan, A, apart)
+
+
+class TowardClouds(Toward):
+    """Where a descent between clouds begins that knows a matrix A alone."""
+
+    def __init__(self, form: CloudForm, A: Array) -> None:
+        super().__init__(form.cost(A))
+        self.A = A
 
 
 def _dot(A: Array) -> float:

@@ -28,6 +28,7 @@ class MatrixForm(Form):
         self.shape = len(x), len(y)
 
     def at(self, plan: Any) -> MatricesAt:
+        plan = plan if hasattr(plan, "tocoo") or isinstance(plan, np.ndarray) else plan.toarray()
         sent, received = plan @ np.ones(self.shape[1]), plan.T @ np.ones(self.shape[0])
         return MatricesAt(self, plan, (plan.T @ self.x.T).T @ self.y, sent, received)
 
@@ -38,6 +39,8 @@ class MatricesAt(Evaluated):
     def __init__(self, form: MatrixForm, plan: Any, G: Array, sent: Array, received: Array) -> None:
         self.form, self.plan, self.G, self.sent, self.received = form, plan, G, sent, received
         self.value = self.product(self)
+        own_x, own_y = sent @ (form.squares_x @ sent), received @ (form.squares_y @ received)
+        self.size = float(own_x + own_y)
 
     def product(self, other: MatricesAt) -> float:
         """sum (Cx_ik - Cy_jl)^2 P_ij Q_kl."""
