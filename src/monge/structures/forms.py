@@ -16,7 +16,7 @@ from typing import Any
 
 from monge.problem.costs import Cost
 
-__all__ = ["Evaluated", "Form", "Toward"]
+__all__ = ["Evaluated", "Form", "Free", "Toward"]
 
 
 class Form(ABC):
@@ -65,6 +65,18 @@ class Evaluated(ABC):
     @abstractmethod
     def mixed(self, t: float, other: Any) -> Evaluated:
         """At the plan (1 - t) P + t Q."""
+
+
+class Free(Evaluated):
+    """An objective at a plan whose sums are not fixed, so that all of the derivative matters."""
+
+    @abstractmethod
+    def sides(self) -> tuple[Any, Any]:
+        """r (n,) and s (m,): the derivative is r_i + s_j + `cost()`_ij."""
+
+    def linear(self, plan: Any) -> float:
+        """What of the objective at another plan is linear in it; the rest is quadratic."""
+        return 0.0
 
 
 class Toward(Evaluated):
