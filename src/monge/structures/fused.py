@@ -100,6 +100,10 @@ class FusedForm(Form):
         inner = self.form.walk()
         return lambda plan: self.around(inner(plan))
 
+    def gradients(self, plan: Any) -> tuple[Array, Array]:
+        x, y = self.form.gradients(plan)
+        return self.alpha * x, self.alpha * y
+
     def around(self, structures: Evaluated) -> FusedAt:
         """The same, with features, as the structures alone at a plan, or before there is one."""
         price = 0.0 if structures.plan is None else self.features.priced(structures.plan)

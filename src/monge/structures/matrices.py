@@ -118,7 +118,7 @@ class MatrixForm(Form):
         return 2.0 * _squares(self.parts_x, sent), 2.0 * _squares(self.parts_y, received)
 
     def gradients(self, plan: Any) -> tuple[Array, Array]:
-        """The derivatives with respect to Cx (n, n) and Cy (m, m) at a plan: 2 (Cx * p p' - P Cy P') and likewise."""
+        """2 (Cx * p p' - P Cy P'), (n, n), and likewise (m, m)."""
         x, y = (_whole(parts) for parts in (self.parts_x, self.parts_y))
         plan = plan.tocsr() if is_sparse(plan) else np.asarray(plan)
         p, q = plan.sum(axis=1), plan.sum(axis=0)
