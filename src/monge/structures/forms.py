@@ -32,6 +32,10 @@ class Form(ABC):
         """`at` for a sequence of plans, each of which may be near the one before."""
         return self.at
 
+    def gradients(self, plan: Any) -> tuple[Any, Any]:
+        """The derivatives at a plan with respect to both structures."""
+        raise NotImplementedError
+
 
 class Evaluated(ABC):
     """An objective at a plan.

@@ -62,10 +62,10 @@ def fused(form: Form, features: Any, alpha: Any, clouds: bool, threads: int = 1)
         return FusedForm(form, FeatureMatrix(_matrix(features, form.shape), threads), share)
     if len(features) != 2:
         raise ValueError(
-            "features should be a pair (fx, fy) of clouds, one feature vector for each point of x and of y, or a matrix "
-            f"(n, m) of costs between them; got a tuple of {len(features)}."
+            "features should be a pair (fx, fy) of clouds, one feature vector for each point of x and of y, or a "
+            f"matrix (n, m) of costs between them; got a tuple of {len(features)}."
         )
-    cloud = PointCloud(*(as_points(each, name) for each, name in zip(features, ("fx", "fy"), strict=True)))
+    cloud = PointCloud(as_points(features[0], "fx"), as_points(features[1], "fy"))
     if cloud.shape != form.shape:
         raise ValueError(
             f"features should have one feature vector for each point; there are {form.shape[0]} and {form.shape[1]} "
@@ -99,6 +99,10 @@ class FusedForm(Form):
     def walk(self) -> Callable[[Any], FusedAt]:
         inner = self.form.walk()
         return lambda plan: self.around(inner(plan))
+
+    def gradients(self, plan: Any) -> tuple[Array, Array]:
+        x, y = self.form.gradients(plan)
+        return self.alpha * x, self.alpha * y
 
     def around(self, structures: Evaluated) -> FusedAt:
         """The same, with features, as the structures alone at a plan, or before there is one."""
@@ -140,11 +144,16 @@ class FusedAt(Free):
         return self.form.alpha * r, self.form.alpha * s
 
     def along(self, other: Any) -> tuple[float, float]:
+        if self.plan is None:
+            return -np.inf, 0.0  # there is no plan yet: all the way
         alpha = self.form.alpha
         slope, curve = self.structures.along(other.structures)
         return (1.0 - alpha) * (other.price - self.price) + alpha * slope, alpha * curve
 
     def mixed(self, t: float, other: Any) -> FusedAt:
+        if t == 1.0:
+            assert isinstance(other, FusedAt)
+            return other
         price = (1.0 - t) * self.price + t * other.price
         return FusedAt(self.form, self.structures.mixed(t, other.structures), price)
 
@@ -204,8 +213,11 @@ class FeaturePoints:
         mine, theirs = (1.0 - weight) ** 0.5, weight**0.5
         if weight == 0.0:
             return PointCloud(self.fx, self.fy)
-        pairs = ((self.fx, cost.x), (self.fy, cost.y))
-        return PointCloud(*(np.column_stack([mine * features, theirs * points]) for features, points in pairs))
+        phi, psi = (
+            np.column_stack([mine * self.fx, theirs * cost.x]),
+            np.column_stack([mine * self.fy, theirs * cost.y]),
+        )
+        return PointCloud(phi, psi)
 
     def gradients(self, plan: Any) -> tuple[Array, Array]:
         return _slopes(self.cloud, plan)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from monge.problem.arrays import real_array, require_memory
 from monge.problem.costs import CostMatrix, is_sparse
 from monge.structures.forms import Form, Free
-from monge.structures.products import entries_of, times
+from monge.structures.products import times
 
 __all__ = ["MatrixForm", "as_structure"]
 
@@ -92,6 +92,7 @@ class MatrixForm(Form):
         self.parts_x, self.parts_y = [even_x, odd_x], [even_y, odd_y]
 
     def at(self, plan: Any) -> MatricesAt:
+        plan = plan if is_sparse(plan) else np.asarray(plan)  # of a lazy one all entries are used
         return MatricesAt(self, plan, self.across(plan))
 
     def walk(self) -> Callable[[Any], MatricesAt]:
@@ -117,20 +118,19 @@ class MatrixForm(Form):
         return 2.0 * _squares(self.parts_x, sent), 2.0 * _squares(self.parts_y, received)
 
     def gradients(self, plan: Any) -> tuple[Array, Array]:
-        """The derivatives with respect to Cx (n, n) and Cy (m, m) at a plan: 2 (Cx * p p' - P Cy P') and likewise."""
-        (x, y), sparse = (_whole(parts) for parts in (self.parts_x, self.parts_y)), entries_of(plan)
-        p, q = sparse.sum(axis=1), sparse.sum(axis=0)
-        back = times(times(sparse, y, self.threads), sparse.T, self.threads)
-        forth = times(times(sparse.T, x, self.threads), sparse, self.threads)
+        """2 (Cx * p p' - P Cy P'), (n, n), and likewise (m, m)."""
+        x, y = (_whole(parts) for parts in (self.parts_x, self.parts_y))
+        plan = plan.tocsr() if is_sparse(plan) else np.asarray(plan)
+        p, q = plan.sum(axis=1), plan.sum(axis=0)
+        back = times(times(plan, y, self.threads), plan.T, self.threads)
+        forth = times(times(plan.T, x, self.threads), plan, self.threads)
         return 2.0 * (x * np.multiply.outer(p, p) - back), 2.0 * (y * np.multiply.outer(q, q) - forth)
 
 
 class MatricesAt(Free):
     """A form of matrices at a plan P, with G = Cx P Cy and the sums of P."""
 
-    def __init__(
-        self, form: MatrixForm, plan: Any, G: NDArray[Any], sides: tuple[Array, Array] | None = None
-    ) -> None:
+    def __init__(self, form: MatrixForm, plan: Any, G: NDArray[Any], sides: tuple[Array, Array] | None = None) -> None:
         self.form, self.plan, self.G = form, plan, G
         n, m = form.shape
         self.sent, self.received = plan @ np.ones(m), plan.T @ np.ones(n)
@@ -165,7 +165,7 @@ class MatricesAt(Free):
 
     def exact(self) -> float:
         # In double precision, whatever G is in.
-        form, P = self.form, entries_of(self.plan)
+        form, P = self.form, self.plan.tocsr() if is_sparse(self.plan) else self.plan
         r, s = form.sides(self.sent, self.received)
         value = 0.5 * float(r @ self.sent + s @ self.received)
         for x, y, sign in form.pairs:  # <P, X P Y> = <X' P, P Y>, which takes no product of full matrices
@@ -188,10 +188,9 @@ class _Walk:
         form = self.form
         G = self._moved(plan) if self.G is not None and is_sparse(plan) and self.in_a_row < _IN_A_ROW else None
         self.in_a_row = 0 if G is None else self.in_a_row + 1
-        if G is None:
-            G = form.across(plan)
-        self.plan, self.G = (plan.tocsr(), G) if is_sparse(plan) else (None, None)
-        return MatricesAt(form, plan, G)
+        there = form.at(plan) if G is None else MatricesAt(form, plan, G)
+        self.plan, self.G = (plan.tocsr(), there.G) if is_sparse(plan) else (None, None)
+        return there
 
     def _moved(self, plan: Any) -> NDArray[Any] | None:
         """G at a plan, from that at the last one; None where that is not less work."""

@@ -94,6 +94,11 @@ class MomentForm(Form):
             *(float(u @ pv), x.T @ pv, u @ py, x.T @ py),
         )
 
+    def gradients(self, plan: Any) -> tuple[Array, Array]:
+        """4 sum_k D_ik (x_i - x_k) for D = dE/dCx = 2 (Cx * p p' - P Cy P'), (n, d), and likewise (m, e)."""
+        p, q = plan @ np.ones(len(self.y)), plan.T @ np.ones(len(self.x))
+        return _one_side(self.x, self.y, p, plan), _one_side(self.y, self.x, q, plan.T)
+
 
 class MomentsAt(Free):
     """A form of clouds at a plan, of which it knows the moments."""
@@ -134,6 +139,19 @@ class MomentsAt(Free):
 
 def _mixture(t: float, plan: Any, other: Any) -> Any:
     return other if t == 1.0 else plan * (1.0 - t) + other * t
+
+
+def _one_side(x: Array, y: Array, p: Array, plan: Any) -> Array:
+    z = np.column_stack([np.ones(len(x)), x])
+    own = p[:, np.newaxis] * _squared_times(x, p[:, np.newaxis] * z)
+    D = 2.0 * (own - plan @ _squared_times(y, plan.T @ z))
+    return np.asarray(4.0 * (x * D[:, :1] - D[:, 1:]))
+
+
+def _squared_times(x: Array, z: Array) -> Array:
+    """sum_k |x_i - x_k|^2 z_k."""
+    u = (x**2).sum(axis=1)
+    return np.asarray(np.multiply.outer(u, z.sum(axis=0)) + u @ z - 2.0 * x @ (x.T @ z))
 
 
 def _quadratic(points: Array, S: Array) -> Array:

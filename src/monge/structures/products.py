@@ -6,13 +6,12 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from monge.problem.costs import is_sparse
 from monge.spread.blas import one_thread
 from monge.spread.threads import in_threads
 
-__all__ = ["entries_of", "times"]
+__all__ = ["times"]
 
 # Rows of a product at a time, and products with fewer multiplications than this that are made at once.
 _ROWS, _AT_ONCE = 128, 1 << 22
@@ -36,15 +35,3 @@ def times(left: Any, right: Any, threads: int = 1) -> Any:
         for _ in in_threads(block, -(-len(left) // _ROWS), threads, math.inf):
             pass
     return out
-
-
-def entries_of(plan: Any) -> Any:
-    """A plan as an array of scipy.sparse."""
-    from scipy.sparse import csr_array
-
-    return csr_array(plan)
-
-
-def full(matrix: Any) -> NDArray[Any]:
-    """A matrix as a full one."""
-    return np.asarray(matrix.toarray() if is_sparse(matrix) else matrix)

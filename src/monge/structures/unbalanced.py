@@ -145,9 +145,13 @@ def unbalanced(
                 "eps. Raise the rho of monge.KL, or rescale the structures."
             )
         spread = float(sent @ t.f + received @ t.g - np.vdot(P, C)) / (eps * mass)
-        relaxed = t.value + 0.5 * linear + sum(
-            strength * total * (total - mass)
-            for strength, total in ((rho[0], total_a), (rho[1], total_b), (eps, total_a * total_b))
+        relaxed = (
+            t.value
+            + 0.5 * linear
+            + sum(
+                strength * total * (total - mass)
+                for strength, total in ((rho[0], total_a), (rho[1], total_b), (eps, total_a * total_b))
+            )
         )
         by, price = 1.0, here.linear(P)
         if linear > 0.0 and price > 0.0 and not constraint:
