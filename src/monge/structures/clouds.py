@@ -96,6 +96,11 @@ class CloudForm(Form):
         self.x, self.y = x, y
         self.shape = len(x), len(y)
 
+    @property
+    def product(self) -> Array:
+        """The A of the product of the weights."""
+        return np.zeros((self.x.x.shape[1], self.y.x.shape[1]))
+
     def at(self, plan: Any) -> CloudsAt:
         """At a plan, sparse or whatever takes part in products."""
         x, y = self.x, self.y

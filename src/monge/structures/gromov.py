@@ -22,22 +22,16 @@ from monge.problem.at_home import at_home
 from monge.problem.home import home_of_any, on_host
 from monge.problem.progress import step_bar
 from monge.problem.transport import ConvergenceWarning, Transport
-from monge.spread.threads import in_threads
-from monge.structures import descent, entropic
-from monge.structures.bounds import lower_bound
-from monge.structures.clouds import CloudForm
-from monge.structures.forms import Evaluated
+from monge.structures.free import partially, penalised
 from monge.structures.result import GromovTransport
-from monge.structures.search import chosen, exact_solver
-from monge.structures.sides import Sides, read_sides
+from monge.structures.sides import masses, read_structures
+from monge.structures.solving import Asked, balanced
 
 __all__ = ["gromov_wasserstein"]
 
 Array = NDArray[np.float64]
 
 _TOL, _ENTROPIC_TOL = 1e-9, 1e-5
-# By which part of the mass the sums of a plan to begin with may be off: those of entropic plans are.
-_OFF = 1e-2
 
 
 def gromov_wasserstein(
@@ -48,6 +42,10 @@ def gromov_wasserstein(
     *,
     cost: Any = "sqeuclidean",
     eps: float | None = None,
+    features: Any = None,
+    alpha: float = 0.5,
+    marginals: Any = None,
+    mass: float | None = None,
     init: Any = None,
     n_starts: int = 1,
     rng: Any = None,
@@ -79,6 +77,18 @@ def gromov_wasserstein(
         what `emd` takes, or with `eps` `sinkhorn`; for all others matrices are made.
     eps : float, optional
         Strength of the entropy, in the units of E, which are those of Cx squared. None for none.
+    features : pair (fx, fy) of array_like (n, k) and (m, k), or array_like (n, m), optional
+        What places are, besides how they lie: vectors whose squared distances are M, or M itself, the cost of matching
+        each place of one structure with each of the other. Then ``(1 - alpha) <P, M> + alpha E(P)`` takes the place of
+        E (fused Gromov-Wasserstein).
+    alpha : float
+        The share of the structures, from 0 to 1; it counts only with features.
+    marginals : monge.KL, or a pair, optional
+        Penalties rho KL(p x p | a x a), and likewise for the columns, in place of the constraints, where P and eps
+        count by KL(P x P | (a x b) x (a x b)), too; needs `eps`. None in a pair is a constraint. Totals may differ.
+    mass : float, optional
+        How much mass to match, at most the smaller total: the rest of both structures stays where it is (partial
+        Gromov-Wasserstein). Without `eps`.
     init : Transport, (n, m) array or sparse array, "product", optional
         Where the first descent begins: a result, a plan, or the product of the weights, which tells nothing. None
         chooses: for clouds their principal axes are laid on each other, for matrices places are matched whose distances
@@ -156,108 +166,38 @@ def gromov_wasserstein(
     """
     began = time.monotonic()
     strength = None if eps is None else positive(eps, "eps")
-    tol = (_TOL if eps is None else _ENTROPIC_TOL) if tol is None else positive(tol, "tol")
-    count, max_iter = positive_integer(n_starts, "n_starts"), positive_integer(max_iter, "max_iter")
-    workers, deadline = available_threads(threads), began + seconds(time_limit)
-    home = home_of_any(getattr(x, "home", x), getattr(y, "home", y), a, b)
-    generator = np.random.default_rng(rng)
-    sides = read_sides(x, y, a, b, cost, workers)
-    first = None if init is None else _given(init, sides)
-    with step_bar(progress, "gromov_wasserstein") as report:
-        found = _descents(sides, strength, first, count, generator, tol, max_iter, deadline, workers, report)
-    best = found[0]
-    t = best.transport
-    answer = GromovTransport(
-        value=best.at.exact(),
-        objective=best.at.exact() + (0.0 if strength is None else t.eps * entropic.divergence(t)),
-        plan=t.plan if strength is not None or best.at.plan is None else best.at.plan,
-        f=t.f,
-        g=t.g,
-        status=best.status,
-        iterations=best.iterations,
-        stats={
-            "stationarity": best.gap if strength is None else best.change,
-            "starts": len(found),
-            "iterations": [each.iterations for each in found],
-            "seconds": time.monotonic() - began,
-        },
-        weights=(sides.x.weights, sides.y.weights),
-        starts=np.array([_objective(each) for each in found]),
-        bound=partial(lower_bound, sides.x, sides.y, workers),
-        eps=None if strength is None else t.eps,
+    asked = Asked(
+        eps=strength,
+        init=init,
+        n_starts=positive_integer(n_starts, "n_starts"),
+        rng=np.random.default_rng(rng),
+        tol=(_TOL if eps is None else _ENTROPIC_TOL) if tol is None else positive(tol, "tol"),
+        max_iter=positive_integer(max_iter, "max_iter"),
+        threads=available_threads(threads),
+        deadline=began + seconds(time_limit),
     )
+    _check(strength, marginals, mass, asked)
+    home = home_of_any(*(getattr(values, "home", values) for values in (x, y, features)), a, b)
+    pair = read_structures(x, y, cost, asked.threads)
+    with step_bar(progress, "gromov_wasserstein") as report:
+        if mass is not None:
+            answer = partially(pair, a, b, mass, features, alpha, asked, report)
+        elif marginals is not None:
+            answer = penalised(pair, a, b, marginals, features, alpha, asked)
+        else:
+            sides = pair.sides(*masses(a, b, *pair.shape), features, alpha, asked.threads)
+            answer = balanced(sides, asked, report)
+    answer.stats["seconds"] = time.monotonic() - began
     if not answer.converged:
         warnings.warn(f"gromov_wasserstein: {answer.status.value}.", ConvergenceWarning, stacklevel=2)
     return at_home(answer, home)
 
 
-def _descents(
-    sides: Sides, eps: float | None, first: Evaluated | None, count: int, rng: np.random.Generator, tol: float,
-    max_iter: int, deadline: float, workers: int, report: Callable[[int], None] | None,
-) -> list[Any]:  # fmt: skip
-    """`count` descents, or fewer if starts come to the same or the time is over, the best one first."""
-    form, (a, b) = sides.form, (sides.x.weights, sides.y.weights)
-    done = 0
-
-    def step(_: int) -> None:
-        nonlocal done
-        done += 1
-        if report is not None:
-            report(done)
-
-    def descended(start: Evaluated, threads: int) -> Any:
-        if eps is None:
-            solve = exact_solver(a, b, threads)
-            return descent.descend(start, form.walk(), solve, tol, max_iter, deadline, step)
-        soft = entropic.entropic_solver(a, b, eps, threads)
-        return entropic.descend(start, form.at, soft, tol, max_iter, deadline, step)
-
-    starts = [] if first is None else [first]
-    if count > len(starts):
-        starts += chosen(sides, count - len(starts), rng, deadline, workers)
-    threads = 1 if len(starts) > 1 else workers
-    found = list(in_threads(lambda k: descended(starts[k], threads), len(starts), workers, deadline))
-    return sorted(found, key=_objective)
-
-
-def _objective(found: Any) -> float:
-    return float(found.objective if isinstance(found, entropic.EntropicDescent) else found.at.exact())
-
-
-def _given(init: Any, sides: Sides) -> Evaluated:
-    """The form at a plan that was given."""
-    a, b, form = sides.x.weights, sides.y.weights, sides.form
-    if isinstance(init, str):
-        if init != "product":
-            raise ValueError(f"init should be a plan, a result, or 'product'; got {init!r}.")
-        if isinstance(form, CloudForm):
-            return form.at(_Product(a, b))
-        return form.at(np.multiply.outer(a, b) / a.sum())
-    plan = getattr(init, "on_host", init)
-    plan = plan.plan if isinstance(plan, Transport) else on_host(plan)
-    plan = getattr(plan, "on_host", plan)
-    if not hasattr(plan, "toarray"):
-        plan = real_array(plan, "init", 2, f"a plan of shape {form.shape}").astype(np.float64)
-    if tuple(plan.shape) != form.shape:
-        raise ValueError(f"init should be a plan of shape {form.shape}; got {tuple(plan.shape)}.")
-    off = np.abs(plan.sum(axis=1) - a).sum() + np.abs(plan.sum(axis=0) - b).sum()
-    if not off <= _OFF * a.sum():
-        raise ValueError(
-            f"init should be a plan between the weights; its sums are off by {off / a.sum():.2g} of the mass. "
-            "monge.round_plan makes it one."
-        )
-    return form.at(plan if hasattr(plan, "tocoo") or isinstance(form, CloudForm) else np.asarray(_array(plan)))
-
-
-def _array(plan: Any) -> Any:
-    return plan.toarray() if hasattr(plan, "toarray") else plan
-
-
-class _Product:
-    """The plan a b' over the mass, of which only products with columns are asked."""
-
-    def __init__(self, a: Array, b: Array) -> None:
-        self.a, self.b = a, b / b.sum()
-
-    def __matmul__(self, values: Array) -> Array:
-        return np.multiply.outer(self.a, self.b @ values)
+def _check(eps: float | None, marginals: Any, mass: Any, asked: Asked) -> None:
+    """That what is asked for goes together."""
+    if mass is not None and (marginals is not None or eps is not None):
+        raise ValueError("mass= goes without marginals= and without eps=: the part to match is a constraint.")
+    if marginals is not None and eps is None:
+        raise ValueError("marginals= needs eps=, the strength of the entropy; a small one changes little.")
+    if (mass is not None or marginals is not None) and asked.n_starts > 1:
+        raise ValueError("n_starts= is for plans between all of both structures; give other starts one by one as init=.")

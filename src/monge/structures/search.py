@@ -20,7 +20,8 @@ from monge.problem.transport import Transport
 from monge.spread.threads import in_threads
 from monge.structures.clouds import CloudForm
 from monge.structures.descent import descend
-from monge.structures.forms import Evaluated, Form
+from monge.structures.forms import Evaluated, Toward
+from monge.structures.fused import FusedForm
 from monge.structures.sides import Sides
 from monge.structures.starts import cloud_starts, row_starts
 
@@ -40,19 +41,39 @@ _SAME = 1e-9
 
 def chosen(sides: Sides, count: int, rng: np.random.Generator, deadline: float, workers: int) -> list[Evaluated]:
     """`count` starts, or fewer if they come to the same or the time is over, the best one first."""
-    form, wanted = sides.form, max(_POOL * count, _AT_LEAST)
-    small = max(form.shape) <= _SMALL
-    if not isinstance(form, CloudForm):
-        pool = row_starts(sides.x, sides.y, wanted if small else count, rng)
-        return _best(_followed(sides, pool, _STEPS, deadline, workers), count) if small else pool
-    pool = [*cloud_starts(form, wanted, rng), form.toward(np.zeros((form.x.x.shape[1], form.y.x.shape[1])))]
+    wanted, small = max(_POOL * count, _AT_LEAST), max(sides.form.shape) <= _SMALL
     if small:
-        return _best(_followed(sides, pool, _STEPS, deadline, workers), count)
-    x, y = (side.some(sampled(len(side), _SMALL)) for side in (form.x, form.y))
+        return _best(_followed(sides, _pool(sides, wanted, rng), _STEPS, deadline, workers), count)
+    if isinstance(sides.inner, CloudForm):
+        likely = _by_sample(sides, sides.inner, wanted, count, rng, deadline, workers)
+        return _best(_followed(sides, likely, 1, deadline, workers), count)
+    return _pool(sides, count, rng)[:count]
+
+
+def _pool(sides: Sides, count: int, rng: np.random.Generator) -> list[Evaluated]:
+    """`count` starts and one or two more, the likeliest first; with features that by these alone is the first."""
+    form = sides.form
+    if isinstance(sides.inner, CloudForm):
+        starts: list[Evaluated] = [*cloud_starts(sides.inner, count, rng), sides.inner.toward(sides.inner.product)]
+    else:
+        starts = row_starts(sides.x, sides.y, count, rng)
+    if isinstance(form, FusedForm):
+        return [Toward(form.features.beside(None, 0.0)), *(form.around(start) for start in starts)]
+    return starts
+
+
+def _by_sample(
+    sides: Sides, form: CloudForm, wanted: int, count: int, rng: np.random.Generator, deadline: float, workers: int
+) -> list[Evaluated]:
+    """Starts between large clouds: the likeliest, and where descents between samples ended."""
+    pool = _pool(sides, wanted, rng)
+    if isinstance(sides.form, FusedForm):
+        return pool[: _LIKELIEST + count]
+    places = [sampled(len(side), _SMALL) for side in (form.x, form.y)]
+    x, y = form.x.some(places[0]), form.y.some(places[1])
     few = CloudForm(x, y)
-    ends = _followed(Sides(x, y, few), [few.toward(each.A) for each in pool], _STEPS, deadline, workers)
-    likely = pool[:_LIKELIEST] + [form.toward(end.A) for end in _best(ends, count)]
-    return _best(_followed(sides, likely, 1, deadline, workers), count)
+    ends = _followed(Sides(x, y, few, few, True), [few.toward(each.A) for each in pool], _STEPS, deadline, workers)
+    return pool[:_LIKELIEST] + [form.toward(end.A) for end in _best(ends, count)]
 
 
 def exact_solver(a: Array, b: Array, threads: int) -> Callable[[Any, Any], Transport]:
@@ -65,8 +86,7 @@ def exact_solver(a: Array, b: Array, threads: int) -> Callable[[Any, Any], Trans
 
 
 def _followed(sides: Sides, starts: Sequence[Any], steps: int, deadline: float, workers: int) -> list[Any]:
-    form: Form = sides.form
-    solve = exact_solver(sides.x.weights, sides.y.weights, 1)
+    form, solve = sides.form, exact_solver(*sides.weights, 1)
 
     def one(k: int) -> Evaluated:
         return descend(starts[k], form.walk(), solve, 0.0, steps, deadline).at

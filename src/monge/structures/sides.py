@@ -11,35 +11,40 @@ from numpy.typing import NDArray
 
 from monge.exact.dense import dense
 from monge.problem.arrays import require_memory, shown
-from monge.problem.costs import CostMatrix, PointCloud, as_points
+from monge.problem.costs import CostMatrix, PointCloud, as_points, is_sparse
 from monge.problem.ground import as_ground
 from monge.problem.measures import check_weights, total_mass
 from monge.problem.user_cost import GroundCost
 from monge.structures.bounds import Rows
 from monge.structures.clouds import Cloud, CloudForm
 from monge.structures.forms import Form
-from monge.structures.matrices import MatrixForm
+from monge.structures.fused import FeatureMatrix, FusedForm, fused
+from monge.structures.matrices import MatrixForm, as_structure
+from monge.structures.moments import MomentForm
 
-__all__ = ["Matrix", "Sides", "masses", "read_sides"]
+__all__ = ["Matrix", "Sides", "Structures", "masses", "read_structures"]
 
 Array = NDArray[np.float64]
 
+# Rows that are looked at together.
+_ROWS = 128
 # Fourth powers of distances have to be numbers, and sums of them.
 _LARGEST, _SMALLEST = 1e70, 1e-70
 
 
 class Matrix:
-    """A structure that is given by a matrix, for bounds and starts."""
+    """A structure that is given by a matrix, full or sparse, for bounds and starts."""
 
-    def __init__(self, C: NDArray[Any], weights: Array) -> None:
+    def __init__(self, C: Any, weights: Array) -> None:
         self.C, self.weights, self.mass = C, weights, float(weights.sum())
 
     def __len__(self) -> int:
-        return len(self.C)
+        return int(self.C.shape[0])
 
     def rows(self, some: slice) -> Array:
         """X (k, n) in some rows, as a new array."""
-        return np.array(self.C[some], dtype=np.float64)
+        rows = self.C[some]
+        return np.array(rows.toarray() if is_sparse(rows) else rows, dtype=np.float64)
 
     def moments(self) -> tuple[Array, Array]:
         """Mean and deviation of each row."""
@@ -47,35 +52,69 @@ class Matrix:
 
     @cached_property
     def _moments(self) -> tuple[Array, Array]:
-        a = self.weights / self.mass
-        mean = self.C @ a
-        variance = [a @ np.square(row - m, dtype=np.float64) for row, m in zip(self.C, mean, strict=True)]
-        return np.asarray(mean, dtype=np.float64), np.sqrt(variance)
+        a, n = self.weights / self.mass, len(self)
+        mean, variance = np.empty(n), np.empty(n)
+        for k in range(0, n, _ROWS):
+            some = slice(k, k + _ROWS)
+            rows = self.rows(some)
+            mean[some] = rows @ a
+            variance[some] = (rows - mean[some, np.newaxis]) ** 2 @ a
+        return mean, np.sqrt(variance)
 
 
 class Sides(NamedTuple):
-    """Both structures, as bounds and starts see them, and their form."""
+    """Both structures as bounds and starts see them, their form with the features, and that without."""
 
     x: Rows
     y: Rows
     form: Form
+    inner: Form
+    lazy: bool  # whether a plan need not be an array, but for entries that are stored
+
+    @property
+    def weights(self) -> tuple[Array, Array]:
+        """(n,) and (m,)."""
+        return self.x.weights, self.y.weights
 
 
-def read_sides(x: Any, y: Any, a: Any, b: Any, cost: Any, threads: int) -> Sides:
-    """From clouds or from matrices, with weights that `check_weights` takes."""
-    if not isinstance(x, CostMatrix) and not isinstance(y, CostMatrix):
-        clouds = as_points(x, "x"), as_points(y, "y")
+class Structures(NamedTuple):
+    """What a caller gave: two clouds of points (n, d) and (m, e), or two matrices (n, n) and (m, m)."""
+
+    x: Any
+    y: Any
+    clouds: bool
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, m)."""
+        return self.x.shape[0], self.y.shape[0]
+
+    def sides(self, a: Array, b: Array, features: Any, alpha: Any, threads: int) -> Sides:
+        """With weights, of the same total."""
+        if self.clouds:
+            clouds = Cloud(self.x, a), Cloud(self.y, b)
+            form: Form = CloudForm(*clouds)
+            whole = fused(form, features, alpha, True, threads)
+            lazy = not (isinstance(whole, FusedForm) and isinstance(whole.features, FeatureMatrix))
+            return Sides(*clouds, whole, form, lazy)
+        form = MatrixForm(self.x, self.y, threads)
+        return Sides(Matrix(self.x, a), Matrix(self.y, b), fused(form, features, alpha, False, threads), form, False)
+
+    def free(self, features: Any, alpha: Any, threads: int) -> Form:
+        """The form for plans whose sums are not fixed."""
+        form = MomentForm(self.x, self.y) if self.clouds else MatrixForm(self.x, self.y, threads)
+        return fused(form, features, alpha, self.clouds, threads)
+
+
+def read_structures(x: Any, y: Any, cost: Any, threads: int) -> Structures:
+    """From points, `CostMatrix` objects or sparse matrices; distances within points, if they need one, as matrices."""
+    if not _is_matrix(x) and not _is_matrix(y):
+        clouds = [_points(values, name) for values, name in ((x, "x"), (y, "y"))]
         if not isinstance(cost, GroundCost) and not callable(cost) and as_ground(cost).squared:
-            weights = masses(a, b, len(clouds[0]), len(clouds[1]))
             for points, name in zip(clouds, ("x", "y"), strict=True):
-                _warn_of_matrix(points, name)
                 _check_reach(points, name)
-            form = CloudForm(*(Cloud(points, w) for points, w in zip(clouds, weights, strict=True)))
-            return Sides(form.x, form.y, form)
-        x, y = clouds
-    C, D = (_structure(values, name, cost, threads) for values, name in ((x, "x"), (y, "y")))
-    weights = masses(a, b, len(C), len(D))
-    return Sides(Matrix(C, weights[0]), Matrix(D, weights[1]), MatrixForm(C, D))
+            return Structures(*(points.astype(np.float64) for points in clouds), True)
+    return Structures(*(_matrix(values, name, cost, threads) for values, name in ((x, "x"), (y, "y"))), False)
 
 
 def masses(a: Any, b: Any, n: int, m: int) -> tuple[Array, Array]:
@@ -87,26 +126,24 @@ def masses(a: Any, b: Any, n: int, m: int) -> tuple[Array, Array]:
     return a, b * (float(a.sum()) / float(b.sum()))
 
 
-def _structure(values: Any, name: str, cost: Any, threads: int) -> NDArray[Any]:
+def _is_matrix(values: Any) -> bool:
+    return isinstance(values, CostMatrix) or is_sparse(values)
+
+
+def _matrix(values: Any, name: str, cost: Any, threads: int) -> Any:
     """A matrix (n, n) of finite numbers."""
-    if isinstance(values, CostMatrix):
-        n, m = values.shape
-        if n != m:
-            raise ValueError(
-                f"{name} should be a square matrix, between the places of one structure; got shape {values.shape}. "
-                "Between both structures costs go in as features."
-            )
-        if not np.isfinite(values.C).all():
-            raise ValueError(
-                f"{name} should hold finite numbers; some are NaN or infinite. Where there is no way between two "
-                "places, put a number above all others."
-            )
-        return values.C
-    points = as_points(values, name)
-    _warn_of_matrix(points, name)
+    if _is_matrix(values):
+        return as_structure(values.C if isinstance(values, CostMatrix) else values, name)
+    points = _points(values, name)
     n = len(points)
     require_memory(16 * n * n, f"distances within {name}, of {n} points,", "Subsample, or take cost='sqeuclidean'.")
     return dense(PointCloud(points, points, cost), threads)
+
+
+def _points(values: Any, name: str) -> NDArray[Any]:
+    points = as_points(values, name)
+    _warn_of_matrix(points, name)
+    return points
 
 
 def _warn_of_matrix(points: NDArray[Any], name: str) -> None:
@@ -117,7 +154,7 @@ def _warn_of_matrix(points: NDArray[Any], name: str) -> None:
             f"{name} is square and symmetric, with zeros on its diagonal, and is taken as {n} points in {d} "
             f"dimensions. If it holds distances, pass monge.CostMatrix({name}).",
             UserWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
 
 
