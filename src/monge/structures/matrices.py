@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from monge.problem.arrays import real_array, require_memory
 from monge.problem.costs import CostMatrix, is_sparse
 from monge.structures.forms import Form, Free
-from monge.structures.products import times
+from monge.structures.products import sums_of, times
 
 __all__ = ["MatrixForm", "as_structure"]
 
@@ -121,7 +121,7 @@ class MatrixForm(Form):
         """2 (Cx * p p' - P Cy P'), (n, n), and likewise (m, m)."""
         x, y = (_whole(parts) for parts in (self.parts_x, self.parts_y))
         plan = plan.tocsr() if is_sparse(plan) else np.asarray(plan)
-        p, q = plan.sum(axis=1), plan.sum(axis=0)
+        p, q = sums_of(plan)
         back = times(times(plan, y, self.threads), plan.T, self.threads)
         forth = times(times(plan.T, x, self.threads), plan, self.threads)
         return 2.0 * (x * np.multiply.outer(p, p) - back), 2.0 * (y * np.multiply.outer(q, q) - forth)
@@ -132,8 +132,7 @@ class MatricesAt(Free):
 
     def __init__(self, form: MatrixForm, plan: Any, G: NDArray[Any], sides: tuple[Array, Array] | None = None) -> None:
         self.form, self.plan, self.G = form, plan, G
-        n, m = form.shape
-        self.sent, self.received = plan @ np.ones(m), plan.T @ np.ones(n)
+        self.sent, self.received = sums_of(plan)
         self._sides = form.sides(self.sent, self.received) if sides is None else sides
         self.value = self.product(self)
 
@@ -153,8 +152,12 @@ class MatricesAt(Free):
         return self._sides
 
     def along(self, other: Any) -> tuple[float, float]:
-        across = self.product(other)
-        return 2.0 * (across - self.value), self.value - 2.0 * across + float(other.value)
+        # Of differences, so that what is left of them near the end of a descent has its digits.
+        moved, (r, s), (r1, s1) = other.plan - self.plan, self._sides, other._sides
+        sent, received = other.sent - self.sent, other.received - self.received
+        slope = float(r @ sent + s @ received) - 4.0 * _priced(moved, self.G)
+        curve = 0.5 * float((r1 - r) @ sent + (s1 - s) @ received) - 2.0 * _priced(moved, other.G - self.G)
+        return slope, curve
 
     def mixed(self, t: float, other: Any) -> MatricesAt:
         if t == 1.0:
