@@ -21,7 +21,7 @@ Array = np.ndarray[Any, Any]
 
 def four_sums(Cx: Array, Cy: Array, P: Array, Q: Array) -> float:
     """sum_ijkl (Cx_ik - Cy_jl)^2 P_ij Q_kl."""
-    return float(np.einsum("ikjl,ij,kl->", (Cx[:, :, None, None] - Cy[None, None]) ** 2, P, Q))
+    return sum(float(((Cx[i][:, None, None] - Cy) ** 2 * P[i][:, None] * Q[:, None]).sum()) for i in range(len(Cx)))
 
 
 def distances(x: Array) -> Array:
@@ -32,7 +32,7 @@ sizes = st.integers(1, 5)
 
 
 @given(sizes, sizes, st.booleans(), st.booleans(), st.integers(0, 10**6))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_objective_parabola_and_derivative_are_those_of_the_sums(
     n: int, m: int, symmetric: bool, stored: bool, seed: int
 ) -> None:
@@ -97,7 +97,7 @@ def test_structures_of_any_type(kind: Any) -> None:
     C = rng.integers(-4 if kind is not bool else 0, 2, size=(9, 9))
     C = (C + C.T).astype(kind)
     order = rng.permutation(9)
-    t = monge.gromov_wasserstein(monge.CostMatrix(C), monge.CostMatrix(C[np.ix_(order, order)]), n_starts=10, rng=0)
+    t = monge.gromov_wasserstein(monge.CostMatrix(C), monge.CostMatrix(C[np.ix_(order, order)]))
     assert 0.0 <= t.value <= 1e-9 * np.abs(C.astype(float)).max() ** 2
     matched = t.plan.tocsr()[np.arange(9)].toarray().argmax(axis=1)
     np.testing.assert_array_equal(C, C[np.ix_(order, order)][np.ix_(matched, matched)])
@@ -107,11 +107,9 @@ def test_sparse_structures_are_those_with_zeros() -> None:
     rng = np.random.default_rng(3)
     A, B = (np.triu(rng.random((k, k)) < 0.02, 1) for k in (80, 70))
     A, B = (A | A.T).astype(float), (B | B.T).astype(float)
-    stored = monge.gromov_wasserstein(sparse.coo_array(A), sparse.csr_matrix(B), init="product")
-    whole = monge.gromov_wasserstein(monge.CostMatrix(A), monge.CostMatrix(B), init="product")
-    P = stored.plan.toarray() if hasattr(stored.plan, "toarray") else stored.plan
-    assert stored.value == pytest.approx(MatrixForm(A, B).at(P).value, abs=1e-12)
-    assert stored.value == pytest.approx(whole.value, rel=0.2)  # which go different ways where costs are equal
+    t = monge.gromov_wasserstein(sparse.coo_array(A), sparse.csr_matrix(B), init="product", tol=1e-3)
+    assert t.value == pytest.approx(four_sums(A, B, t.plan.toarray(), t.plan.toarray()), rel=1e-9)
+    assert t.value < four_sums(A, B, np.full((80, 70), 1.0 / 5600.0), np.full((80, 70), 1.0 / 5600.0))
 
 
 def test_the_best_permutation_is_found_among_all() -> None:
