@@ -5,16 +5,17 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-import monge
 import numpy as np
 import ot
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
+
+import monge
 from monge.structures.matrices import MatrixForm, as_structure
 from monge.structures.moments import MomentForm
 from monge.structures.products import times
-from scipy import sparse
 
 Array = np.ndarray[Any, Any]
 
@@ -69,10 +70,10 @@ def test_moments_of_clouds_tell_the_same_as_their_matrices() -> None:
 
 def test_what_a_walk_carries_along_is_what_is_computed_anew() -> None:
     rng = np.random.default_rng(1)
-    for n, m, symmetric in ((30, 25, True), (20, 35, False)):
+    for n, m, symmetric in ((80, 65, True), (60, 90, False)):
         Cx, Cy = rng.normal(size=(n, n)), rng.normal(size=(m, m))
         form = MatrixForm(Cx + Cx.T, Cy + Cy.T) if symmetric else MatrixForm(Cx, Cy)
-        walk, plan = form.walk(), rng.random((n, m)) * (rng.random((n, m)) < 0.1)
+        walk, plan = form.walk(), rng.random((n, m)) * (rng.random((n, m)) < 0.01)
         for k in range(40):
             rows, columns = rng.integers(n, size=2), rng.integers(m, size=2)
             plan[rows, columns] = rng.random(2) if k % 7 else plan[rows, columns]
@@ -81,8 +82,8 @@ def test_what_a_walk_carries_along_is_what_is_computed_anew() -> None:
 
 
 def test_a_walk_makes_narrow_products() -> None:
-    form = MatrixForm(distances(np.arange(12.0)[:, None]), distances(np.arange(12.0)[:, None] ** 2))
-    walk, plan = form.walk(), np.eye(12) / 12.0
+    form = MatrixForm(distances(np.arange(80.0)[:, None]), distances(np.arange(80.0)[:, None] ** 2))
+    walk, plan = form.walk(), np.eye(80) / 80.0
     walk(sparse.coo_array(plan))
     plan[[0, 1]] = plan[[1, 0]]
     walk(sparse.coo_array(plan))
@@ -139,7 +140,7 @@ def test_single_precision_has_a_value_in_double() -> None:
     Cx, Cy = (distances(rng.normal(size=(50, 2))).astype(np.float32) for _ in range(2))
     t = monge.gromov_wasserstein(monge.CostMatrix(Cx), monge.CostMatrix(Cy))
     wide = MatrixForm(Cx.astype(float), Cy.astype(float)).at(t.plan)
-    assert t.value == pytest.approx(wide.value, rel=1e-9)
+    assert t.value == pytest.approx(wide.value, abs=1e-8 * wide.size)  # the sum of products would be off by 1e-7
 
 
 def test_products_have_the_same_bits_for_any_number_of_threads() -> None:

@@ -95,11 +95,11 @@ class FusedForm(Form):
         self.shape = form.shape
 
     def at(self, plan: Any) -> FusedAt:
-        return self.around(self.form.at(plan))
+        return FusedAt(self, self.form.at(plan), self.features.priced(plan))
 
     def walk(self) -> Callable[[Any], FusedAt]:
         inner = self.form.walk()
-        return lambda plan: self.around(inner(plan))
+        return lambda plan: FusedAt(self, inner(plan), self.features.priced(plan))
 
     def gradients(self, plan: Any) -> tuple[Array, Array]:
         x, y = self.form.gradients(plan)
@@ -116,7 +116,10 @@ class FusedAt(Free):
 
     def __init__(self, form: FusedForm, structures: Evaluated, price: float) -> None:
         self.form, self.structures, self.price = form, structures, price
-        self.plan = structures.plan
+
+    @property
+    def plan(self) -> Any:  # type: ignore[override]
+        return self.structures.plan
 
     @property
     def value(self) -> float:  # type: ignore[override]
@@ -145,7 +148,7 @@ class FusedAt(Free):
         return self.form.alpha * r, self.form.alpha * s
 
     def along(self, other: Any) -> tuple[float, float]:
-        if self.plan is None:
+        if self.structures.plan is None:
             return -np.inf, 0.0  # there is no plan yet: all the way
         alpha = self.form.alpha
         slope, curve = self.structures.along(other.structures)
