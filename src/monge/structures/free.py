@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.problem.measures import as_weights, check_partial
+from monge.problem.measures import as_weights, check_partial, total_mass
 from monge.structures.descent import descended
 from monge.structures.partial import partial_steps
-from monge.structures.result import GromovTransport
+from monge.structures.result import GromovStatus, GromovTransport
 from monge.structures.sides import Structures
 from monge.structures.solving import Asked, given_plan
-from monge.structures.unbalanced import as_penalties
+from monge.structures.unbalanced import as_penalties, unbalanced
 
 __all__ = ["partially", "penalised"]
 

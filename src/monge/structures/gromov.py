@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.problem.arrays import available_threads, positive, positive_integer, seconds
+from monge.problem.arrays import available_threads, positive, positive_integer, real_array, seconds
 from monge.problem.at_home import at_home
-from monge.problem.home import home_of_any
+from monge.problem.home import home_of_any, on_host
 from monge.problem.progress import step_bar
-from monge.problem.transport import ConvergenceWarning
+from monge.problem.transport import ConvergenceWarning, Transport
 from monge.structures.free import partially, penalised
+from monge.structures.result import GromovTransport
 from monge.structures.sides import masses, read_structures
 from monge.structures.solving import Asked, balanced
 
@@ -197,6 +200,4 @@ def _check(eps: float | None, marginals: Any, mass: Any, asked: Asked) -> None:
     if marginals is not None and eps is None:
         raise ValueError("marginals= needs eps=, the strength of the entropy; a small one changes little.")
     if (mass is not None or marginals is not None) and asked.n_starts > 1:
-        raise ValueError(
-            "n_starts= is for plans between all of both structures; give other starts one by one as init=."
-        )
+        raise ValueError("n_starts= is for plans between all of both structures; give other starts one by one as init=.")
