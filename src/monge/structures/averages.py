@@ -20,7 +20,13 @@ from numpy.typing import NDArray
 
 from monge.exact.dense import dense
 from monge.problem.arrays import (
-    available_threads, items, positive, positive_integer, real_array, require_memory, seconds,
+    available_threads,
+    items,
+    positive,
+    positive_integer,
+    real_array,
+    require_memory,
+    seconds,
 )  # fmt: skip
 from monge.problem.batch import naming
 from monge.problem.costs import CostMatrix, PointCloud, as_points, is_sparse

@@ -153,8 +153,12 @@ class MatricesAt(Free):
         return self._sides
 
     def along(self, other: Any) -> tuple[float, float]:
-        across = self.product(other)
-        return 2.0 * (across - self.value), self.value - 2.0 * across + float(other.value)
+        # Of differences, so that what is left of them near the end of a descent has its digits.
+        moved, (r, s), (r1, s1) = other.plan - self.plan, self._sides, other._sides
+        sent, received = other.sent - self.sent, other.received - self.received
+        slope = float(r @ sent + s @ received) - 4.0 * _priced(moved, self.G)
+        curve = 0.5 * float((r1 - r) @ sent + (s1 - s) @ received) - 2.0 * _priced(moved, other.G - self.G)
+        return slope, curve
 
     def mixed(self, t: float, other: Any) -> MatricesAt:
         if t == 1.0:

@@ -80,7 +80,8 @@ class GromovTransport(Transport):
     """
 
     status: GromovStatus  # type: ignore[assignment]
-    gap: float
+    stats: dict[str, Any]
+    plan: Any = None
 
     def __init__(
         self,
@@ -95,8 +96,9 @@ class GromovTransport(Transport):
         stats: Mapping[str, Any],
         weights: tuple[Array, Array],
         starts: Array,
-        bound: Callable[[], float],
+        bound: Callable[[], float] | None = None,
         eps: float | None = None,
+        mass: float | None = None,
     ) -> None:
         self.value = self.cost = value
         self.objective = objective
@@ -104,9 +106,7 @@ class GromovTransport(Transport):
         self.status, self.iterations, self.stats = status, iterations, dict(stats)
         self.starts, self.eps = starts, eps
         self._weights, self._bound = weights, bound
-        self._entries, self._listed, self._mass, self._cloud = None, None, None, None
-
-    plan: Any = None
+        self._entries, self._listed, self._mass, self._cloud = None, None, mass, None
 
     @property
     def converged(self) -> bool:
@@ -119,21 +119,30 @@ class GromovTransport(Transport):
 
         The best of the lower bounds of Memoli 2011, by means and deviations of distances from each place, by all
         distances together, and by quantiles of distances from each place, of structures with up to 3000 places; of
-        larger ones the first, by sorting. It is at most `value`: bounds that rounding puts above are taken down to it.
+        larger ones the first, by sorting. With features the least <P, M> counts as well. It is at most `value`: bounds
+        that rounding puts above are taken down to it. Where masses need not be matched, zero.
         """
-        return max(min(self._bound(), self.value), 0.0)
+        return 0.0 if self._bound is None else max(min(self._bound(), self.value), 0.0)
 
     @cached_property
-    def gap(self) -> float:  # type: ignore[no-redef]
+    def gap(self) -> float:  # type: ignore[override]
         """`value` - `lower_bound`."""
         return self.value - self.lower_bound
 
     @cached_property
     def marginal_error(self) -> float:
-        """(|P 1 - a|_1 + |P' 1 - b|_1) / total mass, measured on the plan."""
-        a, b = self._weights
-        off = np.abs(self.plan.sum(axis=1) - a).sum() + np.abs(self.plan.sum(axis=0) - b).sum()
-        return float(off / a.sum())
+        """(|P 1 - a|_1 + |P' 1 - b|_1) / total mass, measured on the plan.
+
+        For a part of the mass, as `partial` has it; with penalties it says how far the sums are from the weights.
+        """
+        (a, b), plan = self._weights, self.plan
+        assert a is not None
+        assert b is not None
+        off_a, off_b = np.asarray(plan.sum(axis=1)) - a, np.asarray(plan.sum(axis=0)) - b
+        if self._mass is not None:
+            over = np.maximum(off_a, 0.0).sum() + np.maximum(off_b, 0.0).sum()
+            return float((over + abs(float(plan.sum()) - self._mass)) / self._mass)
+        return float((np.abs(off_a).sum() + np.abs(off_b).sum()) / a.sum())
 
     def __repr__(self) -> str:
         n, m = self.shape

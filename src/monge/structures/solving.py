@@ -66,7 +66,8 @@ def balanced(sides: Sides, asked: Asked, report: Callable[[int], None] | None) -
     def descended(k: int) -> Any:
         if eps is None:
             solve = exact_solver(*sides.weights, threads)
-            return descent.descend(starts[k], sides.form.walk(), solve, asked.tol, asked.max_iter, deadline, step)
+            path = descent.steps(starts[k], sides.form.walk(), solve)
+            return descent.descend(path, asked.tol, asked.max_iter, deadline, step)
         soft = entropic.entropic_solver(*sides.weights, eps, threads)
         return entropic.descend(starts[k], at, soft, asked.tol, asked.max_iter, deadline, step)
 

@@ -19,6 +19,7 @@ to it, and both get the same mass; with them, the s that is best, for which the 
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,6 +68,8 @@ class Penalised:
     change : float
         |P - Q|_1 over the mass.
     converged : bool
+    potentials : (ndarray, ndarray)
+        Those of the last entropic problem, f (n,) and g (m,).
     """
 
     plan: Array
@@ -77,6 +80,7 @@ class Penalised:
     relaxed: list[float] = field(default_factory=list)
     change: float = math.inf
     converged: bool = False
+    potentials: tuple[Array, Array] = (np.empty(0), np.empty(0))
 
 
 def unbalanced(
@@ -90,6 +94,7 @@ def unbalanced(
     tol: float = 1e-6,
     max_iter: int = 200,
     threads: int = 1,
+    deadline: float = math.inf,
 ) -> Penalised:
     """Minimises in turn until the plan moves by less than `tol` of its mass.
 
@@ -109,6 +114,8 @@ def unbalanced(
     max_iter : int
         Largest number of turns.
     threads : int
+    deadline : float
+        When, by time.monotonic, no further turn is begun.
     """
     n, m = form.shape
     require_memory(5 * 8 * n * m, f"matching structures of {n} and {m} points", "Subsample the points.")
@@ -164,7 +171,8 @@ def unbalanced(
         change = float(np.abs(P - Q).sum()) / (by * new)
         Q = P
         found = Penalised(P, sent, received, math.inf, math.inf, [*found.relaxed, relaxed], change, change <= tol)
-        if found.converged:
+        found.potentials = potentials
+        if found.converged or time.monotonic() >= deadline:
             break
     found.structures = form.at(found.plan).exact()
     found.value = found.structures + sum(
