@@ -65,11 +65,11 @@ def first_bound(x: Rows, y: Rows, threads: int = 1) -> float:
     return _between(np.column_stack(x.moments()), np.column_stack(y.moments()), x, y, threads)
 
 
-def on_the_line(x: Rows, y: Rows, threads: int) -> float:
+def on_the_line(x: Rows, y: Rows, threads: int = 1) -> float:
     """By means of rows alone, or roots of mean squares alone: sorting is all it takes."""
     (m, s), (m_y, s_y) = x.moments(), y.moments()
     pairs = (m, m_y), (np.hypot(m, s), np.hypot(m_y, s_y))
-    return x.mass**2 * max(_squared(*pair, _uneven(x), _uneven(y), threads) for pair in pairs)
+    return x.mass**2 * max(_squared(one, other, _uneven(x), _uneven(y), threads) for one, other in pairs)
 
 
 def second_bound(x: Rows, y: Rows, threads: int = 1) -> float:

@@ -134,7 +134,7 @@ class CloudForm(Form):
     def _turned(self, i: Array, j: Array, mass: Array) -> float:
         """sum (<x_i, x_k> - <y_j, y_l>)^2 P_ij P_kl, for X = (Q R)_1 and Y = (Q R)_2 that of R_1 R_1' - R_2 R_2'."""
         root, d = np.sqrt(mass)[:, np.newaxis], self.x.x.shape[1]
-        R = np.linalg.qr(root * np.hstack([self.x.x[i], self.y.x[j]]), mode="r")
+        R: Any = np.linalg.qr(root * np.hstack([self.x.x[i], self.y.x[j]]), mode="r")
         return float(np.sum((R[:, :d] @ R[:, :d].T - R[:, d:] @ R[:, d:].T) ** 2))
 
 

@@ -101,18 +101,26 @@ class Descent:
     iterations: int
     status: GromovStatus
 
+    @property
+    def plan(self) -> Any:
+        """The plan."""
+        return self.at.plan
+
+    @property
+    def objective(self) -> float:
+        """What was minimised."""
+        return self.at.exact()
+
 
 def descend(
-    start: Evaluated,
-    at: Callable[[Any], Evaluated],
-    solve: Callable[[Cost, Any], Transport],
+    path: Iterator[Step],
     tol: float,
     max_iter: int,
     deadline: float,
     report: Callable[[int], None] | None = None,
 ) -> Descent:
-    """Goes down until a step promises no more than `tol` of the size of the objective."""
-    for count, step in enumerate(steps(start, at, solve), 1):
+    """Goes along a path until a step promises no more than `tol` of the size of the objective."""
+    for count, step in enumerate(path, 1):
         if report is not None:
             report(count)
         status = None

@@ -38,21 +38,27 @@ Array = NDArray[np.float64]
 # The marginal error that the first problem is solved to, and what part of the relative change of the plan, as far as it
 # counts, those of later ones are. They fall by at least this factor: an error that is too large looks like a change.
 _ROUGH, _SHARE, _FALLS = 1e-3, 0.1, 0.5
-# A step is halved where costs change by more than this times the change before, but not below the shortest.
-_GROWS, _SHORTEST = 1.0, 1.0 / 64.0
+# A step is halved where costs change by more than they did before, but not below the shortest.
+_SHORTEST = 1.0 / 64.0
 
 
 @dataclass(frozen=True)
 class EntropicDescent:
-    """Where a descent ended: the form at the plan, the objective, the last problem, and why."""
+    """Where a descent ended, and why: the form at the plan, the objective, the last problem, and by how much, over eps,
+    the cost of the next one differs."""
 
     at: Evaluated
     objective: float
     transport: EntropicTransport
-    change: float
+    gap: float
     iterations: int
     passes: int
     status: GromovStatus
+
+    @property
+    def plan(self) -> Any:
+        """The plan."""
+        return self.transport.plan
 
 
 def entropic_solver(a: Array, b: Array, eps: float, threads: int) -> Callable[[Cost, Any, float], EntropicTransport]:
@@ -87,7 +93,7 @@ def descend(
         there = at(last.plan)
         slope, curve = here.along(there)
         change = math.inf if math.isinf(slope) else math.sqrt(abs(curve) / there.size)
-        finest = tol * min(1.0, last.eps / there.size)
+        finest = _SHARE * tol * min(1.0, last.eps / there.size)
         if report is not None:
             report(count)
         status = None
@@ -100,7 +106,7 @@ def descend(
         if status is not None:
             objective = there.value + last.eps * divergence(last)
             return EntropicDescent(there, objective, last, change * there.size / last.eps, count, passes, status)
-        if curve > 0.0 and change > _GROWS * before:
+        if curve > there.size * wanted**2 and change > before:  # by more than sums that are off bring about
             length = max(0.5 * length, _SHORTEST)
         wanted = max(min(_FALLS * wanted, _SHARE * change), finest)
         here, before = here.mixed(length, there), change

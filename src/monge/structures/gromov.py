@@ -10,22 +10,22 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.problem.arrays import available_threads, positive, positive_integer, real_array, seconds
+from monge.problem.arrays import available_threads, positive, positive_integer, seconds
 from monge.problem.at_home import at_home
-from monge.problem.home import home_of_any, on_host
+from monge.problem.home import home_of_any
 from monge.problem.progress import step_bar
-from monge.problem.transport import ConvergenceWarning, Transport
+from monge.problem.transport import ConvergenceWarning
 from monge.structures.free import partially, penalised
-from monge.structures.result import GromovTransport
+from monge.structures.gradients import Slopes
 from monge.structures.sides import masses, read_structures
 from monge.structures.solving import Asked, balanced
+from monge.structures.unbalanced import as_penalties
 
 __all__ = ["gromov_wasserstein"]
 
@@ -96,7 +96,7 @@ def gromov_wasserstein(
     n_starts : int
         Number of descents, from starts that begin with that one, or with the best few of those that are chosen.
     rng : None, int or numpy.random.Generator
-        Draws the starts beyond the likeliest ones (SPEC 7). The same seed gives the same; None fresh ones in each call.
+        Draws starts where n_starts is above one (SPEC 7): the same seed gives the same, None fresh ones in each call.
     tol : float, optional
         The descent ends where a step promises, to first order, less than this part of the squares of both structures.
         None for 1e-9. With `eps`: where costs change by less than this times eps, and the marginal error is within it;
@@ -187,6 +187,16 @@ def gromov_wasserstein(
         else:
             sides = pair.sides(*masses(a, b, *pair.shape), features, alpha, asked.threads)
             answer = balanced(sides, asked, report)
+    answer.slopes = Slopes(
+        partial(pair.free, features, alpha, asked.threads),
+        answer.plan,
+        answer._weights,
+        origins=pair.origins,
+        eps=answer.eps,
+        mass=mass,
+        penalties=None if marginals is None else as_penalties(marginals),
+        threads=asked.threads,
+    )
     answer.stats["seconds"] = time.monotonic() - began
     if not answer.converged:
         warnings.warn(f"gromov_wasserstein: {answer.status.value}.", ConvergenceWarning, stacklevel=2)
@@ -200,4 +210,4 @@ def _check(eps: float | None, marginals: Any, mass: Any, asked: Asked) -> None:
     if marginals is not None and eps is None:
         raise ValueError("marginals= needs eps=, the strength of the entropy; a small one changes little.")
     if (mass is not None or marginals is not None) and asked.n_starts > 1:
-        raise ValueError("n_starts= is for plans between all of both structures; give other starts one by one as init=.")
+        raise ValueError("n_starts= is for plans of all the mass of both structures; give starts one by one as init=.")

@@ -69,7 +69,15 @@ class Sides(NamedTuple):
     y: Rows
     form: Form
     inner: Form
-    lazy: bool  # whether a plan need not be an array, but for entries that are stored
+    near: CloudForm | None = None  # of the points that matrices come from
+
+    @property
+    def lazy(self) -> bool:
+        """Whether plans may be such as are never stored."""
+        form = self.form
+        return isinstance(self.inner, CloudForm) and not (
+            isinstance(form, FusedForm) and isinstance(form.features, FeatureMatrix)
+        )
 
     @property
     def weights(self) -> tuple[Array, Array]:
@@ -83,6 +91,8 @@ class Structures(NamedTuple):
     x: Any
     y: Any
     clouds: bool
+    points: tuple[NDArray[Any], NDArray[Any]] | None = None  # those that matrices come from
+    origins: tuple[Any, Any] = (None, None)  # of which points a matrix has the costs, as a PointCloud
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -94,11 +104,10 @@ class Structures(NamedTuple):
         if self.clouds:
             clouds = Cloud(self.x, a), Cloud(self.y, b)
             form: Form = CloudForm(*clouds)
-            whole = fused(form, features, alpha, True, threads)
-            lazy = not (isinstance(whole, FusedForm) and isinstance(whole.features, FeatureMatrix))
-            return Sides(*clouds, whole, form, lazy)
+            return Sides(*clouds, fused(form, features, alpha, True, threads), form)
         form = MatrixForm(self.x, self.y, threads)
-        return Sides(Matrix(self.x, a), Matrix(self.y, b), fused(form, features, alpha, False, threads), form, False)
+        near = None if self.points is None else CloudForm(Cloud(self.points[0], a), Cloud(self.points[1], b))
+        return Sides(Matrix(self.x, a), Matrix(self.y, b), fused(form, features, alpha, False, threads), form, near)
 
     def free(self, features: Any, alpha: Any, threads: int) -> Form:
         """The form for plans whose sums are not fixed."""
@@ -108,13 +117,16 @@ class Structures(NamedTuple):
 
 def read_structures(x: Any, y: Any, cost: Any, threads: int) -> Structures:
     """From points, `CostMatrix` objects or sparse matrices; distances within points, if they need one, as matrices."""
+    points: tuple[NDArray[Any], NDArray[Any]] | None = None
     if not _is_matrix(x) and not _is_matrix(y):
-        clouds = [_points(values, name) for values, name in ((x, "x"), (y, "y"))]
+        clouds = _points(x, "x"), _points(y, "y")
         if not isinstance(cost, GroundCost) and not callable(cost) and as_ground(cost).squared:
             for points, name in zip(clouds, ("x", "y"), strict=True):
                 _check_reach(points, name)
-            return Structures(*(points.astype(np.float64) for points in clouds), True)
-    return Structures(*(_matrix(values, name, cost, threads) for values, name in ((x, "x"), (y, "y"))), False)
+            return Structures(clouds[0].astype(np.float64), clouds[1].astype(np.float64), clouds=True)
+        points = clouds
+    (Cx, from_x), (Cy, from_y) = (_matrix(values, name, cost, threads) for values, name in ((x, "x"), (y, "y")))
+    return Structures(Cx, Cy, clouds=False, points=points, origins=(from_x, from_y))
 
 
 def masses(a: Any, b: Any, n: int, m: int) -> tuple[Array, Array]:
@@ -130,14 +142,15 @@ def _is_matrix(values: Any) -> bool:
     return isinstance(values, CostMatrix) or is_sparse(values)
 
 
-def _matrix(values: Any, name: str, cost: Any, threads: int) -> Any:
-    """A matrix (n, n) of finite numbers."""
+def _matrix(values: Any, name: str, cost: Any, threads: int) -> tuple[Any, PointCloud | None]:
+    """A matrix (n, n) of finite numbers, and the cloud whose costs it has, if they were points."""
     if _is_matrix(values):
-        return as_structure(values.C if isinstance(values, CostMatrix) else values, name)
+        return as_structure(values.C if isinstance(values, CostMatrix) else values, name), None
     points = _points(values, name)
     n = len(points)
     require_memory(16 * n * n, f"distances within {name}, of {n} points,", "Subsample, or take cost='sqeuclidean'.")
-    return dense(PointCloud(points, points, cost), threads)
+    cloud = PointCloud(points, points, cost)
+    return dense(cloud, threads), cloud
 
 
 def _points(values: Any, name: str) -> NDArray[Any]:

@@ -11,7 +11,7 @@ bound) or by mean and deviation (that of the first one); what more is wanted are
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import permutations, product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,16 +21,18 @@ from monge.structures.bounds import Rows, quantiles, shares_for
 from monge.structures.clouds import Cloud, CloudForm, TowardClouds
 from monge.structures.forms import Evaluated, Toward
 
-__all__ = ["cloud_starts", "row_starts"]
+__all__ = ["best_orders", "cloud_starts", "drawn_clouds", "drawn_costs", "row_starts"]
 
 Array = NDArray[np.float64]
 
-# Along so many principal axes all signs are tried, and along others the likelier one.
-_SIGNED = 6
+# Along so many principal axes all signs are looked at, and along others the likelier one; so many of these are starts.
+_SIGNED, _LIKELIEST = 6, 8
+# Up to so many places all orders are compared.
+_FEW = 7
 
 
-def cloud_starts(form: CloudForm, count: int, rng: np.random.Generator) -> list[TowardClouds]:
-    """`count` of them, the likeliest first."""
+def cloud_starts(form: CloudForm) -> list[TowardClouds]:
+    """Axes laid on axes, the likeliest first, and the product of the weights."""
     (s, U, skew, tensor), (t, V, skew_y, tensor_y) = _axes(form.x), _axes(form.y)
     k, d = min(len(s), len(t)), min(len(s), len(t), _SIGNED)
     s, t = s[:k], t[:k]
@@ -43,13 +45,19 @@ def cloud_starts(form: CloudForm, count: int, rng: np.random.Generator) -> list[
         off = float(np.vdot(turned, turned) + np.sum((skew[:d] * e - skew_y[:d]) ** 2))
         found.append((off, each))
     found.sort(key=lambda pair: pair[0])
-    matrices = [(U[:, :k] * (s * t * each)) @ V[:, :k].T for _, each in found[:count]]
-    mass = form.x.mass
-    while len(matrices) < count:
-        turn = np.linalg.qr(rng.normal(size=(max(len(U), len(V)),) * 2))[0]
-        root_x, root_y = (np.linalg.cholesky(_regular(side.scatter / mass)) for side in (form.x, form.y))
-        matrices.append(root_x @ turn[: len(U), : len(V)] @ root_y.T)
-    return [form.toward(mass * A) for A in matrices]
+    matrices = [(U[:, :k] * (s * t * each)) @ V[:, :k].T for _, each in found[:_LIKELIEST]]
+    return [form.toward(form.x.mass * A) for A in matrices] + [form.toward(form.product)]
+
+
+def drawn_clouds(form: CloudForm, count: int, rng: np.random.Generator) -> list[TowardClouds]:
+    """What a plan would have that turns one cloud, made round, in any way to the other."""
+    mass, found = form.x.mass, []
+    root_x, root_y = (np.linalg.cholesky(_regular(side.scatter / mass)) for side in (form.x, form.y))
+    d, e = len(root_x), len(root_y)
+    for _ in range(count):
+        turn = np.linalg.qr(rng.normal(size=(max(d, e), max(d, e))))[0]
+        found.append(form.toward(mass * root_x @ turn[:d, :e] @ root_y.T))
+    return found
 
 
 def _axes(cloud: Cloud) -> tuple[Array, Array, Array, Array]:
@@ -68,12 +76,28 @@ def _regular(scatter: Array) -> Array:
     return scatter + (1e-12 * float(np.trace(scatter)) + np.finfo(float).tiny) * np.eye(len(scatter))
 
 
-def row_starts(x: Rows, y: Rows, count: int, rng: np.random.Generator) -> list[Evaluated]:
-    """`count` of them, the likeliest first."""
+def row_starts(x: Rows, y: Rows) -> list[Evaluated]:
+    """Places with like distances to all others, the likeliest first."""
     shares = shares_for(x, y)
     likely = [
         PointCloud(quantiles(x, shares), quantiles(y, shares)),
         PointCloud(np.column_stack(x.moments()), np.column_stack(y.moments())),
     ]
-    drawn = [CostMatrix(rng.random((len(x), len(y)))) for _ in range(count - len(likely))]
-    return [Toward(cost) for cost in (likely + drawn)[:count]]
+    return [Toward(cost) for cost in likely]
+
+
+def best_orders(x: Rows, y: Rows, count: int) -> list[Evaluated]:
+    """The best of all orders, of few places that weigh the same; where the objective is concave, the first is best of
+    all plans."""
+    n = len(x)
+    if n != len(y) or n > _FEW or np.ptp(x.weights) > 0.0 or np.ptp(y.weights) > 0.0:
+        return []
+    C, D = x.rows(slice(None)), y.rows(slice(None))
+    orders = np.array(list(permutations(range(n))))
+    values = ((C - D[orders[:, :, np.newaxis], orders[:, np.newaxis, :]]) ** 2).sum(axis=(1, 2))
+    return [Toward(CostMatrix(-np.eye(n)[order])) for order in orders[np.argsort(values)[:count]]]
+
+
+def drawn_costs(shape: tuple[int, int], count: int, rng: np.random.Generator) -> list[Evaluated]:
+    """Any plans."""
+    return [Toward(CostMatrix(rng.random(shape))) for _ in range(count)]

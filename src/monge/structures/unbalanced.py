@@ -18,6 +18,7 @@ to it, and both get the same mass; with them, the s that is best, for which the 
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monge.entropic.marginals import Marginal, as_marginals
+from monge.entropic.plan import LazyPlan
 from monge.entropic.sinkhorn import sinkhorn
 from monge.problem.arrays import require_memory
 from monge.problem.costs import CostMatrix
@@ -66,6 +68,10 @@ class Penalised:
     change : float
         |P - Q|_1 over the mass.
     converged : bool
+    lazy : LazyPlan or None
+        The plan by its potentials.
+    potentials : (ndarray, ndarray)
+        These, f (n,) and g (m,).
     """
 
     plan: Array
@@ -76,6 +82,8 @@ class Penalised:
     relaxed: list[float] = field(default_factory=list)
     change: float = math.inf
     converged: bool = False
+    lazy: LazyPlan | None = None
+    potentials: tuple[Array, Array] = (np.empty(0), np.empty(0))
 
 
 def unbalanced(
@@ -89,6 +97,7 @@ def unbalanced(
     tol: float = 1e-6,
     max_iter: int = 200,
     threads: int = 1,
+    deadline: float = math.inf,
 ) -> Penalised:
     """Minimises in turn until the plan moves by less than `tol` of its mass.
 
@@ -108,6 +117,8 @@ def unbalanced(
     max_iter : int
         Largest number of turns.
     threads : int
+    deadline : float
+        When, by time.monotonic, no further turn is begun.
     """
     n, m = form.shape
     require_memory(5 * 8 * n * m, f"matching structures of {n} and {m} points", "Subsample the points.")
@@ -134,7 +145,6 @@ def unbalanced(
         t = sinkhorn(
             CostMatrix(C), a, b, eps=eps * mass, marginals=scaled, tol=0.1 * tol, init=potentials, threads=threads
         )
-        potentials = (t.f, t.g)
         P = t.plan.toarray()
         sent, received = P.sum(axis=1), P.sum(axis=0)
         new = float(P.sum())
@@ -159,11 +169,13 @@ def unbalanced(
         elif linear == price == 0.0 and not constraint:
             by = math.sqrt(mass / new)
         P *= by
+        potentials = t.f + t.eps * math.log(by), t.g
         sent, received, spread = by * sent, by * received, by * (spread + new * math.log(by))
         change = float(np.abs(P - Q).sum()) / (by * new)
         Q = P
         found = Penalised(P, sent, received, math.inf, math.inf, [*found.relaxed, relaxed], change, change <= tol)
-        if found.converged:
+        found.potentials, found.lazy = potentials, LazyPlan(t.plan._pairs, *potentials, t.eps)
+        if found.converged or time.monotonic() >= deadline:
             break
     found.structures = form.at(found.plan).exact()
     found.value = found.structures + sum(
