@@ -44,6 +44,7 @@ from monge.maps.couple import couple
 from monge.problem.costs import CostMatrix, Grid, PointCloud
 from monge.problem.transport import ConvergenceWarning, InfeasibleError, Status, Transport
 from monge.problem.user_cost import GroundCost
+from monge.structures.gromov import gromov_wasserstein
 
 __version__ = _version("monge")
 
@@ -77,6 +78,7 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "free_barycenter",
     "gaussian_barycenter",
     "gradient_flow",
+    "gromov_wasserstein",
     "jko",
     "js",
     "kl",
