@@ -85,7 +85,7 @@ def steps(start: Evaluated, at: Callable[[Any], Evaluated], solve: Callable[[Cos
         last = solve(here.cost(), last)
         there = at(last.plan)
         slope, curve = here.along(there)
-        length = 1.0 if slope + 2.0 * curve <= 0.0 else max(0.0, -0.5 * slope / curve)
+        length = 1.0 if slope + 2.0 * curve <= 0.0 else -0.5 * slope / curve if slope < 0.0 else 0.0
         after = here.mixed(length, there)
         yield Step(here, after, last, max(-slope, 0.0), length)
         here = after

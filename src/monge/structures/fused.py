@@ -18,6 +18,7 @@ from monge.exact.dense import dense
 from monge.problem.arrays import real_array, real_number, shown
 from monge.problem.costs import Cost, CostMatrix, PointCloud, as_points, is_sparse
 from monge.structures.forms import Evaluated, Form, Free
+from monge.structures.products import sums_of
 
 __all__ = ["FusedAt", "FusedForm", "fused"]
 
@@ -94,11 +95,11 @@ class FusedForm(Form):
         self.shape = form.shape
 
     def at(self, plan: Any) -> FusedAt:
-        return self.around(self.form.at(plan))
+        return FusedAt(self, self.form.at(plan), self.features.priced(plan))
 
     def walk(self) -> Callable[[Any], FusedAt]:
         inner = self.form.walk()
-        return lambda plan: self.around(inner(plan))
+        return lambda plan: FusedAt(self, inner(plan), self.features.priced(plan))
 
     def gradients(self, plan: Any) -> tuple[Array, Array]:
         x, y = self.form.gradients(plan)
@@ -115,7 +116,10 @@ class FusedAt(Free):
 
     def __init__(self, form: FusedForm, structures: Evaluated, price: float) -> None:
         self.form, self.structures, self.price = form, structures, price
-        self.plan = structures.plan
+
+    @property
+    def plan(self) -> Any:  # type: ignore[override]
+        return self.structures.plan
 
     @property
     def value(self) -> float:  # type: ignore[override]
@@ -144,7 +148,7 @@ class FusedAt(Free):
         return self.form.alpha * r, self.form.alpha * s
 
     def along(self, other: Any) -> tuple[float, float]:
-        if self.plan is None:
+        if self.structures.plan is None:
             return -np.inf, 0.0  # there is no plan yet: all the way
         alpha = self.form.alpha
         slope, curve = self.structures.along(other.structures)
@@ -205,9 +209,9 @@ class FeaturePoints:
         if is_sparse(plan):
             entries = plan.tocoo()
             return float(entries.data @ ((fx[entries.row] - fy[entries.col]) ** 2).sum(axis=1))
-        sent, received = plan @ np.column_stack([np.ones(len(fy)), fy]), plan.T @ np.ones(len(fx))
-        across = float(np.vdot(fx, sent[:, 1:]))
-        return float((fx**2).sum(axis=1) @ sent[:, 0] + (fy**2).sum(axis=1) @ received) - 2.0 * across
+        sent, received = sums_of(plan)
+        across = float(np.vdot(fx, plan @ fy))
+        return float((fx**2).sum(axis=1) @ sent + (fy**2).sum(axis=1) @ received) - 2.0 * across
 
     def beside(self, cost: Any, weight: float) -> Cost:
         mine, theirs = (1.0 - weight) ** 0.5, weight**0.5
@@ -227,7 +231,7 @@ def _slopes(cloud: PointCloud, plan: Any) -> tuple[Array, Array]:
     """The derivatives of <P, M> with respect to the points (n, d) and (m, d) whose squared distances are M."""
     middle = cloud.x.mean(axis=0, dtype=np.float64)
     fx, fy = cloud.x - middle, cloud.y - middle
-    sent, received = plan @ np.ones(len(fy)), plan.T @ np.ones(len(fx))
+    sent, received = sums_of(plan)
     return (
         2.0 * (sent[:, np.newaxis] * fx - plan @ fy),
         2.0 * (received[:, np.newaxis] * fy - plan.T @ fx),

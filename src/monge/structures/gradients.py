@@ -26,6 +26,7 @@ from monge.problem.plan_slopes import plan_slopes
 from monge.problem.transport import balanced_gradients
 from monge.structures.forms import Form, Free
 from monge.structures.partial import whole_derivative
+from monge.structures.products import sums_of
 
 __all__ = ["Slopes"]
 
@@ -100,7 +101,7 @@ class Slopes:
     def _of_penalties(self, penalties: tuple[Marginal, Marginal]) -> tuple[Array, Array]:
         """Of rho KL(p x p | a x a) + eps KL(P x P | (a x b) x (a x b)): P does not change, and E does not know a."""
         assert self.eps is not None
-        sums, found = (self.plan.sum(axis=1), self.plan.sum(axis=0)), []
+        sums, found = sums_of(self.plan), []
         for side, p, a, b in zip(penalties, sums, (self.a, self.b), (self.b, self.a), strict=True):
             if side.fixed:
                 raise TypeError("a side whose sums are given has no derivative beside one whose sums are not.")

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from monge.problem.arrays import real_array, require_memory
 from monge.problem.costs import CostMatrix, is_sparse
 from monge.structures.forms import Form, Free
-from monge.structures.products import times
+from monge.structures.products import sums_of, times
 
 __all__ = ["MatrixForm", "as_structure"]
 
@@ -30,6 +30,8 @@ Array = NDArray[np.float64]
 
 # A sparse structure with more entries than this part of all is taken as a full one, whose products are faster.
 _SPARSE = 0.05
+# Plans with so many entries or fewer are full ones: SciPy's sparse ones take some microseconds for all that is done.
+_SMALL = 1 << 12
 # A product over this part of the columns, or less, takes the place of a whole one; and as many times in a row, so that
 # rounding does not add up.
 _FEW, _IN_A_ROW = 0.6, 30
@@ -92,8 +94,14 @@ class MatrixForm(Form):
         self.parts_x, self.parts_y = [even_x, odd_x], [even_y, odd_y]
 
     def at(self, plan: Any) -> MatricesAt:
-        plan = plan if is_sparse(plan) else np.asarray(plan)  # of a lazy one all entries are used
+        plan = self.usable(plan)
         return MatricesAt(self, plan, self.across(plan))
+
+    def usable(self, plan: Any) -> Any:
+        """A plan as an array, of a lazy one all entries; or sparse if it is and that is less work."""
+        if not is_sparse(plan):
+            return np.asarray(plan)
+        return plan.toarray() if self.shape[0] * self.shape[1] <= _SMALL else plan.tocsr()
 
     def walk(self) -> Callable[[Any], MatricesAt]:
         """`at` for a sequence of plans, each of which may be near the one before."""
@@ -120,8 +128,8 @@ class MatrixForm(Form):
     def gradients(self, plan: Any) -> tuple[Array, Array]:
         """2 (Cx * p p' - P Cy P'), (n, n), and likewise (m, m)."""
         x, y = (_whole(parts) for parts in (self.parts_x, self.parts_y))
-        plan = plan.tocsr() if is_sparse(plan) else np.asarray(plan)
-        p, q = plan.sum(axis=1), plan.sum(axis=0)
+        plan = self.usable(plan)
+        p, q = sums_of(plan)
         back = times(times(plan, y, self.threads), plan.T, self.threads)
         forth = times(times(plan.T, x, self.threads), plan, self.threads)
         return 2.0 * (x * np.multiply.outer(p, p) - back), 2.0 * (y * np.multiply.outer(q, q) - forth)
@@ -130,12 +138,21 @@ class MatrixForm(Form):
 class MatricesAt(Free):
     """A form of matrices at a plan P, with G = Cx P Cy and the sums of P."""
 
-    def __init__(self, form: MatrixForm, plan: Any, G: NDArray[Any], sides: tuple[Array, Array] | None = None) -> None:
-        self.form, self.plan, self.G = form, plan, G
-        n, m = form.shape
-        self.sent, self.received = plan @ np.ones(m), plan.T @ np.ones(n)
-        self._sides = form.sides(self.sent, self.received) if sides is None else sides
+    def __init__(self, form: MatrixForm, P: Any, G: NDArray[Any], known: tuple[Array, ...] | None = None) -> None:
+        self.form, self.P, self.G = form, P, G
+        if known is None:
+            sent, received = sums_of(P)
+            known = (sent, received, *form.sides(sent, received))
+        self.sent, self.received, *sides = self._known = known
+        self._sides = sides[0], sides[1]
         self.value = self.product(self)
+
+    @property
+    def plan(self) -> Any:  # type: ignore[override]
+        """P, sparse."""
+        from scipy.sparse import coo_array
+
+        return coo_array(self.P)
 
     @property
     def size(self) -> float:  # type: ignore[override]
@@ -144,7 +161,7 @@ class MatricesAt(Free):
     def product(self, other: MatricesAt) -> float:
         """sum (Cx_ik - Cy_jl)^2 P_ij Q_kl."""
         r, s = self._sides
-        return float(0.5 * (r @ other.sent + s @ other.received) - 2.0 * _priced(other.plan, self.G))
+        return float(0.5 * (r @ other.sent + s @ other.received) - 2.0 * _priced(other.P, self.G))
 
     def cost(self) -> CostMatrix:
         return CostMatrix(-4.0 * self.G)
@@ -154,7 +171,7 @@ class MatricesAt(Free):
 
     def along(self, other: Any) -> tuple[float, float]:
         # Of differences, so that what is left of them near the end of a descent has its digits.
-        moved, (r, s), (r1, s1) = other.plan - self.plan, self._sides, other._sides
+        moved, (r, s), (r1, s1) = other.P - self.P, self._sides, other._sides
         sent, received = other.sent - self.sent, other.received - self.received
         slope = float(r @ sent + s @ received) - 4.0 * _priced(moved, self.G)
         curve = 0.5 * float((r1 - r) @ sent + (s1 - s) @ received) - 2.0 * _priced(moved, other.G - self.G)
@@ -163,13 +180,12 @@ class MatricesAt(Free):
     def mixed(self, t: float, other: Any) -> MatricesAt:
         if t == 1.0:
             return other  # type: ignore[no-any-return]
-        plan = self.plan * (1.0 - t) + other.plan * t
-        sides = tuple((1.0 - t) * mine + t * theirs for mine, theirs in zip(self._sides, other._sides, strict=True))
-        return MatricesAt(self.form, plan, (1.0 - t) * self.G + t * other.G, (sides[0], sides[1]))
+        known = tuple((1.0 - t) * mine + t * theirs for mine, theirs in zip(self._known, other._known, strict=True))
+        return MatricesAt(self.form, self.P * (1.0 - t) + other.P * t, (1.0 - t) * self.G + t * other.G, known)
 
     def exact(self) -> float:
         # In double precision, whatever G is in.
-        form, P = self.form, self.plan.tocsr() if is_sparse(self.plan) else self.plan
+        form, P = self.form, self.P
         r, s = form.sides(self.sent, self.received)
         value = 0.5 * float(r @ self.sent + s @ self.received)
         for x, y, sign in form.pairs:  # <P, X P Y> = <X' P, P Y>, which takes no product of full matrices
@@ -189,17 +205,17 @@ class _Walk:
         self.in_a_row = 0
 
     def __call__(self, plan: Any) -> MatricesAt:
-        form = self.form
-        G = self._moved(plan) if self.G is not None and is_sparse(plan) and self.in_a_row < _IN_A_ROW else None
+        form, P = self.form, self.form.usable(plan)
+        G = self._moved(P) if self.G is not None and is_sparse(P) and self.in_a_row < _IN_A_ROW else None
         self.in_a_row = 0 if G is None else self.in_a_row + 1
-        there = form.at(plan) if G is None else MatricesAt(form, plan, G)
-        self.plan, self.G = (plan.tocsr(), there.G) if is_sparse(plan) else (None, None)
+        there = MatricesAt(form, P, form.across(P) if G is None else G)
+        self.plan, self.G = (P, there.G) if is_sparse(P) else (None, None)
         return there
 
     def _moved(self, plan: Any) -> NDArray[Any] | None:
         """G at a plan, from that at the last one; None where that is not less work."""
         form, G = self.form, self.G
-        change = (plan.tocsr() - self.plan).tocoo()
+        change = (plan - self.plan).tocoo()
         moved = change.data != 0.0
         rows, columns = np.unique(change.row[moved]), np.unique(change.col[moved])
         narrow, (n, m) = min(len(rows), len(columns)), form.shape

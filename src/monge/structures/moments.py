@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from monge.problem.costs import PointCloud
 from monge.structures.forms import Form, Free
+from monge.structures.products import sums_of
 
 __all__ = ["MomentForm"]
 
@@ -86,7 +87,7 @@ class MomentForm(Form):
         x, y, u, v = self.x, self.y, self.u, self.v
         sent = plan @ np.column_stack([np.ones(len(y)), v, y])  # (n, 2 + e)
         p, pv, py = sent[:, 0], sent[:, 1], sent[:, 2:]
-        q = plan.T @ np.ones(len(x))
+        _, q = sums_of(plan)
         return Moments(
             float(p.sum()),
             *(float(u @ p), float((u * u) @ p), x.T @ p, x.T @ (u * p), (x.T * p) @ x),
@@ -96,7 +97,7 @@ class MomentForm(Form):
 
     def gradients(self, plan: Any) -> tuple[Array, Array]:
         """4 sum_k D_ik (x_i - x_k) for D = dE/dCx = 2 (Cx * p p' - P Cy P'), (n, d), and likewise (m, e)."""
-        p, q = plan @ np.ones(len(self.y)), plan.T @ np.ones(len(self.x))
+        p, q = sums_of(plan)
         return _one_side(self.x, self.y, p, plan), _one_side(self.y, self.x, q, plan.T)
 
 

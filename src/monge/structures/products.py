@@ -6,12 +6,13 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from monge.problem.costs import is_sparse
 from monge.spread.blas import one_thread
 from monge.spread.threads import in_threads
 
-__all__ = ["times"]
+__all__ = ["sums_of", "times"]
 
 # Rows of a product at a time, and products with fewer multiplications than this that are made at once.
 _ROWS, _AT_ONCE = 128, 1 << 22
@@ -35,3 +36,8 @@ def times(left: Any, right: Any, threads: int = 1) -> Any:
         for _ in in_threads(block, -(-len(left) // _ROWS), threads, math.inf):
             pass
     return out
+
+
+def sums_of(plan: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """P 1 (n,) and P' 1 (m,) of a plan: an array, sparse, or lazy."""
+    return np.asarray(plan.sum(axis=1)).reshape(-1), np.asarray(plan.sum(axis=0)).reshape(-1)

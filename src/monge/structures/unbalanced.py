@@ -4,8 +4,7 @@
 
 with p = P 1, q = P' 1 and E the form (Sejourne, Vialard and Peyre 2021, "The unbalanced Gromov Wasserstein distance:
 conic formulation and relaxation", section 3; with features Thual et al. 2022, "Aligning individual brains with fused
-unbalanced Gromov Wasserstein"). All terms are quadratic in the mass, so that a copy of twice the mass is matched in the
-same way.
+unbalanced Gromov Wasserstein"). All terms but that of features are quadratic in the mass.
 
 P x P is relaxed to P x Q, and each is optimal for the other in turn: for Q of mass m,
 
