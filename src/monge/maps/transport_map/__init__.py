@@ -1,4 +1,4 @@
-"""A transformer of scikit-learn that moves one sample onto another by optimal transport. Needs the extra ``sklearn``."""
+"""A transformer of scikit-learn that moves one sample onto another by transport. Needs the extra ``sklearn``."""
 
 try:
     import sklearn  # noqa: F401

@@ -14,7 +14,7 @@ __all__ = ["blur", "entropic"]
 
 # Of the scale of the costs: about the square of a tenth of the distance of two points.
 _BLUR = 0.01
-_MOST_PASSES = 10_000
+_MOST_PASSES, _TOL = 10_000, 1e-3
 
 
 def blur(problem: Problem) -> float:
@@ -27,7 +27,7 @@ def entropic(problem: Problem) -> Fitted:
     """The map and the one back, smooth and defined everywhere."""
     x, y, options, eps = problem.x, problem.y, problem.options, blur(problem)
     t = sinkhorn(
-        problem.cost, x.weights, y.weights, eps=eps, tol=options.tol, max_iter=options.max_iter or _MOST_PASSES,
+        problem.cost, x.weights, y.weights, eps=eps, tol=options.tol or _TOL, max_iter=options.max_iter or _MOST_PASSES,
         threads=options.threads, progress=options.progress,
     )  # fmt: skip
     found = {"transport_": t, "plan_": t.plan, "eps_": t.eps, "n_iter_": t.iterations}

@@ -61,8 +61,8 @@ class TransportMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
     rng : None, int or Generator
         Draws the target that stands in where none is given.
     tol : float, optional
-        For "entropic" the largest marginal error (None: 1e-3). For the others that iterate, how far the objective may be
-        from its least, over the scale of the costs (None: 1e-3 for "group", 1e-2 for "affine" and "kernel").
+        For "entropic" the largest marginal error (None: 1e-3). For "group", "affine" and "kernel" how far the objective
+        may be from its least, over the scale of the costs (None: 1e-3 for "group", else 1e-2).
     max_iter : int, optional
         Passes of "entropic" (None: 10,000), or steps of "group" (300), "affine" and "kernel" (50).
     time_limit : float, optional
@@ -119,7 +119,8 @@ class TransportMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
     of these, in the sense of the cost: argmin_z sum_j P_ij c(z, y_j). For |x - y| it is a median.
 
     "exact"
-        The plan of `emd`. Points that are not among the sources move as the nearest source does (Ferradans et al. 2014).
+        The plan of `emd`. Points that are not among the sources move as the nearest source does (Ferradans et al.
+        2014).
     "entropic"
         The plan of `sinkhorn`, whose potential gives a smooth map of all points (Pooladian and Niles-Weed 2021). Images
         are nearer to each other than the targets are, by a blur of about sqrt(eps).
@@ -127,8 +128,9 @@ class TransportMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
         The affine map between normal distributions with the means and covariances of the samples; see `bures`. With
         singular covariances, what they lack is mapped to the mean.
     "group"
-        An entropic plan with a group lasso, penalty sum_j sum_c (sum_{i in c} P_ij^2 / a_i)^{1/2}, which favours sources
-        of one class c, by y, to reach a target together (Courty et al. 2017). New points move as the nearest source.
+        An entropic plan with a group lasso, penalty sum_j sum_c (sum_{i in c} P_ij^2 / a_i)^{1/2}, by which sources of
+        one class c, which y says, reach a target together (Courty et al. 2017). Points that are not among the sources
+        move as the nearest one does.
     "affine", "kernel"
         A plan and a regression x + D(x) on it, found together (Perrot et al. 2016): the plan is then one whose images a
         smooth map can reach. D is affine, or a constant and a sum of Gaussians.
@@ -347,8 +349,8 @@ def _known_classes(labels: Any, m: int, known: list[Any]) -> NDArray[np.intp]:
     new = sorted({str(label) for label in labels.tolist() if label not in numbers})
     if new:
         raise ValueError(
-            f"target_labels should be classes that y has, or -1 where unknown; got {', '.join(new)}. No source could go "
-            "to such targets."
+            f"target_labels should be classes that y has, or -1 where unknown; got {', '.join(new)}. No source could "
+            "go to such targets."
         )
     return np.array([numbers[label] for label in labels.tolist()], dtype=np.intp)
 

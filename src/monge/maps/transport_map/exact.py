@@ -3,9 +3,9 @@
 minimise  <P, C>  subject to  P 1 = a,  P' 1 = b
 
 A source goes to the mean of where its mass goes, in the sense of the cost, and other points move as the nearest source
-does. The potentials would give another map of all points, x to the y_j with the least c(x, y_j) - g_j, and are not used:
-it takes no other values than the targets, so that a translation is not recovered and points that differ get the same
-image; for smooth maps its error is the larger one by far.
+does. The potentials would give another map of all points, x to the y_j with the least c(x, y_j) - g_j, and are not
+used: it takes no other values than the targets, so that a translation is not recovered and points that differ get the
+same image.
 """
 
 from __future__ import annotations

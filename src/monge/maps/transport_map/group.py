@@ -22,8 +22,10 @@ from monge.problem.transport import ConvergenceWarning
 
 __all__ = ["group"]
 
+# Over eps.
+_PENALTY = 2.0
 # Of the scale of the costs.
-_PENALTY = 0.1
+_TOL = 1e-3
 _MOST_STEPS = 300
 
 
@@ -32,32 +34,27 @@ def group(problem: Problem) -> Fitted:
     x, y, options = problem.x, problem.y, problem.options
     assert x.classes is not None
     n, m = problem.cloud.shape
-    require_memory(
-        6 * 8 * n * m, f"plans between {n} and {m} points", "Subsample the points, or use method='entropic'."
-    )
+    what = f"plans between {n} and {m} points"
+    require_memory(12 * 8 * n * m, what, "Subsample the points, or use method='entropic'.")
     eps = blur(problem)
-    penalty = _PENALTY * problem.scale if options.penalty is None else options.penalty
+    penalty = _PENALTY * eps if options.penalty is None else options.penalty
+    tol = problem.scale * (_TOL if options.tol is None else options.tol)
     C = np.asarray(dense(problem.cost, options.threads), dtype=np.float64)
     found = group_lasso(
-        C, x.weights, y.weights, x.classes, eps, penalty, tol=options.tol * problem.scale, max_iter=options.max_iter or _MOST_STEPS,
+        C, x.weights, y.weights, x.classes, eps, penalty, tol=tol, max_iter=options.max_iter or _MOST_STEPS,
         threads=options.threads, progress=options.progress, over=lambda: options.over,
     )  # fmt: skip
-    if found.gap > options.tol * problem.scale:
+    steps = len(found.objective)
+    if found.gap > tol:
         warnings.warn(
-            f"the group lasso stopped after {len(found.objective)} steps with a gap of {found.gap:.2g} for an objective "
-            f"of {found.objective[-1]:.4g}. Raise max_iter, tol, time_limit or eps.",
+            f"the group lasso stopped after {steps} steps with a gap of {found.gap:.2g} for an objective of "
+            f"{found.objective[-1]:.4g}. Raise max_iter, tol, time_limit or eps.",
             ConvergenceWarning,
             stacklevel=4,
         )
     P = found.plan
     there = (P @ y.exact) / P.sum(axis=1)[:, np.newaxis]
     back = (P.T @ x.exact) / P.sum(axis=0)[:, np.newaxis]
-    attributes = {
-        "plan_": P,
-        "objective_": found.objective,
-        "gap_": found.gap,
-        "n_iter_": len(found.objective),
-        "eps_": eps,
-        "penalty_": penalty,
-    }
+    attributes = {"plan_": P, "objective_": found.objective, "gap_": found.gap, "n_iter_": steps}
+    attributes |= {"eps_": eps, "penalty_": penalty}
     return Fitted(Displaced(x.exact, there), Displaced(y.exact, back), attributes)

@@ -62,10 +62,11 @@ class _Search:
         costs = self._consider(z)
         slopes = self.mass[:, np.newaxis] * self.ground.derivatives(z[self.rows], self.to)[0]
         sums = np.stack([np.bincount(self.rows, part, self.n) for part in slopes.T], axis=1)
-        return float(costs.sum()), sums.ravel()
+        return float(costs.sum()), np.asarray(sums.ravel(), dtype=np.float64)
 
     def _costs(self, z: Array) -> Array:
-        return np.bincount(self.rows, self.mass * self.ground.pairs(z[self.rows], self.to), self.n)
+        paid = np.bincount(self.rows, self.mass * self.ground.pairs(z[self.rows], self.to), self.n)
+        return np.asarray(paid, dtype=np.float64)
 
     def _consider(self, z: Array) -> Array:
         costs = self._costs(z)

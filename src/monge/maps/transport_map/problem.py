@@ -33,7 +33,7 @@ class Options:
     plan_weight: float
     ridge: float
     bandwidth: float | None
-    tol: float
+    tol: float | None
     max_iter: int | None
     threads: int
     progress: bool

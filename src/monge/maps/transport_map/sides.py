@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 
 # Points of the target that stands in where none is given: the same for any number of rows, else weights would not mean
 # the same as repetition.
-DEFAULT_SIZE = 500
+DEFAULT_SIZE = 200
 
 # The class of a point of which none is known.
 UNKNOWN = -1

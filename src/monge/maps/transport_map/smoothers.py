@@ -59,7 +59,8 @@ class AffineSmoother:
         return Affine(self.mean, self.mean + constant, np.eye(len(B)) + B)
 
     def _solve(self, U: Array) -> tuple[Array, Array]:
-        return (self.a * U).sum(axis=0), np.linalg.solve(self.gram, self.centred.T @ (self.a * U))
+        constant = np.asarray((self.a * U).sum(axis=0))
+        return constant, np.asarray(np.linalg.solve(self.gram, self.centred.T @ (self.a * U)))
 
 
 class KernelSmoother:
