@@ -20,6 +20,7 @@ from monge.maps.transport_map.regression import affine, kernel
 from monge.maps.transport_map.sides import UNKNOWN, normal_sample, side_of
 from monge.problem.arrays import available_threads, positive, positive_integer, real_number, seconds, shown
 from monge.problem.home import home_of, on_host
+from monge.problem.transport import InfeasibleError
 
 __all__ = ["TransportMap"]
 
@@ -243,7 +244,13 @@ class TransportMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
         for name in [name for name in vars(self) if name.endswith("_") and name != "n_features_in_"]:
             if name != "feature_names_in_":
                 delattr(self, name)  # of another method
-        fitted = method(problem)
+        try:
+            fitted = method(problem)
+        except InfeasibleError as error:
+            raise InfeasibleError(
+                "no plan keeps known classes together: some class has more mass among the targets, or among the sources, "
+                "than the other side can take. Give a finite unlike=, the price of changing the class."
+            ) from error
         self._there, self._back = fitted.there, fitted.back
         self.source_, self.target_ = x.points, y_.points
         self.n_iter_ = 1
@@ -358,7 +365,10 @@ def _known_classes(labels: Any, m: int, known: list[Any]) -> NDArray[np.intp]:
 def _weights(weights: Any, X: NDArray[Any], name: str) -> NDArray[np.float64] | None:
     if weights is None:
         return None
-    found: NDArray[np.float64] = _check_sample_weight(on_host(weights), X, dtype=np.float64)
+    try:
+        found: NDArray[np.float64] = _check_sample_weight(on_host(weights), X, dtype=np.float64)
+    except ValueError as error:
+        raise ValueError(f"{name} should hold weights, one per row: {error}") from error
     if (found < 0.0).any() or not found.any():
         raise ValueError(f"{name} should hold weights that are not negative, and some that are positive.")
     return found

@@ -16,7 +16,7 @@ import numpy as np
 
 from monge.exact.emd import emd
 from monge.maps.transport_map.displaced import Displaced
-from monge.maps.transport_map.means import means_of
+from monge.maps.transport_map.means import check_mean, means_of
 from monge.maps.transport_map.problem import Fitted, Problem
 
 __all__ = ["exact", "solved"]
@@ -24,6 +24,7 @@ __all__ = ["exact", "solved"]
 
 def exact(problem: Problem) -> Fitted:
     """The map at the sources, and back at the targets."""
+    check_mean(problem.cloud)
     t = solved(problem, problem.cost)
     x, y = problem.x.exact, problem.y.exact
     there, back = means_of(problem.cloud, t.plan), means_of(problem.cloud.T, t.plan.T)

@@ -50,7 +50,7 @@ def group(problem: Problem) -> Fitted:
             f"the group lasso stopped after {steps} steps with a gap of {found.gap:.2g} for an objective of "
             f"{found.objective[-1]:.4g}. Raise max_iter, tol, time_limit or eps.",
             ConvergenceWarning,
-            stacklevel=4,
+            stacklevel=3,
         )
     P = found.plan
     there = (P @ y.exact) / P.sum(axis=1)[:, np.newaxis]

@@ -88,7 +88,7 @@ def _joint(given: Problem, smoother: Callable[[Array, Array], Smoother]) -> Fitt
             f"the regression stopped after {len(values)} plans with a gap of {gap:.2g} for an objective of "
             f"{values[-1]:.4g}. Raise max_iter, tol or time_limit.",
             ConvergenceWarning,
-            stacklevel=5,
+            stacklevel=4,
         )
     there, back = smoothers[0].fit(at.there - x), smoothers[1].fit(at.back - y)
     found = {"objective_": np.array(values), "gap_": max(0.0, gap), "n_iter_": len(values)}
