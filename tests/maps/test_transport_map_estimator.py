@@ -88,7 +88,7 @@ def test_before_a_classifier(cloud):
     adapt = monge.TransportMap("gaussian").fit(target, target=X)
     plain = KNeighborsClassifier(1).fit(X, y)
     pipeline = make_pipeline(monge.TransportMap("gaussian"), KNeighborsClassifier(1))
-    pipeline.fit(X, y, transportmap__target=X + [3.0, 0.0])
+    pipeline.fit(X, y, transportmap__target=X + np.array([3.0, 0.0]))
     np.testing.assert_array_equal(pipeline.predict(X), y)
     left = target[:, 0] < target[:, 0].mean()
     assert plain.score(adapt.transform(target), ~left) > 0.9
@@ -124,7 +124,10 @@ def test_labels_of_some_targets(method):
     X = np.concatenate([rng.normal(size=(30, 2)) * 0.3 + c for c in ([0.0, 0.0], [4.0, 0.0])])
     Y = np.concatenate([rng.normal(size=(30, 2)) * 0.3 + c for c in ([4.0, 1.0], [0.0, 1.0])])
     y, labels = np.repeat(["a", "b"], 30), np.repeat(["a", "b"], 30).astype(object)
-    right = lambda map: np.mean((map.transform(X)[:, 0] > 2.0) == (y == "a"))
+
+    def right(map):
+        return np.mean((map.transform(X)[:, 0] > 2.0) == (y == "a"))
+
     alone = monge.TransportMap(method).fit(X, y, target=Y)
     forbidden = monge.TransportMap(method).fit(X, y, target=Y, target_labels=labels)
     assert right(alone) == 0.0
@@ -200,8 +203,9 @@ except ImportError as error:
 
 
 def test_names_of_the_package():
-    code = "import monge, sys; print('TransportMap' in dir(monge), 'TransportMap' in monge.__all__, 'sklearn' in sys.modules)"
+    shown = "'TransportMap' in dir(monge), 'TransportMap' in monge.__all__, 'sklearn' in sys.modules"
+    code = f"import monge, sys; print({shown})"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert found.stdout.split() == ["True", "True", "False"], found.stderr
     with pytest.raises(AttributeError, match="has no attribute 'TransportMaps'"):
-        monge.TransportMaps
+        _ = monge.TransportMaps

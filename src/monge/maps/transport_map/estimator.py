@@ -248,8 +248,8 @@ class TransportMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
             fitted = method(problem)
         except InfeasibleError as error:
             raise InfeasibleError(
-                "no plan keeps known classes together: some class has more mass among the targets, or among the sources, "
-                "than the other side can take. Give a finite unlike=, the price of changing the class."
+                "no plan keeps known classes together: some class has more mass on one side than the other can take. "
+                "Give a finite unlike=, the price of changing the class."
             ) from error
         self._there, self._back = fitted.there, fitted.back
         self.source_, self.target_ = x.points, y_.points

@@ -33,8 +33,8 @@ def check_mean(cloud: PointCloud) -> None:
     if not known:
         raise ValueError(
             "an image is the place with the least cost to where the mass goes, which is known for the costs "
-            f"'sqeuclidean', 'euclidean', ('euclidean', p) with p >= 1, and 'cityblock'; got {cloud.cost!r}. Use one of "
-            "these, or the plan of monge.emd."
+            f"'sqeuclidean', 'euclidean', ('euclidean', p) with p >= 1, and 'cityblock'; got {cloud.cost!r}. "
+            "Use one of these, or the plan of monge.emd."
         )
 
 
