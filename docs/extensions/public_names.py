@@ -51,7 +51,12 @@ MORE = [
     "monge.distances.conjugate.Conjugate",
     "monge.distances.minibatch.result.Minibatch",
     "monge.distances.minibatch.result.Debiased",
-
+    "monge.barycenters.result.Barycenter",
+    "monge.barycenters.free_result.FreeBarycenter",
+    "monge.barycenters.free_result.FreeStatus",
+    "monge.barycenters.gaussian.GaussianBarycenter",
+    "monge.barycenters.coordinates.Coordinates",
+    "monge.barycenters.dictionary.Dictionary",
     "monge.flows.flow.Flow",
     "monge.flows.flow.FlowStatus",
     "monge.flows.jko.energies.Energy",
