@@ -84,7 +84,7 @@ class TestDemo:
     @pytest.mark.parametrize("package", ["matplotlib", "skimage", "tqdm"])
     def test_missing_extras_name_the_remedy(self, package, without, tmp_path, capsys):
         without(package)
-        for name in [m for m in sys.modules if m == "monge.plot"]:
+        for name in [m for m in sys.modules if f"{m}.".startswith("monge.plot.")]:
             del sys.modules[name]
         if hasattr(monge, "plot"):
             del monge.plot

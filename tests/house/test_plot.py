@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from monge import plot
 from monge.maps.color import transfer_colors
+from monge.plot.plane import pixels_of
 
 
 def solved(n: int, m: int, d: int, seed: int = 0) -> tuple[monge.Transport, np.ndarray, np.ndarray]:
@@ -162,7 +163,7 @@ class TestCritic:
     def test_what_has_a_potential(self):
         found = monge.semidual(self.x, self.y)
         ax = plot.critic(found, self.x, self.y, Figure().add_subplot(), cells=10)
-        at = plot._pixels(np.concatenate([self.x, self.y]), None, 10)[1]
+        at = pixels_of(np.concatenate([self.x, self.y]), None, 10)[1]
         np.testing.assert_array_equal(
             ax.images[0].get_array(), found.potential(at.reshape(-1, 2)).reshape(at.shape[:2])
         )
