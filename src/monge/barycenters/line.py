@@ -47,9 +47,8 @@ def quantile_barycenter(
     sums = []
     orders = [np.argsort(x, kind="stable") for x in points]
     for own, order in zip(masses, orders, strict=True):
-        upto = np.cumsum(own[order])
-        upto /= upto[-1]
-        sums.append(upto)
+        shares = np.cumsum(own[order])
+        sums.append(shares / shares[-1])
     # Where the mass of one of them ends a level ends, for all.
     ends = np.concatenate(sums)
     order = np.argsort(ends, kind="stable")
@@ -59,19 +58,21 @@ def quantile_barycenter(
     number[order] = np.cumsum(new) - 1  # of the level that ends with each of the sums
     lengths = np.diff(ends[new], prepend=0.0)
     parts, first = [], 0
-    for x, by, upto in zip(points, orders, sums, strict=True):
-        last = number[first : first + len(upto)]
+    for x, by in zip(points, orders, strict=True):
+        last = number[first : first + len(x)]
         parts.append(_Levels(x[by], np.diff(last, prepend=-1)))
-        first += len(upto)
+        first += len(x)
     places = np.zeros(len(lengths))
     if ground.squared:
         for w, part in zip(weights, parts, strict=True):
             places += w * np.repeat(part.points, part.counts)
     else:
-        quantiles = [np.repeat(part.points, part.counts) for part in parts] if len(parts) * len(places) else []
         k, tall = len(parts), max(1, _AT_ONCE // len(parts))
+        upto = [np.cumsum(part.counts) for part in parts]
         for at in range(0, len(places), tall):
-            block = np.stack([q[at : at + tall] for q in quantiles], axis=1)
+            levels = np.arange(at, min(at + tall, len(places)))
+            columns = [p.points[np.searchsorted(u, levels, side="right")] for p, u in zip(parts, upto, strict=True)]
+            block = np.stack(columns, axis=1)
             groups = Groups(np.arange(0, block.size, k), block.reshape(-1, 1), np.tile(weights, len(block)))
             places[at : at + tall] = centre((block @ weights)[:, np.newaxis], groups)[:, 0]
     value = 0.0
