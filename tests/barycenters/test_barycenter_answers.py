@@ -137,6 +137,18 @@ def test_as_pot_for_equal_weights() -> None:
     np.testing.assert_allclose(found.weights, theirs / theirs.sum(), atol=1e-8)
 
 
+def test_a_gap_of_any_cost() -> None:
+    rng = np.random.default_rng(7)
+    x = rng.random((9, 2))
+    user = monge.PointCloud(x, x, lambda a, b: abs(a[0] - b[0]))
+    H = rng.random((2, 9))
+    found = monge.barycenter(H / H.sum(axis=1, keepdims=True), user, eps=0.1)
+    assert 0.0 <= found.gap < 1e-3
+    # Of single places, whose plans leave nothing to spread.
+    for eps in (1.0, 1e-3):
+        assert 0.0 <= monge.barycenter(np.eye(9)[[0, 5]], monge.PointCloud(x, x), eps=eps).gap < 1e-9
+
+
 def test_mirrored_images_have_a_mirrored_barycenter() -> None:
     rng = np.random.default_rng(2)
     images = rng.random((3, 6, 8)) ** 4
