@@ -183,7 +183,7 @@ def test_debiased_between_two_places_has_its_mass_and_sharpens_with_tol() -> Non
     with pytest.warns(monge.ConvergenceWarning, match="boundary"):
         early = monge.barycenter(H, (x[:, None] - x) ** 2, eps=1e-2, debias=True, tol=1e-5, max_iter=20)
     assert early.status is monge.Status.MAX_ITER
-    assert early.iterations <= 21
+    assert early.iterations == 20
     assert early.marginal_error > 1e-5
 
 

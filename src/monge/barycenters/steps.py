@@ -241,9 +241,6 @@ class Unbalanced(Steps):
         with np.errstate(over="ignore", invalid="ignore"):
             return np.nan_to_num(self.alpha * np.exp(self.v / -self._r), nan=0.0)
 
-    def _dual(self, worth_u: float, mass: float) -> float:
-        return worth_u - mass
-
     def plain(self) -> Array:
         s = self._r / (1.0 + self._r)
         log_beta = self._mean_exp((1.0 - s) * self.t) / (1.0 - s)
