@@ -274,8 +274,10 @@ class _Search:
             value, start, jac=True, method="L-BFGS-B", callback=_until(after, history, tol), options=options
         )
         self._set(reached.x, atoms.shape, total)
-        settled = len(history) < max_iter and not late[0]
-        status = Status.OUT_OF_TIME if late[0] else Status.CONVERGED if settled else Status.MAX_ITER
+        settled = len(history) < max_iter or _little(history, tol)  # L-BFGS may also find nothing lower
+        status = Status.CONVERGED if settled else Status.MAX_ITER
+        if late[0]:
+            status = Status.OUT_OF_TIME
         return {
             "losses": np.array(history),
             "iterations": len(history),
@@ -326,10 +328,14 @@ def _until(after: Callable[[Any], None], history: list[float], tol: float) -> Ca
 
     def callback(intermediate_result: Any) -> None:
         after(intermediate_result)
-        if len(history) > 1 and history[-2] - history[-1] <= tol * history[-2]:
+        if _little(history, tol):
             raise StopIteration
 
     return callback
+
+
+def _little(history: list[float], tol: float) -> bool:
+    return len(history) > 1 and history[-2] - history[-1] <= tol * history[-2]
 
 
 def _fitted(family: Family, misfit: Misfit, effort: tuple[int, float], weights: Any = None, v: Any = None) -> Any:
