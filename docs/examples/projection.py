@@ -2,8 +2,8 @@
 The nearest of all that lies between
 ====================================
 
-Barycentric coordinates: an image as a mixture of others, in the sense of squares and in that of transport. And a family of
-moving shapes from a dictionary of two.
+Barycentric coordinates: an image as a mixture of others, in the sense of squares and in that of transport. And a
+family of moving shapes from a dictionary of two.
 """
 
 # %%
@@ -32,7 +32,7 @@ grid = monge.Grid((side, side))
 
 
 def in_squares(target, shapes):
-    """The mixture with weights on the simplex: least squares, and their sum as one more equation with a large factor."""
+    """The nearest mixture in the squares, nonnegative; that weights sum to one is an equation with a large factor."""
     large = 1e3 * np.abs(shapes).max()
     weights = nnls(np.vstack([shapes.T, large * np.ones(len(shapes))]), np.append(target, large))[0]
     return weights / weights.sum()
@@ -64,33 +64,23 @@ for name, weights in (("in squares", linear), ("by transport", found.weights)):
 # A dictionary
 # ------------
 #
-# Eight crescents on their way around a corner. Two atoms, found from them alone, and mixed by transport, give all of
-# them back (Schmitz et al. 2018); of the two components of a linear factorisation only ghosts are left.
+# Six shapes on their way, wide at first and tall at the end. Two atoms, found from these alone, and mixed by transport,
+# give all of them back (Schmitz et al. 2018); of the two components of a linear factorisation only ghosts are left.
 
-small = 20
-row, column = np.mgrid[:small, :small]
-
-
-def crescent(t):
-    r, c = 10.0 - 4.0 * np.cos(t), 10.0 + 5.0 * np.sin(t)
-    image = np.exp(-((row - r) ** 2 + (column - c) ** 2) / 9.0) * (
-        1.05 - np.exp(-((row - r - 2.0) ** 2 + (column - c) ** 2) / 6.0)
-    )
-    return image.ravel() / image.sum()
-
-
-family = np.array([crescent(t) for t in np.linspace(-1.2, 1.2, 6)])
-book = monge.dictionary(family, monge.Grid((small, small)), 2, eps=1.5, rng=0, tol=0.05, max_iter=12)
+side = 20
+y, x = np.mgrid[:side, :side]
+family = np.array([blob(6 + 8 * t, 5 + 9 * t, 1.8 + 0.9 * t, 2.7 - 0.9 * t) for t in np.linspace(0.0, 1.0, 6)])
+book = monge.dictionary(family, monge.Grid((side, side)), 2, eps=1.5, rng=0, tol=0.05, max_iter=12)
 u, s, v = np.linalg.svd(family, full_matrices=False)
 flat = (u[:, :2] * s[:2]) @ v[:2]
 
 fig, axes = plt.subplots(3, 8, figsize=(10.0, 4.0), layout="constrained")
 for line, (images, name) in enumerate(((family, "data"), (book.reconstructions, "two atoms"), (flat, "rank two"))):
     for axis, image in zip(axes[line, 2:], images, strict=True):
-        axis.imshow(image.reshape(small, small), cmap="magma_r", vmin=0.0)
+        axis.imshow(image.reshape(side, side), cmap="magma_r", vmin=0.0)
     axes[line, 2].set_title(name, loc="left")
 for axis, atom in zip(axes[1, :2], book.atoms, strict=True):
-    axis.imshow(atom.reshape(small, small), cmap="magma_r")
+    axis.imshow(atom.reshape(side, side), cmap="magma_r")
 axes[1, 0].set_title("atoms", loc="left")
 for axis in axes.ravel():
     axis.set_axis_off()
@@ -99,7 +89,6 @@ plt.show()
 # %%
 # The weight of one atom along the way, and what is left of the squares:
 
-print("weights", *(f"{w:.2f}" for w in np.sort(book.weights[:, 0])))
-print(
-    f"left: two atoms {book.value / (family**2).sum():.4f}, rank two {((flat - family) ** 2).sum() / (family**2).sum():.4f}"
-)
+size = (family**2).sum()
+print("weights", *(f"{w:.2f}" for w in book.weights[:, 0]))
+print(f"left: two atoms {book.value / size:.4f}, rank two {((flat - family) ** 2).sum() / size:.4f}")
