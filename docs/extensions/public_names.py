@@ -51,6 +51,8 @@ MORE = [
     "monge.distances.conjugate.Conjugate",
     "monge.distances.minibatch.result.Minibatch",
     "monge.distances.minibatch.result.Debiased",
+    "monge.barycenters.coordinates.Coordinates",
+    "monge.barycenters.dictionary.Dictionary",
     "monge.barycenters.result.Barycenter",
     "monge.flows.flow.Flow",
     "monge.flows.flow.FlowStatus",
@@ -97,6 +99,7 @@ EXAMPLES = [
     "clouds", "temperatures", "two_lines", "four_animals", "quantiles", "entropy", "plans", "unbalanced", "outliers",
     "colours", "flow", "fokker_planck", "flow_matching", "slices", "minibatches", "laguerre", "horse", "noisy_labels",
     "fair_groups", "boltzmann", "vanishing", "critic", "wgan", "ipm", "generators", "sjko", "comparison", "shapes",
+    "projection",
 ]  # fmt: skip
 
 

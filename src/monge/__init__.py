@@ -9,6 +9,8 @@
 
 from importlib.metadata import version as _version
 
+from monge.barycenters.coordinates import barycentric_coordinates
+from monge.barycenters.dictionary import dictionary
 from monge.barycenters.fixed import barycenter
 from monge.barycenters.free import free_barycenter
 from monge.barycenters.gaussian import gaussian_barycenter
@@ -62,10 +64,12 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "TV",
     "Transport",
     "barycenter",
+    "barycentric_coordinates",
     "bures",
     "color_transfer",
     "continuous_dual",
     "couple",
+    "dictionary",
     "dual_conjugate",
     "emd",
     "emd_1d",

@@ -262,9 +262,9 @@ class Barycenter:
 
         Notes
         -----
-        Of the exact barycenter, from the equations it solves, by a few iterations of the kind that found it and memory for a few
-        arrays (k, m): so it is as precise as the barycenter, tol, is. A `ConvergenceWarning` says if it is not, which happens with
-        debias, where a direction that is rough beside the kernel has derivatives without bound.
+        Of the exact barycenter, from the equations it solves, by a few iterations of the kind that found it and memory
+        for a few arrays (k, m): so it is as precise as the barycenter, tol, is. A `ConvergenceWarning` says if it is
+        not, which happens with debias, where a direction that is rough beside the kernel has derivatives without bound.
         """
         direction = real_array(direction, "direction", 1, "one number per place of the barycenter")
         if direction.shape != self.weights.shape or not np.isfinite(direction).all():
