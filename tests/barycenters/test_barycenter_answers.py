@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.optimize import brentq, minimize
 
@@ -79,6 +81,10 @@ def test_debiased_barycenter_of_one_measure_is_that_measure() -> None:
     found = monge.barycenter([a], cost, eps=0.5, debias=True, tol=1e-10, max_iter=5000)
     np.testing.assert_allclose(found.weights, a, atol=1e-8)
     assert abs(found.value) < 1e-9
+    for name in ("lower_bound", "gap"):
+        with pytest.raises(TypeError, match="marginal_error"):
+            getattr(found, name)
+    assert "debiased" in repr(found)
     corner = monge.barycenter([a, a[::-1], np.full(20, 0.05)], cost, [0, 1, 0], eps=0.5, debias=True, tol=1e-9)
     np.testing.assert_allclose(corner.weights, a[::-1], atol=1e-7)
     # Those of weight zero have no part in it, but their own problems are solved, too.
@@ -284,6 +290,28 @@ def test_tensors_in_tensors_out() -> None:
     assert isinstance(found.value, float)
     assert isinstance(found.plan(1).sum(axis=0), torch.Tensor)
     assert monge.barycenter(H, monge.Grid(3), eps=0.5, init=found).iterations <= 2
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.integers(1, 6), st.integers(1, 5))
+@settings(max_examples=25, deadline=None, derandomize=True)
+def test_what_holds_for_any_problem(seed: int, k: int, n: int, m: int) -> None:
+    rng = np.random.default_rng(seed)
+    H = rng.random((k, n)) * (rng.random((k, n)) < 0.7)
+    H[:, rng.integers(n)] += 0.1
+    H /= H.sum(axis=1, keepdims=True)
+    w = rng.random(k) * (rng.random(k) < 0.8)
+    w = w / w.sum() if w.any() else np.full(k, 1.0 / k)
+    C = rng.normal(size=(n, m))
+    found = monge.barycenter(H, C, w, eps=0.3, tol=1e-7)
+    assert found.converged
+    assert found.weights.sum() == pytest.approx(1.0, abs=1e-12)
+    assert found.lower_bound - 1e-9 <= found.value <= found.lower_bound + found.gap + 1e-9
+    # Costs that are moved by a constant for each place of the histograms have the same barycenter.
+    moved = monge.barycenter(H, C + rng.normal(size=(n, 1)), w, eps=0.3, tol=1e-7)
+    np.testing.assert_allclose(moved.weights, found.weights, atol=1e-5)
+    # Twice the mass, in the same proportions.
+    scaled = monge.barycenter(2.0 * H, C, w, eps=0.3, tol=1e-7)
+    np.testing.assert_allclose(scaled.weights, 2.0 * found.weights, atol=1e-5)
 
 
 H = np.array([[0.5, 0.5], [0.25, 0.75]])

@@ -274,8 +274,8 @@ class Barycenter:
             )
         if self.eps is None or not self._problem.balanced or self._problem.forbidden:
             raise TypeError(
-                "vjp is for barycenters with eps, without marginals= and forbidden arcs; others may have no derivative, "
-                "or none that is known here."
+                "vjp is for barycenters with eps, without marginals= and forbidden arcs; others may have no "
+                "derivative, or none that is known here."
             )
         v = self.g / self.eps if self._log_d is None else np.vstack([self.g / self.eps, self._log_d])
         linear = Linearised(self._kernel, self._problem.log_histograms, self._problem.weights, v)
