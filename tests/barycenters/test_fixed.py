@@ -196,7 +196,7 @@ def debiased_objective(H: Array, alpha: Array, w: Array, K: Array) -> float:
 
     def least(a: Array, b: Array) -> float:
         v = np.ones(len(b))
-        for _ in range(3000):
+        for _ in range(300):
             u = np.divide(a, K @ v)
             v = np.divide(b, K.T @ u)
         P = u[:, None] * K * v

@@ -27,8 +27,10 @@ Array = NDArray[np.float64]
 
 # Of the symmetric steps: the error they stop at, and their largest number.
 _OWN_TOL, _OWN_STEPS = 1e-12, 500
+# Rows whose costs are looked at together.
+_ROWS = 256
 # Of a plan's mass, what is rounding.
-_NOTHING = 1e-15
+_NOTHING = 1e-12
 
 
 def lower_bound(problem: Problem, kernel: Any, f: Array, g: Array, eps: float) -> float:
@@ -76,7 +78,7 @@ def upper_bound(problem: Problem, kernel: Any, f: Array, g: Array, alpha: Array,
     total = kept.sum(axis=1)
     missing[missing < _NOTHING * total] = 0.0
     share = missing / (total + missing)
-    largest = problem.cost.bound if not problem.forbidden else math.inf
+    largest = _largest(problem) if missing.any() else 0.0
     with np.errstate(invalid="ignore", divide="ignore"):
         product = (
             missing * (xlogy(free, free).sum(axis=1) / from_free)
@@ -90,6 +92,14 @@ def upper_bound(problem: Problem, kernel: Any, f: Array, g: Array, alpha: Array,
     # Fixed marginals are right, and cost nothing.
     ends = penalty(kept + free, a, problem.rows)
     return float(weights @ (eps * plans + ends)) + (slack - 1.0) * eps * float(weights @ total)
+
+
+def _largest(problem: Problem) -> float:
+    """What no cost exceeds."""
+    bound, rows = problem.cost.bound, range(0, problem.cost.shape[0], _ROWS)
+    if bound < math.inf and not problem.forbidden:
+        return bound
+    return max(float(problem.cost.block(slice(i, i + _ROWS)).max()) for i in rows)
 
 
 def penalty(sums: Array, wanted: Array, side: Marginal) -> Array:

@@ -75,21 +75,20 @@ def iterate(
         start = np.zeros((k + problem.debias, m))
     v = start / level
     errors: list[float] = []
+    hurried = False
     while True:
+        if hurried or len(errors) + 1 >= max_iter:  # the last pass is made at the eps that was asked for
+            v, level = v * (level / eps), eps
         final = level <= eps
         steps = steps_of(problem, problem.kernel(level, threads), level, v)
-        goal = tol if final else max(STAGE_ERROR, tol)
-        status = _at_one_eps(steps, goal, final, max_iter, deadline, report, errors)
-        if final or status is not Status.CONVERGED:
-            break
+        goal, passes = (tol, max_iter) if final else (max(STAGE_ERROR, tol), max_iter - 1)
+        status = _at_one_eps(steps, goal, final, passes, deadline, report, errors)
+        if final:
+            return Found(steps, status, errors[-1], len(errors), errors[:_HISTORY])
+        hurried = status is not Status.CONVERGED
         steps.advance()
         before, level = level, max(level / ANNEAL, eps)
         v = steps.v * (before / level)
-    if not final:  # what is returned is of the eps that was asked for, in one pass more
-        steps.advance()
-        steps = steps_of(problem, problem.kernel(eps, threads), eps, steps.v * (level / eps))
-        errors.append(steps.run().error)
-    return Found(steps, status, errors[-1], len(errors), errors[:_HISTORY])
 
 
 def _at_one_eps(

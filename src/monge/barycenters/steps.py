@@ -151,7 +151,7 @@ class Steps:
     def mean_t(self) -> Array:
         """sum_k w_k t_k (m,); -inf where a plan does not reach."""
         if not self.problem.forbidden:
-            return np.einsum("k,km->m", self.weights, self.t)
+            return np.asarray(np.einsum("k,km->m", self.weights, self.t))
         some = self.weights > 0.0
         return np.asarray(self.weights[some] @ self.t[some])
 
@@ -240,9 +240,6 @@ class Unbalanced(Steps):
     def _wanted(self) -> Array:
         with np.errstate(over="ignore", invalid="ignore"):
             return np.nan_to_num(self.alpha * np.exp(self.v / -self._r), nan=0.0)
-
-    def _dual(self, worth_u: float, mass: float) -> float:
-        return worth_u - mass
 
     def plain(self) -> Array:
         s = self._r / (1.0 + self._r)
