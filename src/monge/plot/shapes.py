@@ -99,7 +99,7 @@ def _inked(density: Array, ink: Array) -> Array:
 
 def _cut(sheet: Array) -> Array:
     """The pictures without the rows and columns that are white in all of them, but for a margin."""
-    drawn = (sheet < 1.0).any(axis=(0, 3))
+    drawn: NDArray[np.bool_] = np.asarray((sheet < 1.0).any(axis=(0, 3)))
     rows, columns = (
         slice(max(int(places[0]) - _MARGIN, 0), int(places[-1]) + _MARGIN + 1)
         for places in (np.flatnonzero(drawn.any(axis=1)), np.flatnonzero(drawn.any(axis=0)))
