@@ -52,6 +52,11 @@ MORE = [
     "monge.distances.minibatch.result.Minibatch",
     "monge.distances.minibatch.result.Debiased",
     "monge.barycenters.result.Barycenter",
+    "monge.barycenters.free_result.FreeBarycenter",
+    "monge.barycenters.free_result.FreeStatus",
+    "monge.barycenters.gaussian.GaussianBarycenter",
+    "monge.barycenters.coordinates.Coordinates",
+    "monge.barycenters.dictionary.Dictionary",
     "monge.flows.flow.Flow",
     "monge.flows.flow.FlowStatus",
     "monge.flows.jko.energies.Energy",
@@ -95,8 +100,9 @@ NEEDED = {"monge.torch": "torch", "monge.neural": "torch", "monge.jax": "jax"}
 # In the gallery: from the first idea to the last.
 EXAMPLES = [
     "clouds", "temperatures", "two_lines", "four_animals", "quantiles", "entropy", "plans", "unbalanced", "outliers",
-    "colours", "flow", "fokker_planck", "flow_matching", "slices", "minibatches", "laguerre", "horse", "noisy_labels",
-    "fair_groups", "boltzmann", "vanishing", "critic", "wgan", "ipm", "generators", "sjko", "comparison", "shapes",
+    "colours", "flow", "fokker_planck", "flow_matching", "slices", "minibatches", "laguerre", "mean_shapes", "horse",
+    "noisy_labels", "fair_groups", "boltzmann", "vanishing", "critic", "wgan", "ipm", "generators", "sjko",
+    "comparison", "shapes",
 ]  # fmt: skip
 
 

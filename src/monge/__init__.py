@@ -8,9 +8,14 @@
 """
 
 from importlib.metadata import version as _version
+from importlib.util import find_spec as _find_spec
+from typing import TYPE_CHECKING
 
+from monge.barycenters.coordinates import barycentric_coordinates
+from monge.barycenters.dictionary import dictionary
 from monge.barycenters.fixed import barycenter
 from monge.barycenters.free import free_barycenter
+from monge.barycenters.gaussian import gaussian_barycenter
 from monge.distances.bures import bures
 from monge.distances.conjugate import dual_conjugate
 from monge.distances.divergence import sinkhorn_divergence
@@ -41,6 +46,10 @@ from monge.maps.couple import couple
 from monge.problem.costs import CostMatrix, Grid, PointCloud
 from monge.problem.transport import ConvergenceWarning, InfeasibleError, Status, Transport
 from monge.problem.user_cost import GroundCost
+from monge.structures.gromov import gromov_wasserstein
+
+if TYPE_CHECKING:
+    from monge.maps.transport_map import TransportMap
 
 __version__ = _version("monge")
 
@@ -61,16 +70,20 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "TV",
     "Transport",
     "barycenter",
+    "barycentric_coordinates",
     "bures",
     "color_transfer",
     "continuous_dual",
     "couple",
+    "dictionary",
     "dual_conjugate",
     "emd",
     "emd_1d",
     "energy_distance",
     "free_barycenter",
+    "gaussian_barycenter",
     "gradient_flow",
+    "gromov_wasserstein",
     "jko",
     "js",
     "kl",
@@ -91,3 +104,23 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "wasserstein",
     "wasserstein_1d",
 ]
+
+# scikit-learn is imported with the first use of what needs it. Without it, the name is not one of those that
+# `from monge import *` asks for, and says what is missing to those who ask for it alone.
+_LAZY = {"TransportMap": "monge.maps.transport_map"}
+if _find_spec("sklearn") is not None:
+    __all__ += ["TransportMap"]
+    __all__.sort()
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name):
+        if name not in _LAZY:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        globals()[name] = found = getattr(import_module(_LAZY[name]), name)
+        return found
+
+    def __dir__():
+        return sorted({*globals(), *__all__})

@@ -1,4 +1,4 @@
-"""Barycenters of a fixed support whose answers are known, from formulas, from peers, and from brute force; and bad input."""
+"""Barycenters of a fixed support whose answers are known: formulas, peers, brute force; and bad input."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ class TestNormals:
         mean, variance = self.solve(eps, False)
         A = brentq(
             lambda A: (
-                2 * A - eps / 2 - sum(w * math.sqrt(4 * A * B + eps**2 / 4) for w, B in zip(self.w, self.variances))
+                2 * A
+                - eps / 2
+                - sum(w * math.sqrt(4 * A * B + eps**2 / 4) for w, B in zip(self.w, self.variances, strict=True))
             ),
             1e-3,
             20.0,
@@ -59,7 +61,7 @@ class TestNormals:
         mean, variance = self.solve(eps, True, tol=1e-7)
         A = brentq(
             lambda A: (
-                sum(w * math.sqrt(16 * A * B + eps**2) for w, B in zip(self.w, self.variances))
+                sum(w * math.sqrt(16 * A * B + eps**2) for w, B in zip(self.w, self.variances, strict=True))
                 - math.sqrt(16 * A * A + eps**2)
             ),
             1e-3,
@@ -168,7 +170,8 @@ def test_debiased_between_two_places_has_its_mass_and_sharpens_with_tol() -> Non
     assert spread[1] <= spread[0] < 0.004  # POT stops at 0.0103 with mass 0.976, for any number of iterations
     with pytest.warns(monge.ConvergenceWarning, match="boundary"):
         early = monge.barycenter(H, (x[:, None] - x) ** 2, eps=1e-2, debias=True, tol=1e-5, max_iter=20)
-    assert early.status is monge.Status.MAX_ITER and early.iterations <= 21
+    assert early.status is monge.Status.MAX_ITER
+    assert early.iterations <= 21
     assert early.marginal_error > 1e-5
 
 
@@ -178,7 +181,9 @@ def test_without_entropy() -> None:
     H /= H.sum(axis=1, keepdims=True)
     cost, w = monge.Grid((3, 3)), np.array([0.2, 0.3, 0.5])
     exact = monge.barycenter(H, cost, w, eps=None)
-    assert exact.status is monge.Status.OPTIMAL and exact.converged and exact.eps is None
+    assert exact.status is monge.Status.OPTIMAL
+    assert exact.converged
+    assert exact.eps is None
     assert exact.gap < 1e-9
     each = np.array([monge.emd(cost, a, exact.weights).value for a in H])
     assert exact.value == pytest.approx(w @ each, abs=1e-10)
@@ -213,7 +218,8 @@ def test_forbidden_arcs() -> None:
     barred = C.copy()
     barred[:, 2] = np.inf
     found = monge.barycenter(H, barred, eps=0.2, tol=1e-9)
-    assert found.weights[2] == 0.0 and found.weights.sum() == pytest.approx(1.0)
+    assert found.weights[2] == 0.0
+    assert found.weights.sum() == pytest.approx(1.0)
     rest = monge.barycenter(H, np.delete(C, 2, 1), eps=0.2, tol=1e-9)
     np.testing.assert_allclose(np.delete(found.weights, 2), rest.weights, atol=1e-8)
     barred = C.copy()
@@ -259,8 +265,10 @@ def test_tensors_in_tensors_out() -> None:
     torch = pytest.importorskip("torch", reason="the extra torch")
     H = torch.tensor([[0.2, 0.3, 0.5], [0.6, 0.2, 0.2]])
     found = monge.barycenter(H, monge.Grid(3), eps=0.5)
-    assert isinstance(found.weights, torch.Tensor) and found.weights.dtype == torch.float32
-    assert found.f.shape == (2, 3) and isinstance(found.grad_weights, torch.Tensor)
+    assert isinstance(found.weights, torch.Tensor)
+    assert found.weights.dtype == torch.float32
+    assert found.f.shape == (2, 3)
+    assert isinstance(found.grad_weights, torch.Tensor)
     assert isinstance(found.value, float)
     assert isinstance(found.plan(1).sum(axis=0), torch.Tensor)
     assert monge.barycenter(H, monge.Grid(3), eps=0.5, init=found).iterations <= 2

@@ -13,7 +13,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 MADE = {"api", "gallery", "build"}  # before a build, and by it
 PAGES = [page for page in sorted(DOCS.rglob("*.rst")) if page.relative_to(DOCS).parts[0] not in MADE]
 CHAPTERS = [page for page in PAGES if page.parent.name == "chapters" and page.name != "index.rst"]
-OPTIONAL = re.compile(r"^>>> (?:import|from) (?:monge\.)?(torch|jax|neural)\b", re.MULTILINE)
+OPTIONAL = re.compile(r"^>>> (?:import|from) (?:monge\.)?(torch|jax|neural|sklearn)\b", re.MULTILINE)
 
 
 @pytest.mark.parametrize("page", [pytest.param(page, id=page.relative_to(DOCS).as_posix()) for page in PAGES])

@@ -13,10 +13,11 @@ the place of r. With v'_k = y_k + r + h' and the projection P y = y - sum_l w_l 
 
     (I - P S P) y - P S h' = P S r,    -sum_k w_k S_k y_k - (M + sum_k w_k S_k) h' = sum_k w_k S_k r - r
 
-symmetric for weights w_k alpha, and solved by MINRES (Paige and Saunders 1975), which keeps a few arrays (k, m), whatever
-the number of iterations. Without h' it is positive, and I - P S P is what one iteration of the projections leaves of an
-error: so this takes about the root of the number of iterations that these take. (The derivative of a number of such
-iterations, Bonneel, Peyre and Cuturi 2016, Algorithm 1, tends to this one at their rate, and needs all of them kept.)
+symmetric for weights w_k alpha, and solved by MINRES (Paige and Saunders 1975), which keeps a few arrays (k, m),
+whatever the number of iterations. Without h' it is positive, and I - P S P is what one iteration of the projections
+leaves of an error: so this takes about the root of the number of iterations that these take. (The derivative of a
+number of such iterations, Bonneel, Peyre and Cuturi 2016, Algorithm 1, tends to this one at their rate, and needs all
+of them kept.)
 
 With h' it is not, and M has no lower bound: a debiased barycenter answers to changes on a scale below the kernel's by
 undoing its blur. Such parts of z converge slowly. A change r of mixing weights has few.
@@ -59,6 +60,8 @@ class Linearised:
         The largest, relative to the right-hand side, of the systems that were solved.
     iterations : int
         Of MINRES, in all.
+    most : int
+        Of MINRES, for one system.
     """
 
     def __init__(self, kernel: Any, log_histograms: Array, weights: Array, v: Array) -> None:
@@ -74,7 +77,7 @@ class Linearised:
         self._sums = kernel.log_sum(self.v)
         self.alpha: Array = np.exp(self.log_alpha)
         self._some = weights > 0.0  # those of weight zero move with the barycenter, which they do not move
-        self.residual, self.iterations = 0.0, 0
+        self.residual, self.iterations, self.most = 0.0, 0, _ITERATIONS
 
     # What comes of a change.
 
@@ -94,7 +97,7 @@ class Linearised:
 
     # What a change comes from.
 
-    def vjp(self, z: Array) -> tuple[Array, Array]:
+    def vjp(self, z: Array, tol: float = _TOL) -> tuple[Array, Array]:
         """Derivatives of z' alpha with respect to the mixing weights, (k,), and to the histograms, (k, n).
 
         The former as of weights that are then divided by their sum. The latter hold for changes that keep the totals
@@ -103,13 +106,13 @@ class Linearised:
         with np.errstate(divide="ignore"):
             mean = float(z @ self.alpha) / float(self.alpha.sum())
         z = z - mean
-        solved = self._solve(z, _TOL)
+        solved = self._solve(z, tol)
         histograms = np.zeros(self.u.shape)
         histograms[self._some] = self.weights[self._some, np.newaxis] * (solved.sent + mean)
         if self.h is None:
             weights = self.t @ (self.alpha * solved.q)
         else:  # changes of weights are smoother than z, and so what comes of them is known better
-            weights = np.array([self._solve(t, _TOL).q for t in self.t]) @ (self.alpha * z)
+            weights = np.array([self._solve(t, tol).q for t in self.t]) @ (self.alpha * z)
         return weights - float(self.weights @ weights), histograms
 
     def _solve(self, r: Array, tol: float) -> _Solved:
@@ -151,7 +154,7 @@ class Linearised:
                 self.iterations += 1
 
             operator = LinearOperator((right.size, right.size), matvec=times, dtype=np.float64)
-            x, _ = minres(operator, right.ravel(), rtol=tol, maxiter=_ITERATIONS, callback=count)
+            x, _ = minres(operator, right.ravel(), rtol=tol, maxiter=self.most, callback=count)
             self.residual = max(self.residual, float(np.linalg.norm(times(x) - right.ravel())) / size)
         y = x.reshape(scale.shape) * back
         h = y[k] if extra else np.zeros(m)
@@ -160,8 +163,8 @@ class Linearised:
         q = r + h - w @ self._mean_of_columns(sent)
         return _Solved(q, moved + r, h, sent)
 
-    # The means. A vector is made positive, so that its logarithm can be taken, by its least value, or in two parts where
-    # that may be so large as to take the digits of all others.
+    # The means. A vector is made positive, so that its logarithm can be taken, by its least value, or in two parts
+    # where that may be so large as to take the digits of all others.
 
     def _mean_of_rows(self, x: Array) -> Array:
         """The mean of x (k, m) over what each of the histograms' places is sent to, (k, n)."""

@@ -1,4 +1,4 @@
-"""What proves how good an entropic barycenter is: a dual value of feasible potentials, and the objective of feasible plans.
+"""The proof of an entropic barycenter: the dual value of feasible potentials, and the objective of feasible plans.
 
 Without the total of the kernel K = exp(-C / eps), which both have in them times eps and which may be far larger:
 
@@ -51,9 +51,9 @@ def lower_bound(problem: Problem, kernel: Any, f: Array, g: Array, eps: float) -
 def upper_bound(problem: Problem, kernel: Any, f: Array, g: Array, alpha: Array, eps: float) -> float:
     """The objective of feasible plans, or a bound of it from above.
 
-    Where second marginals must be alpha, columns that get too much are scaled down, and what others lack then is sent to them as
-    a product (Altschuler, Weed and Rigollet 2017, Algorithm 2). Its entropy is bounded by convexity, with the share of
-    the product as weight, and its cost by the largest one.
+    Where second marginals must be alpha, columns that get too much are scaled down, and what others lack then is sent
+    to them as a product (Altschuler, Weed and Rigollet 2017, Algorithm 2). Its entropy is bounded by convexity, with
+    the share of the product as weight, and its cost by the largest one.
     """
     some = problem.weights > 0.0
     weights, a, u, v = problem.weights[some], problem.histograms[some], f[some] / eps, g[some] / eps
@@ -70,10 +70,8 @@ def upper_bound(problem: Problem, kernel: Any, f: Array, g: Array, alpha: Array,
     got = scale * received
     lacking = np.maximum(alpha - got, 0.0)
     missing = lacking.sum(axis=1)
-    if problem.rows.fixed:
-        free = np.maximum(a - kept, 0.0)
-    else:
-        free = sent * (missing / sent.sum(axis=1))[:, np.newaxis]
+    spread = sent * (missing / sent.sum(axis=1))[:, np.newaxis]
+    free = np.maximum(a - kept, 0.0) if problem.rows.fixed else spread
     from_free = free.sum(axis=1)
     total = kept.sum(axis=1)
     missing[missing < _NOTHING * total] = 0.0
@@ -89,7 +87,8 @@ def upper_bound(problem: Problem, kernel: Any, f: Array, g: Array, alpha: Array,
         product = np.where(missing > 0.0, product - xlogy(missing, share), 0.0)
         logs = np.where(got > 0.0, v + np.log(scale), 0.0)
     plans = _inner(kept, u) + _inner(got, logs) - xlogy(total, 1.0 - share) + product - (total + missing)
-    ends = penalty(kept + free, a, problem.rows) if not problem.rows.fixed else 0.0
+    # Fixed marginals are right, and cost nothing.
+    ends = penalty(kept + free, a, problem.rows)
     return float(weights @ (eps * plans + ends)) + (slack - 1.0) * eps * float(weights @ total)
 
 

@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 
 
 class FreeStatus(enum.Enum):
-    """Why the search for a barycenter ended. The value is the advice.
+    """Why the search for a barycenter of points, or of normal distributions, ended. The value is the advice.
 
     Attributes
     ----------
@@ -29,12 +29,9 @@ class FreeStatus(enum.Enum):
     """
 
     EXACT = "this is the barycenter, in closed form"
-    CONVERGED = (
-        "a further step would lower the value by less than tol of it: the points are at a local minimum, and the gap "
-        "says how far that is from the least value at most"
-    )
-    MAX_ITER = "max_iter ran out while the value was still falling. Raise max_iter or tol, or go on with init="
-    TIME_LIMIT = "time_limit ran out while the value was still falling. Raise time_limit or tol, or go on with init="
+    CONVERGED = "a further step would change next to nothing, as tol says: this is a minimum, if perhaps a local one"
+    MAX_ITER = "max_iter ran out before tol was reached. Raise max_iter or tol, or go on from this result"
+    TIME_LIMIT = "time_limit ran out before tol was reached. Raise time_limit or tol, or go on from this result"
 
 
 class FreeBarycenter:

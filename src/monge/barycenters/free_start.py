@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 
 from monge.barycenters.centres import Groups
 from monge.barycenters.free_result import FreeBarycenter
-from monge.barycenters.measures import Measures, to_itself, turned
+from monge.barycenters.measures import Measures, shares, to_itself, turned
 from monge.barycenters.objectives import Exact, Place
 from monge.problem.arrays import real_array
 from monge.problem.costs import as_points
 from monge.problem.home import on_host
-from monge.problem.measures import check_weights
 
 __all__ = ["drawn", "from_pairs", "given"]
 
@@ -35,8 +34,7 @@ def given(init: Any, d: int) -> tuple[Array, Array]:
     x = np.array(as_points(real_array(points, "init", (1, 2), "points of shape (n, d)"), "init"), dtype=np.float64)
     if x.shape[1] != d:
         raise ValueError(f"init should have points of {d} coordinates, as the measures have; got shape {x.shape}.")
-    a, _ = check_weights(masses, None, len(x), 1)
-    return x, np.full(len(x), 1.0 / len(x)) if a is None else a / a.sum()
+    return x, shares(masses, len(x), "init's masses")
 
 
 def drawn(measures: Measures, n: int, rng: np.random.Generator) -> tuple[Array, Array]:

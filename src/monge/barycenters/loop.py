@@ -3,8 +3,9 @@
 It sees numbers alone; what they are of is in `steps`.
 
 - eps is annealed (Kosowsky and Yuille 1994) as in `monge.entropic.iteration`, whose constants these are.
-- A mixed step is kept if the dual value did not fall or the error was halved; a debiased problem has no dual value, so there
-  it is kept if the error did not grow. Otherwise it is shortened, then taken back.
+- A mixed step is kept if the dual value did not fall or the error was halved; a debiased problem has no dual value, so
+  there it is kept if the error did not grow much. Otherwise it is shortened, then taken back.
+- Where a kernel is faster in single precision that is used until the error is small; the last pass never is.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ __all__ = ["Found", "iterate"]
 
 Array = NDArray[np.float64]
 
-# The growth of the error that a mixed step may bring where there is no dual value: little, as long as that goes well, and
-# more by turns, after so many steps that were taken back one after the other. Close to the boundary, where plain steps
-# hardly move, errors have to grow for a while.
+# The growth of the error that a mixed step may bring where there is no dual value: little, as long as that goes well,
+# and more by turns, after so many steps that were taken back one after the other. Close to the boundary, where plain
+# steps hardly move, errors have to grow for a while.
 _WORSE, _TURN = (1.5, 20.0), 3
 # By how much the dual value may fall by rounding, relative to its terms.
 _ROUNDED = 1e-13

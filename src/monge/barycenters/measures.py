@@ -28,13 +28,12 @@ from monge.exact import _core
 from monge.exact.dense import dense
 from monge.exact.result import transport
 from monge.exact.univariate import emd_1d
-from monge.problem.arrays import items
+from monge.problem.arrays import items, real_array
 from monge.problem.batch import naming, one_each
 from monge.problem.costs import PointCloud, as_points
-from monge.problem.measures import check_weights
 from monge.problem.transport import Status, Transport
 
-__all__ = ["Measures", "as_measures", "in_parallel", "to_itself", "turned"]
+__all__ = ["Measures", "as_measures", "in_parallel", "shares", "to_itself", "turned"]
 
 Array = NDArray[np.float64]
 T = TypeVar("T")
@@ -153,9 +152,27 @@ def as_measures(points: Any, masses: Any, weights: Any, cost: Any, workers: int)
                     f"{clouds[0].shape} and {own.shape}."
                 )
             clouds.append(own)
-            share, _ = check_weights(each[at.index], None, len(own), 1)
-            each[at.index] = np.full(len(own), 1.0 / len(own)) if share is None else share / math.fsum(share)
+            each[at.index] = shares(each[at.index], len(own), "masses")
     return Measures(clouds, each, as_mixture(weights, len(clouds)), cost, workers)  # type: ignore[arg-type]
+
+
+def shares(values: Any, n: int, name: str) -> Array:
+    """Masses (n,) that sum to one, a copy; None for equal ones. ValueError for what are no masses."""
+    if values is None:
+        return np.full(n, 1.0 / n)
+    given = real_array(values, name, 1, f"masses of shape ({n},), one for each point")
+    if given.shape != (n,):
+        raise ValueError(f"{name} should have shape ({n},), one for each point; got {given.shape}.")
+    masses = np.array(given, dtype=np.float64)
+    bad = ~((masses >= 0.0) & (masses < np.inf))
+    if bad.any():
+        at = int(np.argmax(bad))
+        raise ValueError(f"{name} should hold finite weights that are not negative; {name}[{at}] = {masses[at]}.")
+    largest = float(masses.max())
+    if largest == 0.0:
+        raise ValueError(f"{name} should have some mass; all {n} are zero.")
+    masses /= largest  # so that no sum overflows
+    return masses / math.fsum(masses)
 
 
 def turned(t: Transport) -> Transport:

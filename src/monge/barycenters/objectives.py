@@ -31,8 +31,8 @@ Array = NDArray[np.float64]
 
 # The marginal error of entropic transports, and passes for it. The value is off by the square of the error.
 _MARGINAL_ERROR, _PASSES = 1e-5, 100_000
-# Steps of the masses that are tried at a time.
-_HALVINGS = 8
+# Steps of the masses that are tried at a time, and the first of them where none has gone down.
+_HALVINGS, _AFRESH = 8, 0.25
 
 
 class Place:
@@ -88,6 +88,7 @@ class Exact(Objective):
         super().__init__(measures)
         self.free_masses = free_masses
         self._step = 1.0
+        self._slope: Array | None = None
 
     def at(self, x: Array, a: Array, before: Place | None, deadline: float) -> Place | None:
         measures = self.measures
@@ -106,6 +107,9 @@ class Exact(Objective):
         weights = self.measures.weights[self.measures.known]
         slope = sum(w * t.f for w, t in zip(weights, place.transports, strict=True))
         slope = np.where(place.a > 0.0, slope - slope @ place.a, 0.0)
+        if self._slope is not None:
+            slope = 0.5 * (slope + self._slope)  # of one alone, steps go to and fro between two sides of a kink
+        self._slope = slope
         steepest = float(np.abs(slope).max())
         if steepest == 0.0:
             return place
@@ -118,6 +122,7 @@ class Exact(Objective):
                 self._step = min(2.0 * self._step, 1.0)
                 return after
             self._step *= 0.5
+        self._step = _AFRESH  # at a kink; elsewhere long steps may go down again
         return place
 
     def of(self, x: Array, a: Array, transports: list[Transport]) -> Place:

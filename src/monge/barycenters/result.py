@@ -43,7 +43,8 @@ class Barycenter:
         The objective at the optimum, in cost units times mass: the dual value of the potentials, which is below it by
         no more than `gap`. With debias the mean Sinkhorn divergence, sum_k w_k S_eps(a_k, alpha), up to the tolerance.
     lower_bound : float
-        No histogram has an objective below this: the dual value of potentials that are feasible, less what rounding may add.
+        No histogram has an objective below this: the dual value of potentials that are feasible, less what rounding may
+        add.
     gap : float
         The objective of plans that are feasible, minus `lower_bound`; infinite where arcs are forbidden and masses are
         fixed, unless they are met exactly.
@@ -52,8 +53,8 @@ class Barycenter:
         exp((f_k + g_k - C) / eps).
     g : ndarray (k, m)
         Potentials of the barycenter, sum_k w_k g_k = 0; with debias that is eps log d, d the density of the
-        debiasing, and with monge.KL(rho) on that side sum_k w_k exp(-g_k / rho) = 1. With fixed marginals f_k + t, g_k - t would do as well as
-        f_k, g_k, and t is such that <g_k, alpha> is the same for all k.
+        debiasing, and with monge.KL(rho) on that side sum_k w_k exp(-g_k / rho) = 1. With fixed marginals f_k + t, g_k
+        - t would do as well as f_k, g_k, and t is such that <g_k, alpha> is the same for all k.
     grad_weights : ndarray (k,)
         Derivative of `value` with respect to the mixing weights w: the transport problem's value for each histogram.
     grad_histograms : ndarray (k, n)
@@ -130,7 +131,7 @@ class Barycenter:
         """Of the plans, (k,)."""
         with np.errstate(invalid="ignore"):
             logs = self.g / self.eps + self._back_sums
-        return np.exp(np.where(np.isnan(logs), -np.inf, logs)).sum(axis=1)
+        return np.asarray(np.exp(np.where(np.isnan(logs), -np.inf, logs)).sum(axis=1))
 
     @cached_property
     def _kernel_total(self) -> float:
@@ -236,7 +237,8 @@ class Barycenter:
         sent[np.isnan(sent)], received[np.isnan(received)] = 0.0, 0.0
         cost = self._problem.cost
         pairs = pairs_of(route(cost, self.eps), cost, sent, received, as_marginals(None), Threads(self._threads))
-        return LazyPlan(pairs, *(-self.eps * np.where(np.isfinite(s), s, 0.0) for s in (sums, back)), self.eps)
+        f, g = (-self.eps * np.where(np.isfinite(each), each, 0.0) for each in (sums, back))
+        return LazyPlan(pairs, f, g, self.eps)
 
     def vjp(self, direction: Any) -> tuple[Array, Array]:
         """Derivatives of <direction, weights>: how the barycenter itself, not its value, changes.
@@ -260,9 +262,9 @@ class Barycenter:
 
         Notes
         -----
-        Of the exact barycenter, from the equations it solves, by a few iterations of the kind that found it and memory for a few
-        arrays (k, m): so it is as precise as the barycenter, tol, is. A `ConvergenceWarning` says if it is not, which happens with
-        debias, where a direction that is rough beside the kernel has derivatives without bound.
+        Of the exact barycenter, from the equations it solves, by a few iterations of the kind that found it and memory
+        for a few arrays (k, m): so it is as precise as the barycenter, tol, is. A `ConvergenceWarning` says if it is
+        not, which happens with debias, where a direction that is rough beside the kernel has derivatives without bound.
         """
         direction = real_array(direction, "direction", 1, "one number per place of the barycenter")
         if direction.shape != self.weights.shape or not np.isfinite(direction).all():

@@ -7,18 +7,19 @@ Plans are P_k = exp(u_k + v_k - C / eps), u_k (n,), v_k (m,): potentials are in 
     alpha = sum_k w_k q_k
 
 and then comes the next v_k, the best for u_k (Benamou, Carlier, Cuturi, Nenna and Peyre 2015, "Iterative Bregman
-projections for regularized transportation problems", section 3.2). The plans' first marginals are right after each pass, and alpha
-has the total of the histograms: what is off is q_k from alpha, which is measured without another pass.
+projections for regularized transportation problems", section 3.2). The plans' first marginals are right after each
+pass, and alpha has the total of the histograms: what is off is q_k from alpha, which is measured without another pass.
+With t = sum_l w_l t_l:
 
-    Balanced     sum_k w_k v_k = 0:                  v_k <- sum_l w_l t_l - t_k
-    Debiased     sum_k w_k v_k = h, d = exp(h):      h <- h + (sum_l w_l t_l - log K d) / 2, v_k <- h + sum_l w_l t_l - t_k
+    Balanced     sum_k w_k v_k = 0                  v_k <- t - t_k
+    Debiased     sum_k w_k v_k = h, d = exp(h)      h <- h + (t - log K d) / 2,  v_k <- h + t - t_k
                  (Janati, Cuturi and Gramfort 2020, "Debiased Sinkhorn barycenters", Algorithm 1)
-    Unbalanced   sum_k w_k exp(-v_k / r) = 1:        v_k <- s (log beta - t_k), log beta = log(sum_l w_l exp((1 - s) t_l)) / (1 - s)
+    Unbalanced   sum_k w_k exp(-v_k / r) = 1        v_k <- s (log(sum_l w_l exp((1 - s) t_l)) / (1 - s) - t_k)
                  with r = rho / eps, s = r / (1 + r) (Chizat, Peyre, Schmitzer and Vialard 2018, "Scaling algorithms for
                  unbalanced optimal transport problems", section 5.2)
 
 For Balanced and Unbalanced that is block ascent of a concave dual, whose value each pass has on the way. The map from v
-to its next value is accelerated by mixing (Anderson's, of type II: Walker and Ni 2011, section 2).
+to its next value is accelerated by `mixing`.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from monge.barycenters.mixing import Mixing
 from monge.barycenters.problem import Problem
 from monge.entropic.marginals import Marginal
 from monge.problem.transport import InfeasibleError
@@ -37,11 +39,6 @@ __all__ = ["Balanced", "Debiased", "Measured", "Steps", "Unbalanced", "steps_of"
 
 Array = NDArray[np.float64]
 
-# Steps that mixing looks back on; the clip of what it adds, in units of eps; and what is added to the diagonal of the least squares
-# problem, whose columns have length one.
-_DEPTH, _LONGEST_STEP, _RIDGE = 5, 40.0, 1e-13
-# The mass of a place, beside the largest, below which mixing does not look at it: most places of an image have less.
-_SEEN = 1e-4
 # Steps by which the density d follows alpha when eps changes.
 _SETTLING = 10
 
@@ -67,15 +64,13 @@ class Steps:
         self.rate = 1.0 / (1.0 + eps / problem.rows.kl)
         self.cap = problem.rows.cap / eps
         # Those of weight zero have no part in alpha, but are to be right, too.
-        self._counted = np.where(self.weights > 0.0, self.weights, 0.0 if problem.forbidden else 1.0 / self.k)
+        counted = np.where(self.weights > 0.0, self.weights, 0.0 if problem.forbidden else 1.0 / self.k)
+        self._mixing = Mixing(np.append(counted, 1.0) if len(v) > self.k else counted, problem.forbidden)
         self._weighted = self.weights[:, np.newaxis] * problem.histograms
         some = self._weighted > 0.0
         self._constant = float((self._weighted[some] * problem.log_histograms[some]).sum())
-        self.u = self.t = self.q = self.alpha = np.empty(0)
+        self.u = self.t = self.alpha = np.empty(0)
         self._safe: Array = v
-        self._next: Array = v
-        self._residual: Array | None = None
-        self._changes: list[tuple[Array, Array]] = []  # of the residual, and of the next v
 
     # One pass.
 
@@ -83,16 +78,18 @@ class Steps:
         """One pass, at v; `single` allows single precision."""
         sums = self.kernel.log_sum(self.v, single)
         own = sums[: self.k]
-        sent = float(np.vdot(self._weighted, own)) if self.problem.rows.fixed and not self.problem.forbidden else None
+        quick = self.problem.rows.fixed and not self.problem.forbidden
+        sent = float(np.einsum("kn,kn->", self._weighted, own)) if quick else 0.0
         self.u = self._first(own)
         self.t = self.transposed.log_sum(self.u, single)
-        self.q = self._exp(self.t + self.v[: self.k])
-        self.alpha = self.weights @ self.q
+        received = self._exp(self.t + self.v[: self.k])
+        self.alpha = np.einsum("k,km->m", self.weights, received)
         mass = float(self.alpha.sum())
-        off = np.abs(self.q - self._wanted()).sum(axis=1)
+        np.subtract(received, self._wanted(), out=received)
+        off = np.abs(received, out=received).sum(axis=1)
         error = self._error(off) / mass if mass > 0.0 else math.inf
         error = max(error, self._further(sums, mass))
-        worth_u = self._constant - sent if sent is not None else self._worth_of_rows()
+        worth_u = self._constant - sent if quick else self._worth_of_rows()
         return Measured(error, self._dual(worth_u, mass))
 
     def _first(self, sums: Array) -> Array:
@@ -154,9 +151,9 @@ class Steps:
     def mean_t(self) -> Array:
         """sum_k w_k t_k (m,); -inf where a plan does not reach."""
         if not self.problem.forbidden:
-            return self.weights @ self.t
+            return np.einsum("k,km->m", self.weights, self.t)
         some = self.weights > 0.0
-        return self.weights[some] @ self.t[some]
+        return np.asarray(self.weights[some] @ self.t[some])
 
     # Acceleration.
 
@@ -167,46 +164,15 @@ class Steps:
     def accelerate(self, anew: bool) -> bool:
         """The next v: mixed, unless it is to begin `anew` or there is nothing to mix; whether it was."""
         following = self._repaired_infinities(self.plain())
-        residual = self._difference(following, self.v)
         if anew:
             self.forget()
-        if self._residual is not None:
-            change = self._difference(following, self._next)
-            self._changes.append((residual - self._residual, change))
-            del self._changes[:-_DEPTH]
-        self._residual, self._next, self._safe, self.v = residual, following, following, following
-        shares = self._shares(residual)
-        if shares is None:
+        step = self._mixing.step(self.v, following, self.alpha)
+        self._safe = self.v = following
+        if step is None:
             return False
-        step = shares[0] * self._changes[0][1]
-        for share, (_, change) in zip(shares[1:], self._changes[1:], strict=True):
-            step += share * change
-        np.clip(step, -_LONGEST_STEP, _LONGEST_STEP, out=step)
         step += following
         self.v = self.repaired(step)
         return True
-
-    def _shares(self, residual: Array) -> Array | None:
-        """What of each change is to be added: least squares in the norm of the masses."""
-        count = len(self._changes)
-        if count == 0:
-            return None
-        seen = np.flatnonzero(self.alpha > _SEEN * self.alpha.max())
-        norm = np.outer(self._counted, self.alpha[seen])
-        if len(residual) > self.k:
-            norm = np.vstack([norm, self.alpha[seen]])
-        gram, against = np.empty((count, count)), np.empty(count)
-        residual, changes = residual[:, seen], [change[:, seen] for change, _ in self._changes]
-        for i, change in enumerate(changes):
-            weighted = change * norm
-            against[i] = np.vdot(weighted, residual)
-            for j in range(i + 1):
-                gram[i, j] = gram[j, i] = np.vdot(weighted, changes[j])
-        lengths = np.sqrt(np.diag(gram))
-        if not (lengths > 0.0).all():
-            return None
-        scaled = gram / np.outer(lengths, lengths) + _RIDGE * np.eye(count)
-        return np.asarray(-np.linalg.solve(scaled, against / lengths) / lengths)
 
     def _repaired_infinities(self, v: Array) -> Array:
         """Columns that some plan does not reach are no places of the barycenter."""
@@ -214,24 +180,18 @@ class Steps:
             v[np.isnan(v) | (v == np.inf)] = -np.inf
         return v
 
-    def _difference(self, v: Array, other: Array) -> Array:
-        """v - other, where both are places of the barycenter."""
-        if not self.problem.forbidden:
-            return v - other
-        return np.subtract(v, other, out=np.zeros_like(v), where=np.isfinite(v) & np.isfinite(other))
-
     def shorten(self, share: float) -> None:
         """Only so much of what was added."""
-        self.v = self.repaired(self._safe + share * self._difference(self.v, self._safe))
+        self.v = self.repaired(self._safe + share * self._mixing.difference(self.v, self._safe))
 
     def take_back(self) -> None:
         """To the plain step; what came before is forgotten, but not where it led from."""
         self.v = self._safe
-        self._changes = []
+        self._mixing.forget_changes()
 
     def forget(self) -> None:
         """All that mixing looks back on."""
-        self._changes, self._residual = [], None
+        self._mixing.forget()
 
 
 class Balanced(Steps):
@@ -307,10 +267,8 @@ class Unbalanced(Steps):
 def worth(weights: Array, potentials: Array, side: Marginal) -> Array:
     """What potentials (k, n) add to the dual values (k,), <a, f> where the marginal is fixed."""
     with np.errstate(invalid="ignore", over="ignore"):
-        if side.kl < math.inf:
-            each = -side.kl * np.expm1(-potentials / side.kl)
-        else:
-            each = np.minimum(potentials, side.cap)
+        under_kl = side.kl < math.inf
+        each = -side.kl * np.expm1(-potentials / side.kl) if under_kl else np.minimum(potentials, side.cap)
         products = weights * each
     products[np.broadcast_to(weights == 0.0, products.shape)] = 0.0
     return np.asarray(products.sum(axis=1))

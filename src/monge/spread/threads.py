@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from monge.spread.call import Call
 from monge.spread.order import in_order
 
 __all__ = ["in_threads"]
 
 
-def in_threads(call: Call, count: int, workers: int, deadline: float) -> Iterator[Any]:
+def in_threads(call: Callable[[int], Any], count: int, workers: int, deadline: float) -> Iterator[Any]:
     """call(0), ..., call(count - 1), in this order; fewer if the time is over, but at least the first."""
     workers = min(workers, count)
     if workers <= 1:

@@ -15,6 +15,7 @@ try:
 except ImportError as error:
     raise ImportError("monge.torch needs PyTorch: pip install 'monge[torch]'.", name="torch") from error
 
+from monge.torch.barycenter import barycenter
 from monge.torch.divergence import sinkhorn_divergence
 from monge.torch.emd import emd
 from monge.torch.energy import energy_distance
@@ -31,6 +32,7 @@ __all__ = [
     "SinkhornDivergence",
     "SlicedWasserstein",
     "WassersteinLoss",
+    "barycenter",
     "emd",
     "energy_distance",
     "max_sliced_wasserstein",

@@ -1,53 +1,23 @@
 """Colour transfer by an entropic plan between palettes, whose potentials give the map of any colour.
 
     minimise  sum_ij P_ij |x_i - y_j|^2 + eps KL(P | a x b)
-    T(x) = sum_j b_j exp((g_j - |x - y_j|^2) / eps) y_j / sum_j b_j exp((g_j - |x - y_j|^2) / eps)
 
-At the colours of the palette this is the barycentric map of the plan. It is smooth, and its blur, of about the root of
-eps, makes the colours that come out less diverse than the target's (Pooladian and Niles-Weed 2021, "Entropic
-estimation of optimal transport maps").
+The map's blur, of about the root of eps, makes the colours that come out less diverse than the target's.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from monge.entropic.kernels.select import pairs_of, route
-from monge.entropic.kernels.threads import Threads
-from monge.entropic.marginals import as_marginals
-from monge.entropic.plan import LazyPlan
 from monge.entropic.sinkhorn import sinkhorn
 from monge.maps.color.by_palette import palette_of
 from monge.maps.color.method import Map, Method, Work
 from monge.maps.color.sides import Side
+from monge.maps.entropic_map import EntropicMap
 from monge.problem.arrays import positive, positive_integer
 from monge.problem.costs import PointCloud
 
-__all__ = ["ByEntropic", "EntropicMap"]
-
-Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class EntropicMap:
-    """T of the targets y (m, d) with the weights b (m,) and the potential g (m,)."""
-
-    y: Array
-    b: Array
-    g: Array
-    eps: float
-
-    def __call__(self, points: Array, threads: int) -> Array:
-        """The images (n, d) of points (n, d)."""
-        cloud, a = PointCloud(points, self.y), np.ones(len(points))
-        pairs = pairs_of(route(cloud, self.eps), cloud, a, self.b, as_marginals(None), Threads(threads))
-        # What stands in for f cancels; this one keeps the largest exponential of each row at one.
-        f, _ = pairs.transforms(self.g)
-        sums = LazyPlan(pairs, f, self.g, self.eps) @ np.column_stack([self.y, np.ones(len(self.y))])
-        return sums[:, :-1] / sums[:, -1:]
+__all__ = ["ByEntropic"]
 
 
 @dataclass(frozen=True)
