@@ -41,7 +41,7 @@ class ExactBarycenterResult(Barycenter):
             threads=threads,
         )
         self.eps = None  # type: ignore[assignment]
-        self._value, self._gap = exact.value, exact.gap
+        self._value, self._gap = float(exact.value), float(exact.gap)
 
     @property
     def value(self) -> float:

@@ -151,7 +151,7 @@ class Steps:
     def mean_t(self) -> Array:
         """sum_k w_k t_k (m,); -inf where a plan does not reach."""
         if not self.problem.forbidden:
-            return np.einsum("k,km->m", self.weights, self.t)
+            return np.asarray(np.einsum("k,km->m", self.weights, self.t))
         some = self.weights > 0.0
         return np.asarray(self.weights[some] @ self.t[some])
 
