@@ -102,7 +102,7 @@ EXAMPLES = [
     "clouds", "temperatures", "two_lines", "four_animals", "quantiles", "entropy", "plans", "unbalanced", "outliers",
     "colours", "flow", "fokker_planck", "flow_matching", "slices", "minibatches", "laguerre", "mean_shapes", "horse",
     "noisy_labels", "fair_groups", "boltzmann", "vanishing", "critic", "wgan", "ipm", "generators", "sjko",
-    "comparison", "shapes",
+    "comparison", "shapes", "projection",
 ]  # fmt: skip
 
 

@@ -154,8 +154,12 @@ def dictionary(
         Cost per unit of mass between their places.
     n_atoms : int
         How many atoms, at most N.
-    eps, loss, debias
-        As for `monge.barycentric_coordinates`.
+    eps : float
+        As for `monge.barycentric_coordinates`, as are the loss and debias.
+    loss : str
+        "l2", "kl" or "wasserstein".
+    debias : bool
+        Barycenters without the blur of entropy, at some ten times the time.
     rng : None, int or numpy.random.Generator
         Draws the datum from which the search for a start begins; atoms start at data that are far from each other.
     tol : float
@@ -195,7 +199,7 @@ def dictionary(
     >>> x = np.arange(20.0)
     >>> bumps = np.exp(-((x - np.linspace(6.0, 13.0, 6)[:, np.newaxis]) ** 2) / 8.0)
     >>> bumps /= bumps.sum(axis=1, keepdims=True)
-    >>> found = monge.dictionary(bumps, monge.Grid(20), 2, eps=1.0, rng=0, max_iter=20, tol=1e-2)
+    >>> found = monge.dictionary(bumps, monge.Grid(20), 2, eps=1.0, rng=0, tol=0.05)
     >>> float(abs(found.reconstructions - bumps).sum(axis=1).max()) < 0.1
     True
     """
@@ -274,8 +278,10 @@ class _Search:
             value, start, jac=True, method="L-BFGS-B", callback=_until(after, history, tol), options=options
         )
         self._set(reached.x, atoms.shape, total)
-        settled = len(history) < max_iter and not late[0]
-        status = Status.OUT_OF_TIME if late[0] else Status.CONVERGED if settled else Status.MAX_ITER
+        settled = len(history) < max_iter or _little(history, tol)  # L-BFGS may also find nothing lower
+        status = Status.CONVERGED if settled else Status.MAX_ITER
+        if late[0]:
+            status = Status.OUT_OF_TIME
         return {
             "losses": np.array(history),
             "iterations": len(history),
@@ -326,10 +332,14 @@ def _until(after: Callable[[Any], None], history: list[float], tol: float) -> Ca
 
     def callback(intermediate_result: Any) -> None:
         after(intermediate_result)
-        if len(history) > 1 and history[-2] - history[-1] <= tol * history[-2]:
+        if _little(history, tol):
             raise StopIteration
 
     return callback
+
+
+def _little(history: list[float], tol: float) -> bool:
+    return len(history) > 1 and history[-2] - history[-1] <= tol * history[-2]
 
 
 def _fitted(family: Family, misfit: Misfit, effort: tuple[int, float], weights: Any = None, v: Any = None) -> Any:

@@ -69,7 +69,7 @@ def barycenter(
     >>> w = torch.tensor([0.5, 0.5], dtype=torch.float64, requires_grad=True)
     >>> mean = monge.torch.barycenter(bumps, monge.Grid(20), w, eps=1.0) @ x
     >>> mean.backward()  # it moves by 9 as the weights go from the first to the second
-    >>> round(float(w.grad[1] - w.grad[0]), 2)
+    >>> round(float(w.grad[1] - w.grad[0]), 1)
     9.0
     """
     for name, tensor, own in (("histograms", histograms, 2), ("weights", weights, 1)):
