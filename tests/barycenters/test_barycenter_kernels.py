@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import logsumexp
 
 import monge
 from monge.barycenters.kernels import grid, pairs
+from monge.barycenters.kernels.lines import Lines
 from monge.barycenters.kernels.reference import ReferenceKernel
 from monge.barycenters.kernels.select import kernel_of
 from monge.entropic.kernels.threads import Threads
@@ -133,3 +135,31 @@ class TestKernels:
             values, others = vectors(kind, one.shape[1]), vectors(kind, one.shape[0])
             np.testing.assert_array_equal(one.log_sum(values), three.log_sum(values))
             np.testing.assert_array_equal(one.T.log_sum(others, single=True), three.T.log_sum(others, single=True))
+
+
+class TestLines:
+    def test_blocks_are_as_small_as_they_must_be(self) -> None:
+        """And sums are right for each size, with values that are largest far from where they arrive."""
+        moves, sizes = np.arange(100.0), set()
+        for eps in (100.0, 3.0, 1.0, 0.5, 0.3, 0.1):
+            log_kernel, lines = -(moves**2) / eps, Lines(-(moves**2) / eps)
+            values = 0.999 * np.abs(moves - np.array([[0.0], [50.0], [99.0]])) ** 2 / eps
+            matrix = log_kernel[np.abs(np.arange(100)[:, np.newaxis] - np.arange(100))]
+            wanted = np.array([logsumexp(matrix + row, axis=1) for row in values])
+            assert_equal_logs(lines.log_sum(values), wanted, 1e-13)
+            sizes.add(lines._block)
+        assert sizes == {8, 4, 2, 1}
+
+    def test_a_kernel_of_nothing(self) -> None:
+        found = Lines(np.array([0.0, -np.inf, -np.inf])).log_sum(np.array([[1.0, 2.0, -np.inf]]))
+        np.testing.assert_array_equal(found, [[1.0, 2.0, -np.inf]])
+
+
+def test_single_precision_is_offered_where_it_pays() -> None:
+    side = monge.Grid(50)
+    wide, narrow = (kernel_of(side, share * side.bound, Threads(1)) for share in (4e-3, 1e-3))
+    assert wide.accuracy_in_single > wide.accuracy
+    assert narrow.accuracy_in_single == narrow.accuracy
+    values = vectors("near", 50)
+    assert not np.array_equal(wide.log_sum(values), wide.log_sum(values, single=True))
+    np.testing.assert_array_equal(narrow.log_sum(values), narrow.log_sum(values, single=True))

@@ -99,9 +99,11 @@ def _inked(density: Array, ink: Array) -> Array:
 
 def _cut(sheet: Array) -> Array:
     """The pictures without the rows and columns that are white in all of them, but for a margin."""
-    drawn = (sheet < 1.0).any(axis=(0, 3))
-    ends = [np.flatnonzero(drawn.any(axis=axis))[[0, -1]] for axis in (1, 0)]
-    rows, columns = (slice(max(first - _MARGIN, 0), last + _MARGIN + 1) for first, last in ends)
+    drawn: NDArray[np.bool_] = np.asarray((sheet < 1.0).any(axis=(0, 3)))
+    rows, columns = (
+        slice(max(int(places[0]) - _MARGIN, 0), int(places[-1]) + _MARGIN + 1)
+        for places in (np.flatnonzero(drawn.any(axis=1)), np.flatnonzero(drawn.any(axis=0)))
+    )
     return sheet[:, rows, columns]
 
 
