@@ -59,6 +59,7 @@ MORE = [
     "monge.maps.color.transfer_colors",
     "monge.maps.color.ColorTransfer",
     "monge.maps.couple.Coupling",
+    "monge.structures.average.GromovBarycenter",
 ]
 # Modules that are imported by themselves, with an __all__ of their own: the heading, and what to say below it.
 MODULES = {
