@@ -1,4 +1,4 @@
-"""Structures of which a part is matched, or masses at a price: closed forms, a peer, and objectives from their words."""
+"""Structures of which a part is matched, or masses at a price: closed forms, a peer, and what the words say."""
 
 from __future__ import annotations
 
