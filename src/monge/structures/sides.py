@@ -120,8 +120,8 @@ def read_structures(x: Any, y: Any, cost: Any, threads: int) -> Structures:
     if not _is_matrix(x) and not _is_matrix(y):
         clouds = _points(x, "x"), _points(y, "y")
         if not isinstance(cost, GroundCost) and not callable(cost) and as_ground(cost).squared:
-            for points, name in zip(clouds, ("x", "y"), strict=True):
-                _check_reach(points, name)
+            for each, name in zip(clouds, ("x", "y"), strict=True):
+                _check_reach(each, name)
             return Structures(clouds[0].astype(np.float64), clouds[1].astype(np.float64), clouds=True)
         points = clouds
     return Structures(_matrix(x, "x", cost, threads), _matrix(y, "y", cost, threads), clouds=False, points=points)
