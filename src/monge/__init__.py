@@ -46,6 +46,7 @@ from monge.maps.couple import couple
 from monge.problem.costs import CostMatrix, Grid, PointCloud
 from monge.problem.transport import ConvergenceWarning, InfeasibleError, Status, Transport
 from monge.problem.user_cost import GroundCost
+from monge.structures.averages import gromov_barycenter
 from monge.structures.gromov import gromov_wasserstein
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "free_barycenter",
     "gaussian_barycenter",
     "gradient_flow",
+    "gromov_barycenter",
     "gromov_wasserstein",
     "jko",
     "js",

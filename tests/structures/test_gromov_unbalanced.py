@@ -1,4 +1,4 @@
-"""Structures of which a part is matched, or masses at a price: closed forms, a peer, and objectives from their words."""
+"""Structures of which a part is matched, or masses at a price: closed forms, a peer, and what the words say."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ class TestPartial:
             assert t.value == pytest.approx(float(log["partial_gw_dist"]), rel=1e-7)
             P = t.plan.toarray()
             assert P.sum() == pytest.approx(mass, rel=1e-12)
-            assert (P.sum(axis=1) <= a + 1e-12).all() and (P.sum(axis=0) <= b + 1e-12).all()
+            assert (P.sum(axis=1) <= a + 1e-12).all()
+            assert (P.sum(axis=0) <= b + 1e-12).all()
             assert t.value == pytest.approx(MatrixForm(squares(x), squares(y)).at(P).value, rel=1e-9)
 
     def test_all_of_the_mass_is_the_balanced_problem(self) -> None:

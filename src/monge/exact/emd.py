@@ -28,7 +28,7 @@ from monge.problem.progress import pivot_bar
 from monge.problem.start import start_potentials
 from monge.problem.transport import ConvergenceWarning, Transport
 
-__all__ = ["emd", "emd_of_rest"]
+__all__ = ["emd", "emd_of_rest", "emd_within"]
 
 Batch = np.ndarray[tuple[int, int, int], Any] | Sequence[np.ndarray[tuple[int, int], Any] | Cost]
 
@@ -210,3 +210,14 @@ def emd_of_rest(cost: Cost, a: Weights, b: Weights, noise: float, threads: int) 
     matrix = dense(cost, threads)
     raw = _core.emd(matrix, a, b, noise / float(a.sum()), None, threads, math.inf, None)
     return transport(raw, matrix, (a, b))
+
+
+def emd_within(cost: Cost, a: Weights | None, b: Weights | None, last: Transport | None, threads: int) -> Transport:
+    """`emd` as a part of another solver, from the result of a similar problem: nothing is checked, and nobody is warned
+    where costs in use are next to nothing beside others."""
+    start = None
+    if last is not None and last._entries is not None:
+        start = (last.f, last.g, *last._entries[:2], *(last._listed or (None, None)))
+    matrix = dense(cost, threads)
+    raw = _core.emd(matrix, a, b, rounding_of(None), start, threads, math.inf, None)
+    return transport(raw, matrix, (a, b), cloud=cost.cloud)

@@ -21,7 +21,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.exact.emd import emd
+from monge.exact.emd import emd_within
 from monge.exact.univariate import mean_power
 from monge.problem.costs import PointCloud
 from monge.problem.ground import scale_of, scaled
@@ -141,7 +141,7 @@ def _between(points_x: Array, points_y: Array, x: Rows, y: Rows, threads: int) -
     """The square of the mass times W_2^2 of points, whatever their size; less what the solver may be off."""
     scale = scale_of(float(max(np.abs(points_x).max(), np.abs(points_y).max())))
     cloud = PointCloud(scaled(points_x, scale), scaled(points_y, scale))
-    t = emd(cloud, _uneven(x), _uneven(y), threads=threads)
+    t = emd_within(cloud, _uneven(x), _uneven(y), None, threads)
     return x.mass**2 * math.ldexp(max(t.value - t.gap, 0.0), 2 * scale)
 
 

@@ -190,7 +190,7 @@ def gromov_wasserstein(
     answer.slopes = Slopes(
         partial(pair.free, features, alpha, asked.threads),
         answer.plan,
-        answer._weights,
+        answer.weights,
         origins=pair.origins,
         eps=answer.eps,
         mass=mass,

@@ -76,6 +76,8 @@ class GromovTransport(Transport):
         Of the best descent ``stationarity``, by how much the last linear problem promised a better objective, to first
         order (with entropy, how far its cost was from that before, over eps); and ``seconds``, ``starts`` and their
         ``iterations``.
+    weights : (ndarray (n,), ndarray (m,))
+        Those that the plan is between.
     marginal_error : float
         How far the sums of the plan are from the weights, measured, relative to the total mass.
     shape : (int, int)
@@ -114,7 +116,7 @@ class GromovTransport(Transport):
         self.plan, self.f, self.g = plan, f, g
         self.status, self.iterations, self.stats = status, iterations, dict(stats)
         self.starts, self.eps = starts, eps
-        self._weights, self._bound = weights, bound
+        self.weights, self._bound = weights, bound
         self._entries, self._listed, self._mass, self._cloud = None, None, mass, None
 
     @property
@@ -157,12 +159,12 @@ class GromovTransport(Transport):
         return float(self.slopes.alpha)
 
     @property
-    def _point_gradients(self) -> tuple[Array, Array]:  # type: ignore[override]
+    def _point_gradients(self) -> tuple[Array, Array]:
         x, y = self.slopes.structures
         return x, y
 
     @property
-    def _weight_gradients(self) -> tuple[Array, Array]:  # type: ignore[override]
+    def _weight_gradients(self) -> tuple[Array, Array]:
         a, b = self.slopes.weights
         return a, b
 
@@ -188,7 +190,7 @@ class GromovTransport(Transport):
 
         For a part of the mass, as `partial` has it; with penalties it says how far the sums are from the weights.
         """
-        (a, b), plan = self._weights, self.plan
+        (a, b), plan = self.weights, self.plan
         assert a is not None
         assert b is not None
         off_a, off_b = np.asarray(plan.sum(axis=1)) - a, np.asarray(plan.sum(axis=0)) - b

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.exact.emd import emd
+from monge.exact.emd import emd_within
 from monge.problem.arrays import sampled
 from monge.problem.costs import Cost
 from monge.problem.transport import Transport
@@ -87,7 +87,7 @@ def exact_solver(a: Array, b: Array, threads: int) -> Callable[[Any, Any], Trans
     """The transport for a cost, from that for another."""
 
     def solve(cost: Cost, last: Transport | None) -> Transport:
-        return emd(cost, a, b, init=last, threads=threads)
+        return emd_within(cost, a, b, last, threads)
 
     return solve
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from monge.exact.dense import dense
 from monge.problem.arrays import require_memory, shown
-from monge.problem.costs import CostMatrix, PointCloud, as_points, is_sparse
+from monge.problem.costs import PointCloud, as_points, is_sparse
 from monge.problem.ground import as_ground
 from monge.problem.measures import check_weights, total_mass
 from monge.problem.user_cost import GroundCost
@@ -121,8 +121,8 @@ def read_structures(x: Any, y: Any, cost: Any, threads: int) -> Structures:
     if not _is_matrix(x) and not _is_matrix(y):
         clouds = _points(x, "x"), _points(y, "y")
         if not isinstance(cost, GroundCost) and not callable(cost) and as_ground(cost).squared:
-            for points, name in zip(clouds, ("x", "y"), strict=True):
-                _check_reach(points, name)
+            for each, name in zip(clouds, ("x", "y"), strict=True):
+                _check_reach(each, name)
             return Structures(clouds[0].astype(np.float64), clouds[1].astype(np.float64), clouds=True)
         points = clouds
     (Cx, from_x), (Cy, from_y) = (_matrix(values, name, cost, threads) for values, name in ((x, "x"), (y, "y")))
@@ -139,13 +139,13 @@ def masses(a: Any, b: Any, n: int, m: int) -> tuple[Array, Array]:
 
 
 def _is_matrix(values: Any) -> bool:
-    return isinstance(values, CostMatrix) or is_sparse(values)
+    return hasattr(values, "stored") or is_sparse(values)  # a cost, of any kind
 
 
 def _matrix(values: Any, name: str, cost: Any, threads: int) -> tuple[Any, PointCloud | None]:
     """A matrix (n, n) of finite numbers, and the cloud whose costs it has, if they were points."""
     if _is_matrix(values):
-        return as_structure(values.C if isinstance(values, CostMatrix) else values, name), None
+        return as_structure(values if is_sparse(values) else dense(values, threads), name), None
     points = _points(values, name)
     n = len(points)
     require_memory(16 * n * n, f"distances within {name}, of {n} points,", "Subsample, or take cost='sqeuclidean'.")

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.exact.emd import emd
+from monge.exact.emd import emd_within
 from monge.problem.arrays import real_array, shown
 from monge.problem.home import on_host
 from monge.problem.transport import Transport
@@ -96,7 +96,7 @@ def bound_of(sides: Sides, threads: int) -> float:
     form = sides.form
     if not isinstance(form, FusedForm):
         return lower_bound(sides.x, sides.y, threads)
-    t = emd(form.features.beside(None, 0.0), *sides.weights, threads=threads)
+    t = emd_within(form.features.beside(None, 0.0), *sides.weights, None, threads)
     return (1.0 - form.alpha) * (t.value - t.gap) + form.alpha * lower_bound(sides.x, sides.y, threads)
 
 
