@@ -95,7 +95,7 @@ NEEDED = {"monge.torch": "torch", "monge.neural": "torch", "monge.jax": "jax"}
 EXAMPLES = [
     "clouds", "temperatures", "two_lines", "four_animals", "quantiles", "entropy", "plans", "unbalanced", "outliers",
     "colours", "flow", "fokker_planck", "flow_matching", "slices", "minibatches", "laguerre", "horse", "noisy_labels",
-    "fair_groups", "boltzmann", "vanishing", "critic", "wgan", "ipm", "generators", "sjko", "comparison",
+    "fair_groups", "adaptation", "boltzmann", "vanishing", "critic", "wgan", "ipm", "generators", "sjko", "comparison",
 ]  # fmt: skip
 
 
