@@ -103,7 +103,7 @@ EXAMPLES = [
     "clouds", "temperatures", "two_lines", "four_animals", "quantiles", "entropy", "plans", "unbalanced", "outliers",
     "colours", "flow", "fokker_planck", "flow_matching", "slices", "minibatches", "laguerre", "mean_shapes", "horse",
     "noisy_labels", "fair_groups", "boltzmann", "vanishing", "critic", "wgan", "ipm", "generators", "sjko",
-    "comparison", "shapes", "projection", "graphs",
+    "comparison", "shapes", "projection", "graphs", "adaptation",
 ]  # fmt: skip
 
 

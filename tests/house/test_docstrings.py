@@ -19,7 +19,8 @@ import monge
 
 # They need what is not always installed, or a command line. Numba has a `numba.cuda` of its own, which lacks what the
 # kernels import of numba-cuda's.
-OPTIONAL = {"torch", "jax", "sklearn", "matplotlib", "skimage", "PIL", "tqdm", "numba_cuda", "numba.cuda", "numba.cuda.core"}
+OPTIONAL = {"torch", "jax", "sklearn", "matplotlib", "skimage", "PIL", "tqdm"}
+OPTIONAL |= {"numba_cuda", "numba.cuda", "numba.cuda.core"}
 
 PUBLIC = [(name, getattr(monge, name)) for name in monge.__all__]
 

@@ -99,7 +99,7 @@ class TransportMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
 
     Methods
     -------
-    fit(X, y=None, *, target=None, target_labels=None, sample_weight=None, target_weight=None)
+    fit(X)
         Find the map.
     transform(X)
         Move points of the source.
@@ -241,8 +241,8 @@ class TransportMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
                 f"method={self.method!r} averages points, which is right for the cost 'sqeuclidean' alone; got "
                 f"cost={shown(self.cost)}. Use method='exact', which takes the mean that belongs to the cost."
             )
-        for name in [name for name in vars(self) if name.endswith("_") and name != "n_features_in_"]:
-            if name != "feature_names_in_":
+        for name in set(vars(self)) - {*self.get_params(), "n_features_in_", "feature_names_in_"}:
+            if name.endswith("_"):
                 delattr(self, name)  # of another method
         try:
             fitted = method(problem)
@@ -253,10 +253,9 @@ class TransportMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
             ) from error
         self._there, self._back = fitted.there, fitted.back
         self.source_, self.target_ = x.points, y_.points
-        self.n_iter_ = 1
         for name, value in fitted.found.items():
             setattr(self, name, value)
-        self.n_iter_ = max(self.n_iter_, 1)
+        self.n_iter_ = max(1, fitted.found.get("n_iter_", 1))
         return self
 
     def transform(self, X: Any) -> Any:
