@@ -93,7 +93,8 @@ class Linearised:
     def jacobian(self, tol: float = _TOL) -> Array:
         """alpha' / alpha for a change of each mixing weight, (k, m), the others being lowered in their proportions."""
         slopes = np.array([self._solve(t, tol).q for t in self.t])
-        return slopes - self.weights @ slopes
+        slopes -= self.weights @ slopes
+        return slopes
 
     # What a change comes from.
 
