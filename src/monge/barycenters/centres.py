@@ -99,7 +99,7 @@ def _power_mean(places: Array, groups: Groups, p: float) -> Array:
     middle = _mean(places, groups)
     # Each group about its mean and in units of its size, so that no power is out of range.
     apart = groups.points - middle[of]
-    unit = np.maximum.reduceat(np.sqrt((apart**2).sum(axis=1)), groups.begin)[:, np.newaxis]
+    unit = np.maximum.reduceat(np.abs(apart).max(axis=1), groups.begin)[:, np.newaxis]
     unit[unit == 0.0] = 1.0
     total = groups.sum(groups.masses)
     problem = _PowerMean(Groups(groups.begin, apart / unit[of], groups.masses / total[of]), of, p)
@@ -174,7 +174,7 @@ class _PowerMean:
 
         newton = -_solved(product, gradient)
         longest = np.sqrt((newton**2).sum(axis=1, keepdims=True))
-        newton = newton / np.maximum(longest, 1.0)  # no further than all points of the group are apart
+        newton = newton / np.maximum(longest, 1.0)  # the size of the group
         return (np.where(own > 0.0, safe, newton) if p < 2.0 else newton), safe
 
 
