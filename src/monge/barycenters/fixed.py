@@ -114,6 +114,8 @@ def barycenter(
         If the forbidden arcs leave no plans to a common histogram.
     MemoryError
         If what is kept would not fit.
+    TimeoutError
+        If time_limit runs out before the linear programme of ``eps=None`` is solved, which has nothing to show then.
 
     Notes
     -----
