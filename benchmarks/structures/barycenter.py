@@ -162,8 +162,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--smoke", action="store_true", help="small images, to see that it runs")
     parser.add_argument("--eps", type=float, nargs="*", default=list(WANTED))
+    parser.add_argument("--side", type=int, default=256, help="pixels along an axis (default: 256)")
     options = parser.parse_args()
-    count, side, repeats, most = (3, 16, 1, 300) if options.smoke else (10, 256, 3, 5000)
+    count, side, repeats, most = (3, 16, 1, 300) if options.smoke else (10, options.side, 3, 5000)
     kinds = [(0.0, "no background"), (1e-3, "a background")][: 1 if options.smoke else 2]
     # The first call loads compiled code, and a small eps needs some more of it.
     monge.barycenter(rings(2, 16).reshape(2, -1), monge.Grid((16, 16)), eps=0.02)

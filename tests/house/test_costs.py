@@ -10,7 +10,7 @@ import pytest
 SOURCE = Path(__file__).parents[2] / "src" / "monge"
 COSTS = {"CostMatrix", "PointCloud", "Grid"}
 # Where costs are defined, where kernels are made for each kind, and where the matrix of a cost is made.
-ALLOWED = ("problem/", "entropic/kernels/", "exact/dense.py")
+ALLOWED = ("problem/", "entropic/kernels/", "barycenters/kernels/", "exact/dense.py")
 
 
 def questions(source: str) -> list[int]:

@@ -39,8 +39,8 @@ _TERMS = 2**7
 class GridKernel:
     """Of a grid of one to three axes; see `reference` for what it offers.
 
-    In single precision a product takes half as long, but what is out of range is done again: so it is for axes along
-    which the kernel falls little.
+    In single precision a product takes half as long, but what is out of its range is done again: so it is for axes
+    along which the kernel falls little.
     """
 
     accuracy = 1e-12

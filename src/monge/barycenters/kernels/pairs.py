@@ -2,8 +2,8 @@
 
 log sum_j exp(v_j - C_ij / eps)  =  log sum_j K_ij exp(v_j - s_j / eps) - r_i / eps
 
-with K_ij = exp((r_i + s_j - C_ij) / eps), r_i = min_j C_ij and s_j = min_i C_ij - r_i, so that the largest entry
-of each row and each column is one or near.
+with K_ij = exp((r_i + s_j - C_ij) / eps), r_i = min_j C_ij and s_j = min_i C_ij - r_i, so that the largest entry of
+each row and each column is one or near.
 
 The exponentials of the k vectors are over the largest each, and their products with the rows are one product of
 matrices. A sum that is lost, since the largest values are those of far places, is done again over its own largest term.
@@ -48,7 +48,6 @@ class PairsKernel:
         self._rows = max(1, min(_CHUNK // m, n))
         self._r, self._s = np.zeros(n), np.zeros(m)
         self._kept: Array | None = None
-        self._back: PairsKernel | None = None
         if n * m <= _KEPT:
             self._keep()
 
@@ -71,14 +70,12 @@ class PairsKernel:
 
     @property
     def T(self) -> PairsKernel:
-        if self._back is None:
-            back = PairsKernel.__new__(PairsKernel)
-            back.cost, back.eps, back.threads, back.shape = self.cost.T, self.eps, self.threads, self.shape[::-1]
-            back._rows = max(1, min(_CHUNK // back.shape[1], back.shape[0]))
-            back._r, back._s = self._s, self._r
-            back._kept = None if self._kept is None else self._kept.T
-            back._back, self._back = self, back
-        return self._back
+        back = PairsKernel.__new__(PairsKernel)  # which shares what is kept
+        back.cost, back.eps, back.threads, back.shape = self.cost.T, self.eps, self.threads, self.shape[::-1]
+        back._rows = max(1, min(_CHUNK // back.shape[1], back.shape[0]))
+        back._r, back._s = self._s, self._r
+        back._kept = None if self._kept is None else self._kept.T
+        return back
 
     def log_sum(self, values: Array, single: bool = False) -> Array:
         """log sum_j exp(values_kj - C_ij / eps), (k, n)."""
