@@ -30,6 +30,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from monge.spread.blas import one_thread
+
 __all__ = ["Linearised"]
 
 Array = NDArray[np.float64]
@@ -93,7 +95,7 @@ class Linearised:
     def jacobian(self, tol: float = _TOL) -> Array:
         """alpha' / alpha for a change of each mixing weight, (k, m), the others being lowered in their proportions."""
         slopes = np.array([self._solve(t, tol).q for t in self.t])
-        return slopes - self.weights @ slopes
+        return np.asarray(slopes - self.weights @ slopes)
 
     # What a change comes from.
 
@@ -154,7 +156,8 @@ class Linearised:
                 self.iterations += 1
 
             operator = LinearOperator((right.size, right.size), matvec=times, dtype=np.float64)
-            x, _ = minres(operator, right.ravel(), rtol=tol, maxiter=self.most, callback=count)
+            with one_thread:  # of BLAS, which would wait for its threads in each of many short products
+                x, _ = minres(operator, right.ravel(), rtol=tol, maxiter=self.most, callback=count)
             self.residual = max(self.residual, float(np.linalg.norm(times(x) - right.ravel())) / size)
         y = x.reshape(scale.shape) * back
         h = y[k] if extra else np.zeros(m)

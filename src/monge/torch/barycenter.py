@@ -95,7 +95,7 @@ class _Barycenter(Function):
         return torch.from_numpy(np.array(result.weights)).to(histograms.device, histograms.dtype)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, slope: Tensor) -> Any:
         of_weights, of_histograms = ctx.result.vjp(_numpy(slope).astype(np.float64))
         first = torch.from_numpy(of_histograms).to(slope.device, slope.dtype) if ctx.needs_input_grad[0] else None
