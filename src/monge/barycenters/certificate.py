@@ -1,4 +1,4 @@
-"""What proves how good an entropic barycenter is: a dual value of feasible potentials, and the objective of feasible plans.
+"""The proof of an entropic barycenter: the dual value of feasible potentials, and the objective of feasible plans.
 
 Without the total of the kernel K = exp(-C / eps), which both have in them times eps and which may be far larger:
 
@@ -27,8 +27,10 @@ Array = NDArray[np.float64]
 
 # Of the symmetric steps: the error they stop at, and their largest number.
 _OWN_TOL, _OWN_STEPS = 1e-12, 500
+# Rows whose costs are looked at together.
+_ROWS = 256
 # Of a plan's mass, what is rounding.
-_NOTHING = 1e-15
+_NOTHING = 1e-12
 
 
 def lower_bound(problem: Problem, kernel: Any, f: Array, g: Array, eps: float) -> float:
@@ -51,9 +53,9 @@ def lower_bound(problem: Problem, kernel: Any, f: Array, g: Array, eps: float) -
 def upper_bound(problem: Problem, kernel: Any, f: Array, g: Array, alpha: Array, eps: float) -> float:
     """The objective of feasible plans, or a bound of it from above.
 
-    Where second marginals must be alpha, columns that get too much are scaled down, and what others lack then is sent to them as
-    a product (Altschuler, Weed and Rigollet 2017, Algorithm 2). Its entropy is bounded by convexity, with the share of
-    the product as weight, and its cost by the largest one.
+    Where second marginals must be alpha, columns that get too much are scaled down, and what others lack then is sent
+    to them as a product (Altschuler, Weed and Rigollet 2017, Algorithm 2). Its entropy is bounded by convexity, with
+    the share of the product as weight, and its cost by the largest one.
     """
     some = problem.weights > 0.0
     weights, a, u, v = problem.weights[some], problem.histograms[some], f[some] / eps, g[some] / eps
@@ -70,15 +72,13 @@ def upper_bound(problem: Problem, kernel: Any, f: Array, g: Array, alpha: Array,
     got = scale * received
     lacking = np.maximum(alpha - got, 0.0)
     missing = lacking.sum(axis=1)
-    if problem.rows.fixed:
-        free = np.maximum(a - kept, 0.0)
-    else:
-        free = sent * (missing / sent.sum(axis=1))[:, np.newaxis]
+    spread = sent * (missing / sent.sum(axis=1))[:, np.newaxis]
+    free = np.maximum(a - kept, 0.0) if problem.rows.fixed else spread
     from_free = free.sum(axis=1)
     total = kept.sum(axis=1)
     missing[missing < _NOTHING * total] = 0.0
     share = missing / (total + missing)
-    largest = problem.cost.bound if not problem.forbidden else math.inf
+    largest = _largest(problem) if missing.any() else 0.0
     with np.errstate(invalid="ignore", divide="ignore"):
         product = (
             missing * (xlogy(free, free).sum(axis=1) / from_free)
@@ -89,8 +89,17 @@ def upper_bound(problem: Problem, kernel: Any, f: Array, g: Array, alpha: Array,
         product = np.where(missing > 0.0, product - xlogy(missing, share), 0.0)
         logs = np.where(got > 0.0, v + np.log(scale), 0.0)
     plans = _inner(kept, u) + _inner(got, logs) - xlogy(total, 1.0 - share) + product - (total + missing)
-    ends = penalty(kept + free, a, problem.rows) if not problem.rows.fixed else 0.0
+    # Fixed marginals are right, and cost nothing.
+    ends = penalty(kept + free, a, problem.rows)
     return float(weights @ (eps * plans + ends)) + (slack - 1.0) * eps * float(weights @ total)
+
+
+def _largest(problem: Problem) -> float:
+    """What no cost exceeds."""
+    bound, rows = problem.cost.bound, range(0, problem.cost.shape[0], _ROWS)
+    if bound < math.inf and not problem.forbidden:
+        return bound
+    return max(float(problem.cost.block(slice(i, i + _ROWS)).max()) for i in rows)
 
 
 def penalty(sums: Array, wanted: Array, side: Marginal) -> Array:

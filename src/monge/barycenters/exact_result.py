@@ -31,7 +31,7 @@ class ExactBarycenterResult(Barycenter):
             problem,
             0.0,
             exact.a,
-            exact.f,
+            np.stack(exact.f),
             exact.g,
             log_d=None,
             marginal_error=0.0,
@@ -41,7 +41,7 @@ class ExactBarycenterResult(Barycenter):
             threads=threads,
         )
         self.eps = None  # type: ignore[assignment]
-        self._value, self._gap = exact.value, exact.gap
+        self._value, self._gap = float(exact.value), float(exact.gap)
 
     @property
     def value(self) -> float:
@@ -49,23 +49,23 @@ class ExactBarycenterResult(Barycenter):
         return self._value
 
     @property
-    def gap(self) -> float:  # type: ignore[override]
+    def gap(self) -> float:
         """How far `value` may be from the optimum."""
         return self._gap
 
     @property
-    def lower_bound(self) -> float:  # type: ignore[override]
+    def lower_bound(self) -> float:
         """No histogram has a value below this."""
         return self._value - self._gap
 
     @property
-    def grad_weights(self) -> Array:  # type: ignore[override]
+    def grad_weights(self) -> Array:
         """What each histogram's transport costs, (k,)."""
         problem = self._problem
         return worth(problem.histograms, self.f, problem.rows) + worth(self.weights, self.g, problem.columns)
 
     @property
-    def grad_histograms(self) -> Array:  # type: ignore[override]
+    def grad_histograms(self) -> Array:
         """w_k f_k, (k, n); defined up to a constant for each row."""
         return self._problem.weights[:, np.newaxis] * self.f
 

@@ -3,8 +3,9 @@
 It sees numbers alone; what they are of is in `steps`.
 
 - eps is annealed (Kosowsky and Yuille 1994) as in `monge.entropic.iteration`, whose constants these are.
-- A mixed step is kept if the dual value did not fall or the error was halved; a debiased problem has no dual value, so there
-  it is kept if the error did not grow. Otherwise it is shortened, then taken back.
+- A mixed step is kept if the dual value did not fall or the error was halved; a debiased problem has no dual value, so
+  there it is kept if the error did not grow much. Otherwise it is shortened, then taken back.
+- Where a kernel is faster in single precision that is used until the error is small; the last pass never is.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ __all__ = ["Found", "iterate"]
 
 Array = NDArray[np.float64]
 
-# The growth of the error that a mixed step may bring where there is no dual value: little, as long as that goes well, and
-# more by turns, after so many steps that were taken back one after the other. Close to the boundary, where plain steps
-# hardly move, errors have to grow for a while.
+# The growth of the error that a mixed step may bring where there is no dual value: little, as long as that goes well,
+# and more by turns, after so many steps that were taken back one after the other. Close to the boundary, where plain
+# steps hardly move, errors have to grow for a while.
 _WORSE, _TURN = (1.5, 20.0), 3
 # By how much the dual value may fall by rounding, relative to its terms.
 _ROUNDED = 1e-13
@@ -74,21 +75,20 @@ def iterate(
         start = np.zeros((k + problem.debias, m))
     v = start / level
     errors: list[float] = []
+    hurried = False
     while True:
+        if hurried or len(errors) + 1 >= max_iter:  # the last pass is made at the eps that was asked for
+            v, level = v * (level / eps), eps
         final = level <= eps
         steps = steps_of(problem, problem.kernel(level, threads), level, v)
-        goal = tol if final else max(STAGE_ERROR, tol)
-        status = _at_one_eps(steps, goal, final, max_iter, deadline, report, errors)
-        if final or status is not Status.CONVERGED:
-            break
+        goal, passes = (tol, max_iter) if final else (max(STAGE_ERROR, tol), max_iter - 1)
+        status = _at_one_eps(steps, goal, final, passes, deadline, report, errors)
+        if final:
+            return Found(steps, status, errors[-1], len(errors), errors[:_HISTORY])
+        hurried = status is not Status.CONVERGED
         steps.advance()
         before, level = level, max(level / ANNEAL, eps)
         v = steps.v * (before / level)
-    if not final:  # what is returned is of the eps that was asked for, in one pass more
-        steps.advance()
-        steps = steps_of(problem, problem.kernel(eps, threads), eps, steps.v * (level / eps))
-        errors.append(steps.run().error)
-    return Found(steps, status, errors[-1], len(errors), errors[:_HISTORY])
 
 
 def _at_one_eps(

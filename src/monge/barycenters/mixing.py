@@ -32,7 +32,8 @@ class Mixing:
         self._count = 0
         self._following: Array | None = None
         self._residual = np.empty(0)
-        self._places, self._masses = np.empty(0), np.empty(0)
+        self._places: NDArray[np.intp] = np.empty(0, dtype=np.intp)
+        self._masses = np.empty(0)
 
     def forget(self) -> None:
         """All of it."""
@@ -67,7 +68,8 @@ class Mixing:
         if shares is None:
             return None
         step = np.einsum("i,ikm->km", shares, self._steps[: len(shares)])
-        return np.clip(step, -_LONGEST_STEP, _LONGEST_STEP, out=step)
+        np.clip(step, -_LONGEST_STEP, _LONGEST_STEP, out=step)
+        return np.asarray(step)
 
     def _look_at(self, alpha: Array) -> None:
         """Chooses the places, and their masses in the sample."""

@@ -52,9 +52,9 @@ class Barycenter:
         Potentials of the histograms, in cost units; -inf where a histogram has no mass. Plan k is
         exp((f_k + g_k - C) / eps).
     g : ndarray (k, m)
-        Potentials of the barycenter, sum_k w_k g_k = 0; with debias that is eps log d, d the density of the
-        debiasing, and with monge.KL(rho) on that side sum_k w_k exp(-g_k / rho) = 1. With fixed marginals f_k + t, g_k
-        - t would do as well as f_k, g_k, and t is such that <g_k, alpha> is the same for all k.
+        Potentials of the barycenter, sum_k w_k g_k = 0; with debias that is eps log d, d the density of the debiasing,
+        and with monge.KL(rho) on that side sum_k w_k exp(-g_k / rho) = 1. With fixed marginals f_k + t, g_k - t would
+        do as well as f_k, g_k, and t is such that <g_k, alpha> is the same for all k.
     grad_weights : ndarray (k,)
         Derivative of `value` with respect to the mixing weights w: the transport problem's value for each histogram.
     grad_histograms : ndarray (k, n)
@@ -131,7 +131,7 @@ class Barycenter:
         """Of the plans, (k,)."""
         with np.errstate(invalid="ignore"):
             logs = self.g / self.eps + self._back_sums
-        return np.exp(np.where(np.isnan(logs), -np.inf, logs)).sum(axis=1)
+        return np.asarray(np.exp(np.where(np.isnan(logs), -np.inf, logs)).sum(axis=1))
 
     @cached_property
     def _kernel_total(self) -> float:
@@ -237,7 +237,8 @@ class Barycenter:
         sent[np.isnan(sent)], received[np.isnan(received)] = 0.0, 0.0
         cost = self._problem.cost
         pairs = pairs_of(route(cost, self.eps), cost, sent, received, as_marginals(None), Threads(self._threads))
-        return LazyPlan(pairs, *(-self.eps * np.where(np.isfinite(s), s, 0.0) for s in (sums, back)), self.eps)
+        f, g = (-self.eps * np.where(np.isfinite(each), each, 0.0) for each in (sums, back))
+        return LazyPlan(pairs, f, g, self.eps)
 
     def vjp(self, direction: Any) -> tuple[Array, Array]:
         """Derivatives of <direction, weights>: how the barycenter itself, not its value, changes.
@@ -273,8 +274,8 @@ class Barycenter:
             )
         if self.eps is None or not self._problem.balanced or self._problem.forbidden:
             raise TypeError(
-                "vjp is for barycenters with eps, without marginals= and forbidden arcs; others may have no derivative, "
-                "or none that is known here."
+                "vjp is for barycenters with eps, without marginals= and forbidden arcs; others may have no "
+                "derivative, or none that is known here."
             )
         v = self.g / self.eps if self._log_d is None else np.vstack([self.g / self.eps, self._log_d])
         linear = Linearised(self._kernel, self._problem.log_histograms, self._problem.weights, v)

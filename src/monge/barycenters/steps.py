@@ -7,18 +7,19 @@ Plans are P_k = exp(u_k + v_k - C / eps), u_k (n,), v_k (m,): potentials are in 
     alpha = sum_k w_k q_k
 
 and then comes the next v_k, the best for u_k (Benamou, Carlier, Cuturi, Nenna and Peyre 2015, "Iterative Bregman
-projections for regularized transportation problems", section 3.2). The plans' first marginals are right after each pass, and alpha
-has the total of the histograms: what is off is q_k from alpha, which is measured without another pass.
+projections for regularized transportation problems", section 3.2). The plans' first marginals are right after each
+pass, and alpha has the total of the histograms: what is off is q_k from alpha, which is measured without another pass.
+With t = sum_l w_l t_l:
 
-    Balanced     sum_k w_k v_k = 0:                  v_k <- sum_l w_l t_l - t_k
-    Debiased     sum_k w_k v_k = h, d = exp(h):      h <- h + (sum_l w_l t_l - log K d) / 2, v_k <- h + sum_l w_l t_l - t_k
+    Balanced     sum_k w_k v_k = 0                  v_k <- t - t_k
+    Debiased     sum_k w_k v_k = h, d = exp(h)      h <- h + (t - log K d) / 2,  v_k <- h + t - t_k
                  (Janati, Cuturi and Gramfort 2020, "Debiased Sinkhorn barycenters", Algorithm 1)
-    Unbalanced   sum_k w_k exp(-v_k / r) = 1:        v_k <- s (log beta - t_k), log beta = log(sum_l w_l exp((1 - s) t_l)) / (1 - s)
+    Unbalanced   sum_k w_k exp(-v_k / r) = 1        v_k <- s (log(sum_l w_l exp((1 - s) t_l)) / (1 - s) - t_k)
                  with r = rho / eps, s = r / (1 + r) (Chizat, Peyre, Schmitzer and Vialard 2018, "Scaling algorithms for
                  unbalanced optimal transport problems", section 5.2)
 
 For Balanced and Unbalanced that is block ascent of a concave dual, whose value each pass has on the way. The map from v
-to its next value is accelerated by mixing (Anderson's, of type II: Walker and Ni 2011, section 2).
+to its next value is accelerated by `mixing`.
 """
 
 from __future__ import annotations
@@ -150,9 +151,9 @@ class Steps:
     def mean_t(self) -> Array:
         """sum_k w_k t_k (m,); -inf where a plan does not reach."""
         if not self.problem.forbidden:
-            return np.einsum("k,km->m", self.weights, self.t)
+            return np.asarray(np.einsum("k,km->m", self.weights, self.t))
         some = self.weights > 0.0
-        return self.weights[some] @ self.t[some]
+        return np.asarray(self.weights[some] @ self.t[some])
 
     # Acceleration.
 
@@ -240,9 +241,6 @@ class Unbalanced(Steps):
         with np.errstate(over="ignore", invalid="ignore"):
             return np.nan_to_num(self.alpha * np.exp(self.v / -self._r), nan=0.0)
 
-    def _dual(self, worth_u: float, mass: float) -> float:
-        return worth_u - mass
-
     def plain(self) -> Array:
         s = self._r / (1.0 + self._r)
         log_beta = self._mean_exp((1.0 - s) * self.t) / (1.0 - s)
@@ -266,10 +264,8 @@ class Unbalanced(Steps):
 def worth(weights: Array, potentials: Array, side: Marginal) -> Array:
     """What potentials (k, n) add to the dual values (k,), <a, f> where the marginal is fixed."""
     with np.errstate(invalid="ignore", over="ignore"):
-        if side.kl < math.inf:
-            each = -side.kl * np.expm1(-potentials / side.kl)
-        else:
-            each = np.minimum(potentials, side.cap)
+        under_kl = side.kl < math.inf
+        each = -side.kl * np.expm1(-potentials / side.kl) if under_kl else np.minimum(potentials, side.cap)
         products = weights * each
     products[np.broadcast_to(weights == 0.0, products.shape)] = 0.0
     return np.asarray(products.sum(axis=1))
