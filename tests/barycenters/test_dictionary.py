@@ -1,5 +1,7 @@
 """Dictionaries: data made of few atoms are made of few atoms."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -92,3 +94,10 @@ def test_stopping_early_says_so():
 def test_bad_input(change, match):
     with pytest.raises(ValueError, match=match):
         monge.dictionary(**{"histograms": DATA, "cost": GRID, "n_atoms": 2, "eps": 1.5, **change})
+
+
+def test_pickles_and_a_single_atom():
+    found = monge.dictionary(DATA[:2], GRID, 1, eps=1.5, rng=0, tol=0.5)
+    again = pickle.loads(pickle.dumps(found))
+    assert (again.transform(DATA[:2]) == 1.0).all()
+    assert (again.atoms == found.atoms).all()

@@ -45,3 +45,15 @@ def test_bad_input():
         monge.torch.barycenter(np.ones((2, 12)), GRID, eps=1.0)
     with pytest.raises(ValueError, match="dimension"):
         monge.torch.barycenter(torch.ones(12), GRID, eps=1.0)
+
+
+def test_coordinates_and_dictionaries_of_tensors():
+    x = torch.arange(20.0, dtype=torch.float64)
+    histograms = torch.softmax(-((x - torch.tensor([[6.0], [13.0]])) ** 2) / 8.0, dim=1)
+    line = monge.Grid(20)
+    target = monge.barycenter(histograms, line, [0.3, 0.7], eps=1.0, tol=1e-8).weights
+    weights = monge.barycentric_coordinates(target, histograms, line, eps=1.0).weights
+    torch.testing.assert_close(weights, torch.tensor([0.3, 0.7], dtype=torch.float64), atol=1e-4, rtol=0.0)
+    book = monge.dictionary(histograms, line, 1, eps=1.0, tol=0.5)
+    assert isinstance(book.atoms, torch.Tensor)
+    assert isinstance(book.transform(histograms), torch.Tensor)

@@ -30,6 +30,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from monge.spread.blas import one_thread
+
 __all__ = ["Linearised"]
 
 Array = NDArray[np.float64]
@@ -155,7 +157,8 @@ class Linearised:
                 self.iterations += 1
 
             operator = LinearOperator((right.size, right.size), matvec=times, dtype=np.float64)
-            x, _ = minres(operator, right.ravel(), rtol=tol, maxiter=self.most, callback=count)
+            with one_thread:  # of BLAS, which would wait for its threads in each of many short products
+                x, _ = minres(operator, right.ravel(), rtol=tol, maxiter=self.most, callback=count)
             self.residual = max(self.residual, float(np.linalg.norm(times(x) - right.ravel())) / size)
         y = x.reshape(scale.shape) * back
         h = y[k] if extra else np.zeros(m)

@@ -20,7 +20,7 @@ from monge.barycenters.problem import Problem
 from monge.barycenters.simplex import least_on_simplex
 from monge.entropic.kernels.threads import Threads
 from monge.problem._ground import total_tolerance
-from monge.problem.arrays import available_threads, positive, positive_integer, seconds
+from monge.problem.arrays import available_threads, positive, positive_integer, real_array, seconds
 from monge.problem.at_home import TransportAtHome
 from monge.problem.costs import as_cost
 from monge.problem.home import home_of_any
@@ -286,8 +286,11 @@ def of_one_total(targets: Any, problem: Problem, name: str = "target") -> Array:
     if problem.forbidden:
         raise ValueError("a cost with forbidden arcs (+inf) has no coordinates here. Give them a large finite cost.")
     m = problem.cost.shape[1]
-    rows = targets if getattr(targets, "ndim", None) == 2 or name != "target" else [targets]
-    array = as_histograms(np.asarray(rows) if name == "target" else rows, m, name)
+    if name == "target":
+        row = real_array(targets, name, 1, f"a histogram of shape ({m},); an image goes in as image.ravel()")
+        array = as_histograms(row[np.newaxis], m, name)
+    else:
+        array = as_histograms(targets, m, name)
     totals = array.sum(axis=1)
     allowed = total_tolerance(rounding_of(targets), 2 * m) * max(problem.total, float(totals.max()))
     worst = int(np.argmax(np.abs(totals - problem.total)))
