@@ -59,6 +59,7 @@ MORE = [
     "monge.maps.color.transfer_colors",
     "monge.maps.color.ColorTransfer",
     "monge.maps.couple.Coupling",
+    "monge.structures.average.GromovBarycenter",
 ]
 # Modules that are imported by themselves, with an __all__ of their own: the heading, and what to say below it.
 MODULES = {
@@ -95,7 +96,7 @@ NEEDED = {"monge.torch": "torch", "monge.neural": "torch", "monge.jax": "jax"}
 EXAMPLES = [
     "clouds", "temperatures", "two_lines", "four_animals", "quantiles", "entropy", "plans", "unbalanced", "outliers",
     "colours", "flow", "fokker_planck", "flow_matching", "slices", "minibatches", "laguerre", "horse", "noisy_labels",
-    "fair_groups", "boltzmann", "vanishing", "critic", "wgan", "ipm", "generators", "sjko", "comparison",
+    "graphs", "fair_groups", "boltzmann", "vanishing", "critic", "wgan", "ipm", "generators", "sjko", "comparison",
 ]  # fmt: skip
 
 

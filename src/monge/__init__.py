@@ -39,6 +39,7 @@ from monge.maps.couple import couple
 from monge.problem.costs import CostMatrix, Grid, PointCloud
 from monge.problem.transport import ConvergenceWarning, InfeasibleError, Status, Transport
 from monge.problem.user_cost import GroundCost
+from monge.structures.averages import gromov_barycenter
 from monge.structures.gromov import gromov_wasserstein
 
 __version__ = _version("monge")
@@ -68,6 +69,7 @@ __all__ = [  # noqa: RUF022 - in the order of sorted()
     "emd_1d",
     "energy_distance",
     "gradient_flow",
+    "gromov_barycenter",
     "gromov_wasserstein",
     "jko",
     "js",

@@ -67,7 +67,7 @@ def penalised(
     return GromovTransport(
         value=found.structures,
         objective=found.value,
-        plan=found.plan,
+        plan=found.lazy,
         f=found.potentials[0],
         g=found.potentials[1],
         status=GromovStatus.STATIONARY if found.converged else late,

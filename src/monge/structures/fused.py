@@ -118,7 +118,7 @@ class FusedAt(Free):
         self.form, self.structures, self.price = form, structures, price
 
     @property
-    def plan(self) -> Any:  # type: ignore[override]
+    def plan(self) -> Any:
         return self.structures.plan
 
     @property

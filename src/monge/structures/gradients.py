@@ -11,6 +11,7 @@ Points get theirs by the chain rule; those of squared distances without the matr
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -25,6 +26,7 @@ from monge.problem.costs import CostMatrix
 from monge.problem.plan_slopes import plan_slopes
 from monge.problem.transport import balanced_gradients
 from monge.structures.forms import Form, Free
+from monge.structures.fused import FusedForm
 from monge.structures.partial import whole_derivative
 from monge.structures.products import sums_of
 
@@ -38,8 +40,8 @@ class Slopes:
 
     Parameters
     ----------
-    form : Form
-        Whose evaluations are `Free`, with features if there are any.
+    make : callable
+        Makes the form, whose evaluations are `Free`, with features if there are any.
     plan : array (n, m), sparse or lazy
     weights : (ndarray (n,), ndarray (m,))
     origins : (PointCloud or None, PointCloud or None)
@@ -55,7 +57,7 @@ class Slopes:
 
     def __init__(
         self,
-        form: Form,
+        make: Callable[[], Form],
         plan: Any,
         weights: tuple[Array, Array],
         *,
@@ -65,8 +67,13 @@ class Slopes:
         penalties: tuple[Marginal, Marginal] | None = None,
         threads: int = 1,
     ) -> None:
-        self.form, self.plan, self.a, self.b = form, plan, *weights
+        self.make, self.plan, self.a, self.b = make, plan, *weights
         self.origins, self.eps, self.mass, self.penalties, self.threads = origins, eps, mass, penalties, threads
+
+    @cached_property
+    def form(self) -> Form:
+        """That of the objective."""
+        return self.make()
 
     @cached_property
     def structures(self) -> tuple[Array, Array]:
@@ -97,6 +104,24 @@ class Slopes:
             t = sinkhorn(cost, a, b, eps=self.eps, tol=1e-6, threads=self.threads)
         r, s = here.sides()
         return balanced_gradients(t.f + r, t.g + s, a, b)
+
+    @cached_property
+    def features(self) -> Any:
+        """With respect to both clouds of features, (n, d) and (m, d), or to the matrix M (n, m)."""
+        found, share = self._fused.features.gradients(self.plan), 1.0 - self._fused.alpha
+        return (share * found[0], share * found[1]) if isinstance(found, tuple) else share * found
+
+    @property
+    def alpha(self) -> float:
+        """With respect to the share of the structures."""
+        here = self._fused.at(self.plan)
+        return here.structures.exact() - here.price
+
+    @property
+    def _fused(self) -> FusedForm:
+        if not isinstance(self.form, FusedForm):
+            raise TypeError("there are no features, and no derivative with respect to them; give them as features=.")
+        return self.form
 
     def _of_penalties(self, penalties: tuple[Marginal, Marginal]) -> tuple[Array, Array]:
         """Of rho KL(p x p | a x a) + eps KL(P x P | (a x b) x (a x b)): P does not change, and E does not know a."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,10 @@ from monge.problem.home import home_of_any
 from monge.problem.progress import step_bar
 from monge.problem.transport import ConvergenceWarning
 from monge.structures.free import partially, penalised
+from monge.structures.gradients import Slopes
 from monge.structures.sides import masses, read_structures
 from monge.structures.solving import Asked, balanced
+from monge.structures.unbalanced import as_penalties
 
 __all__ = ["gromov_wasserstein"]
 
@@ -184,6 +187,16 @@ def gromov_wasserstein(
         else:
             sides = pair.sides(*masses(a, b, *pair.shape), features, alpha, asked.threads)
             answer = balanced(sides, asked, report)
+    answer.slopes = Slopes(
+        partial(pair.free, features, alpha, asked.threads),
+        answer.plan,
+        answer.weights,
+        origins=pair.origins,
+        eps=answer.eps,
+        mass=mass,
+        penalties=None if marginals is None else as_penalties(marginals),
+        threads=asked.threads,
+    )
     answer.stats["seconds"] = time.monotonic() - began
     if not answer.converged:
         warnings.warn(f"gromov_wasserstein: {answer.status.value}.", ConvergenceWarning, stacklevel=2)
@@ -197,6 +210,4 @@ def _check(eps: float | None, marginals: Any, mass: Any, asked: Asked) -> None:
     if marginals is not None and eps is None:
         raise ValueError("marginals= needs eps=, the strength of the entropy; a small one changes little.")
     if (mass is not None or marginals is not None) and asked.n_starts > 1:
-        raise ValueError(
-            "n_starts= is for plans of all the mass of both structures; give starts one by one as init=."
-        )
+        raise ValueError("n_starts= is for plans of all the mass of both structures; give starts one by one as init=.")

@@ -148,7 +148,7 @@ class MatricesAt(Free):
         self.value = self.product(self)
 
     @property
-    def plan(self) -> Any:  # type: ignore[override]
+    def plan(self) -> Any:
         """P, sparse."""
         from scipy.sparse import coo_array
 

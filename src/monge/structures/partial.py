@@ -19,11 +19,15 @@ from monge.exact.dense import dense
 from monge.exact.partial import partial
 from monge.problem.costs import CostMatrix
 from monge.structures.descent import Step, steps
-from monge.structures.forms import Evaluated, Form, Free
+from monge.structures.forms import Evaluated, Form, Free, Toward
+from monge.structures.products import sums_of
 
 __all__ = ["partial_steps", "whole_derivative"]
 
 Array = NDArray[np.float64]
+
+# By which part of the mass the sums of a plan may be off by rounding.
+_EXACT = 1e-12
 
 
 def partial_steps(form: Form, a: Array, b: Array, mass: float, start: Any, threads: int) -> Iterator[Step]:
@@ -38,13 +42,18 @@ def partial_steps(form: Form, a: Array, b: Array, mass: float, start: Any, threa
     mass : float
         How much to move.
     start : sparse or dense array (n, m) or None
-        A plan of this mass.
+        A plan. One of another mass, or above the weights, is left at once for the best one there to first order.
     threads : int
     """
     walk = form.walk()
-    first = np.multiply.outer(a, b) * (mass / (a.sum() * b.sum())) if start is None else start
+    plan = np.multiply.outer(a, b) * (mass / (a.sum() * b.sum())) if start is None else start
+    first: Evaluated = _Whole(walk(plan), threads)
+    sent, received = sums_of(plan)
+    over = np.maximum(sent - a, 0.0).sum() + np.maximum(received - b, 0.0).sum() + abs(sent.sum() - mass)
+    if over > _EXACT * mass:
+        first = Toward(first.cost())
     return steps(
-        _Whole(walk(first), threads),
+        first,
         lambda plan: _Whole(walk(plan), threads),
         lambda cost, last: partial(cost, a, b, mass=mass, threads=threads),
     )

@@ -57,6 +57,14 @@ class GromovTransport(Transport):
     f, g : ndarray (n,), (m,)
         Potentials of the last linear problem, whose cost is the derivative of the objective, up to terms that are the
         same along a row or a column.
+    grad_x, grad_y : ndarray (n, d), (m, e), or (n, n), (m, m)
+        Derivatives of `objective` with respect to points, or to structures that are given as matrices.
+    grad_a, grad_b : ndarray (n,), (m,)
+        Those with respect to the weights. Where both totals must be equal they are defined up to a constant.
+    grad_features : pair of ndarray (n, f), (m, f), or ndarray (n, m)
+        Those with respect to features.
+    grad_alpha : float
+        That with respect to the share of the structures.
     starts : ndarray (k,)
         The objectives that the descents from all starts ended at, the best one first.
     eps : float or None
@@ -71,6 +79,8 @@ class GromovTransport(Transport):
         Of the best descent ``stationarity``, by how much the last linear problem promised a better objective, to first
         order (with entropy, how far its cost was from that before, over eps); and ``seconds``, ``starts`` and their
         ``iterations``.
+    weights : (ndarray (n,), ndarray (m,))
+        Those that the plan is between.
     marginal_error : float
         How far the sums of the plan are from the weights, measured, relative to the total mass.
     shape : (int, int)
@@ -85,6 +95,7 @@ class GromovTransport(Transport):
     status: GromovStatus  # type: ignore[assignment]
     stats: dict[str, Any]
     plan: Any = None
+    slopes: Any = None  # of the objective, where `gromov_wasserstein` has put them
 
     def __init__(
         self,
@@ -108,13 +119,57 @@ class GromovTransport(Transport):
         self.plan, self.f, self.g = plan, f, g
         self.status, self.iterations, self.stats = status, iterations, dict(stats)
         self.starts, self.eps = starts, eps
-        self._weights, self._bound = weights, bound
+        self.weights, self._bound = weights, bound
         self._entries, self._listed, self._mass, self._cloud = None, None, mass, None
 
     @property
     def converged(self) -> bool:
         """Whether the plan is stationary, within tol."""
         return self.status is GromovStatus.STATIONARY
+
+    @property
+    def grad_x(self) -> Any:
+        """Derivative of `objective` with respect to the points x (n, d), or to the matrix Cx (n, n).
+
+        The plan need not be differentiated, since no other is better to first order (Danskin 1967, "The Theory of
+        Max-Min"). With respect to a matrix it is 2 (Cx * p p' - P Cy P') for the sums p of the plan, entry by entry:
+        what moves C_ik and C_ki alike has the derivatives of both.
+
+        Examples
+        --------
+        Of two bars, 1 and 3 long, the shorter one should grow:
+
+        >>> import monge
+        >>> monge.gromov_wasserstein([[0.0], [1.0]], [[0.0], [3.0]]).grad_x
+        array([[ 16.],
+               [-16.]])
+        """
+        return self._point_gradients[0]
+
+    @property
+    def grad_y(self) -> Any:
+        """Derivative of `objective` with respect to the points y (m, e), or to the matrix Cy (m, m); see `grad_x`."""
+        return self._point_gradients[1]
+
+    @property
+    def grad_features(self) -> Any:
+        """Derivatives of `objective` with respect to both clouds of features, a pair, or to the matrix M (n, m)."""
+        return self.slopes.features
+
+    @property
+    def grad_alpha(self) -> float:
+        """Derivative of `objective` with respect to alpha: E - <P, M>."""
+        return float(self.slopes.alpha)
+
+    @property
+    def _point_gradients(self) -> tuple[Array, Array]:
+        x, y = self.slopes.structures
+        return x, y
+
+    @property
+    def _weight_gradients(self) -> tuple[Array, Array]:
+        a, b = self.slopes.weights
+        return a, b
 
     @cached_property
     def lower_bound(self) -> float:
@@ -138,7 +193,7 @@ class GromovTransport(Transport):
 
         For a part of the mass, as `partial` has it; with penalties it says how far the sums are from the weights.
         """
-        (a, b), plan = self._weights, self.plan
+        (a, b), plan = self.weights, self.plan
         assert a is not None
         assert b is not None
         off_a, off_b = np.asarray(plan.sum(axis=1)) - a, np.asarray(plan.sum(axis=0)) - b

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from monge.exact.dense import dense
 from monge.problem.arrays import require_memory, shown
-from monge.problem.costs import CostMatrix, PointCloud, as_points, is_sparse
+from monge.problem.costs import PointCloud, as_points, is_sparse
 from monge.problem.ground import as_ground
 from monge.problem.measures import check_weights, total_mass
 from monge.problem.user_cost import GroundCost
@@ -92,6 +92,7 @@ class Structures(NamedTuple):
     y: Any
     clouds: bool
     points: tuple[NDArray[Any], NDArray[Any]] | None = None  # those that matrices come from
+    origins: tuple[Any, Any] = (None, None)  # of which points a matrix has the costs, as a PointCloud
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -124,7 +125,8 @@ def read_structures(x: Any, y: Any, cost: Any, threads: int) -> Structures:
                 _check_reach(each, name)
             return Structures(clouds[0].astype(np.float64), clouds[1].astype(np.float64), clouds=True)
         points = clouds
-    return Structures(_matrix(x, "x", cost, threads), _matrix(y, "y", cost, threads), clouds=False, points=points)
+    (Cx, from_x), (Cy, from_y) = (_matrix(values, name, cost, threads) for values, name in ((x, "x"), (y, "y")))
+    return Structures(Cx, Cy, clouds=False, points=points, origins=(from_x, from_y))
 
 
 def masses(a: Any, b: Any, n: int, m: int) -> tuple[Array, Array]:
@@ -137,17 +139,18 @@ def masses(a: Any, b: Any, n: int, m: int) -> tuple[Array, Array]:
 
 
 def _is_matrix(values: Any) -> bool:
-    return isinstance(values, CostMatrix) or is_sparse(values)
+    return hasattr(values, "stored") or is_sparse(values)  # a cost, of any kind
 
 
-def _matrix(values: Any, name: str, cost: Any, threads: int) -> Any:
-    """A matrix (n, n) of finite numbers."""
+def _matrix(values: Any, name: str, cost: Any, threads: int) -> tuple[Any, PointCloud | None]:
+    """A matrix (n, n) of finite numbers, and the cloud whose costs it has, if they were points."""
     if _is_matrix(values):
-        return as_structure(values.C if isinstance(values, CostMatrix) else values, name)
+        return as_structure(values if is_sparse(values) else dense(values, threads), name), None
     points = _points(values, name)
     n = len(points)
     require_memory(16 * n * n, f"distances within {name}, of {n} points,", "Subsample, or take cost='sqeuclidean'.")
-    return dense(PointCloud(points, points, cost), threads)
+    cloud = PointCloud(points, points, cost)
+    return dense(cloud, threads), cloud
 
 
 def _points(values: Any, name: str) -> NDArray[Any]:

@@ -17,7 +17,7 @@ from monge.spread.threads import in_threads
 from monge.structures import descent, entropic
 from monge.structures.bounds import lower_bound
 from monge.structures.clouds import CloudForm
-from monge.structures.forms import Evaluated
+from monge.structures.forms import Evaluated, Toward
 from monge.structures.fused import FusedForm
 from monge.structures.result import GromovTransport
 from monge.structures.search import chosen, exact_solver
@@ -29,6 +29,8 @@ Array = NDArray[np.float64]
 
 # By which part of the mass the sums of a plan to begin with may be off: those of entropic plans are.
 _OFF = 1e-2
+# By which part those of plans are off that are between the weights: by rounding.
+_EXACT = 1e-12
 
 
 class Asked(NamedTuple):
@@ -126,4 +128,5 @@ def _given(init: Any, sides: Sides) -> Evaluated:
             f"init should be a plan between the weights; its sums are off by {off:.2g} of the mass. monge.round_plan "
             "makes it one."
         )
-    return form.at(plan if sides.lazy or hasattr(plan, "tocoo") or isinstance(plan, np.ndarray) else plan.toarray())
+    at = form.at(plan if sides.lazy or hasattr(plan, "tocoo") or isinstance(plan, np.ndarray) else plan.toarray())
+    return at if off <= _EXACT else Toward(at.cost())  # which goes to a plan between the weights

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monge.entropic.marginals import Marginal, as_marginals
+from monge.entropic.plan import LazyPlan
 from monge.entropic.sinkhorn import sinkhorn
 from monge.problem.arrays import require_memory
 from monge.problem.costs import CostMatrix
@@ -67,8 +68,10 @@ class Penalised:
     change : float
         |P - Q|_1 over the mass.
     converged : bool
+    lazy : LazyPlan or None
+        The plan by its potentials.
     potentials : (ndarray, ndarray)
-        Those of the last entropic problem, f (n,) and g (m,).
+        These, f (n,) and g (m,).
     """
 
     plan: Array
@@ -79,6 +82,7 @@ class Penalised:
     relaxed: list[float] = field(default_factory=list)
     change: float = math.inf
     converged: bool = False
+    lazy: LazyPlan | None = None
     potentials: tuple[Array, Array] = (np.empty(0), np.empty(0))
 
 
@@ -141,7 +145,6 @@ def unbalanced(
         t = sinkhorn(
             CostMatrix(C), a, b, eps=eps * mass, marginals=scaled, tol=0.1 * tol, init=potentials, threads=threads
         )
-        potentials = (t.f, t.g)
         P = t.plan.toarray()
         sent, received = P.sum(axis=1), P.sum(axis=0)
         new = float(P.sum())
@@ -166,11 +169,12 @@ def unbalanced(
         elif linear == price == 0.0 and not constraint:
             by = math.sqrt(mass / new)
         P *= by
+        potentials = t.f + t.eps * math.log(by), t.g
         sent, received, spread = by * sent, by * received, by * (spread + new * math.log(by))
         change = float(np.abs(P - Q).sum()) / (by * new)
         Q = P
         found = Penalised(P, sent, received, math.inf, math.inf, [*found.relaxed, relaxed], change, change <= tol)
-        found.potentials = potentials
+        found.potentials, found.lazy = potentials, LazyPlan(t.plan._pairs, *potentials, t.eps)
         if found.converged or time.monotonic() >= deadline:
             break
     found.structures = form.at(found.plan).exact()
