@@ -124,7 +124,7 @@ def rows(smoke: bool, threads: int) -> dict[str, Callable[[], list[Row]]]:
         "copies": lambda: copies(n, threads),
         "entropic clouds": lambda: entropic(soft, 0.5, threads, matrices=False),
         "entropic matrices": lambda: entropic(soft, 0.5, threads, matrices=True),
-        "entropic, POT has no plan": lambda: entropic(soft, 0.05, threads, matrices=True),
+        "entropic, POT has no plan": lambda: entropic(soft, 0.005, threads, matrices=False),
     }
 
 
