@@ -51,6 +51,8 @@ MORE = [
     "monge.distances.conjugate.Conjugate",
     "monge.distances.minibatch.result.Minibatch",
     "monge.distances.minibatch.result.Debiased",
+    "monge.structures.result.GromovTransport",
+    "monge.structures.result.GromovStatus",
     "monge.flows.flow.Flow",
     "monge.flows.flow.FlowStatus",
     "monge.flows.jko.energies.Energy",
@@ -96,7 +98,8 @@ NEEDED = {"monge.torch": "torch", "monge.neural": "torch", "monge.jax": "jax"}
 EXAMPLES = [
     "clouds", "temperatures", "two_lines", "four_animals", "quantiles", "entropy", "plans", "unbalanced", "outliers",
     "colours", "flow", "fokker_planck", "flow_matching", "slices", "minibatches", "laguerre", "horse", "noisy_labels",
-    "graphs", "fair_groups", "boltzmann", "vanishing", "critic", "wgan", "ipm", "generators", "sjko", "comparison",
+    "alignment", "graphs", "fair_groups", "boltzmann", "vanishing", "critic", "wgan", "ipm", "generators", "sjko",
+    "comparison",
 ]  # fmt: skip
 
 

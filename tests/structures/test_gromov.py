@@ -242,7 +242,7 @@ def test_single_precision_and_points_on_the_line():
 
 def test_a_descent_that_is_cut_short_says_so():
     x, y, a, b = clouds(40, 40, 3, 3, 8)
-    with pytest.warns(monge.ConvergenceWarning, match="max_iter ran out"):
+    with pytest.warns(monge.ConvergenceWarning, match="max_iter"):
         t = monge.gromov_wasserstein(x, y, a, b, init="product", max_iter=1)
     assert not t.converged
     assert t.marginal_error < 1e-12

@@ -38,6 +38,8 @@ Array = NDArray[np.float64]
 # The marginal error that the first problem is solved to, and what part of the relative change of the plan, as far as it
 # counts, those of later ones are. They fall by at least this factor: an error that is too large looks like a change.
 _ROUGH, _SHARE, _FALLS = 1e-3, 0.1, 0.5
+# Passes in a problem, and problems that may remain short of their tolerance before the descent ends.
+_PASSES, _SHORT = 10_000, 3
 # A step is halved where costs change by more than they did before, but not below the shortest.
 _SHORTEST = 1.0 / 64.0
 
@@ -52,7 +54,6 @@ class EntropicDescent:
     transport: EntropicTransport
     gap: float
     iterations: int
-    passes: int
     status: GromovStatus
 
     @property
@@ -72,9 +73,6 @@ def entropic_solver(a: Array, b: Array, eps: float, threads: int) -> Callable[[C
     return solve
 
 
-_PASSES = 100_000
-
-
 def descend(
     start: Evaluated,
     at: Callable[[Any], Evaluated],
@@ -85,11 +83,11 @@ def descend(
     report: Callable[[int], None] | None = None,
 ) -> EntropicDescent:
     """Goes on until the cost of the next problem differs from that of the last by `tol` eps, about, and the marginal
-    error is within `tol`."""
-    here, last, wanted, length, before, passes = start, None, _ROUGH, 1.0, math.inf, 0
+    error is within `tol`. Where eps is so small that problems remain unsolved, it gives up."""
+    here, last, wanted, length, before, short = start, None, _ROUGH, 1.0, math.inf, 0
     for count in range(1, max_iter + 1):
         last = solve(here.cost(), last, wanted)
-        passes += last.iterations
+        short += not last.converged
         there = at(last.plan)
         slope, curve = here.along(there)
         change = math.inf if math.isinf(slope) else math.sqrt(abs(curve) / there.size)
@@ -97,15 +95,15 @@ def descend(
         if report is not None:
             report(count)
         status = None
-        if change <= tol * last.eps / there.size and wanted <= tol:
+        if change <= tol * last.eps / there.size and wanted <= tol and last.converged:
             status = GromovStatus.STATIONARY
         elif time.monotonic() >= deadline:
             status = GromovStatus.TIME_LIMIT
-        elif count == max_iter:
+        elif count == max_iter or short == _SHORT:
             status = GromovStatus.MAX_ITER
         if status is not None:
             objective = there.value + last.eps * divergence(last)
-            return EntropicDescent(there, objective, last, change * there.size / last.eps, count, passes, status)
+            return EntropicDescent(there, objective, last, change * there.size / last.eps, count, status)
         if curve > there.size * wanted**2 and change > before:  # by more than sums that are off bring about
             length = max(0.5 * length, _SHORTEST)
         wanted = max(min(_FALLS * wanted, _SHARE * change), finest)

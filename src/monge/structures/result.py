@@ -30,7 +30,10 @@ class GromovStatus(enum.Enum):
         "no plan is better to first order: a local optimum. gap says how much lower the optimum may be; n_starts= "
         "tries others"
     )
-    MAX_ITER = "max_iter ran out before the plan was stationary. Raise max_iter or tol, or go on with init="
+    MAX_ITER = (
+        "max_iter, or with a very small eps passes over the pairs, ran out before the plan was stationary. Raise "
+        "max_iter, tol or eps, or go on with init="
+    )
     TIME_LIMIT = "time_limit ran out before the plan was stationary. Raise time_limit, or go on with init="
 
 
