@@ -57,6 +57,8 @@ MORE = [
     "monge.barycenters.gaussian.GaussianBarycenter",
     "monge.barycenters.coordinates.Coordinates",
     "monge.barycenters.dictionary.Dictionary",
+    "monge.structures.result.GromovTransport",
+    "monge.structures.result.GromovStatus",
     "monge.flows.flow.Flow",
     "monge.flows.flow.FlowStatus",
     "monge.flows.jko.energies.Energy",
@@ -103,7 +105,7 @@ EXAMPLES = [
     "clouds", "temperatures", "two_lines", "four_animals", "quantiles", "entropy", "plans", "unbalanced", "outliers",
     "colours", "flow", "fokker_planck", "flow_matching", "slices", "minibatches", "laguerre", "mean_shapes", "horse",
     "noisy_labels", "fair_groups", "boltzmann", "vanishing", "critic", "wgan", "ipm", "generators", "sjko",
-    "comparison", "shapes", "projection", "graphs", "adaptation",
+    "comparison", "shapes", "projection", "graphs", "adaptation", "alignment",
 ]  # fmt: skip
 
 

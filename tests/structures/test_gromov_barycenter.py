@@ -128,3 +128,11 @@ def test_bad_input_is_refused(arguments: tuple[Any, ...], text: str) -> None:
 def test_features_of_other_sizes_are_refused() -> None:
     with pytest.raises(ValueError, match=r"features\[1\]"):
         monge.gromov_barycenter([np.ones((3, 1)), np.ones((2, 1))], features=[np.ones((3, 2)), np.ones((3, 2))])
+
+
+def test_tensors_come_back_as_tensors() -> None:
+    torch = pytest.importorskip("torch", reason="needs the extra torch")
+    x = torch.tensor(np.random.default_rng(7).normal(size=(6, 2)))
+    average = monge.gromov_barycenter([x, x + 1.0], features=[x, x])
+    assert all(isinstance(each, torch.Tensor) for each in (average.structure, average.features, average.points(2)))
+    np.testing.assert_allclose(average.structure.numpy(), squares(x.numpy()), atol=1e-9)

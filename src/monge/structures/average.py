@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monge.problem.arrays import positive, positive_integer
+from monge.problem.at_home import at_home
+from monge.problem.home import Home
 from monge.structures.result import GromovStatus
 
 __all__ = ["GromovBarycenter"]
@@ -50,6 +52,8 @@ class GromovBarycenter:
         Points whose distances are about those of the structure.
     """
 
+    _home: Home | None = None
+
     def __init__(
         self,
         *,
@@ -64,6 +68,7 @@ class GromovBarycenter:
         stats: Mapping[str, Any],
     ) -> None:
         self.structure, self.weights, self.features = structure, weights, features
+        self._on_host = structure
         self.value, self.values, self.plans, self.starts = value, values, plans, starts
         self.status, self.stats = status, dict(stats)
 
@@ -77,7 +82,14 @@ class GromovBarycenter:
         """Turns, each of one new structure and of new plans to all."""
         return len(self.values)
 
-    def points(self, dim: int, power: float = 2.0) -> Array:
+    def brought(self, home: Home | None) -> GromovBarycenter:
+        """The same, with its arrays where the caller's are."""
+        self.structure, self.weights = at_home(self.structure, home), at_home(self.weights, home)
+        self.features, self.plans = at_home(self.features, home), at_home(self.plans, home)
+        self._home = home
+        return self
+
+    def points(self, dim: int, power: float = 2.0) -> Any:
         """Points whose distances, to the power, are about the structure: classical scaling (Torgerson 1952).
 
         Parameters
@@ -98,19 +110,19 @@ class GromovBarycenter:
             For a dimension below one or above n, or a power that is not positive.
         """
         dim, power = positive_integer(dim, "dim"), positive(power, "power")
-        n = len(self.structure)
+        n = len(self._on_host)
         if dim > n:
             raise ValueError(f"dim should be at most {n}, the number of points; got {dim}.")
-        squares = np.maximum(self.structure, 0.0) ** (2.0 / power)
+        squares = np.maximum(self._on_host, 0.0) ** (2.0 / power)
         squares -= squares.mean(axis=0)
         squares -= squares.mean(axis=1, keepdims=True)
         variance, axes = np.linalg.eigh(-0.25 * (squares + squares.T))
         best = np.argsort(-variance)[:dim]
-        return np.asarray(axes[:, best] * np.sqrt(np.maximum(variance[best], 0.0)))
+        return at_home(axes[:, best] * np.sqrt(np.maximum(variance[best], 0.0)), self._home)
 
     def __repr__(self) -> str:
         k = len(self.plans)
         return (
-            f"GromovBarycenter({len(self.structure)} points of {k} structure{'s' if k > 1 else ''}, "
+            f"GromovBarycenter({len(self._on_host)} points of {k} structure{'s' if k > 1 else ''}, "
             f"value={self.value:.6g}, {self.status.name}, {self.iterations} iterations)"
         )

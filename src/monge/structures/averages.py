@@ -30,6 +30,7 @@ from monge.problem.arrays import (
 )  # fmt: skip
 from monge.problem.batch import naming
 from monge.problem.costs import CostMatrix, PointCloud, as_points, is_sparse
+from monge.problem.home import home_of_any
 from monge.problem.measures import check_weights, rounding_of
 from monge.problem.progress import step_bar
 from monge.problem.transport import ConvergenceWarning
@@ -103,7 +104,8 @@ def gromov_barycenter(
     Returns
     -------
     GromovBarycenter
-        ``structure`` (n, n), ``weights``, ``features``, ``value``, ``plans``, and ``points(dim)``, a picture of it.
+        ``structure`` (n, n), ``weights``, ``features``, ``value``, ``plans``, and ``points(dim)``, a picture of it. Of
+        arrays of another library than NumPy it has such arrays, as `emd` says.
 
     Raises
     ------
@@ -143,6 +145,9 @@ def gromov_barycenter(
     tol, max_iter = positive(tol, "tol"), positive_integer(max_iter, "max_iter")
     starts, strength = positive_integer(n_starts, "n_starts"), None if eps is None else positive(eps, "eps")
     workers, generator = available_threads(threads), np.random.default_rng(rng)
+    home = home_of_any(
+        *(home_of_any(each) for each in (structures, masses, features) if isinstance(each, list | tuple))
+    )
     problem = _Problem(structures, masses, weights, features, alpha, strength, workers)
     first = None if init is None else _matrix(init, "init")
     size = len(first) if first is not None else max(len(C) for C in problem.C)
@@ -164,7 +169,7 @@ def gromov_barycenter(
     best.stats["seconds"] = time.monotonic() - began
     if not best.converged:
         warnings.warn(f"gromov_barycenter: {best.status.value}.", ConvergenceWarning, stacklevel=2)
-    return best
+    return best.brought(home)
 
 
 class _Problem:

@@ -38,6 +38,8 @@ _SMALL = 300
 _AT_LEAST, _DRAWN, _STEPS = 9, 2, 100
 # So many of the likeliest are tried beside those that a sample shows.
 _LIKELIEST = 2
+# Steps that are made from each of these between whole clouds of up to so many pairs; from larger ones, one.
+_FURTHER, _PAIRS = 8, 4_000_000
 # Values that differ by less of the size of the objective are those of one optimum.
 _SAME = 1e-9
 
@@ -48,7 +50,8 @@ def chosen(sides: Sides, count: int, rng: np.random.Generator, deadline: float, 
         return _best(_followed(sides, _pool(sides, count, rng), _STEPS, deadline, workers), count)
     if isinstance(sides.inner, CloudForm):
         likely = _by_sample(sides, sides.inner, count, rng, deadline, workers)
-        return _best(_followed(sides, likely, 1, deadline, workers), count)
+        n, m = sides.form.shape
+        return _best(_followed(sides, likely, _FURTHER if n * m <= _PAIRS else 1, deadline, workers), count)
     return _pool(sides, count, rng)[:count]
 
 
@@ -80,7 +83,7 @@ def _by_sample(
     x, y = form.x.some(places[0]), form.y.some(places[1])
     few = CloudForm(x, y)
     ends = _followed(Sides(x, y, few, few), [few.toward(each.A) for each in pool], _STEPS, deadline, workers)
-    return pool[:_LIKELIEST] + [form.toward(end.A) for end in _best(ends, count)]
+    return [*pool[:_LIKELIEST], form.toward(form.product), *(form.toward(end.A) for end in _best(ends, count + 2))]
 
 
 def exact_solver(a: Array, b: Array, threads: int) -> Callable[[Any, Any], Transport]:
