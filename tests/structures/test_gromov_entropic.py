@@ -113,3 +113,9 @@ def test_starts_and_going_on():
     assert monge.gromov_wasserstein(x, y, a, b, eps=0.2, init=t).objective == pytest.approx(t.objective, rel=1e-6)
     with pytest.warns(monge.ConvergenceWarning, match="max_iter"):
         monge.gromov_wasserstein(x, y, a, b, eps=0.2, init="product", max_iter=2)
+
+
+def test_structures_without_any_distance():
+    t = monge.gromov_wasserstein([[1.0], [1.0]], [[2.0, 3.0]], eps=1.0)
+    assert t.value == t.objective == t.lower_bound == 0.0
+    assert t.converged

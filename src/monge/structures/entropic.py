@@ -90,12 +90,13 @@ def descend(
         short += not last.converged
         there = at(last.plan)
         slope, curve = here.along(there)
-        change = math.inf if math.isinf(slope) else math.sqrt(abs(curve) / there.size)
-        finest = _SHARE * tol * min(1.0, last.eps / there.size)
+        size = max(there.size, last.eps)  # of structures that are all but points, nothing counts beside eps
+        change = math.inf if math.isinf(slope) else math.sqrt(abs(curve) / size)
+        finest = _SHARE * tol * last.eps / size
         if report is not None:
             report(count)
         status = None
-        if change <= tol * last.eps / there.size and wanted <= tol and last.converged:
+        if change <= tol * last.eps / size and wanted <= tol and last.converged:
             status = GromovStatus.STATIONARY
         elif time.monotonic() >= deadline:
             status = GromovStatus.TIME_LIMIT
@@ -103,8 +104,8 @@ def descend(
             status = GromovStatus.MAX_ITER
         if status is not None:
             objective = there.value + last.eps * divergence(last)
-            return EntropicDescent(there, objective, last, change * there.size / last.eps, count, status)
-        if curve > there.size * wanted**2 and change > before:  # by more than sums that are off bring about
+            return EntropicDescent(there, objective, last, change * size / last.eps, count, status)
+        if curve > size * wanted**2 and change > before:  # by more than sums that are off bring about
             length = max(0.5 * length, _SHORTEST)
         wanted = max(min(_FALLS * wanted, _SHARE * change), finest)
         here, before = here.mixed(length, there), change
