@@ -212,3 +212,24 @@ except ImportError as error:
 def test_other_names_are_missing():
     with pytest.raises(AttributeError, match="has no attribute 'TransportMaps'"):
         _ = monge.TransportMaps
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_real_digits_are_recognised_by_another_camera(seed):
+    """At half the resolution, half the contrast, too bright and with noise; no labels of the targets, no options."""
+    from sklearn.datasets import load_digits
+
+    rng = np.random.default_rng(seed)
+    digits = load_digits()
+    here, there = np.split(rng.permutation(len(digits.target))[:600], 2)
+    images = digits.images / 16.0
+    coarse = images[there].reshape(-1, 4, 2, 4, 2).mean(axis=(2, 4)).repeat(2, axis=1).repeat(2, axis=2)
+    T = (0.3 + 0.5 * coarse + 0.05 * rng.standard_normal(coarse.shape)).reshape(300, 64)
+    X, y = images[here].reshape(300, 64), digits.target[here]
+
+    def score(moved):
+        return KNeighborsClassifier(1).fit(moved, y).score(T, digits.target[there])
+
+    none = score(X)
+    for method, margin in {"exact": 0.06, "entropic": 0.06, "gaussian": 0.12, "affine": 0.15}.items():
+        assert score(monge.TransportMap(method).fit(X, y, target=T).transform(X)) > none + margin, method
