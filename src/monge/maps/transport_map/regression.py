@@ -76,10 +76,11 @@ def _joint(given: Problem, smoother: Callable[[Array, Array], Smoother]) -> Fitt
             # The last potentials are near those of this problem, whose costs differ little.
             t = solved(problem, problem.priced(PointCloud(z, y), options.plan_weight), (t.f, t.g))
             other = _Images(problem, t.plan)
-            gap, curve = objective.along(at, other)
+            fall, curve = objective.along(at, other)
+            gap = fall + t.gap  # which is more than rounding where the time was over
             if gap <= tol or options.over:
                 break
-            at = at.towards(other, min(1.0, gap / (2.0 * curve)) if curve > 0.0 else 1.0)
+            at = at.towards(other, min(1.0, fall / (2.0 * curve)) if curve > 0.0 else 1.0)
             values.append(objective.value(at))
             if report is not None:
                 report(step + 1)
@@ -144,7 +145,7 @@ class _Objective:
         return left + self.weight * (self.squares - 2.0 * float((self.a * self.x * at.there).sum()) + at.surcharge)
 
     def along(self, at: _Images, other: _Images) -> tuple[float, float]:
-        """How fast it falls on the way to the other images, which is the gap, and the factor of t^2."""
+        """How fast it falls on the way to the other images, and the factor of t^2."""
         U, D = at.there - self.x, other.there - at.there
         slope = U - self.smoother.smooth(U) - self.weight * self.x
         fall = -2.0 * float((self.a * slope * D).sum()) - self.weight * (other.surcharge - at.surcharge)
