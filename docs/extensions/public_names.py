@@ -59,6 +59,7 @@ MORE = [
     "monge.barycenters.dictionary.Dictionary",
     "monge.structures.result.GromovTransport",
     "monge.structures.result.GromovStatus",
+    "monge.structures.average.GromovBarycenter",
     "monge.flows.flow.Flow",
     "monge.flows.flow.FlowStatus",
     "monge.flows.jko.energies.Energy",
@@ -67,7 +68,6 @@ MORE = [
     "monge.maps.color.transfer_colors",
     "monge.maps.color.ColorTransfer",
     "monge.maps.couple.Coupling",
-    "monge.structures.average.GromovBarycenter",
 ]
 # Modules that are imported by themselves, with an __all__ of their own: the heading, and what to say below it.
 MODULES = {
@@ -103,9 +103,9 @@ NEEDED = {"monge.torch": "torch", "monge.neural": "torch", "monge.jax": "jax"}
 # In the gallery: from the first idea to the last.
 EXAMPLES = [
     "clouds", "temperatures", "two_lines", "four_animals", "quantiles", "entropy", "plans", "unbalanced", "outliers",
-    "colours", "flow", "fokker_planck", "flow_matching", "slices", "minibatches", "laguerre", "mean_shapes", "horse",
-    "noisy_labels", "fair_groups", "boltzmann", "vanishing", "critic", "wgan", "ipm", "generators", "sjko",
-    "comparison", "shapes", "projection", "graphs", "adaptation", "alignment",
+    "colours", "flow", "fokker_planck", "flow_matching", "slices", "minibatches", "laguerre", "shapes", "mean_shapes",
+    "projection", "alignment", "graphs", "adaptation", "horse", "noisy_labels", "fair_groups", "boltzmann", "vanishing",
+    "critic", "wgan", "ipm", "generators", "sjko", "comparison",
 ]  # fmt: skip
 
 
