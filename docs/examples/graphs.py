@@ -51,7 +51,7 @@ def laid_out(steps):
 
 (edges_x, wave_x), (edges_y, wave_y) = ring(16), ring(20)
 steps_x, steps_y = shortest_path(edges_x), shortest_path(edges_y)
-x, y = laid_out(steps_x), np.add(laid_out(steps_y), [14.0, 0.0])
+x, y = laid_out(steps_x), laid_out(steps_y) + np.array([14.0, 0.0])
 fig, axes = plt.subplots(1, 2, figsize=(10.0, 3.2), layout="constrained")
 for ax, alpha in zip(axes, (1.0, 0.3), strict=True):
     t = monge.gromov_wasserstein(
