@@ -147,3 +147,20 @@ class TestPenalties:
 def test_what_does_not_go_together_is_refused(options: dict[str, Any], text: str) -> None:
     with pytest.raises(ValueError, match=text):
         monge.gromov_wasserstein([0.0, 1.0], [0.0, 2.0], **options)
+
+
+def test_points_without_mass_stay_without() -> None:
+    x, y, a, b = pair(10)
+    a[3], b[2] = 0.0, 0.0
+    options = {"eps": 2.0, "marginals": monge.KL(5.0)}
+    t = monge.gromov_wasserstein(x, y, a, b, **options)
+    P = t.plan.toarray()
+    assert P[3].sum() == P[:, 2].sum() == 0.0
+    without = monge.gromov_wasserstein(
+        np.delete(x, 3, 0), np.delete(y, 2, 0), np.delete(a, 3), np.delete(b, 2), **options
+    )
+    assert t.objective == pytest.approx(without.objective, rel=1e-5)
+    again = monge.gromov_wasserstein(x, y, a, b, init=np.full((14, 11), 0.01), **options)
+    assert again.objective == pytest.approx(t.objective, rel=1e-5)
+    part = monge.gromov_wasserstein(x, y, a, b, mass=0.3)
+    assert part.plan.toarray()[3].sum() == 0.0

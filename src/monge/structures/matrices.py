@@ -52,7 +52,9 @@ def as_structure(values: Any, name: str) -> Any:
             values, sparse = values.toarray(), False
     if sparse:
         numbers = real_array(values.data, name, 1, expected)
-        matrix = type(values)((numbers, values.indices, values.indptr), shape=values.shape)
+        from scipy.sparse import csr_array
+
+        matrix = csr_array((numbers, values.indices, values.indptr), shape=values.shape)
     else:
         numbers = matrix = real_array(values, name, 2, expected)
     if matrix.shape[0] != matrix.shape[1] or matrix.shape[0] == 0:

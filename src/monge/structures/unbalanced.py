@@ -127,6 +127,7 @@ def unbalanced(
     constraint = any(side.fixed for side in penalties)
     if start is not None:
         Q = np.array(_full(start), dtype=np.float64)
+        Q[a == 0.0], Q[:, b == 0.0] = 0.0, 0.0
     else:  # of a mass between both totals, or of that which a side must have
         mass = total_a if penalties[0].fixed else total_b if penalties[1].fixed else math.sqrt(total_a * total_b)
         Q = np.multiply.outer(a, b) * (mass / (total_a * total_b))
