@@ -209,6 +209,24 @@ def test_large_clouds_begin_where_samples_of_them_end():
     assert t.value <= monge.gromov_wasserstein(x, y, init="product").value * (1.0 + 1e-12)
 
 
+def test_samples_are_of_places_with_weight():
+    rng = np.random.default_rng(0)
+    x, a = rng.normal(size=(700, 2)), np.zeros(700)
+    a[1::3] = 1.0  # none of which a sample of all would have
+    t = monge.gromov_wasserstein(x, -x, a, a)
+    assert t.value < 1e-15 * a.sum() ** 2
+
+
+def test_large_matrices_and_features_have_starts():
+    rng = np.random.default_rng(1)
+    x, order = rng.normal(size=(310, 2)), rng.permutation(310)
+    C = np.sqrt(squared(x))
+    copy = monge.CostMatrix(C[np.ix_(order, order)])
+    for options in ({}, {"features": (x[:, 0], x[order, 0])}, {"n_starts": 3, "rng": 0}):
+        assert monge.gromov_wasserstein(monge.CostMatrix(C), copy, **options).value < 1e-12
+    assert monge.gromov_wasserstein(x, x[order], features=(x[:, 0], x[order, 0])).value < 1e-12
+
+
 # --- What comes in and out --------------------------------------------------------------------------------------------
 
 

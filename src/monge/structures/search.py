@@ -46,7 +46,7 @@ _SAME = 1e-9
 
 def chosen(sides: Sides, count: int, rng: np.random.Generator, deadline: float, workers: int) -> list[Evaluated]:
     """`count` starts, or fewer if they come to the same or the time is over, the best one first."""
-    if max(sides.form.shape) <= _SMALL:
+    if _is_small(sides):
         return _best(_followed(sides, _pool(sides, count, rng), _STEPS, deadline, workers), count)
     if isinstance(sides.inner, CloudForm):
         likely = _by_sample(sides, sides.inner, count, rng, deadline, workers)
@@ -55,8 +55,13 @@ def chosen(sides: Sides, count: int, rng: np.random.Generator, deadline: float, 
     return _pool(sides, count, rng)[:count]
 
 
+def _is_small(sides: Sides) -> bool:
+    return max(sides.form.shape) <= _SMALL
+
+
 def _pool(sides: Sides, count: int, rng: np.random.Generator) -> list[Any]:
-    """Starts, the likeliest first, and with features that by these alone. Of what is drawn, some is always the same."""
+    """Starts, the likeliest first, and last, with features, that by these alone. Of what is drawn, some is always the
+    same."""
     form, inner, fixed = sides.form, sides.inner, np.random.default_rng(0)
     likely: list[Any] = best_orders(sides.x, sides.y, count) if form is inner else []
     draw: Callable[[int, np.random.Generator], list[Any]]
@@ -66,9 +71,15 @@ def _pool(sides: Sides, count: int, rng: np.random.Generator) -> list[Any]:
         likely, draw = likely + row_starts(sides.x, sides.y), partial(drawn_costs, form.shape)
         if sides.near is not None:  # places are points, in some other metric
             likely = [Toward(start.cost()) for start in cloud_starts(sides.near)] + likely
-    starts = likely + draw(max(_AT_LEAST - len(likely), 0), fixed) + draw(_DRAWN * (count - 1), rng)
+    # Between large matrices each takes as much memory as a cost, and none is only tried.
+    least, more = (
+        (_AT_LEAST, _DRAWN * (count - 1))
+        if _is_small(sides) or isinstance(inner, CloudForm)
+        else (0, max(count - len(likely), 0))
+    )
+    starts = likely + draw(max(least - len(likely), 0), fixed) + draw(more, rng)
     if isinstance(form, FusedForm):
-        return [Toward(form.features.beside(None, 0.0)), *(form.around(start) for start in starts)]
+        return [*(form.around(start) for start in starts), Toward(form.features.beside(None, 0.0))]
     return starts
 
 
@@ -78,12 +89,17 @@ def _by_sample(
     """Starts between large clouds: the likeliest, and where descents between samples ended."""
     pool = _pool(sides, count, rng)
     if isinstance(sides.form, FusedForm):
-        return pool[: _LIKELIEST + count]
-    places = [sampled(len(side), _SMALL) for side in (form.x, form.y)]
-    x, y = form.x.some(places[0]), form.y.some(places[1])
+        return [*pool[: _LIKELIEST + count], pool[-1]]
+    x, y = (side.some(_sample(side.weights)) for side in (form.x, form.y))
     few = CloudForm(x, y)
     ends = _followed(Sides(x, y, few, few), [few.toward(each.A) for each in pool], _STEPS, deadline, workers)
     return [*pool[:_LIKELIEST], form.toward(form.product), *(form.toward(end.A) for end in _best(ends, count + 2))]
+
+
+def _sample(weights: Array) -> NDArray[np.intp]:
+    """Some of the places with weight."""
+    some = np.flatnonzero(weights)
+    return np.asarray(some[sampled(len(some), _SMALL)])
 
 
 def exact_solver(a: Array, b: Array, threads: int) -> Callable[[Any, Any], Transport]:
