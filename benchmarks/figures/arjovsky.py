@@ -97,7 +97,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--points", type=int, default=100, help="on each line (default: 100)")
     parser.add_argument("--steps", type=int, default=20, help="of theta to either side (default: 20)")
-    parser.add_argument("-o", "--output", type=Path, default=Path(__file__).parents[2] / "docs/images/two_lines.png")
+    parser.add_argument("-o", "--output", type=Path, default=Path("two_lines.png"))
     draw(parser.parse_args())
 
 
