@@ -34,7 +34,7 @@ def draw(ax, moved, title):
     for label, color in enumerate(("#0072B2", "#E69F00")):
         ax.scatter(*moved[y == label].T, s=9, color=color)
     ax.set_title(f"{title}: {score(moved):.0%}")
-    ax.set(xlim=(-1.4, 2.2), ylim=(-1.35, 1.65), aspect="equal")
+    ax.set(xlim=(-1.5, 2.4), ylim=(-1.35, 1.65), aspect="equal")
     ax.set_axis_off()
 
 

@@ -88,7 +88,7 @@ row = []
 for pair, ends in ((slice(0, 2), solids[:2]), (slice(2, 4), solids[2:])):
     middles = []
     for share in (0.25, 0.5, 0.75):
-        average = monge.barycenter(volumes[pair], cost, [1.0 - share, share], eps=5e-3, debias=True, tol=1e-2)
+        average = monge.barycenter(volumes[pair], cost, [1.0 - share, share], eps=5e-3, debias=True, tol=2e-2)
         middles.append(average.weights.reshape(side, side, side))
     row += [ends[0], *middles, ends[1]]
 plt.figure(figsize=(9.0, 4.0), layout="constrained")
