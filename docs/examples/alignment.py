@@ -63,6 +63,7 @@ image = bent @ np.array([[c, -d], [d, c]]) + [4.5, 0.0]
 found = monge.gromov_wasserstein(figure, image, n_starts=5, rng=0)
 goal = found.map(image)
 
+# sphinx_gallery_thumbnail_number = 2
 fig, axes = plt.subplots(figsize=(8.0, 3.6), layout="constrained")
 for k in range(0, len(figure), 8):
     axes.plot(*np.transpose([figure[k], goal[k]]), color="0.6", linewidth=0.6)

@@ -62,6 +62,7 @@ sheet = []
 for weights in mixtures:
     average = monge.barycenter(histograms, cost, weights, eps=1e-3, debias=True, tol=1e-2)
     sheet.append(average.weights.reshape(side, side))
+# sphinx_gallery_thumbnail_number = 2
 plt.figure(figsize=(7.0, 7.0), layout="constrained")
 plot.shapes(sheet, plt.gca(), columns=5, colors=np.array(mixtures) @ inks)
 plt.show()
