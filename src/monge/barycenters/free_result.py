@@ -100,7 +100,7 @@ class FreeBarycenter:
 
     @property
     def gap(self) -> float:
-        """value - lower_bound, >= 0."""
+        """What the value has above `lower_bound`, >= 0."""
         return self.value - self.lower_bound
 
     @cached_property
