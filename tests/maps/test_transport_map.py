@@ -147,7 +147,7 @@ def test_regression_minimises_what_it_says(method):
 
 def lasso_problem(n=24, m=18, seed=7):
     rng = np.random.default_rng(seed)
-    X, Y, y = rng.normal(size=(n, 2)), rng.normal(size=(m, 2)), rng.integers(0, 3, n)
+    X, Y, y = rng.normal(size=(n, 2)), rng.normal(size=(m, 2)), np.sort(rng.integers(0, 3, n))
     return ((X[:, None] - Y) ** 2).sum(axis=-1), y
 
 

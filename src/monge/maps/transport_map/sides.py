@@ -26,7 +26,8 @@ UNKNOWN = -1
 
 @dataclass(frozen=True)
 class Side:
-    """Points (n, d), no two of which are the same, with weights (n,) of sum one and, where known, classes (n,)."""
+    """Points (n, d), no two of which are the same, with weights (n,) of sum one and, where they count, classes (n,), in
+    whose order the points then are."""
 
     points: NDArray[Any]
     weights: Array
@@ -62,10 +63,10 @@ def side_of(points: NDArray[Any], weights: Array | None, classes: NDArray[np.int
         rows, where = _distinct(points)
         return Side(rows, _summed(weights, where))
     classes = classes[some]
-    rows, where = _distinct(np.column_stack([points, classes.astype(points.dtype)]))
+    rows, where = _distinct(np.column_stack([classes.astype(points.dtype), points]))
     of = np.empty(len(rows), np.intp)
     of[where] = classes
-    return Side(np.ascontiguousarray(rows[:, :-1]), _summed(weights, where), of)
+    return Side(np.ascontiguousarray(rows[:, 1:]), _summed(weights, where), of)
 
 
 def _distinct(rows: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
