@@ -123,7 +123,7 @@ def accuracies(device: str, seeds: int, most: int | None) -> None:
             scores = [c.fit(Z, y).score(T, labels) if np.isfinite(Z).all() else np.nan for c in CLASSIFIERS.values()]
             found[name].append([*scores, spent])
     print(
-        f"digits of {device}, {len(X)} and {len(T)}, {seeds} seeds: part that is right, mean (least to most), and seconds"
+        f"digits of {device}, {len(X)} and {len(T)}, {seeds} seeds: part that is right, mean (least to most), seconds"
     )
     print(f"{'':24}" + "".join(f"{name:>24}" for name in CLASSIFIERS) + f"{'fit, transform':>18}")
     for name, rows in found.items():

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from monge.distances.directions import check_rng
+
 __all__ = ["DEFAULT_SIZE", "UNKNOWN", "Side", "normal_sample", "side_of"]
 
 Array = NDArray[np.float64]
@@ -87,4 +89,4 @@ def _summed(weights: Array, where: NDArray[np.intp]) -> Array:
 
 def normal_sample(d: int, rng: Any) -> Array:
     """The target that stands in: points (k, d) of the standard normal law."""
-    return np.random.default_rng(rng).standard_normal((DEFAULT_SIZE, d))
+    return check_rng(rng).standard_normal((DEFAULT_SIZE, d))
