@@ -96,7 +96,7 @@ class FreeBarycenter:
     @cached_property
     def lower_bound(self) -> float:
         """What no measure goes below."""
-        return self.value if self.status is FreeStatus.EXACT else min(self.value, self._objective.bound())
+        return self.value if self.status is FreeStatus.EXACT else min(self.value, float(self._objective.bound()))
 
     @property
     def gap(self) -> float:
