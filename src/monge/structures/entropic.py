@@ -6,9 +6,9 @@ The derivative of E at a plan is the cost of the next problem, with the same eps
 "Entropic metric alignment for correspondence problems"; Peyre, Cuturi and Solomon 2016, "Gromov-Wasserstein averaging
 of kernel and distance matrices", with a step of one). Where E is concave between the plans its tangent is above it, so
 the objective falls, whatever eps is; else a step that leads further away than the one before is shortened, by
-averaging the costs of two problems: that is mirror descent. While costs change less and less they go on beyond the
-last plan in the direction from the one before (Nesterov 1983, with a restart where they change more again; O'Donoghue
-and Candes 2015, "Adaptive restart for accelerated gradient schemes"), which takes a half to two thirds of the problems.
+averaging the costs of two problems: that is mirror descent. While costs change less from one problem to the next, they go on beyond the
+last plan in the direction from the one before (Nesterov 1983), as far as suits the largest ratio r of such changes:
+what would fall by r falls by about 1 - (1 - r)^1/2. Where they change more again it starts anew.
 
 Problems are solved as well as they are known: to a tolerance that falls with how much costs change, from the potentials
 before. There is no plan in single precision, and none is stored but by its potentials.
@@ -88,7 +88,7 @@ def descend(
     error is within `tol`. Where eps is so small that problems remain unsolved, it gives up."""
     here, last, wanted, length, before, short = start, None, _ROUGH, 1.0, math.inf, 0
     behind: Evaluated | None = None  # at the plan of the problem before
-    falling = 0  # for so many problems costs have changed less and less
+    ratio = 0.0  # of changes of costs, the largest since they last became larger
     for count in range(1, max_iter + 1):
         last = solve(here.cost(), last, wanted)
         short += not last.converged
@@ -112,11 +112,12 @@ def descend(
         if curve > size * wanted**2 and change > before:  # by more than sums that are off bring about
             length = max(0.5 * length, _SHORTEST)
         wanted = max(min(_FALLS * wanted, _SHARE * change), finest)
-        falling = falling + 1 if length == 1.0 and change < before else 0
-        if falling > 0 and behind is not None:
-            here = behind.mixed(1.0 + falling / (falling + 3.0), there)
+        if length == 1.0 and change < before and behind is not None:
+            ratio = max(ratio, change / before)
+            root = math.sqrt(1.0 - ratio)
+            here = behind.mixed(1.0 + (1.0 - root) / (1.0 + root), there)
         else:
-            here = here.mixed(length, there)
+            here, ratio = here.mixed(length, there), 0.0
         behind, before = there, change
     raise AssertionError
 

@@ -43,7 +43,7 @@ Array = NDArray[np.float64]
 # A plan of less than this part of the weights is none.
 _NONE = 1e-30
 # Turns go back and forth where a plan is so many times nearer to the one before the last than to the last.
-_BACK, _SHORTEST = 0.01, 1.0 / 64.0
+_BACK, _SHORTEST = 0.1, 1.0 / 64.0
 
 
 def as_penalties(marginals: Any) -> tuple[Marginal, Marginal]:
@@ -140,7 +140,7 @@ def unbalanced(
         mass = total_a if penalties[0].fixed else total_b if penalties[1].fixed else math.sqrt(total_a * total_b)
         Q = np.multiply.outer(a, b) * (mass / (total_a * total_b))
     spread = _entropy(Q, np.multiply.outer(a, b))
-    potentials = None
+    init, used = None, eps
     sent, received = Q.sum(axis=1), Q.sum(axis=0)
     found = Penalised(Q, sent, received, math.inf, math.inf)
     before, length = Q, 1.0
@@ -155,9 +155,9 @@ def unbalanced(
         scaled = tuple(Marginal(kl=side.kl * mass) for side in penalties)
         if mass <= _NONE * math.sqrt(total_a * total_b):
             raise _no_mass(here)
-        t = sinkhorn(
-            CostMatrix(C), a, b, eps=eps * mass, marginals=scaled, tol=0.1 * tol, init=potentials, threads=threads
-        )
+        if found.lazy is not None:  # costs and potentials are as large as the mass
+            init = tuple(potential * (eps * mass / used) for potential in found.potentials)
+        t = sinkhorn(CostMatrix(C), a, b, eps=eps * mass, marginals=scaled, tol=0.1 * tol, init=init, threads=threads)
         P = t.plan.toarray()
         sent, received = P.sum(axis=1), P.sum(axis=0)
         new = float(P.sum())
@@ -179,6 +179,7 @@ def unbalanced(
         elif linear == price == 0.0 and not constraint:
             by = math.sqrt(mass / new)
         P *= by
+        used = t.eps
         potentials = t.f + t.eps * math.log(by), t.g
         sent, received, spread = by * sent, by * received, by * (spread + new * math.log(by))
         change = float(np.abs(P - Q).sum()) / (by * new)
@@ -186,14 +187,14 @@ def unbalanced(
         found.potentials, found.lazy = potentials, LazyPlan(t.plan._pairs, *potentials, t.eps)
         if found.converged or time.monotonic() >= deadline:
             break
-        if float(np.abs(P - before).sum()) < _BACK * float(np.abs(P - Q).sum()):
+        then = P if length == 1.0 else (1.0 - length) * Q + length * P
+        if float(np.abs(then - before).sum()) < _BACK * float(np.abs(then - Q).sum()):
             length = max(0.5 * length, _SHORTEST)
-        before = Q
-        if length == 1.0:
-            Q = P
-        else:
-            Q = (1.0 - length) * Q + length * P
-            sent, received, spread = Q.sum(axis=1), Q.sum(axis=0), _entropy(Q, np.multiply.outer(a, b))
+            then = (1.0 - length) * Q + length * P
+        if length < 1.0:
+            sent, received = then.sum(axis=1), then.sum(axis=0)
+            spread = _entropy(then, np.multiply.outer(a, b))
+        before, Q = Q, then
     found.structures = form.at(found.plan).exact()
     found.value = found.structures + sum(
         strength * (2.0 * moved * entropy - moved**2 + total**2)
