@@ -5,7 +5,8 @@
 
 Distances within clouds in 3-D and in the plane, which lie in no common space; the start is the product of the weights,
 for both. Beside each time stands the objective, computed here from the plan that was returned. Where both go down to
-other optima, what is printed says so, and the row counts only if ours is not above POT's.
+other optima, what is printed says so, and the row counts only if ours is not above POT's. Where POT raises, the row says
+what it raised.
 """
 
 from __future__ import annotations
@@ -108,17 +109,23 @@ def main() -> None:
     print(f"{'case':10} {'monge':>9} {'POT':>9} {'times':>7} {'wanted':>7}  objectives")
     with threadpool_limits(arguments.threads):
         for name, (ours, theirs, value) in cases(n, arguments.threads).items():
-            seconds, found = [float("inf")] * 2, [0.0] * 2
+            seconds, found, failed = [float("inf")] * 2, [float("nan")] * 2, ""
             for _ in range(repeat):
                 for k, run in enumerate((ours, theirs)):
                     began = time.perf_counter()
-                    result = run()
+                    try:
+                        result = run()
+                    except ValueError as error:
+                        if run is ours:
+                            raise
+                        failed = f"  (POT failed: {str(error).splitlines()[0]})"
+                        continue
                     seconds[k] = min(seconds[k], time.perf_counter() - began)
                     found[k] = value(result)
             wanted = "" if WANTED[name] is None else f"{WANTED[name]:.1f}"
-            other = "" if abs(found[0] - found[1]) <= 1e-6 * (1.0 + abs(found[1])) else "  (other optima)"
+            other = "" if failed or abs(found[0] - found[1]) <= 1e-6 * (1.0 + abs(found[1])) else "  (other optima)"
             times = f"{seconds[1] / seconds[0]:7.1f}"
-            each = f"{found[0]:.9g} {found[1]:.9g}{other}"
+            each = f"{found[0]:.9g} {found[1]:.9g}{other}{failed}"
             print(f"{name:10} {seconds[0]:8.3f}s {seconds[1]:8.3f}s {times} {wanted:>7}  {each}")
 
 

@@ -126,8 +126,9 @@ def rows(smoke: bool, threads: int) -> dict[str, Callable[[], list[Row]]]:
         "clouds": lambda: clouds_exact(n, threads),
         "large": lambda: clouds_large(large, threads),
         "copies": lambda: copies(n, threads),
-        "entropic clouds": lambda: entropic(soft, 0.5, threads, matrices=False),
-        "entropic matrices": lambda: entropic(soft, 0.5, threads, matrices=True),
+        "entropic clouds": lambda: entropic(soft, 0.05, threads, matrices=False),
+        "entropic matrices": lambda: entropic(soft, 0.05, threads, matrices=True),
+        "entropic matrices, much blur": lambda: entropic(soft, 0.5, threads, matrices=True),
         "entropic, POT has no plan": lambda: entropic(soft, 0.005, threads, matrices=False),
     }
 

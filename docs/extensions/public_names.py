@@ -59,7 +59,7 @@ MORE = [
     "monge.barycenters.dictionary.Dictionary",
     "monge.structures.result.GromovTransport",
     "monge.structures.result.GromovStatus",
-    "monge.structures.average.GromovBarycenter",
+    "monge.structures.barycenter_result.GromovBarycenter",
     "monge.flows.flow.Flow",
     "monge.flows.flow.FlowStatus",
     "monge.flows.jko.energies.Energy",

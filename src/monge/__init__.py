@@ -46,7 +46,7 @@ from monge.maps.couple import couple
 from monge.problem.costs import CostMatrix, Grid, PointCloud
 from monge.problem.transport import ConvergenceWarning, InfeasibleError, Status, Transport
 from monge.problem.user_cost import GroundCost
-from monge.structures.averages import gromov_barycenter
+from monge.structures.barycenter import gromov_barycenter
 from monge.structures.gromov import gromov_wasserstein
 
 if TYPE_CHECKING:

@@ -119,3 +119,26 @@ def test_structures_without_any_distance():
     t = monge.gromov_wasserstein([[1.0], [1.0]], [[2.0, 3.0]], eps=1.0)
     assert t.value == t.objective == t.lower_bound == 0.0
     assert t.converged
+
+
+@pytest.mark.parametrize("matrices", [False, True])
+def test_momentum_saves_problems(matrices: bool) -> None:
+    """Without it there are 68 of them, for the same optimum."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(60, 3)) * [1.0, 0.8, 0.6], rng.normal(size=(60, 3)) * [1.1, 0.7, 0.5]
+    structures = [monge.CostMatrix(((z[:, None] - z) ** 2).sum(axis=-1)) for z in (x, y)] if matrices else (x, y)
+    t = monge.gromov_wasserstein(*structures, eps=0.5, init="product", tol=1e-6)
+    assert t.converged
+    assert t.iterations <= 55
+    np.testing.assert_allclose(t.objective, 13.3837373, rtol=1e-7)
+
+
+def test_momentum_of_clouds_with_features() -> None:
+    """There plans are lazy, and what lies beyond the last one is none."""
+    rng = np.random.default_rng(0)
+    x, y, fx, fy = (rng.normal(size=(60, 3)) for _ in range(4))
+    clouds = monge.gromov_wasserstein(x, y, eps=1.0, features=(fx, fy), alpha=0.9, init="product", tol=1e-7)
+    X, Y = (monge.CostMatrix(((z[:, None] - z) ** 2).sum(axis=-1)) for z in (x, y))
+    matrices = monge.gromov_wasserstein(X, Y, eps=1.0, features=(fx, fy), alpha=0.9, init="product", tol=1e-7)
+    assert clouds.converged
+    np.testing.assert_allclose(clouds.objective, matrices.objective, rtol=1e-9)

@@ -164,3 +164,41 @@ def test_points_without_mass_stay_without() -> None:
     assert again.objective == pytest.approx(t.objective, rel=1e-5)
     part = monge.gromov_wasserstein(x, y, a, b, mass=0.3)
     assert part.plan.toarray()[3].sum() == 0.0
+
+
+@pytest.mark.parametrize("init", [np.full((5, 4), np.nan), -np.ones((5, 4)), np.zeros((5, 4))], ids=str)
+@pytest.mark.parametrize("options", [{}, {"mass": 0.5}, {"eps": 0.5, "marginals": monge.KL(1.0)}], ids=list)
+def test_a_start_that_is_no_plan_is_told_so(init: Any, options: dict[str, Any]) -> None:
+    rng = np.random.default_rng(0)
+    with pytest.raises(ValueError, match="init should be a plan, of finite masses"):
+        monge.gromov_wasserstein(rng.normal(size=(5, 2)), rng.normal(size=(4, 3)), init=init, **options)
+
+
+def test_turns_that_go_back_and_forth_come_to_rest() -> None:
+    """Two plans may be best for each other, at a sum far below that of either with itself."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(5, 2)), rng.normal(size=(4, 3))
+    t = monge.gromov_wasserstein(x, y, eps=0.1, marginals=(monge.KL(1.0), None), max_iter=100)
+    even = monge.gromov_wasserstein(x, y, eps=0.1)
+    assert t.converged
+    assert t.objective < even.objective
+
+
+@pytest.mark.parametrize("rho", [0.3, 1e-9])
+def test_low_prices_leave_little_mass(rho: float) -> None:
+    """Nothing is gained by more or less of the plan, so that the objective is known by the mass m alone."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(5, 2)), rng.normal(size=(4, 3))
+    t = monge.gromov_wasserstein(x, y, eps=0.1, marginals=monge.KL(rho))
+    assert t.converged
+    left = float(t.plan.sum())
+    assert 0.0 < left < 0.5
+    np.testing.assert_allclose(t.objective, (2.0 * rho + 0.1) * (1.0 - left**2), rtol=1e-4)
+
+
+def test_next_to_no_mass_ends() -> None:
+    """One pair is left, and with it nothing but rounding."""
+    rng = np.random.default_rng(0)
+    t = monge.gromov_wasserstein(rng.normal(size=(5, 2)), rng.normal(size=(4, 3)), mass=1e-9)
+    assert t.iterations < 10
+    assert abs(t.value) < 1e-30

@@ -169,7 +169,8 @@ class CloudsAt(Evaluated):
         if t == 1.0:
             assert isinstance(other, CloudsAt)
             return other
-        plan = self.plan * (1.0 - t) + other.plan * t
+        # Of plans that are never stored there is no mixture but by what is known of it.
+        plan = self.plan * (1.0 - t) + other.plan * t if hasattr(self.plan, "tocoo") else None
         A, apart = ((1.0 - t) * mine + t * theirs for mine, theirs in ((self.A, other.A), (self.apart, other.apart)))
         return CloudsAt(self.form, plan, A, apart)
 

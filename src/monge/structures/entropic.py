@@ -6,7 +6,9 @@ The derivative of E at a plan is the cost of the next problem, with the same eps
 "Entropic metric alignment for correspondence problems"; Peyre, Cuturi and Solomon 2016, "Gromov-Wasserstein averaging
 of kernel and distance matrices", with a step of one). Where E is concave between the plans its tangent is above it, so
 the objective falls, whatever eps is; else a step that leads further away than the one before is shortened, by
-averaging the costs of two problems: that is mirror descent.
+averaging the costs of two problems: that is mirror descent. While costs change less from one problem to the next, they go on beyond the
+last plan in the direction from the one before (Nesterov 1983), as far as suits the largest ratio r of such changes:
+what would fall by r falls by about 1 - (1 - r)^1/2. Where they change more again it starts anew.
 
 Problems are solved as well as they are known: to a tolerance that falls with how much costs change, from the potentials
 before. There is no plan in single precision, and none is stored but by its potentials.
@@ -85,6 +87,8 @@ def descend(
     """Goes on until the cost of the next problem differs from that of the last by `tol` eps, about, and the marginal
     error is within `tol`. Where eps is so small that problems remain unsolved, it gives up."""
     here, last, wanted, length, before, short = start, None, _ROUGH, 1.0, math.inf, 0
+    behind: Evaluated | None = None  # at the plan of the problem before
+    ratio = 0.0  # of changes of costs, the largest since they last became larger
     for count in range(1, max_iter + 1):
         last = solve(here.cost(), last, wanted)
         short += not last.converged
@@ -108,7 +112,13 @@ def descend(
         if curve > size * wanted**2 and change > before:  # by more than sums that are off bring about
             length = max(0.5 * length, _SHORTEST)
         wanted = max(min(_FALLS * wanted, _SHARE * change), finest)
-        here, before = here.mixed(length, there), change
+        if length == 1.0 and change < before and behind is not None:
+            ratio = max(ratio, change / before)
+            root = math.sqrt(1.0 - ratio)
+            here = behind.mixed(1.0 + (1.0 - root) / (1.0 + root), there)
+        else:
+            here, ratio = here.mixed(length, there), 0.0
+        behind, before = there, change
     raise AssertionError
 
 

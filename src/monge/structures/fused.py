@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from monge.exact.dense import dense
 from monge.problem.arrays import real_array, real_number, shown
 from monge.problem.costs import Cost, CostMatrix, PointCloud, as_points, is_sparse
-from monge.structures.forms import Evaluated, Form, Free
+from monge.structures.forms import Evaluated, Form, Free, Toward
 from monge.structures.products import sums_of
 
 __all__ = ["FusedAt", "FusedForm", "fused"]
@@ -148,7 +148,7 @@ class FusedAt(Free):
         return self.form.alpha * r, self.form.alpha * s
 
     def along(self, other: Any) -> tuple[float, float]:
-        if self.structures.plan is None:
+        if isinstance(self.structures, Toward):
             return -np.inf, 0.0  # there is no plan yet: all the way
         alpha = self.form.alpha
         slope, curve = self.structures.along(other.structures)

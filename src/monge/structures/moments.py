@@ -26,6 +26,9 @@ __all__ = ["MomentForm"]
 
 Array = NDArray[np.float64]
 
+# What part of fourth powers of places a gap that is small is not taken to be below: some 1e7 times rounding.
+_ROUNDING = 1e-6
+
 
 @dataclass(frozen=True)
 class Moments:
@@ -107,7 +110,8 @@ class MomentsAt(Free):
     def __init__(self, form: MomentForm, plan: Any, moments: Moments) -> None:
         self.form, self.plan, self.moments = form, plan, moments
         self.value = moments.product(moments)
-        self.size = moments.product(moments, 0.0)
+        # Of a plan that has come down to one point nothing is left but rounding, which is small beside its squares.
+        self.size = max(moments.product(moments, 0.0), _ROUNDING * moments.one * (moments.uu + moments.vv))
 
     def cost(self) -> PointCloud:
         m, form = self.moments, self.form

@@ -101,7 +101,7 @@ def bound_of(sides: Sides, threads: int) -> float:
 
 
 def given_plan(init: Any, shape: tuple[int, int]) -> Any:
-    """A plan (n, m) that was given as such or as a result: sparse, lazy or an array."""
+    """A plan (n, m) that was given as such or as a result: sparse, lazy or an array; of masses, not all zero."""
     plan = getattr(init, "on_host", init)
     plan = plan.plan if isinstance(plan, Transport) else on_host(plan)
     plan = getattr(plan, "on_host", plan)
@@ -109,6 +109,13 @@ def given_plan(init: Any, shape: tuple[int, int]) -> Any:
         plan = real_array(plan, "init", 2, f"a plan of shape {shape}, a result, or 'product'").astype(np.float64)
     if tuple(plan.shape) != shape:
         raise ValueError(f"init should be a plan of shape {shape}; got {tuple(plan.shape)}.")
+    # Those of lazy plans are positive.
+    masses = plan if isinstance(plan, np.ndarray) else plan.tocoo().data if hasattr(plan, "tocoo") else np.ones(1)
+    if not (np.isfinite(masses).all() and (masses >= 0.0).all() and masses.any()):
+        raise ValueError(
+            "init should be a plan, of finite masses that are not negative, nor all zero. np.maximum(plan, 0) takes "
+            "away what rounding has put below zero."
+        )
     return plan
 
 

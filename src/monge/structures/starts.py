@@ -36,6 +36,8 @@ def cloud_starts(form: CloudForm) -> list[TowardClouds]:
     (s, U, skew, tensor), (t, V, skew_y, tensor_y) = _axes(form.x), _axes(form.y)
     k, d = min(len(s), len(t)), min(len(s), len(t), _SIGNED)
     s, t = s[:k], t[:k]
+    unit = max(float(s[0]), float(t[0])) ** 3 or 1.0  # so that squares of third moments are numbers
+    skew, tensor, skew_y, tensor_y = skew / unit, tensor / unit, skew_y / unit, tensor_y / unit
     likelier = np.where(skew[:k] * skew_y[:k] < 0.0, -1.0, 1.0)
     found = []
     for signs in product((1.0, -1.0), repeat=d):

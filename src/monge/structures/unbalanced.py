@@ -13,6 +13,9 @@ P x P is relaxed to P x Q, and each is optimal for the other in turn: for Q of m
 so that what is left to minimise over P is an entropic problem with the strengths m rho and m eps, for half the
 derivative of E at Q and a constant. What is minimised in turn never rises. But for features, sP and Q / s are the same
 to it, and both get the same mass; with them, the s that is best, for which the features of both cost the same.
+
+Two different plans may be best for each other, of which neither is a solution. Where turns go back and forth between
+such, Q goes but a part of the way, half as far each time.
 """
 
 from __future__ import annotations
@@ -36,6 +39,11 @@ from monge.structures.partial import whole_derivative
 __all__ = ["Penalised", "as_penalties", "unbalanced"]
 
 Array = NDArray[np.float64]
+
+# A plan of less than this part of the weights is none.
+_NONE = 1e-30
+# Turns go back and forth where a plan is so many times nearer to the one before the last than to the last.
+_BACK, _SHORTEST = 0.1, 1.0 / 64.0
 
 
 def as_penalties(marginals: Any) -> tuple[Marginal, Marginal]:
@@ -132,8 +140,10 @@ def unbalanced(
         mass = total_a if penalties[0].fixed else total_b if penalties[1].fixed else math.sqrt(total_a * total_b)
         Q = np.multiply.outer(a, b) * (mass / (total_a * total_b))
     spread = _entropy(Q, np.multiply.outer(a, b))
-    potentials = None
-    found = Penalised(Q, Q.sum(axis=1), Q.sum(axis=0), math.inf, math.inf)
+    init, used = None, eps
+    sent, received = Q.sum(axis=1), Q.sum(axis=0)
+    found = Penalised(Q, sent, received, math.inf, math.inf)
+    before, length = Q, 1.0
     for _ in range(max_iter):
         mass = float(Q.sum())
         here = form.at(Q)
@@ -141,19 +151,18 @@ def unbalanced(
         C = whole_derivative(here, threads)
         C *= 0.5
         linear = here.linear(Q)
-        C += rho[0] * _entropy(found.sent, a) + rho[1] * _entropy(found.received, b) + eps * spread
+        C += rho[0] * _entropy(sent, a) + rho[1] * _entropy(received, b) + eps * spread
         scaled = tuple(Marginal(kl=side.kl * mass) for side in penalties)
-        t = sinkhorn(
-            CostMatrix(C), a, b, eps=eps * mass, marginals=scaled, tol=0.1 * tol, init=potentials, threads=threads
-        )
+        if mass <= _NONE * math.sqrt(total_a * total_b):
+            raise _no_mass(here)
+        if found.lazy is not None:  # costs and potentials are as large as the mass
+            init = tuple(potential * (eps * mass / used) for potential in found.potentials)
+        t = sinkhorn(CostMatrix(C), a, b, eps=eps * mass, marginals=scaled, tol=0.1 * tol, init=init, threads=threads)
         P = t.plan.toarray()
         sent, received = P.sum(axis=1), P.sum(axis=0)
         new = float(P.sum())
         if not new > 0.0:
-            raise ValueError(
-                f"no mass is left: rho is small beside the differences of the structures (about {here.size:.3g}) and "
-                "eps. Raise the rho of monge.KL, or rescale the structures."
-            )
+            raise _no_mass(here)
         spread = float(sent @ t.f + received @ t.g - np.vdot(P, C)) / (eps * mass)
         relaxed = (
             t.value
@@ -170,14 +179,22 @@ def unbalanced(
         elif linear == price == 0.0 and not constraint:
             by = math.sqrt(mass / new)
         P *= by
+        used = t.eps
         potentials = t.f + t.eps * math.log(by), t.g
         sent, received, spread = by * sent, by * received, by * (spread + new * math.log(by))
         change = float(np.abs(P - Q).sum()) / (by * new)
-        Q = P
         found = Penalised(P, sent, received, math.inf, math.inf, [*found.relaxed, relaxed], change, change <= tol)
         found.potentials, found.lazy = potentials, LazyPlan(t.plan._pairs, *potentials, t.eps)
         if found.converged or time.monotonic() >= deadline:
             break
+        then = P if length == 1.0 else (1.0 - length) * Q + length * P
+        if float(np.abs(then - before).sum()) < _BACK * float(np.abs(then - Q).sum()):
+            length = max(0.5 * length, _SHORTEST)
+            then = (1.0 - length) * Q + length * P
+        if length < 1.0:
+            sent, received = then.sum(axis=1), then.sum(axis=0)
+            spread = _entropy(then, np.multiply.outer(a, b))
+        before, Q = Q, then
     found.structures = form.at(found.plan).exact()
     found.value = found.structures + sum(
         strength * (2.0 * moved * entropy - moved**2 + total**2)
@@ -188,6 +205,13 @@ def unbalanced(
         )
     )
     return found
+
+
+def _no_mass(here: Free) -> ValueError:
+    return ValueError(
+        f"no mass is left: rho is small beside the differences of the structures (the squares of those that are "
+        f"matched add up to {here.size:.3g}) and eps. Raise the rho of monge.KL, or rescale the structures."
+    )
 
 
 def _entropy(p: Array, a: Array) -> float:

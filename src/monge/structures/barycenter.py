@@ -34,7 +34,7 @@ from monge.problem.home import home_of_any
 from monge.problem.measures import check_weights, rounding_of
 from monge.problem.progress import step_bar
 from monge.problem.transport import ConvergenceWarning
-from monge.structures.average import GromovBarycenter
+from monge.structures.barycenter_result import GromovBarycenter
 from monge.structures.gromov import gromov_wasserstein
 from monge.structures.matrices import as_structure
 from monge.structures.result import GromovStatus
