@@ -27,6 +27,7 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
+from threadpoolctl import threadpool_limits
 
 import monge
 
@@ -162,7 +163,8 @@ def main() -> None:
     if arguments.smoke:  # these take seconds at any size
         for name in [name for name in MOVES if name.startswith(("POT Mapping", "POT Sink"))]:
             del MOVES[name]
-    with warnings.catch_warnings():
+    # For small sizes threads of the linear algebra only wait for each other.
+    with warnings.catch_warnings(), threadpool_limits(1 if arguments.smoke else None, "blas"):
         warnings.simplefilter("ignore")  # POT's, of iterations that ran out
         for device in DEVICES:
             accuracies(device, 1 if arguments.smoke else arguments.seeds, 120 if arguments.smoke else None)

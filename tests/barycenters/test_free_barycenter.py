@@ -157,6 +157,7 @@ class TestOnTheLine:
         moved = monge.free_barycenter(points, masses, weights, cost=cost, n_points=9, rng=0)
         assert moved.value >= found.value
         assert moved.lower_bound == pytest.approx(found.value, rel=1e-12)
+        assert type(moved.value) is type(moved.lower_bound) is type(moved.gap) is float
 
     def test_number_of_points_given(self):
         # Means over slabs of the averaged quantiles.

@@ -200,6 +200,14 @@ def test_group_lasso_takes_few_matrices():
     assert most < 6 * 8 * 700 * 600  # which is what is asked for before
 
 
+@pytest.mark.parametrize(("method", "remedy"), [("group", "method='entropic'"), ("kernel", "method='affine'")])
+def test_too_large_for_the_memory(method, remedy, monkeypatch):
+    X = np.arange(40.0).reshape(20, 2)
+    monkeypatch.setattr("monge.problem.arrays.available_memory", lambda: 4000)
+    with pytest.raises(MemoryError, match=remedy):
+        monge.TransportMap(method).fit(X, np.arange(20) % 2, target=X)
+
+
 def test_group_lasso_has_the_known_limits():
     C, y = lasso_problem()
     rng = np.random.default_rng(8)

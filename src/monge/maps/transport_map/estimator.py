@@ -112,6 +112,9 @@ class TransportMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
     ValueError, TypeError
         When it is fitted: for numbers out of range, arrays whose shapes do not fit, NaN and infinite values, labels
         that the method wants and lacks, or does not know.
+    MemoryError
+        When it is fitted: for "group", which takes some matrices (k, l), and "kernel", some (k, k), if they would not
+        fit. With `target_labels` all plans take one.
     ImportError
         By ``monge.TransportMap``, if scikit-learn is missing.
 
