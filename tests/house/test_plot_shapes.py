@@ -49,6 +49,14 @@ class TestShapes:
         lower_right = picture[rows[0] + half + quarter, columns[0] + half + quarter].sum()
         assert upper_left > 1.3 * lower_right
 
+    def test_solids_in_corners_and_on_thin_grids_are_drawn_whole(self):
+        corner, middle = np.zeros((2, 1, 11, 11, 11))
+        corner[0, :3, :3, :3] = middle[0, 4:7, 4:7, 4:7] = 1.0
+        ink = [(1.0 - sheet(plot.shapes(solids))).sum() for solids in (corner, middle)]
+        assert ink[0] == pytest.approx(ink[1], rel=0.02)
+        for shape in [(1, 1, 1), (1, 5, 1), (1, 2, 30)]:
+            assert (sheet(plot.shapes(np.ones((1, *shape)))) < 0.9).any()
+
     def test_the_first_axis_points_up(self):
         pole = np.zeros((21, 21, 21))
         pole[:, 9:12, 9:12] = 1.0

@@ -20,8 +20,8 @@ _SURFACE = 0.4
 # From where it is looked at and from where light comes: first right, then down, then away from the eye.
 _TURN, _TILT = 0.6, 0.5
 _LIGHT = np.array([-0.45, -0.55, -0.7])
-# Pixels of the picture of a solid to a cell, and how much larger than the grid the picture is, since cubes are turned.
-_FINER, _WIDER = 3.0, 1.3
+# Pixels of the picture of a solid to a cell.
+_FINER = 3.0
 # Pixels around solids.
 _MARGIN = 4
 # Light that comes from everywhere.
@@ -83,7 +83,9 @@ def shapes(densities: Any, ax: Any = None, *, columns: int | None = None, colors
         raise ValueError(
             f"colors should be numbers from 0 to 1 of shape (3,) or ({len(array)}, 3); got shape {inks.shape}."
         )
-    draw = _inked if array.ndim == 3 else _lit
+    draw = _inked
+    if array.ndim == 4:
+        draw, array = _lit, _boxed(array)
     sheet = np.stack(
         [draw(shape, ink) for shape, ink in zip(array, np.broadcast_to(inks, (len(array), 3)), strict=True)]
     )
@@ -97,6 +99,14 @@ def _inked(density: Array, ink: Array) -> Array:
     return np.asarray(1.0 - np.minimum(density, 1.0)[..., np.newaxis] * (1.0 - ink))
 
 
+def _boxed(solids: Array) -> Array:
+    """All solids in the box that holds them, with cells around it in which there is nothing."""
+    inside: NDArray[np.bool_] = np.asarray((solids > _SURFACE).any(axis=0))
+    ranges = [np.flatnonzero(inside.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
+    box = tuple(slice(max(int(cells[0]) - 1, 0), int(cells[-1]) + 2) for cells in ranges)
+    return np.pad(solids[(slice(None), *box)], ((0, 0), (1, 1), (1, 1), (1, 1)))
+
+
 def _cut(sheet: Array) -> Array:
     """The pictures without the rows and columns that are white in all of them, but for a margin."""
     drawn: NDArray[np.bool_] = np.asarray((sheet < 1.0).any(axis=(0, 3)))
@@ -108,16 +118,16 @@ def _cut(sheet: Array) -> Array:
 
 
 def _lit(density: Array, ink: Array) -> Array:
-    """The picture (p, p, 3) of a solid."""
+    """The picture (p, q, 3) of a solid, as large as that of all cells would be."""
     from scipy.ndimage import affine_transform
 
     turn = np.array([[1, 0, 0], [0, np.cos(_TURN), -np.sin(_TURN)], [0, np.sin(_TURN), np.cos(_TURN)]])
     tilt = np.array([[np.cos(_TILT), 0, -np.sin(_TILT)], [0, 1, 0], [np.sin(_TILT), 0, np.cos(_TILT)]])
-    pixels = int(_FINER * _WIDER * max(density.shape))
     # From down, right and away in the picture to the cells.
     back = (tilt @ turn).T / _FINER
     middle = (np.array(density.shape) - 1.0) / 2.0
-    field = affine_transform(density, back, middle - back @ np.full(3, (pixels - 1) / 2.0), (pixels,) * 3, order=1)
+    pixels = tuple(int(size) + 2 for size in _FINER * np.abs(tilt @ turn) @ density.shape)
+    field = affine_transform(density, back, middle - back @ ((np.array(pixels) - 1.0) / 2.0), pixels, order=1)
     inside = field > _SURFACE
     # Beside the solid, where its edge may still cover a part of the pixel: where it is nearest.
     first = np.where(inside.any(axis=2), inside.argmax(axis=2), field.argmax(axis=2))[..., np.newaxis]
