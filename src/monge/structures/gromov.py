@@ -74,8 +74,8 @@ def gromov_wasserstein(
         Weights, of equal totals; None for uniform ones. With a total of t instead of one, E is t^2 times as large.
     cost : str, (str, float), callable or GroundCost
         What is between two points of one cloud, as for `PointCloud`. Squared distances take memory in O(n + m) beside
-        what `emd` takes, or with `eps` `sinkhorn`; for all others, and with `mass` or `marginals`, arrays over pairs are
-        made: 8 bytes times n m, some times over.
+        what `emd` takes, or with `eps` `sinkhorn`. For all others, and with `mass` or `marginals`, arrays over pairs
+        are made: 8 bytes times n m, some times over.
     eps : float, optional
         Strength of the entropy, in the units of E, which are those of Cx squared. None for none.
     features : pair (fx, fy) of array_like (n, k) and (m, k), or array_like (n, m), optional
