@@ -116,14 +116,16 @@ def gromov_wasserstein(
     Returns
     -------
     GromovTransport
-        With ``value``, which is E without any root, ``plan``, ``lower_bound``, ``starts`` (the objectives of all
-        descents), ``status`` and ``stats``; with `mass` or `marginals` there is no bound but zero. Of arrays of another library it has such arrays, as `emd` says.
+        With ``value``, which is E without any root, ``plan``, ``lower_bound`` (zero with `mass` or `marginals`),
+        ``starts`` (the objectives of all descents), ``status`` and ``stats``. Of arrays of another library it has such
+        arrays, as `emd` says.
 
     Raises
     ------
     ValueError
         Shapes that do not fit, matrices that are not square or not finite, weights as for `emd`, an eps or tol that is
-        not positive, an init whose sums are not the weights, points so far apart that fourth powers overflow.
+        not positive, an init that is no plan or whose sums are not the weights, points so far apart that fourth powers
+        overflow.
     TypeError
         Structures, weights or an rng of the wrong type.
     MemoryError
