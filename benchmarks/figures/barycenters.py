@@ -101,7 +101,8 @@ def digits(side: int, path: Path, digit: int = 3, count: int = 10) -> None:
     averages = {
         "mean of the pixels": flat.mean(axis=0),
         "with entropy": average(flat, None, 2.0, debias=False),
-        "debiased": average(flat, None, 1.5),
+        # To undo a blur is ill-posed: smaller errors come with ripples.
+        "debiased": average(flat, None, 1.5, tol=2e-2),
     }
     for ax, (title, image) in zip(below.subplots(1, 3), averages.items(), strict=True):
         plot.shapes(image[np.newaxis], ax)

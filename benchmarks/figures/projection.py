@@ -28,8 +28,8 @@ def shapes(side: int) -> dict[str, Array]:
         "disk": np.hypot(x + 0.35, y) - 0.35,
         "square": np.maximum(abs(x - 0.35), abs(y)) - 0.35,
         "ellipse": np.hypot(x / 1.6, y) - 0.33,
-        "bar": np.maximum(abs(x) / 6.0, abs(y + 0.4)) - 0.12,
-        "post": np.maximum(abs(x), abs(y - 0.1) / 5.0) - 0.13,
+        "bar": np.maximum(abs(x) - 0.72, abs(y + 0.4) - 0.12),
+        "post": np.maximum(abs(x) - 0.13, abs(y - 0.1) - 0.65),
         "diamond": (abs(x) + abs(y + 0.1)) - 0.5,
         "ring": abs(np.hypot(x, y) - 0.6) - 0.12,
         "point": np.hypot(x, y) - 0.2,
@@ -51,7 +51,7 @@ def in_squares(target: Array, first: Array, second: Array) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--side", type=int, default=64)
-    parser.add_argument("--eps", type=float, default=1e-3, help="over the squared side")
+    parser.add_argument("--eps", type=float, default=4e-4, help="over the squared side")
     parser.add_argument("-o", "--output", type=Path, default=Path("."), help="folder")
     options = parser.parse_args()
 
@@ -77,9 +77,10 @@ def main() -> None:
         images = [first, second, target, (1.0 - share) * first + share * second, found.projection]
         titles = [names[0], names[1], names[2], "in the squares", "by transport"]
         for axis, image, title in zip(line, images, titles, strict=True):
-            axis.imshow(image.reshape(side, side), cmap="magma_r")
+            axis.imshow(image.reshape(side, side), cmap="Blues", vmin=0.0)
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_color("0.8")
             axis.set_title(title, fontsize=9)
-            axis.set_axis_off()
     options.output.mkdir(parents=True, exist_ok=True)
     path = options.output / "projection.png"
     fig.savefig(path, dpi=110)

@@ -1,9 +1,13 @@
 """Domain adaptation of real data, beside POT's classes: what a classifier gets right, and seconds.
 
-Source: half of scikit-learn's 1797 digits of 8 x 8 pixels. Target: the other half, seen at half the resolution, at half
-the contrast, too bright, and with noise. A classifier is trained on labelled sources that have been moved to the
-targets, whose labels nobody sees, and is scored on these. All methods have their defaults; POT's entropic ones have the
-same eps, in its units, and its group lasso the same penalty. "of its own" is trained on targets, by five folds.
+Source: half of scikit-learn's 1797 digits of 8 x 8 pixels. Target: the other half, as another device has them. A
+classifier is trained on labelled sources that have been moved to the targets, whose labels nobody sees, and is scored
+on these. All methods have their defaults; POT's entropic ones have the same eps, in its units, and its group lasso the
+same penalty. "of its own" is trained on targets, by five folds.
+
+Two devices. A worse camera has half the resolution, half the contrast, too much light, and noise: our defaults were
+chosen on digits seen by it (other splits, with the targets' labels), so the scores flatter them. A thick pen, held
+askew, turns the digits by ten degrees and widens their strokes: nothing was chosen on it.
 
     python -m benchmarks.structures.adaptation [--seeds 5] [--smoke]
 """
@@ -18,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import ot
+from scipy.ndimage import grey_dilation, rotate
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
@@ -25,30 +30,40 @@ from sklearn.neighbors import KNeighborsClassifier
 
 import monge
 
-# By how much the worst and the best method should beat no adaptation, of the nearest neighbour.
+# By how much the worst and the best method should beat no adaptation, of the nearest neighbour: of the worse camera.
 MARGINS = 0.15, 0.25
 # Seconds for a fit and a transform of so many points on each side.
 SIZES = {2000: 10.0, 5000: 90.0}
+# Points on a side up to which POT's MappingTransport is waited for: for twice as many it takes eight times as long.
+MOST_FOR_MAPPING = 1000
 CLASSIFIERS = {"1-NN": KNeighborsClassifier(1), "logistic": LogisticRegression(max_iter=500)}
 
 Data = tuple[Any, Any, Any, Any]
 Move = Callable[[Any, Any, Any], Any]
 
 
-def seen(images: Any, rng: Any) -> Any:
-    """Digits (n, 8, 8) as another device has them."""
+def camera(images: Any, rng: Any) -> Any:
+    """Digits (n, 8, 8) of a worse camera."""
     coarse = images.reshape(-1, 4, 2, 4, 2).mean(axis=(2, 4)).repeat(2, axis=1).repeat(2, axis=2)
     return 0.3 + 0.5 * coarse + 0.05 * rng.standard_normal(images.shape)
 
 
-def digits(seed: int, most: int | None = None) -> Data:
+def pen(images: Any, rng: Any) -> Any:
+    """Digits (n, 8, 8) of a thick pen, held askew."""
+    return grey_dilation(rotate(images, 10.0, axes=(1, 2), reshape=False, order=1), size=(1, 2, 2))
+
+
+DEVICES = {"a worse camera": camera, "a thick pen": pen}
+
+
+def digits(seed: int, device: Callable[[Any, Any], Any], most: int | None = None) -> Data:
     """Sources, their labels, targets and theirs; no digit is on both sides."""
     rng = np.random.default_rng(seed)
     data = load_digits()
     order = rng.permutation(len(data.target))[:most]
     here, there = np.array_split(order, 2)
     images = data.images / 16.0
-    flat = [part.reshape(len(part), -1) for part in (images[here], seen(images[there], rng))]
+    flat = [part.reshape(len(part), -1) for part in (images[here], device(images[there], rng))]
     return flat[0], data.target[here], flat[1], data.target[there]
 
 
@@ -88,11 +103,11 @@ MOVES: dict[str, Move] = {
 }
 
 
-def accuracies(seeds: int, most: int | None) -> None:
+def accuracies(device: str, seeds: int, most: int | None) -> None:
     found: dict[str, list[list[float]]] = {name: [] for name in MOVES}
     own = []
     for seed in range(100, 100 + seeds):
-        X, y, T, labels = digits(seed, most)
+        X, y, T, labels = digits(seed, DEVICES[device], most)
         own.append([cross_val_score(classifier, T, labels, cv=5).mean() for classifier in CLASSIFIERS.values()])
         for name, move in MOVES.items():
             start = time.perf_counter()
@@ -100,7 +115,9 @@ def accuracies(seeds: int, most: int | None) -> None:
             spent = time.perf_counter() - start
             scores = [c.fit(Z, y).score(T, labels) if np.isfinite(Z).all() else np.nan for c in CLASSIFIERS.values()]
             found[name].append([*scores, spent])
-    print(f"digits, {len(X)} and {len(T)}, {seeds} seeds: part that is right, mean (least to most), and seconds")
+    print(
+        f"digits of {device}, {len(X)} and {len(T)}, {seeds} seeds: part that is right, mean (least to most), seconds"
+    )
     print(f"{'':24}" + "".join(f"{name:>24}" for name in CLASSIFIERS) + f"{'fit, transform':>18}")
     for name, rows in found.items():
         table = np.array(rows)
@@ -109,7 +126,8 @@ def accuracies(seeds: int, most: int | None) -> None:
     print(f"{'of its own':24}" + "".join(f"{v:10.3f}" + 14 * " " for v in np.mean(own, axis=0)))
     nearest = {name: np.mean(rows, axis=0)[0] for name, rows in found.items() if name.startswith(("monge", "none"))}
     gains = sorted(score - nearest["none"] for name, score in nearest.items() if name != "none")
-    print(f"1-NN, gain over none: {gains[0]:.3f} to {gains[-1]:.3f}; wanted {MARGINS[0]} for all, {MARGINS[1]} for one")
+    wanted = f"wanted {MARGINS[0]} for all, {MARGINS[1]} for one" if device == "a worse camera" else "nothing promised"
+    print(f"1-NN, gain over none: {gains[0]:.3f} to {gains[-1]:.3f}; {wanted}\n")
 
 
 def seconds(sizes: list[int]) -> None:
@@ -117,6 +135,9 @@ def seconds(sizes: list[int]) -> None:
     print(f"{'':24}" + "".join(f"{f'n = {n}':>12}" for n in sizes))
     for name, move in MOVES.items():
         if name in ("none", "standardised"):
+            continue
+        if name.startswith("POT Mapping") and min(sizes) > MOST_FOR_MAPPING:
+            print(f"{name:24}      left out for more than {MOST_FOR_MAPPING} points")
             continue
         cells = []
         for n in sizes:
@@ -143,7 +164,8 @@ def main() -> None:
             del MOVES[name]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # POT's, of iterations that ran out
-        accuracies(1 if arguments.smoke else arguments.seeds, 120 if arguments.smoke else None)
+        for device in DEVICES:
+            accuracies(device, 1 if arguments.smoke else arguments.seeds, 120 if arguments.smoke else None)
         seconds([100] if arguments.smoke else list(SIZES))
 
 

@@ -34,7 +34,7 @@ def draw(ax, moved, title):
     for label, color in enumerate(("#0072B2", "#E69F00")):
         ax.scatter(*moved[y == label].T, s=9, color=color)
     ax.set_title(f"{title}: {score(moved):.0%}")
-    ax.set_aspect("equal")
+    ax.set(xlim=(-1.5, 2.4), ylim=(-1.35, 1.65), aspect="equal")
     ax.set_axis_off()
 
 
@@ -85,8 +85,15 @@ plt.show()
 # one to the colours of the second; `monge.color_transfer` is made for that, and does it better. A few colours may leave
 # what a screen can show, and are cut off.
 
-rocket, coffee = (picture[::4, ::4] / 255.0 for picture in (data.rocket(), data.coffee()))
-some, others = (picture.reshape(-1, 3)[::61] for picture in (rocket, coffee))
+
+def smaller(picture):
+    """Means of three by three pixels."""
+    rows, columns = (side // 3 for side in picture.shape[:2])
+    return picture[: 3 * rows, : 3 * columns].reshape(rows, 3, columns, 3, 3).mean(axis=(1, 3)) / 255.0
+
+
+rocket, coffee = smaller(data.rocket()), smaller(data.coffee())
+some, others = (picture.reshape(-1, 3)[::107] for picture in (rocket, coffee))
 fig, axes = plt.subplots(2, 3, figsize=(10.0, 4.8), layout="constrained")
 shown = {"source": rocket, "target": coffee}
 for method in ("exact", "entropic", "gaussian", "kernel"):

@@ -24,16 +24,18 @@ def spiral(s, height):
 
 
 s, t = np.sort(rng.uniform(size=300)), rng.uniform(size=250)
-stairs = spiral(s, 1.0) @ np.linalg.qr(rng.normal(size=(3, 3)))[0]
+stairs = spiral(s, 1.0)
+turn = np.linalg.qr(rng.normal(size=(3, 3)))[0]
 paper = spiral(t, 0.0)[:, :2]
 
-match = monge.gromov_wasserstein(stairs, paper)
+match = monge.gromov_wasserstein(stairs @ turn, paper)
 carried = match.plan.T @ s * len(paper)
 
 fig = plt.figure(figsize=(9.0, 4.2), layout="constrained")
 axes = fig.add_subplot(1, 2, 1, projection="3d")
 axes.scatter(*stairs.T, c=s, s=14)
 axes.set_box_aspect(np.ptp(stairs, axis=0), zoom=1.3)
+axes.view_init(elev=25, azim=-60)
 axes.set_title("in space")
 axes.set_axis_off()
 axes = fig.add_subplot(1, 2, 2)
@@ -61,11 +63,12 @@ image = bent @ np.array([[c, -d], [d, c]]) + [4.5, 0.0]
 found = monge.gromov_wasserstein(figure, image, n_starts=5, rng=0)
 goal = found.map(image)
 
+# sphinx_gallery_thumbnail_number = 2
 fig, axes = plt.subplots(figsize=(8.0, 3.6), layout="constrained")
-for k in range(0, len(figure), 4):
+for k in range(0, len(figure), 8):
     axes.plot(*np.transpose([figure[k], goal[k]]), color="0.6", linewidth=0.6)
-axes.scatter(*figure.T, c=angle, cmap="twilight", s=12)
-axes.scatter(*goal.T, c=angle, cmap="twilight", s=12)
+axes.scatter(*figure.T, c=angle, cmap="hsv", s=12)
+axes.scatter(*goal.T, c=angle, cmap="hsv", s=12)
 axes.set_aspect("equal")
 axes.set_axis_off()
 plt.show()

@@ -76,6 +76,7 @@ average = monge.gromov_barycenter(
 )
 print(average)
 near = average.structure <= np.sort(average.structure + np.diag(np.full(16, np.inf)), axis=1)[:, 1:2]
+# sphinx_gallery_thumbnail_number = 2
 fig, axes = plt.subplots(1, 5, figsize=(12.0, 2.8), layout="constrained")
 for ax, (edges, wave), C in zip(axes[:4], graphs, structures, strict=False):
     draw(ax, edges, wave, laid_out(C.C), f"{len(edges)} nodes")

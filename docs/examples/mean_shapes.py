@@ -60,18 +60,18 @@ print(f"value {mean.value:.4f}, at most {mean.gap / mean.value:.1%} above the le
 # it. With ``cost="euclidean"`` the points go to *medians*, which do not care how far a stray is, only that it is one
 # among six.
 
-some = [*shapes[:5], ellipse(120, [0.3, 0.3], 0.0, [3.5, 0.0])]
+some = [*shapes[:5], ellipse(120, [0.3, 0.3], 0.0, [3.0, 0.0])]
 averages = {
     "mean of the five": monge.free_barycenter(some[:5], n_points=120, rng=0),
     "mean with a stray": monge.free_barycenter(some, n_points=120, rng=0),
     "median with a stray": monge.free_barycenter(some, n_points=120, rng=0, cost="euclidean"),
 }
-fig, axes = plt.subplots(1, 3, figsize=(11.0, 2.9), layout="constrained", sharey=True)
+fig, axes = plt.subplots(1, 3, figsize=(11.0, 2.3), layout="constrained", sharey=True)
 for ax, (title, found) in zip(axes, averages.items(), strict=True):
     for shape in some if "stray" in title else some[:5]:
         ax.scatter(*shape.T, s=2, color=GREY, linewidths=0.0)
     ax.scatter(*found.points.T, s=8, color=ORANGE if "median" in title else BLUE)
-    ax.set(xlim=(-1.15, 3.95), ylim=(-1.15, 1.15), aspect="equal", title=title)
+    ax.set(xlim=(-1.15, 3.45), ylim=(-1.15, 1.15), aspect="equal", title=title)
     ax.set_axis_off()
 plt.show()
 

@@ -41,17 +41,20 @@ def in_squares(target, shapes):
 linear = in_squares(target, shapes)
 found = monge.barycentric_coordinates(target, shapes, grid, eps=4.0, loss="wasserstein", tol=1e-3)
 
+
+def draw(axis, image):
+    side = round(len(image) ** 0.5)
+    axis.imshow(image.reshape(side, side), cmap="Blues", vmin=0.0, interpolation="bicubic")
+    axis.set(xticks=[], yticks=[])
+    axis.spines[:].set_color("0.8")
+
+
+images = {"first": shapes[0], "second": shapes[1], "third": shapes[2], "the target": target}
+images |= {"nearest in squares": linear @ shapes, "nearest by transport": found.projection}
 fig, axes = plt.subplots(2, 3, figsize=(7.0, 5.0), layout="constrained")
-titles = ["three shapes", "", ""]
-for axis, image, title in zip(axes[0], shapes, titles, strict=True):
-    axis.imshow(image.reshape(side, side), cmap="magma_r")
+for axis, (title, image) in zip(axes.flat, images.items(), strict=True):
+    draw(axis, image)
     axis.set_title(title)
-bottom = [("target", target), ("in squares", linear @ shapes), ("by transport", found.projection)]
-for axis, (title, image) in zip(axes[1], bottom, strict=True):
-    axis.imshow(image.reshape(side, side), cmap="magma_r")
-    axis.set_title(title)
-for axis in axes.ravel():
-    axis.set_axis_off()
 plt.show()
 
 # %%
@@ -74,16 +77,16 @@ book = monge.dictionary(family, monge.Grid((side, side)), 2, eps=1.5, rng=0, tol
 u, s, v = np.linalg.svd(family, full_matrices=False)
 flat = (u[:, :2] * s[:2]) @ v[:2]
 
-fig, axes = plt.subplots(3, 8, figsize=(10.0, 4.0), layout="constrained")
-for line, (images, name) in enumerate(((family, "data"), (book.reconstructions, "two atoms"), (flat, "rank two"))):
-    for axis, image in zip(axes[line, 2:], images, strict=True):
-        axis.imshow(image.reshape(side, side), cmap="magma_r", vmin=0.0)
-    axes[line, 2].set_title(name, loc="left")
-for axis, atom in zip(axes[1, :2], book.atoms, strict=True):
-    axis.imshow(atom.reshape(side, side), cmap="magma_r")
-axes[1, 0].set_title("atoms", loc="left")
-for axis in axes.ravel():
-    axis.set_axis_off()
+fig = plt.figure(figsize=(10.0, 4.4), layout="constrained")
+left, right = fig.subfigures(1, 2, width_ratios=(1.0, 3.6))
+for k, (axis, atom) in enumerate(zip(left.subplots(2, 1), book.atoms, strict=True), start=1):
+    draw(axis, atom)
+    axis.set_title(f"atom {k}")
+rows = {"data": family, "mixed\natoms": book.reconstructions, "rank two": flat}
+for line, (name, images) in zip(right.subplots(3, 6), rows.items(), strict=True):
+    for axis, image in zip(line, images, strict=True):
+        draw(axis, image)
+    line[0].set_ylabel(name, rotation=0, ha="right", va="center")
 plt.show()
 
 # %%

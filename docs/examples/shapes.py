@@ -43,7 +43,7 @@ histograms = corners.reshape(4, -1) / corners.sum(axis=(1, 2))[:, np.newaxis]
 
 cost = monge.Grid((side, side), spacing=2.0 / side)
 blurred = monge.barycenter(histograms, cost, eps=4e-3, tol=1e-3)
-sharp = monge.barycenter(histograms, cost, eps=4e-3, debias=True, tol=1e-3)
+sharp = monge.barycenter(histograms, cost, eps=4e-3, debias=True, tol=1e-2)
 fig, axes = plt.subplots(1, 3, figsize=(9.0, 3.3), layout="constrained")
 averages = {"mean of the pixels": histograms.mean(axis=0), "eps = 0.004": blurred.weights, "debiased": sharp.weights}
 for ax, (title, average) in zip(axes, averages.items(), strict=True):
@@ -60,8 +60,9 @@ mixtures = [[(1 - s) * (1 - t), (1 - s) * t, s * (1 - t), s * t] for s in steps 
 inks = np.array([[0.0, 0.45, 0.7], [0.84, 0.37, 0.0], [0.0, 0.62, 0.45], [0.8, 0.47, 0.65]])
 sheet = []
 for weights in mixtures:
-    average = monge.barycenter(histograms, cost, weights, eps=1e-3, debias=True, tol=5e-3)
+    average = monge.barycenter(histograms, cost, weights, eps=1e-3, debias=True, tol=1e-2)
     sheet.append(average.weights.reshape(side, side))
+# sphinx_gallery_thumbnail_number = 2
 plt.figure(figsize=(7.0, 7.0), layout="constrained")
 plot.shapes(sheet, plt.gca(), columns=5, colors=np.array(mixtures) @ inks)
 plt.show()
@@ -69,7 +70,7 @@ plt.show()
 # %%
 # Grids have up to three axes. Between a torus and a cube, and between a ball and a jack:
 
-side = 32
+side = 28
 x = (2.0 * np.arange(side) + 1.0) / side - 1.0
 up, y, z = np.meshgrid(x, x, x, indexing="ij")
 sizes = np.abs([up, y, z])
@@ -88,7 +89,7 @@ row = []
 for pair, ends in ((slice(0, 2), solids[:2]), (slice(2, 4), solids[2:])):
     middles = []
     for share in (0.25, 0.5, 0.75):
-        average = monge.barycenter(volumes[pair], cost, [1.0 - share, share], eps=5e-3, debias=True, tol=1e-2)
+        average = monge.barycenter(volumes[pair], cost, [1.0 - share, share], eps=5e-3, debias=True, tol=2e-2)
         middles.append(average.weights.reshape(side, side, side))
     row += [ends[0], *middles, ends[1]]
 plt.figure(figsize=(9.0, 4.0), layout="constrained")

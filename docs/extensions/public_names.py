@@ -162,6 +162,8 @@ def find_by_last_part(app: Any, env: Any, node: Any, text: Any) -> Any:
     objects, target = env.domains["py"].objects, node["reftarget"]
     if any(target.startswith(f"{module}.") for module in set(MODULES) - set(present_modules())):
         return text
+    if target.removeprefix("monge.").partition(".")[0] in set(monge._LAZY) - set(monge.__all__):
+        return text
     parts = (module := node.get("py:module") or "monge").split(".")
     inside = getattr(imported(module), node.get("py:class") or "", None)
     if target in getattr(inside, "__dataclass_fields__", ()):

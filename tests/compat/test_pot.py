@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 import monge
 import monge.compat.pot as shim
+from monge.compat.pot.missing import missing_from
 
 RNG = np.random.default_rng(5)
 N, M = 6, 7
@@ -136,7 +137,31 @@ def test_every_name_of_pot_is_there_or_says_what_to_use():
         shim.sliced_wasserstein_distance  # noqa: B018
     with pytest.raises(AttributeError, match=r"monge\.compat\.pot\.lp has no free_support_barycenter"):
         shim.lp.free_support_barycenter  # noqa: B018
+    with pytest.raises(AttributeError, match=r'Use monge.TransportMap\("group"\); or'):
+        missing_from("ot.da")("SinkhornL1l2Transport")
     assert not hasattr(shim, "__path_of_nothing__")
+
+
+def test_what_is_said_of_missing_averages_and_structures_is_what_pot_computes():
+    rng = np.random.default_rng(0)
+    histograms = rng.dirichlet(np.ones(9), 3)
+    x, grid, w, reg = np.arange(9.0), np.arange(3.0) / 2.0, np.array([0.2, 0.3, 0.5]), 0.2
+    M = (x[:, None] - x) ** 2 / 64.0
+    found = monge.barycenter(histograms, M, w, eps=reg, tol=1e-9).weights
+    # Its default method starts from a mean with equal weights, and ends elsewhere; the others do not.
+    wanted = ot.barycenter(histograms.T, M, reg, w, method="sinkhorn_log", stopThr=1e-12)
+    np.testing.assert_allclose(found, wanted, atol=1e-7)
+    images = histograms.reshape(3, 3, 3)
+    found = monge.barycenter(images.reshape(3, -1), monge.Grid((3, 3), spacing=grid[1]), w, eps=reg, tol=1e-9).weights
+    wanted = ot.bregman.convolutional_barycenter2d(images, reg, w, stopThr=1e-12)
+    np.testing.assert_allclose(found.reshape(3, 3), wanted, atol=1e-6)
+    C1, C2, p, q = (x[:, None] - x) ** 2, rng.random((5, 5)), histograms[0], np.full(5, 0.2)
+    C2, features, start = C2 + C2.T, rng.random((9, 5)), np.outer(p, q)
+    t = monge.gromov_wasserstein(
+        monge.CostMatrix(C1), monge.CostMatrix(C2), p, q, features=features, alpha=0.3, init=start
+    )
+    wanted = ot.gromov.fused_gromov_wasserstein2(features, C1, C2, p, q, alpha=0.3, G0=start, tol_rel=1e-12)
+    assert t.value == pytest.approx(wanted, rel=1e-9)
 
 
 # --- Exact transport --------------------------------------------------------------------------------------------------

@@ -42,8 +42,8 @@ class TestShapes:
         rows, columns = np.flatnonzero(drawn.any(axis=1)), np.flatnonzero(drawn.any(axis=0))
         assert abs(len(rows) - len(columns)) <= 2
         assert drawn.sum() == pytest.approx(np.pi / 4.0 * len(rows) * len(columns), rel=0.03)
-        # By the radius in cells, 0.6 of twelve, at two pixels each.
-        assert len(rows) == pytest.approx(2.0 * 2.0 * 0.6 * 12.0, abs=3.0)
+        # By the radius in cells, 0.6 of twelve, at three pixels each.
+        assert len(rows) == pytest.approx(3.0 * 2.0 * 0.6 * 12.0, abs=3.0)
         quarter, half = len(rows) // 4, len(rows) // 2
         upper_left = picture[rows[0] + quarter, columns[0] + quarter].sum()
         lower_right = picture[rows[0] + half + quarter, columns[0] + half + quarter].sum()

@@ -13,12 +13,24 @@ import monge
 
 pytest.importorskip("sklearn", reason="needs the extra sklearn")
 
+from scipy.ndimage import grey_dilation, rotate
 from sklearn.base import clone
+from sklearn.datasets import load_digits
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from threadpoolctl import threadpool_limits
 
 METHODS = ("exact", "entropic", "gaussian", "group", "affine", "kernel")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread_of_linear_algebra():
+    """Several wait for each other, busily, over matrices of this size."""
+    with threadpool_limits(1, "blas"):
+        yield
+
+
 # Of the checks none may fail. Coarse answers are as good for them.
 COARSE = {"group": {"tol": 0.1}, "affine": {"tol": 0.1}, "kernel": {"tol": 0.1}}
 
@@ -173,6 +185,10 @@ REFUSED = [
     ({"method": "entropic"}, {"target_labels": np.zeros(50)}, monge.InfeasibleError, "finite unlike"),
     ({"method": "group"}, {"target_labels": np.zeros(50)}, monge.InfeasibleError, "finite unlike"),
     ({}, {"y": [0, 1]}, ValueError, "y should have 60 classes"),
+    ({}, {"y": np.repeat([-1, 1], 30)}, ValueError, "other classes than -1 where target_labels are given"),
+    ({}, {"y": np.repeat(["-1", "1"], 30)}, ValueError, "Rename the class"),
+    ({"method": "group"}, {"y": np.repeat([np.nan, 1.0], 30)}, ValueError, "y contains NaN"),
+    ({"rng": "a"}, {"target": None}, TypeError, "rng"),
     ({}, {"sample_weight": -np.ones(60)}, ValueError, "sample_weight should hold weights"),
     ({}, {"target_weight": np.zeros(50)}, ValueError, "target_weight should hold weights"),
 ]
@@ -214,22 +230,38 @@ def test_other_names_are_missing():
         _ = monge.TransportMaps
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_real_digits_are_recognised_by_another_camera(seed):
-    """At half the resolution, half the contrast, too bright and with noise; no labels of the targets, no options."""
-    from sklearn.datasets import load_digits
+def worse_camera(images, rng):
+    """Half the resolution, half the contrast, too bright, and noise."""
+    coarse = images.reshape(-1, 4, 2, 4, 2).mean(axis=(2, 4)).repeat(2, axis=1).repeat(2, axis=2)
+    return 0.3 + 0.5 * coarse + 0.05 * rng.standard_normal(images.shape)
 
-    rng = np.random.default_rng(seed)
+
+def thick_pen(images, rng):
+    """Held askew, too."""
+    return grey_dilation(rotate(images, 10.0, axes=(1, 2), reshape=False, order=1), size=(1, 2, 2))
+
+
+# Gains of the nearest neighbour, which are less than the least of ten splits. The defaults were chosen on other splits
+# of the first; to the second the plans of the costs alone are of no certain use.
+GAINS = [
+    (worse_camera, {"exact": 0.04, "entropic": 0.08, "gaussian": 0.12, "group": 0.14, "affine": 0.16}),
+    (thick_pen, {"gaussian": 0.02, "group": 0.08, "affine": 0.1}),
+]
+
+
+@pytest.mark.parametrize(("device", "gains"), GAINS)
+def test_real_digits_are_recognised_by_another_device(device, gains):
+    """No labels of the targets, no options."""
+    rng = np.random.default_rng(100)
     digits = load_digits()
-    here, there = np.split(rng.permutation(len(digits.target))[:600], 2)
+    here, there = np.split(rng.permutation(len(digits.target))[:500], 2)
     images = digits.images / 16.0
-    coarse = images[there].reshape(-1, 4, 2, 4, 2).mean(axis=(2, 4)).repeat(2, axis=1).repeat(2, axis=2)
-    T = (0.3 + 0.5 * coarse + 0.05 * rng.standard_normal(coarse.shape)).reshape(300, 64)
-    X, y = images[here].reshape(300, 64), digits.target[here]
+    X, T = images[here].reshape(250, 64), device(images[there], rng).reshape(250, 64)
+    y = digits.target[here]
 
     def score(moved):
         return KNeighborsClassifier(1).fit(moved, y).score(T, digits.target[there])
 
     none = score(X)
-    for method, margin in {"exact": 0.06, "entropic": 0.06, "gaussian": 0.12, "affine": 0.15}.items():
-        assert score(monge.TransportMap(method).fit(X, y, target=T).transform(X)) > none + margin, method
+    for method, gain in gains.items():
+        assert score(monge.TransportMap(method).fit(X, y, target=T).transform(X)) > none + gain, method

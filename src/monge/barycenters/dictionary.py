@@ -94,7 +94,7 @@ class Dictionary:
         return self.status is Status.CONVERGED
 
     def transform(self, histograms: Any, *, threads: int | None = None, progress: bool = False) -> Array:
-        """Mixing weights with which the atoms' barycenters are nearest to other data.
+        """Find the mixing weights with which the atoms' barycenters are nearest to other data.
 
         Parameters
         ----------
@@ -108,6 +108,7 @@ class Dictionary:
         Returns
         -------
         ndarray (N, n_atoms)
+            Each row sums to one.
         """
         problem = Problem(self.atoms, self._cost, None, None, self._debias)
         data = of_one_total(histograms, problem, "histograms")

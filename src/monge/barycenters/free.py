@@ -78,7 +78,9 @@ def free_barycenter(
         Where the barycenter begins in place of `n_points`; masses (n,) are equal if not given. A result goes on.
     free_masses : bool
         Whether its masses are looked for, too: each move of the points is followed by a step of mirror descent on the
-        masses; for one measure, they are those of the points to which each is nearest. Not with eps.
+        masses; for one measure, they are those of the points to which each is nearest. For several, the slope has
+        kinks, and where no step goes down the masses need not be the best ones for these points: nothing but ``gap``
+        says how far off the value may be. Not with eps.
     cost : str or (str, float)
         "sqeuclidean" |x - y|^2; "euclidean" |x - y|, for which points go to geometric medians, so that single clouds
         far off count for less; ("euclidean", p) |x - y|^p with p >= 1; "cityblock" sum_k |x_k - y_k|.

@@ -96,11 +96,11 @@ class FreeBarycenter:
     @cached_property
     def lower_bound(self) -> float:
         """What no measure goes below."""
-        return self.value if self.status is FreeStatus.EXACT else min(self.value, self._objective.bound())
+        return self.value if self.status is FreeStatus.EXACT else min(self.value, float(self._objective.bound()))
 
     @property
     def gap(self) -> float:
-        """value - lower_bound, >= 0."""
+        """What the value has above `lower_bound`, >= 0."""
         return self.value - self.lower_bound
 
     @cached_property

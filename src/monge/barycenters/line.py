@@ -78,5 +78,5 @@ def quantile_barycenter(
     value = 0.0
     for w, part in zip(weights, parts, strict=True):
         apart = np.abs(places - np.repeat(part.points, part.counts))
-        value += w * float(lengths @ (apart * apart if ground.squared else apart**ground.power))
+        value += float(w) * float(lengths @ (apart * apart if ground.squared else apart**ground.power))
     return places, lengths, value

@@ -241,7 +241,7 @@ class Barycenter:
         return LazyPlan(pairs, f, g, self.eps)
 
     def vjp(self, direction: Any) -> tuple[Array, Array]:
-        """Derivatives of <direction, weights>: how the barycenter itself, not its value, changes.
+        """Return the derivatives of <direction, weights>: how the barycenter itself, not its value, changes.
 
         Parameters
         ----------

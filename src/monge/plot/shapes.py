@@ -21,7 +21,7 @@ _SURFACE = 0.4
 _TURN, _TILT = 0.6, 0.5
 _LIGHT = np.array([-0.45, -0.55, -0.7])
 # Pixels of the picture of a solid to a cell, and how much larger than the grid the picture is, since cubes are turned.
-_FINER, _WIDER = 2.0, 1.3
+_FINER, _WIDER = 3.0, 1.3
 # Pixels around solids.
 _MARGIN = 4
 # Light that comes from everywhere.
@@ -119,9 +119,14 @@ def _lit(density: Array, ink: Array) -> Array:
     middle = (np.array(density.shape) - 1.0) / 2.0
     field = affine_transform(density, back, middle - back @ np.full(3, (pixels - 1) / 2.0), (pixels,) * 3, order=1)
     inside = field > _SURFACE
-    seen, first = inside.any(axis=2), np.maximum(inside.argmax(axis=2), 1)
-    slopes = np.stack([np.take_along_axis(s, first[..., None], 2)[..., 0] for s in np.gradient(field)], axis=-1)
+    # Beside the solid, where its edge may still cover a part of the pixel: where it is nearest.
+    first = np.where(inside.any(axis=2), inside.argmax(axis=2), field.argmax(axis=2))[..., np.newaxis]
+    slopes = np.stack([np.take_along_axis(np.gradient(field, axis=k), first, 2)[..., 0] for k in range(3)], axis=-1)
     normals = -slopes / np.maximum(np.linalg.norm(slopes, axis=-1, keepdims=True), 1e-12)  # they point out
+    # The share of each pixel that is covered: half of it where the outline passes through its middle.
+    most = field.max(axis=2)
+    steepness = np.maximum(np.hypot(*np.gradient(most)), 1e-12)
+    covered = np.clip(0.5 + (most - _SURFACE) / steepness, 0.0, 1.0)[..., np.newaxis]
     light = _LIGHT[[1, 0, 2]] / np.linalg.norm(_LIGHT)
     shade = _AMBIENT + (1.0 - _AMBIENT) * np.maximum(normals @ light, 0.0)
-    return np.asarray(np.where(seen[..., np.newaxis], shade[..., np.newaxis] * (0.25 + 0.75 * ink), 1.0))
+    return np.asarray(1.0 - covered * (1.0 - shade[..., np.newaxis] * (0.25 + 0.75 * ink)))

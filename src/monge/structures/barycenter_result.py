@@ -90,7 +90,7 @@ class GromovBarycenter:
         return self
 
     def points(self, dim: int, power: float = 2.0) -> Any:
-        """Points whose distances, to the power, are about the structure: classical scaling (Torgerson 1952).
+        """Make points whose distances, to the power, are about the structure: classical scaling (Torgerson 1952).
 
         Parameters
         ----------

@@ -144,8 +144,8 @@ def gromov_wasserstein(
     Vayer, Chapel, Flamary, Tavenard and Courty 2020, "Fused Gromov-Wasserstein distance for structured objects". For
     squared distances within clouds the linear problems are those of clouds in one more dimension than the smaller one,
     and the objective is concave between plans, so that each step goes all the way to an extreme plan; see
-    `monge.structures.clouds`. With entropy after Peyre, Cuturi and Solomon 2016. `monge.structures.descent.steps` gives
-    the single steps, to those who want to change one thing.
+    ``monge.structures.clouds``. With entropy after Peyre, Cuturi and Solomon 2016. ``monge.structures.descent.steps``
+    gives the single steps, to those who want to change one thing.
 
     Examples
     --------

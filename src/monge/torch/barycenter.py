@@ -39,8 +39,16 @@ def barycenter(
         A constant.
     weights : Tensor (k,), optional
         Mixing weights that sum to one. None for equal ones.
-    eps, debias, tol, max_iter, threads
-        As there. Derivatives are as precise as the barycenter.
+    eps : float
+        Strength of the entropy, positive, in the units of the cost.
+    debias : bool
+        Without the blur of entropy.
+    tol : float
+        The largest error of the barycenter; derivatives are as precise as it is.
+    max_iter : int
+        Largest number of passes over all histograms.
+    threads : int, optional
+        None for all processors.
 
     Returns
     -------

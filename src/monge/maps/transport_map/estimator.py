@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import _check_sample_weight, check_array, check_is_fitted, column_or_1d, validate_data
 
 from monge.maps.transport_map.entropic import entropic
@@ -206,7 +207,8 @@ class TransportMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
         X : array_like (n, d)
             The source.
         y : array_like (n,), optional
-            Classes of the sources: for the method "group", and with `target_labels`.
+            Classes of the sources, all of them known: for the method "group", and with `target_labels`, where none may
+            be called -1.
         target : array_like (m, d), optional
             The target. None for a normal sample.
         target_labels : array_like (m,), optional
@@ -341,9 +343,15 @@ class TransportMap(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # ty
         y = column_or_1d(y)
         if len(y) != n:
             raise ValueError(f"y should have {n} classes, one per row of X; got {len(y)}.")
+        assert_all_finite(y, input_name="y")
         known, classes = np.unique(y, return_inverse=True)
         if target_labels is None:
             return classes, None
+        if {UNKNOWN, str(UNKNOWN)} & set(known.tolist()):
+            raise ValueError(
+                f"y should have other classes than {UNKNOWN} where target_labels are given: there it means unknown. "
+                "Rename the class, say by y > 0; sources of unknown classes have no place in y."
+            )
         return classes, _known_classes(target_labels, m, known.tolist())
 
 

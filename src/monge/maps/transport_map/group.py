@@ -35,7 +35,7 @@ def group(problem: Problem) -> Fitted:
     assert x.classes is not None
     n, m = problem.cloud.shape
     what = f"plans between {n} and {m} points"
-    require_memory(12 * 8 * n * m, what, "Subsample the points, or use method='entropic'.")
+    require_memory(6 * 8 * n * m, what, "Subsample the points, or use method='entropic'.")
     eps = blur(problem)
     penalty = _PENALTY * eps if options.penalty is None else options.penalty
     tol = problem.scale * (_TOL if options.tol is None else options.tol)

@@ -22,8 +22,8 @@ P_ij = a_i T_cj / a_c, whatever T is: for a large penalty the plan is that betwe
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,10 @@ _LOOK = 10
 # What marginals lack may change the gap by this part of what is asked for; and the marginal error at most.
 _PART, _MOST_ERROR = 0.1, 1e-4
 _MOST_PASSES = 10_000
+# Entries that are looked at together, in and out of a processor's caches.
+_AT_ONCE = 1 << 17
+
+Potentials: TypeAlias = tuple[Array, Array]
 
 
 @dataclass(frozen=True)
@@ -58,101 +62,142 @@ def group_lasso(
     threads: int = 1, progress: bool = False, over: Callable[[], bool] = lambda: False,
 ) -> GroupLasso:  # fmt: skip
     """The plan between sources of weights a and classes (n,) and targets of weights b, all positive, at the costs C.
-    Costs may be +inf for a whole class."""
-    order = np.argsort(classes, kind="stable")
-    starts = np.flatnonzero(np.diff(classes[order], prepend=classes.min() - 1))
-    lasso = _Lasso(C[order], a[order], b, starts, eps, penalty, tol, threads)
-    at, s = min(lasso.plain(), lasso.by_class(), key=lambda at: at.value), penalty
+    Classes are in increasing order. Costs may be +inf for a whole class."""
+    lasso = _Lasso(C, a, b, classes, eps, penalty, tol, threads)
+    at, s = lasso.start(), penalty
     objective, gap, bound = [at.value], np.inf, None
     with step_bar(progress, "group lasso") as report:
         for step in range(max_iter + 1):
-            G = lasso.slope(at)
             if step % _LOOK == 0 or step == max_iter or over():
-                _, bound = lasso.solved(G, eps, bound)
-                gap = min(gap, at.value - bound.value)
+                value, bound = lasso.bound(at, bound)
+                gap = min(gap, at.value - value)
                 if gap <= tol or step == max_iter or over():
                     break
-            while not lasso.holds(at, new := lasso.step(at, G, s), s):
+            while not lasso.holds(at, new := lasso.step(at, s), s):
                 s *= _RISE
             at, s = new, _FALL * s
             objective.append(at.value)
             gap = max(0.0, gap + objective[-1] - objective[-2])  # by which F fell
             if report is not None:
                 report(step + 1)
-    plan = np.empty_like(at.P)
-    plan[order] = at.P
-    return GroupLasso(plan, np.array(objective), max(0.0, gap))
+    return GroupLasso(lasso.plan(at), np.array(objective), max(0.0, gap))
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """P, log(P / (a b)), the norms of each class in each column (k, m), F, and potentials to start from."""
+    """log(P / (a b)), which is all that is kept of P, the norms of each class in each column (k, m), F, and potentials
+    to start from."""
 
-    P: Array
     log: Array
     norms: Array
     value: float
-    potentials: Any
+    potentials: Potentials | None
 
 
 class _Lasso:
-    """The problem. Sources are in the order of their classes, which begin at `starts`."""
+    """The problem. Whole matrices are C, the logarithms of the plan and those of the next one; of all else there are
+    some rows at a time, of one class."""
 
     def __init__(
-        self, C: Array, a: Array, b: Array, starts: NDArray[np.intp], eps: float, penalty: float, tol: float,
+        self, C: Array, a: Array, b: Array, classes: NDArray[np.intp], eps: float, penalty: float, tol: float,
         threads: int,
     ) -> None:  # fmt: skip
-        self.C, self.a, self.b, self.starts, self.eps, self.penalty = C, a, b, starts, eps, penalty
-        self.sizes = np.diff(np.append(starts, len(a)))
-        self.product = a[:, np.newaxis] * b
-        finite = np.isfinite(C)
-        self.paid = C if finite.all() else np.where(finite, C, 0.0)
-        spread = float(self.paid.max() - self.paid.min())
+        self.C, self.a, self.b, self.eps, self.penalty = C, a, b, eps, penalty
+        self.starts = np.flatnonzero(np.diff(classes, prepend=classes[0] - 1))
+        ends, tall = np.append(self.starts[1:], len(a)), max(1, _AT_ONCE // len(b))
+        self.classes = [slice(start, end) for start, end in zip(self.starts, ends, strict=True)]
+        self.pieces = [
+            (k, slice(row, min(row + tall, of.stop)))
+            for k, of in enumerate(self.classes)
+            for row in range(of.start, of.stop, tall)
+        ]
+        finite = [C[rows][np.isfinite(C[rows])] for _, rows in self.pieces]
+        spread = float(
+            max(part.max(initial=-np.inf) for part in finite) - min(part.min(initial=np.inf) for part in finite)
+        )
         self.error = min(_MOST_ERROR, _PART * tol / max(spread, tol))
         self.threads = threads
 
-    def solved(self, G: Array, eps: float, start: Any) -> tuple[Array, Any]:
-        """log(P / (a b)) of the entropic plan for the costs G, and its Transport."""
-        init = None if start is None else (start.f, start.g)
-        t = sinkhorn(G, self.a, self.b, eps=eps, tol=self.error, max_iter=_MOST_PASSES, init=init, threads=self.threads)
-        return (t.f[:, np.newaxis] + t.g - G) / t.eps, t
+    def start(self) -> _Plan:
+        """The better one of the best without the penalty, and the best where the penalty is all that counts."""
+        f, g = self.solved(self.C, self.a, self.eps, None)[1]
+        plain = self.at(self.logarithms(self.C.copy(), f, g, self.eps), (f, g))
+        masses = np.array([self.a[of].sum() for of in self.classes])
+        means = np.stack([self.a[of] @ self.C[of] for of in self.classes]) / masses[:, np.newaxis]
+        f, g = self.solved(means, masses, self.eps, None)[1]
+        each = self.logarithms(means, f, g, self.eps)
+        return min(plain, self.at(np.repeat(each, np.diff(self.starts, append=len(self.a)), axis=0), None), key=_value)
 
-    def plain(self) -> _Plan:
-        """Without the penalty."""
-        return self.at(*self.solved(self.C, self.eps, None))
+    def bound(self, at: _Plan, start: Potentials | None) -> tuple[float, Potentials]:
+        """What F does not go below, and the potentials that say so."""
+        return self.solved(self.slope(at, 0.0), self.a, self.eps, start)
 
-    def by_class(self) -> _Plan:
-        """Where the penalty is all that counts."""
-        masses = np.add.reduceat(self.a, self.starts)
-        C = np.add.reduceat(self.a[:, np.newaxis] * self.C, self.starts, axis=0) / masses[:, np.newaxis]
-        t = sinkhorn(C, masses, self.b, eps=self.eps, tol=self.error, max_iter=_MOST_PASSES, threads=self.threads)
-        log = (t.f[:, np.newaxis] + t.g - C) / t.eps
-        return self.at(np.repeat(log, self.sizes, axis=0), None)
-
-    def at(self, log: Array, potentials: Any) -> _Plan:
-        P = self.product * np.exp(log)
-        norms = np.sqrt(np.add.reduceat(P * P / self.a[:, np.newaxis], self.starts, axis=0))
-        entropy = float(np.vdot(P, np.maximum(log, -1e300)))  # a forbidden arc has -inf, times zero
-        value = float(np.vdot(P, self.paid)) + self.eps * entropy + self.penalty * float(norms.sum())
-        return _Plan(P, log, norms, value, potentials)
-
-    def slope(self, at: _Plan) -> Array:
-        """C + penalty grad Omega(P)."""
-        norms = np.repeat(at.norms, self.sizes, axis=0)
-        share = np.divide(at.P / self.a[:, np.newaxis], norms, out=np.zeros_like(norms), where=norms > 0.0)
-        return self.C + self.penalty * share
-
-    def step(self, at: _Plan, G: Array, s: float) -> _Plan:
-        with np.errstate(invalid="ignore"):
-            costs = np.where(np.isinf(G), np.inf, G - s * at.log)
-        return self.at(*self.solved(costs, self.eps + s, at.potentials))
+    def step(self, at: _Plan, s: float) -> _Plan:
+        costs, eps = self.slope(at, s), self.eps + s
+        f, g = self.solved(costs, self.a, eps, at.potentials)[1]
+        return self.at(self.logarithms(costs, f, g, eps), (f, g))
 
     def holds(self, at: _Plan, new: _Plan, s: float) -> bool:
         """Whether Omega is above its tangent at P by no more than the entropy allows; then F has not risen. Of the
         difference all but rounding and what marginals lack counts."""
-        norms = np.repeat(at.norms, self.sizes, axis=0)
-        tangent = np.divide(at.P * new.P / self.a[:, np.newaxis], norms, out=np.zeros_like(norms), where=norms > 0.0)
-        beyond = self.penalty * float(new.norms.sum() - tangent.sum())
-        with np.errstate(invalid="ignore"):
-            apart = float(np.vdot(new.P, np.nan_to_num(new.log - at.log))) - float(new.P.sum() - at.P.sum())
-        return beyond <= s * apart + 1e-12 * abs(at.value) or s > 1e6 * (self.penalty + self.eps)
+        beyond, apart = float(new.norms.sum()), 0.0
+        for k, rows in self.pieces:
+            P, Q = self.mass(at, rows), self.mass(new, rows)
+            beyond -= float(np.vdot(self.share(P, rows, at.norms[k]), Q))
+            with np.errstate(invalid="ignore"):
+                ratio = np.nan_to_num(new.log[rows] - at.log[rows])  # where arcs are forbidden nothing is known
+            apart += float(np.vdot(Q, ratio)) - float(Q.sum() - P.sum())
+        most = s * apart + 1e-12 * abs(at.value)
+        return self.penalty * beyond <= most or s > 1e6 * (self.penalty + self.eps)
+
+    def plan(self, at: _Plan) -> Array:
+        """P, in the place of its logarithms."""
+        for _, rows in self.pieces:
+            at.log[rows] = self.mass(at, rows)
+        return at.log
+
+    def solved(self, G: Array, a: Array, eps: float, start: Potentials | None) -> tuple[float, Potentials]:
+        """The value and the potentials of the entropic plan for the costs G; no matrix stays behind."""
+        t = sinkhorn(G, a, self.b, eps=eps, tol=self.error, max_iter=_MOST_PASSES, init=start, threads=self.threads)
+        return t.value, (t.f, t.g)
+
+    def slope(self, at: _Plan, s: float) -> Array:
+        """C + penalty grad Omega(P) - s log(P / (a b))."""
+        G = self.C.copy()
+        for k, rows in self.pieces:
+            G[rows] += self.penalty * self.share(self.mass(at, rows), rows, at.norms[k])
+            if s > 0.0:  # a forbidden arc stays one
+                G[rows] -= s * at.log[rows]
+        return G
+
+    def at(self, log: Array, potentials: Potentials | None) -> _Plan:
+        plan = _Plan(log, np.zeros((len(self.starts), len(self.b))), 0.0, potentials)
+        paid = 0.0
+        for k, rows in self.pieces:
+            P = self.mass(plan, rows)
+            plan.norms[k] += (P * P / self.a[rows, np.newaxis]).sum(axis=0)
+            some = P > 0.0
+            paid += float(np.vdot(P[some], self.C[rows][some] + self.eps * log[rows][some]))
+        np.sqrt(plan.norms, out=plan.norms)
+        return replace(plan, value=paid + self.penalty * float(plan.norms.sum()))
+
+    def mass(self, at: _Plan, rows: slice) -> Array:
+        """Some rows of P."""
+        return np.asarray(np.exp(at.log[rows]) * (self.a[rows, np.newaxis] * self.b))
+
+    def share(self, P: Array, rows: slice, norms: Array) -> Array:
+        """Some rows of grad Omega(P)."""
+        share = P / self.a[rows, np.newaxis]
+        return np.divide(share, norms, out=np.zeros_like(share), where=norms > 0.0)
+
+    @staticmethod
+    def logarithms(costs: Array, f: Array, g: Array, eps: float) -> Array:
+        """(f_i + g_j - C_ij) / eps, in the place of the costs."""
+        np.subtract(f[:, np.newaxis], costs, out=costs)
+        costs += g
+        costs /= eps
+        return costs
+
+
+def _value(at: _Plan) -> float:
+    return at.value

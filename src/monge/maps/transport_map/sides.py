@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from monge.distances.directions import check_rng
+
 __all__ = ["DEFAULT_SIZE", "UNKNOWN", "Side", "normal_sample", "side_of"]
 
 Array = NDArray[np.float64]
@@ -26,7 +28,8 @@ UNKNOWN = -1
 
 @dataclass(frozen=True)
 class Side:
-    """Points (n, d), no two of which are the same, with weights (n,) of sum one and, where known, classes (n,)."""
+    """Points (n, d), no two of which are the same, with weights (n,) of sum one and, where they count, classes (n,), in
+    whose order the points then are."""
 
     points: NDArray[Any]
     weights: Array
@@ -62,10 +65,10 @@ def side_of(points: NDArray[Any], weights: Array | None, classes: NDArray[np.int
         rows, where = _distinct(points)
         return Side(rows, _summed(weights, where))
     classes = classes[some]
-    rows, where = _distinct(np.column_stack([points, classes.astype(points.dtype)]))
+    rows, where = _distinct(np.column_stack([classes.astype(points.dtype), points]))
     of = np.empty(len(rows), np.intp)
     of[where] = classes
-    return Side(np.ascontiguousarray(rows[:, :-1]), _summed(weights, where), of)
+    return Side(np.ascontiguousarray(rows[:, 1:]), _summed(weights, where), of)
 
 
 def _distinct(rows: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
@@ -86,4 +89,4 @@ def _summed(weights: Array, where: NDArray[np.intp]) -> Array:
 
 def normal_sample(d: int, rng: Any) -> Array:
     """The target that stands in: points (k, d) of the standard normal law."""
-    return np.random.default_rng(rng).standard_normal((DEFAULT_SIZE, d))
+    return check_rng(rng).standard_normal((DEFAULT_SIZE, d))
