@@ -5,8 +5,8 @@
 
 Distances within clouds in 3-D and in the plane, which lie in no common space; the start is the product of the weights,
 for both. Beside each time stands the objective, computed here from the plan that was returned. Where both go down to
-other optima, what is printed says so, and the row counts only if ours is not above POT's. Where POT raises, the row says
-what it raised.
+other optima, what is printed says so, and the row counts only if ours is not above POT's. Where POT raises, the row
+says what it raised.
 """
 
 from __future__ import annotations

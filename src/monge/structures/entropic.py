@@ -6,9 +6,11 @@ The derivative of E at a plan is the cost of the next problem, with the same eps
 "Entropic metric alignment for correspondence problems"; Peyre, Cuturi and Solomon 2016, "Gromov-Wasserstein averaging
 of kernel and distance matrices", with a step of one). Where E is concave between the plans its tangent is above it, so
 the objective falls, whatever eps is; else a step that leads further away than the one before is shortened, by
-averaging the costs of two problems: that is mirror descent. While costs change less from one problem to the next, they go on beyond the
-last plan in the direction from the one before (Nesterov 1983), as far as suits the largest ratio r of such changes:
-what would fall by r falls by about 1 - (1 - r)^1/2. Where they change more again it starts anew.
+averaging the costs of two problems: that is mirror descent.
+
+While costs change less from one problem to the next, the next cost is taken beyond the last plan, in the direction from
+the one before (Nesterov 1983), as far as suits the largest ratio r of such changes: what would fall by r falls by about
+1 - (1 - r)^1/2. Where they change more again, that starts anew.
 
 Problems are solved as well as they are known: to a tolerance that falls with how much costs change, from the potentials
 before. There is no plan in single precision, and none is stored but by its potentials.

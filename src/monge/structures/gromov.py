@@ -74,8 +74,8 @@ def gromov_wasserstein(
         Weights, of equal totals; None for uniform ones. With a total of t instead of one, E is t^2 times as large.
     cost : str, (str, float), callable or GroundCost
         What is between two points of one cloud, as for `PointCloud`. Squared distances take memory in O(n + m) beside
-        what `emd` takes, or with `eps` `sinkhorn`; for all others, and with `mass` or `marginals`, arrays over pairs are
-        made: 8 bytes times n m, some times over.
+        what `emd` takes, or with `eps` `sinkhorn`. For all others, and with `mass` or `marginals`, arrays over pairs
+        are made: 8 bytes times n m, some times over.
     eps : float, optional
         Strength of the entropy, in the units of E, which are those of Cx squared. None for none.
     features : pair (fx, fy) of array_like (n, k) and (m, k), or array_like (n, m), optional
@@ -116,14 +116,16 @@ def gromov_wasserstein(
     Returns
     -------
     GromovTransport
-        With ``value``, which is E without any root, ``plan``, ``lower_bound``, ``starts`` (the objectives of all
-        descents), ``status`` and ``stats``; with `mass` or `marginals` there is no bound but zero. Of arrays of another library it has such arrays, as `emd` says.
+        With ``value``, which is E without any root, ``plan``, ``lower_bound`` (zero with `mass` or `marginals`),
+        ``starts`` (the objectives of all descents), ``status`` and ``stats``. Of arrays of another library it has such
+        arrays, as `emd` says.
 
     Raises
     ------
     ValueError
         Shapes that do not fit, matrices that are not square or not finite, weights as for `emd`, an eps or tol that is
-        not positive, an init whose sums are not the weights, points so far apart that fourth powers overflow.
+        not positive, an init that is no plan or whose sums are not the weights, points so far apart that fourth powers
+        overflow.
     TypeError
         Structures, weights or an rng of the wrong type.
     MemoryError

@@ -140,7 +140,8 @@ def unbalanced(
         mass = total_a if penalties[0].fixed else total_b if penalties[1].fixed else math.sqrt(total_a * total_b)
         Q = np.multiply.outer(a, b) * (mass / (total_a * total_b))
     spread = _entropy(Q, np.multiply.outer(a, b))
-    init, used = None, eps
+    init: tuple[Array, Array] | None = None
+    used = eps
     sent, received = Q.sum(axis=1), Q.sum(axis=0)
     found = Penalised(Q, sent, received, math.inf, math.inf)
     before, length = Q, 1.0
@@ -156,7 +157,8 @@ def unbalanced(
         if mass <= _NONE * math.sqrt(total_a * total_b):
             raise _no_mass(here)
         if found.lazy is not None:  # costs and potentials are as large as the mass
-            init = tuple(potential * (eps * mass / used) for potential in found.potentials)
+            f, g = found.potentials
+            init = f * (eps * mass / used), g * (eps * mass / used)
         t = sinkhorn(CostMatrix(C), a, b, eps=eps * mass, marginals=scaled, tol=0.1 * tol, init=init, threads=threads)
         P = t.plan.toarray()
         sent, received = P.sum(axis=1), P.sum(axis=0)
