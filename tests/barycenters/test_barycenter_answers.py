@@ -178,7 +178,7 @@ def test_debiased_between_two_places_has_its_mass_and_sharpens_with_tol() -> Non
     H = np.zeros((2, 51))
     H[0, 10] = H[1, 40] = 1.0
     spread = []
-    for tol in (1e-3, 1e-5):
+    for tol in (1e-4, 1e-6):
         found = monge.barycenter(H, (x[:, None] - x) ** 2, eps=1e-2, debias=True, tol=tol)
         assert found.converged
         assert abs(found.weights.sum() - 1.0) < 1e-6
@@ -370,3 +370,55 @@ def test_stopping_early_says_so() -> None:
         more = monge.barycenter(H, monge.Grid(30), eps=0.05, tol=1e-12, max_iter=30, init=some)
     assert more.marginal_error < some.marginal_error < found.marginal_error
     assert found.lower_bound <= some.lower_bound + 1e-12
+
+
+@pytest.mark.parametrize("other", ["order", "weights", "eps", "plain", "same"])
+def test_a_debiased_answer_does_not_depend_on_where_it_starts(other: str) -> None:
+    y, x = (np.mgrid[:20, :20] + 0.5) / 20 - 0.5
+    images = np.array([(x**2 + y**2 < 0.1).ravel(), (abs(x) + abs(y) < 0.35).ravel(), (abs(x) < 0.1).ravel()]) + 1e-4
+    images /= images.sum(axis=1, keepdims=True)
+    grid, options = monge.Grid((20, 20), spacing=0.05), {"eps": 4e-3, "debias": True, "tol": 1e-4}
+    alone = monge.barycenter(images, grid, **options)
+    first = {
+        "order": lambda: monge.barycenter(images[::-1], grid, **options),
+        "weights": lambda: monge.barycenter(images, grid, [0.9, 0.1, 0.0], **options),
+        "eps": lambda: monge.barycenter(images, grid, **{**options, "eps": 0.02}),
+        "plain": lambda: monge.barycenter(images, grid, eps=4e-3),
+        "same": lambda: alone,
+    }[other]()
+    found = monge.barycenter(images, grid, init=first, **options)
+    assert alone.converged
+    assert found.converged
+    np.testing.assert_allclose(found.weights, alone.weights, atol=1e-4)
+    assert np.abs(found.weights - alone.weights).sum() < 0.01
+    if other == "same":
+        assert found.iterations <= 3
+
+
+def test_sharp_edges_converge_in_some_hundred_passes_and_the_best_pass_is_returned() -> None:
+    y, x = (np.mgrid[:32, :32] + 0.5) / 32 - 0.5
+    images = np.array([(x**2 + y**2 < 0.09).ravel(), (np.maximum(abs(x), abs(y)) < 0.2).ravel()]) / 1.0
+    images /= images.sum(axis=1, keepdims=True)
+    grid = monge.Grid((32, 32), spacing=1 / 31)
+    assert monge.barycenter(images, grid, eps=2e-3, debias=True, max_iter=200).converged
+    for passes in (30, 40, 50):
+        with pytest.warns(monge.ConvergenceWarning, match=f"max_iter = {passes} passes ran out"):
+            found = monge.barycenter(images, grid, eps=2e-3, debias=True, tol=1e-9, max_iter=passes)
+        assert found.marginal_error <= found.stats["errors"][-10:].min()
+        assert found.marginal_error == pytest.approx(
+            np.abs(np.exp(found._log_d + found._kernel.log_sum(found._log_d[None])[0]) - found.weights).sum(), rel=0.5
+        )
+
+
+@pytest.mark.parametrize("far", [2e3, np.nan])
+def test_a_mass_that_overflows_is_an_infinite_error(far: float) -> None:
+    from monge.barycenters.problem import Problem
+    from monge.barycenters.steps import steps_of
+    from monge.entropic.kernels.threads import Threads
+    from monge.problem.costs import as_cost
+
+    problem = Problem(np.ones((2, 3)), as_cost(monge.Grid(3)), None, monge.KL(1.0), False)
+    v = np.array([[-4e3, -4e3, -4e3 + far], [0.0, 0.0, far]])
+    with Threads(1) as pool:
+        found = steps_of(problem, problem.kernel(1.0, pool), 1.0, v).run()
+    assert found.error == np.inf

@@ -88,7 +88,8 @@ def barycenter(
     max_iter : int
         Largest number of passes over all histograms.
     init : Barycenter, optional
-        The result of a similar problem with as many histograms, to start from at this eps.
+        The result of a similar problem with as many histograms, to start from at this eps. With debias it helps if it
+        has the same histograms and weights; others are no start, and left out.
     threads : int, optional
         None for all processors. The answer has the same bits for any number.
     time_limit : float, optional
@@ -119,12 +120,12 @@ def barycenter(
 
     Notes
     -----
-    Iterative Bregman projections, section 3 of the paper, from coarse eps to fine and accelerated by Anderson's mixing.
-    Debiasing: Janati, Cuturi and Gramfort 2020, "Debiased Sinkhorn barycenters"; it stops only when the density d of
-    the debiasing solves its equation, too. Between histograms of a few places, or with edges, the barycenter is at the
-    boundary of what debiasing can reach: convergence is slower than linear there, and alpha is known to far fewer
-    digits than its marginals; without debiasing it is known to more. Penalties: Chizat, Peyre, Schmitzer and
-    Vialard 2018, "Scaling algorithms for unbalanced optimal transport problems", section 5.2.
+    Iterative Bregman projections, section 3 of the paper, from coarse eps to fine, accelerated by Anderson's mixing, or
+    by momentum with debias. Debiasing: Janati, Cuturi and Gramfort 2020, "Debiased Sinkhorn barycenters"; it stops only
+    when the density d of the debiasing solves its equation, too. Between histograms of a few places, or with edges, the
+    barycenter is at the boundary of what debiasing can reach: convergence is slower than linear there, and alpha is
+    known to far fewer digits than its marginals; without debiasing it is known to more. Penalties: Chizat, Peyre,
+    Schmitzer and Vialard 2018, "Scaling algorithms for unbalanced optimal transport problems", section 5.2.
 
     Examples
     --------
@@ -209,8 +210,9 @@ def _without_entropy(problem: Problem, threads: int, limit: float) -> Barycenter
     return ExactBarycenterResult(problem, exact, time.perf_counter() - began, threads)
 
 
-def _start(problem: Problem, init: Any, eps: float) -> Array:
-    """Potentials to start from, in cost units, those of another problem made to fit this one's weights."""
+def _start(problem: Problem, init: Any, eps: float) -> Array | None:
+    """Potentials to start from, in cost units, those of another problem made to fit this one's weights; None if
+    they are of no use."""
     init = on_host(getattr(init, "on_host", init))
     if not isinstance(init, Barycenter):
         raise TypeError(f"init should be the result of monge.barycenter; got {type(init).__name__}.")
@@ -220,11 +222,19 @@ def _start(problem: Problem, init: Any, eps: float) -> Array:
             f"init should be a barycenter of {k} histograms on {m} places; got one of {init.g.shape[0]} on "
             f"{init.g.shape[1]}. Leave it out to start afresh."
         )
-    g = np.where(np.isfinite(init.g), init.g, 0.0)
+    given, g = init._problem, np.where(np.isfinite(init.g), init.g, 0.0)
     if not problem.columns.fixed:
         return g  # the first step gives them their constraint
-    log_d = init._log_d
-    h = np.zeros(m) if not problem.debias or log_d is None else eps * log_d
+    h = np.zeros(m)
+    if problem.debias:
+        # Potentials of another problem, or a density of another eps, may leave next to nothing where this barycenter
+        # is, from where it comes back so slowly that no error tells.
+        if not (
+            np.array_equal(given.histograms, problem.histograms) and np.array_equal(given.weights, problem.weights)
+        ):
+            return None
+        if init._log_d is not None and init.eps == eps:
+            h = eps * init._log_d
     g += h - problem.weights @ g
     return np.vstack([g, h]) if problem.debias else g
 
@@ -240,7 +250,12 @@ def _require_plans(problem: Problem) -> None:
 def _warn(found: Barycenter, tol: float) -> None:
     if found.converged:
         return
-    text = f"barycenter: {found.status.value} (marginal error {found.marginal_error:.3g}, tol {tol:.3g})."
+    spent = "time_limit" if found.status is Status.OUT_OF_TIME else f"max_iter = {found.iterations} passes"
+    text = (
+        f"barycenter: {spent} ran out with a marginal error of {found.marginal_error:.3g}, above tol = {tol:.3g}: that "
+        f"is how far the second marginals of the plans are from the barycenter. Raise it, tol or eps, or go on with "
+        "init=result."
+    )
     if found._log_d is not None:
         text += (
             " A debiased barycenter of single places, or of sharp edges, is at the boundary of what its density can "

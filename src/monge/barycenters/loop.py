@@ -3,8 +3,9 @@
 It sees numbers alone; what they are of is in `steps`.
 
 - eps is annealed (Kosowsky and Yuille 1994) as in `monge.entropic.iteration`, whose constants these are.
-- A mixed step is kept if the dual value did not fall or the error was halved; a debiased problem has no dual value, so
-  there it is kept if the error did not grow much. Otherwise it is shortened, then taken back.
+- An accelerated step is kept if the dual value did not fall or the error was halved; a debiased problem has no dual
+  value, so there it is kept if the error did not grow much. Otherwise it is shortened, then taken back.
+- What did not converge is left where its error was the least.
 - Where a kernel is faster in single precision that is used until the error is small; the last pass never is.
 """
 
@@ -28,10 +29,8 @@ __all__ = ["Found", "iterate"]
 
 Array = NDArray[np.float64]
 
-# The growth of the error that a mixed step may bring where there is no dual value: little, as long as that goes well,
-# and more by turns, after so many steps that were taken back one after the other. Close to the boundary, where plain
-# steps hardly move, errors have to grow for a while.
-_WORSE, _TURN = (1.5, 20.0), 3
+# The growth of the error that an accelerated step may bring where there is no dual value.
+_WORSE = 3.0
 # By how much the dual value may fall by rounding, relative to its terms.
 _ROUNDED = 1e-13
 # Errors below so many times what single precision may be off by are looked at in double precision.
@@ -82,9 +81,9 @@ def iterate(
         final = level <= eps
         steps = steps_of(problem, problem.kernel(level, threads), level, v)
         goal, passes = (tol, max_iter) if final else (max(STAGE_ERROR, tol), max_iter - 1)
-        status = _at_one_eps(steps, goal, final, passes, deadline, report, errors)
+        status, error = _at_one_eps(steps, goal, final, passes, deadline, report, errors)
         if final:
-            return Found(steps, status, errors[-1], len(errors), errors[:_HISTORY])
+            return Found(steps, status, error, len(errors), errors[:_HISTORY])
         hurried = status is not Status.CONVERGED
         steps.advance()
         before, level = level, max(level / ANNEAL, eps)
@@ -99,10 +98,12 @@ def _at_one_eps(
     deadline: float,
     report: Callable[[int, float, float], None] | None,
     errors: list[float],
-) -> Status:
-    """Passes until the error is at most the goal; the last one at the final eps is in double precision."""
-    accelerated, shorter, refused, pause, turns = False, 0, 0, 0, 0
+) -> tuple[Status, float]:
+    """Passes until the error is at most the goal, and the error of where the steps are left: at the best that was seen
+    in double precision, as the last one at the final eps is."""
+    accelerated, shorter, refused, pause = False, 0, 0, 0
     safe_dual, safe_error = -math.inf, math.inf
+    best_error, best = math.inf, None
     fresh = True
     noise = _NOISY * steps.kernel.accuracy_in_single
     single = steps.kernel.accuracy < steps.kernel.accuracy_in_single
@@ -113,8 +114,13 @@ def _at_one_eps(
         if report is not None:
             report(len(errors), steps.eps, error)
         status = _stopped(error <= goal, len(errors) >= max_iter, time.perf_counter() >= deadline)
+        if not single and error < best_error:
+            best_error, best = error, steps.state()
         if status is not None and not (final and single):
-            return status
+            if best is None or error <= best_error:
+                return status, error
+            steps.go_to(best)
+            return status, best_error
         if single and (status is not None or error <= noise):
             single, accelerated, shorter = False, False, 0
             safe_dual, safe_error = -math.inf, math.inf
@@ -124,7 +130,7 @@ def _at_one_eps(
             fresh = False
             if steps.settle():
                 continue
-        kept = error <= _WORSE[turns % 2] * safe_error
+        kept = error <= _WORSE * safe_error
         if dual > -math.inf:
             slack = (_ROUNDED + (noise if single else steps.kernel.accuracy)) * (abs(dual) + steps.problem.total)
             kept = dual >= safe_dual - slack or error <= 0.5 * safe_error
@@ -137,11 +143,11 @@ def _at_one_eps(
                 accelerated, shorter = False, 0
                 pause = 2 ** min(refused, LONGEST_PAUSE) - 1
                 refused += 1
-                if refused == _TURN and dual == -math.inf:
-                    turns, refused, pause = turns + 1, 0, 0
             continue
         if accelerated:
             refused = 0
+        elif dual == -math.inf and error > _WORSE * safe_error:
+            steps.calm()
         shorter = 0
         safe_dual, safe_error = dual, error
         accelerated = steps.accelerate(pause > 0)
