@@ -67,6 +67,12 @@ def test_debiased_gaussians(m, loss):
     np.testing.assert_allclose(found.weights, [1.0 - m, m], atol=1e-3)
 
 
+def test_debiased_coordinates_of_a_debiased_barycenter_come_back():
+    target = monge.barycenter(A, GRID, [0.2, 0.5, 0.3], eps=3.0, debias=True, tol=1e-6).weights
+    found = monge.barycentric_coordinates(target, A, GRID, eps=3.0, debias=True, tol=1e-3)
+    np.testing.assert_allclose(found.weights, [0.2, 0.5, 0.3], atol=2e-3)
+
+
 def test_places_of_the_target_may_be_others():
     x, y = np.linspace(0.0, 1.0, 30), np.linspace(-0.2, 1.2, 41)
     a = np.exp(-((x - np.array([[0.3], [0.7]])) ** 2) / 0.02)
