@@ -11,10 +11,10 @@ from importlib.metadata import version as _version
 from importlib.util import find_spec as _find_spec
 from typing import TYPE_CHECKING
 
-from monge.barycenters.coordinates import barycentric_coordinates
-from monge.barycenters.dictionary import dictionary
-from monge.barycenters.fixed import barycenter
-from monge.barycenters.free import free_barycenter
+from monge.barycenters.coordinates.coordinates import barycentric_coordinates
+from monge.barycenters.coordinates.dictionary import dictionary
+from monge.barycenters.fixed.barycenter import barycenter
+from monge.barycenters.free.barycenter import free_barycenter
 from monge.barycenters.gaussian import gaussian_barycenter
 from monge.distances.bures import bures
 from monge.distances.conjugate import dual_conjugate

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import monge
-from monge.barycenters.adjoint import Linearised
+from monge.barycenters.fixed.adjoint import Linearised
 from monge.entropic.kernels.threads import Threads
 
 N = 40

@@ -412,8 +412,8 @@ def test_sharp_edges_converge_in_some_hundred_passes_and_the_best_pass_is_return
 
 @pytest.mark.parametrize("far", [2e3, np.nan])
 def test_a_mass_that_overflows_is_an_infinite_error(far: float) -> None:
-    from monge.barycenters.problem import Problem
-    from monge.barycenters.steps import steps_of
+    from monge.barycenters.fixed.problem import Problem
+    from monge.barycenters.fixed.steps import steps_of
     from monge.entropic.kernels.threads import Threads
     from monge.problem.costs import as_cost
 

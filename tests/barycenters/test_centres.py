@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from monge.barycenters.centres import Groups, centre_of
+from monge.barycenters.free.centres import Groups, centre_of
 
 
 def drawn(seed, d, groups=12):

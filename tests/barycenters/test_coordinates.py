@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import monge
-from monge.barycenters.simplex import least_on_simplex
+from monge.barycenters.coordinates.simplex import least_on_simplex
 
 N = 32
 X = np.arange(float(N))

@@ -7,7 +7,7 @@ import pytest
 
 import monge
 from monge.barycenters import exact
-from monge.barycenters.exact import exact_barycenter
+from monge.barycenters.fixed.exact import exact_barycenter
 
 
 def squares(x, y):

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 import monge
-from monge.barycenters.steps import worth
+from monge.barycenters.fixed.steps import worth
 
 Array = NDArray[np.float64]
 TOL = 1e-8

@@ -10,8 +10,8 @@ import pytest
 
 import monge
 from monge.barycenters import free, measures, objectives
-from monge.barycenters.exact import exact_barycenter
-from monge.barycenters.free_result import FreeStatus
+from monge.barycenters.fixed.exact import exact_barycenter
+from monge.barycenters.free.result import FreeStatus
 
 COSTS = ["sqeuclidean", "euclidean", ("euclidean", 1.5), ("euclidean", 3), "cityblock"]
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.barycenters.free_result import FreeStatus
+from monge.barycenters.free.result import FreeStatus
 from monge.barycenters.inputs import as_mixture
 from monge.distances.bures import bures
 from monge.distances.normals import as_means, roots_of

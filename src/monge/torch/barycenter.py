@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from monge.barycenters.fixed import barycenter as solve
+from monge.barycenters.fixed.barycenter import barycenter as solve
 
 __all__ = ["barycenter"]
 

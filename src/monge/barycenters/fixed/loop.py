@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.barycenters.problem import Problem
-from monge.barycenters.steps import Steps, steps_of
+from monge.barycenters.fixed.problem import Problem
+from monge.barycenters.fixed.steps import Steps, steps_of
 from monge.entropic.iteration import ANNEAL, LONGEST_PAUSE, SHORTEN, SHORTER, STAGE_ERROR, START
 from monge.entropic.kernels.threads import Threads
 from monge.problem.transport import Status

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import xlogy
 
-from monge.barycenters.adjoint import Linearised
+from monge.barycenters.fixed.adjoint import Linearised
 from monge.distances.divergence import sinkhorn_divergence
 from monge.problem.costs import Cost
 

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.barycenters.exact import exact_barycenter
-from monge.barycenters.exact_result import ExactBarycenterResult
-from monge.barycenters.loop import Found, iterate
-from monge.barycenters.problem import Problem
-from monge.barycenters.result import Barycenter
+from monge.barycenters.fixed.exact import exact_barycenter
+from monge.barycenters.fixed.exact_result import ExactBarycenterResult
+from monge.barycenters.fixed.loop import Found, iterate
+from monge.barycenters.fixed.problem import Problem
+from monge.barycenters.fixed.result import Barycenter
 from monge.entropic.kernels.threads import Threads
 from monge.problem.arrays import available_threads, positive, positive_integer, require_memory, seconds
 from monge.problem.at_home import TransportAtHome

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.barycenters.coordinates import fit, of_one_total
-from monge.barycenters.family import Family
+from monge.barycenters.coordinates.coordinates import fit, of_one_total
+from monge.barycenters.coordinates.family import Family
+from monge.barycenters.coordinates.misfit import Misfit, misfit_of
+from monge.barycenters.fixed.problem import Problem
 from monge.barycenters.inputs import as_histograms, one_total
-from monge.barycenters.misfit import Misfit, misfit_of
-from monge.barycenters.problem import Problem
 from monge.entropic.kernels.threads import PARALLEL_ONCE, Threads
 from monge.problem.arrays import available_threads, positive, positive_integer, require_memory, seconds
 from monge.problem.at_home import TransportAtHome

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.barycenters.free_result import FreeBarycenter, FreeStatus
-from monge.barycenters.free_start import drawn, from_pairs, given
-from monge.barycenters.measures import as_measures
-from monge.barycenters.objectives import Debiased, Entropic, Exact, Objective, Place
+from monge.barycenters.free.measures import as_measures
+from monge.barycenters.free.objectives import Debiased, Entropic, Exact, Objective, Place
+from monge.barycenters.free.result import FreeBarycenter, FreeStatus
+from monge.barycenters.free.start import drawn, from_pairs, given
 from monge.distances.directions import check_rng
 from monge.entropic.solving import warn_of_shortfalls
 from monge.problem.arrays import available_threads, positive, positive_integer, real_number, seconds, shown

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.barycenters.adjoint import Linearised
-from monge.barycenters.loop import Found, iterate
-from monge.barycenters.problem import Problem
-from monge.barycenters.simplex import least_on_simplex
+from monge.barycenters.coordinates.simplex import least_on_simplex
+from monge.barycenters.fixed.adjoint import Linearised
+from monge.barycenters.fixed.loop import Found, iterate
+from monge.barycenters.fixed.problem import Problem
 from monge.entropic.iteration import ANNEAL, START
 from monge.entropic.kernels.threads import Threads
 

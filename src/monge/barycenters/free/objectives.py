@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.barycenters.centres import Groups
-from monge.barycenters.measures import Measures
+from monge.barycenters.free.centres import Groups
+from monge.barycenters.free.measures import Measures
 from monge.entropic.marginals import as_marginals
 from monge.entropic.problem import Problem
 from monge.entropic.solving import solve_one

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.barycenters.centres import Centre, Groups
+from monge.barycenters.free.centres import Centre, Groups
 from monge.problem.arrays import require_memory
 from monge.problem.ground import Ground
 

@@ -31,8 +31,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.barycenters.mixing import Mixing
-from monge.barycenters.problem import Problem
+from monge.barycenters.fixed.mixing import Mixing
+from monge.barycenters.fixed.problem import Problem
 from monge.entropic.marginals import Marginal
 from monge.problem.transport import InfeasibleError
 

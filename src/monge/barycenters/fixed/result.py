@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.barycenters.adjoint import Linearised
-from monge.barycenters.certificate import lower_bound, own_potentials, upper_bound
-from monge.barycenters.problem import Problem
-from monge.barycenters.steps import worth
+from monge.barycenters.fixed.adjoint import Linearised
+from monge.barycenters.fixed.certificate import lower_bound, own_potentials, upper_bound
+from monge.barycenters.fixed.problem import Problem
+from monge.barycenters.fixed.steps import worth
 from monge.entropic.kernels.select import pairs_of, route
 from monge.entropic.kernels.threads import Threads
 from monge.entropic.marginals import as_marginals

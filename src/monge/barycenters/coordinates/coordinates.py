@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.barycenters.family import Family, Member
+from monge.barycenters.coordinates.family import Family, Member
+from monge.barycenters.coordinates.misfit import Misfit, misfit_of
+from monge.barycenters.coordinates.simplex import least_on_simplex
+from monge.barycenters.fixed.problem import Problem
 from monge.barycenters.inputs import as_histograms, as_mixture
-from monge.barycenters.misfit import Misfit, misfit_of
-from monge.barycenters.problem import Problem
-from monge.barycenters.simplex import least_on_simplex
 from monge.entropic.kernels.threads import Threads
 from monge.problem._ground import total_tolerance
 from monge.problem.arrays import available_threads, positive, positive_integer, real_array, seconds

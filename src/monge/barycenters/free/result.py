@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.barycenters.objectives import Objective
+from monge.barycenters.free.objectives import Objective
 from monge.problem.at_home import at_home
 from monge.problem.home import Home
 from monge.problem.transport import Transport

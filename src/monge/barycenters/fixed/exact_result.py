@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.barycenters.exact import ExactBarycenter
-from monge.barycenters.problem import Problem
-from monge.barycenters.result import Barycenter
-from monge.barycenters.steps import worth
+from monge.barycenters.fixed.exact import ExactBarycenter
+from monge.barycenters.fixed.problem import Problem
+from monge.barycenters.fixed.result import Barycenter
+from monge.barycenters.fixed.steps import worth
 from monge.exact.emd import emd
 from monge.problem.transport import Status
 

@@ -21,9 +21,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.barycenters.centres import centre_of
+from monge.barycenters.free.centres import centre_of
+from monge.barycenters.free.line import quantile_barycenter
 from monge.barycenters.inputs import as_mixture
-from monge.barycenters.line import quantile_barycenter
 from monge.exact import _core
 from monge.exact.dense import dense
 from monge.exact.result import transport

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.barycenters.centres import Groups
-from monge.barycenters.free_result import FreeBarycenter
-from monge.barycenters.measures import Measures, shares, to_itself, turned
-from monge.barycenters.objectives import Exact, Place
+from monge.barycenters.free.centres import Groups
+from monge.barycenters.free.measures import Measures, shares, to_itself, turned
+from monge.barycenters.free.objectives import Exact, Place
+from monge.barycenters.free.result import FreeBarycenter
 from monge.problem.arrays import real_array
 from monge.problem.costs import as_points
 from monge.problem.home import on_host

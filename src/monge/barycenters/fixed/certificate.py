@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import xlogy
 
-from monge.barycenters.problem import Problem
-from monge.barycenters.steps import worth
+from monge.barycenters.fixed.problem import Problem
+from monge.barycenters.fixed.steps import worth
 from monge.entropic.marginals import Marginal
 
 __all__ = ["lower_bound", "own_potentials", "upper_bound"]
