@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import monge
-from monge.barycenters import exact
+from monge.barycenters.fixed import exact
 from monge.barycenters.fixed.exact import exact_barycenter
 
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import monge
-from monge.barycenters import free, measures, objectives
 from monge.barycenters.fixed.exact import exact_barycenter
+from monge.barycenters.free import barycenter as free
+from monge.barycenters.free import measures, objectives
 from monge.barycenters.free.result import FreeStatus
 
 COSTS = ["sqeuclidean", "euclidean", ("euclidean", 1.5), ("euclidean", 3), "cityblock"]
