@@ -60,7 +60,7 @@ class TestNormals:
 
     @pytest.mark.parametrize("eps", [2.0, 0.4])
     def test_debiased(self, eps: float) -> None:
-        mean, variance = self.solve(eps, True, tol=1e-7)
+        mean, variance = self.solve(eps, True)
         A = brentq(
             lambda A: (
                 sum(w * math.sqrt(16 * A * B + eps**2) for w, B in zip(self.w, self.variances, strict=True))

@@ -74,9 +74,9 @@ class Family:
         problem.weights = weights
         k, start = len(weights), None
         if v is not None:
-            h = v[k] if problem.debias else 0.0
             start = v.copy()
-            start[:k] += h - weights @ v[:k]
+            start[:k] -= weights @ v[:k]
+            start[k:] = 0.0  # the density begins anew; see `Debiased.onwards`
             start *= self.eps
         most = _PASSES_DEBIASED if problem.debias else _PASSES
         found = iterate(problem, self.eps, tol, most, start, self.threads, deadline)

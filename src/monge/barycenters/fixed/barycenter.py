@@ -88,8 +88,7 @@ def barycenter(
     max_iter : int
         Largest number of passes over all histograms.
     init : Barycenter, optional
-        The result of a similar problem with as many histograms, to start from at this eps. With debias it helps if it
-        has the same histograms and weights; others are no start, and left out.
+        The result of a similar problem with as many histograms, to start from at this eps.
     threads : int, optional
         None for all processors. The answer has the same bits for any number.
     time_limit : float, optional
@@ -210,9 +209,8 @@ def _without_entropy(problem: Problem, threads: int, limit: float) -> Barycenter
     return ExactBarycenterResult(problem, exact, time.perf_counter() - began, threads)
 
 
-def _start(problem: Problem, init: Any, eps: float) -> Array | None:
-    """Potentials to start from, in cost units, those of another problem made to fit this one's weights; None if
-    they are of no use."""
+def _start(problem: Problem, init: Any, eps: float) -> Array:
+    """Potentials to start from, in cost units, those of another problem made to fit this one's weights."""
     init = on_host(getattr(init, "on_host", init))
     if not isinstance(init, Barycenter):
         raise TypeError(f"init should be the result of monge.barycenter; got {type(init).__name__}.")
@@ -226,15 +224,9 @@ def _start(problem: Problem, init: Any, eps: float) -> Array | None:
     if not problem.columns.fixed:
         return g  # the first step gives them their constraint
     h = np.zeros(m)
-    if problem.debias:
-        # Potentials of another problem, or a density of another eps, may leave next to nothing where this barycenter
-        # is, from where it comes back so slowly that no error tells.
-        if not (
-            np.array_equal(given.histograms, problem.histograms) and np.array_equal(given.weights, problem.weights)
-        ):
-            return None
-        if init._log_d is not None and init.eps == eps:
-            h = eps * init._log_d
+    same = np.array_equal(given.histograms, problem.histograms) and np.array_equal(given.weights, problem.weights)
+    if problem.debias and init._log_d is not None and init.eps == eps and same:
+        h = eps * init._log_d  # that of another problem would stay in what is sharp; see `Debiased.onwards`
     g += h - problem.weights @ g
     return np.vstack([g, h]) if problem.debias else g
 

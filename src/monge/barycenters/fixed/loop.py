@@ -87,7 +87,7 @@ def iterate(
         hurried = status is not Status.CONVERGED
         steps.advance()
         before, level = level, max(level / ANNEAL, eps)
-        v = steps.v * (before / level)
+        v = steps.onwards() * (before / level)
 
 
 def _at_one_eps(
@@ -104,7 +104,6 @@ def _at_one_eps(
     accelerated, shorter, refused, pause = False, 0, 0, 0
     safe_dual, safe_error = -math.inf, math.inf
     best_error, best = math.inf, None
-    fresh = True
     noise = _NOISY * steps.kernel.accuracy_in_single
     single = steps.kernel.accuracy < steps.kernel.accuracy_in_single
     while True:
@@ -126,10 +125,6 @@ def _at_one_eps(
             safe_dual, safe_error = -math.inf, math.inf
             steps.forget()
             continue  # the same potentials again
-        if fresh:
-            fresh = False
-            if steps.settle():
-                continue
         kept = error <= _WORSE * safe_error
         if dual > -math.inf:
             slack = (_ROUNDED + (noise if single else steps.kernel.accuracy)) * (abs(dual) + steps.problem.total)

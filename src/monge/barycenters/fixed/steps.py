@@ -40,8 +40,6 @@ __all__ = ["Balanced", "Debiased", "Measured", "Steps", "Unbalanced", "steps_of"
 
 Array = NDArray[np.float64]
 
-# Steps by which the density d follows alpha when eps changes.
-_SETTLING = 10
 # Of the density in each pass, with one sum beside two for each histogram: their number, their length, which may be at
 # most one, and the share of what they do that is done. With M and S of `adjoint`, an error e of h comes out of a pass
 # as e - c p(M) (S + M) e, p the polynomial of these steps. What is rough beside the kernel has M and S next to zero,
@@ -155,9 +153,9 @@ class Steps:
         """v with its constraint."""
         return v
 
-    def settle(self) -> bool:
-        """Called once at each eps, after the first pass; whether v was changed."""
-        return False
+    def onwards(self) -> Array:
+        """v to begin with at the next eps, but for the unit."""
+        return self.v
 
     def mean_t(self) -> Array:
         """sum_k w_k t_k (m,); -inf where a plan does not reach."""
@@ -284,12 +282,10 @@ class Debiased(Steps):
         np.subtract(following[self.k] + mean, self.t, out=following[: self.k])
         return following
 
-    def settle(self) -> bool:
-        h, log_alpha = self.v[self.k], self.v[self.k] + self.mean_t()
-        for _ in range(_SETTLING):
-            h = 0.5 * (h + log_alpha - self.kernel.log_sum(h[np.newaxis])[0])
-        self.v += h - self.v[self.k]
-        return True
+    def onwards(self) -> Array:
+        """Without the density. What is rough beside the kernel, and all of it is at a finer one, makes no difference to
+        any sum, so no step takes it back: alpha would keep what is sharper in a density than any step made it."""
+        return self.v - self.v[self.k]
 
 
 class Unbalanced(Steps):
