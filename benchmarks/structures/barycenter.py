@@ -172,7 +172,7 @@ def main() -> None:
         for eps, (floor, label) in itertools.product(options.eps, kinds):
             images = rings(count, side, floor=floor)
             row(images, eps, label, repeats, most, WANTED.get(eps, 1.0))
-            debiased(images, eps, label, min(most, 300))
+            debiased(images, eps, label, min(most, 500))
 
 
 if __name__ == "__main__":
