@@ -285,7 +285,7 @@ class Debiased(Steps):
     def onwards(self) -> Array:
         """Without the density. What is rough beside the kernel, and all of it is at a finer one, makes no difference to
         any sum, so no step takes it back: alpha would keep what is sharper in a density than any step made it."""
-        return self.v - self.v[self.k]
+        return np.asarray(self.v - self.v[self.k])
 
 
 class Unbalanced(Steps):
