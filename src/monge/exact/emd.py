@@ -212,12 +212,14 @@ def emd_of_rest(cost: Cost, a: Weights, b: Weights, noise: float, threads: int) 
     return transport(raw, matrix, (a, b))
 
 
-def emd_within(cost: Cost, a: Weights | None, b: Weights | None, last: Transport | None, threads: int) -> Transport:
+def emd_within(
+    cost: Cost, a: Weights | None, b: Weights | None, last: Transport | None, threads: int, limit: float = math.inf
+) -> Transport:
     """`emd` as a part of another solver, from the result of a similar problem: nothing is checked, and nobody is warned
-    where costs in use are next to nothing beside others."""
+    where costs in use are next to nothing beside others, or `limit`, in seconds, ran out: the status says so."""
     start = None
     if last is not None and last._entries is not None:
         start = (last.f, last.g, *last._entries[:2], *(last._listed or (None, None)))
     matrix = dense(cost, threads)
-    raw = _core.emd(matrix, a, b, rounding_of(None), start, threads, math.inf, None)
+    raw = _core.emd(matrix, a, b, rounding_of(None), start, threads, limit, None)
     return transport(raw, matrix, (a, b), cloud=cost.cloud)

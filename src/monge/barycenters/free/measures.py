@@ -14,9 +14,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,19 +23,17 @@ from numpy.typing import NDArray
 from monge.barycenters.free.centres import centre_of
 from monge.barycenters.free.line import quantile_barycenter
 from monge.barycenters.inputs import as_mixture
-from monge.exact import _core
-from monge.exact.dense import dense
-from monge.exact.result import transport
+from monge.exact.emd import emd_within
 from monge.exact.univariate import emd_1d
 from monge.problem.arrays import items, real_array
 from monge.problem.batch import naming, one_each
 from monge.problem.costs import PointCloud, as_points
 from monge.problem.transport import Status, Transport
+from monge.spread.threads import in_threads
 
-__all__ = ["Measures", "as_measures", "in_parallel", "shares", "to_itself", "turned"]
+__all__ = ["Measures", "as_measures", "shares", "to_itself", "turned"]
 
 Array = NDArray[np.float64]
-T = TypeVar("T")
 
 
 class Measures:
@@ -72,36 +69,30 @@ class Measures:
         y, b = self.points[k], self.masses[k]
         if self.d == 1:
             return emd_1d(x, y, a, b, p=self.ground.power, threads=threads)
-        cloud = PointCloud(x, y, self.cost)
-        matrix = dense(cloud, threads)
-        known = None
-        if start is not None and start._entries is not None:
-            known = (start.f, start.g, *start._entries[:2], *(start._listed or (None, None)))
         limit = math.inf if deadline == math.inf else max(deadline - time.monotonic(), 0.0)
-        solution = _core.emd(matrix, a, b, float(np.finfo(float).eps), known, threads, limit, None)
-        return transport(solution, matrix, (a, b), cloud=cloud)
+        return emd_within(PointCloud(x, y, self.cost), a, b, start, threads, limit)
 
     def to_each(
         self, x: Array, a: Array, starts: Sequence[Transport | None], deadline: float = math.inf
     ) -> list[Transport]:
         """From masses a (n,) at x (n, d) to each of the known measures; `starts` are those of similar masses."""
         threads = max(1, self.workers // len(self.known))
-        return in_parallel(
-            lambda q: self.solve(x, a, self.known[q], starts[q], threads, deadline), len(self.known), self.workers
-        )
+
+        def one(q: int) -> Transport:
+            return self.solve(x, a, self.known[q], starts[q], threads, deadline)
+
+        return list(in_threads(one, len(self.known), self.workers, math.inf))
 
     def pairs(self, deadline: float = math.inf) -> dict[tuple[int, int], Transport]:
         """The transports between all pairs i < j of known measures."""
         wanted = [(i, j) for i in self.known for j in self.known if i < j and (i, j) not in self._pairs]
         threads = max(1, self.workers // max(len(wanted), 1))
-        found = in_parallel(
-            lambda q: self.solve(
-                self.points[wanted[q][0]], self.masses[wanted[q][0]], wanted[q][1], None, threads, deadline
-            ),
-            len(wanted),
-            self.workers,
-        )
-        self._pairs.update(zip(wanted, found, strict=True))
+
+        def one(q: int) -> Transport:
+            i, j = wanted[q]
+            return self.solve(self.points[i], self.masses[i], j, None, threads, deadline)
+
+        self._pairs.update(zip(wanted, in_threads(one, len(wanted), self.workers, math.inf), strict=True))
         return self._pairs
 
     def bound(self) -> float:
@@ -194,15 +185,3 @@ def to_itself(masses: Array) -> Transport:
         value=0.0, cost=0.0, f=zero, g=zero, gap=0.0, status=Status.OPTIMAL, iterations=0, stats={},
         weights=(masses, masses), entries=(places, places, masses[places]),
     )  # fmt: skip
-
-
-def in_parallel(task: Callable[[int], T], count: int, workers: int) -> list[T]:
-    """task(0), ..., task(count - 1), on so many threads."""
-    workers = min(workers, count)
-    if workers <= 1:
-        return [task(q) for q in range(count)]
-    pool = ThreadPoolExecutor(workers, "monge")
-    try:
-        return list(pool.map(task, range(count)))
-    finally:  # after Ctrl-C, too: what runs ends by itself, and nobody waits for it
-        pool.shutdown(wait=False, cancel_futures=True)

@@ -78,7 +78,11 @@ class Objective(ABC):
         if solved is None:
             solved = measures.to_each(x, a, [None] * len(measures.known))
         found = dict(zip(measures.known, solved, strict=True))
-        return [found[k] if k in found else measures.solve(x, a, k) for k in range(len(measures.points))]
+        return [found[k] if k in found else self.to(x, a, k, None) for k in range(len(measures.points))]
+
+    def to(self, x: Array, a: Array, k: int, start: Any) -> Any:
+        """The transport to one of the measures, from that of a place nearby."""
+        return self.measures.solve(x, a, k, start)
 
 
 class Exact(Objective):
@@ -180,10 +184,10 @@ class Entropic(Objective):
         for q, k in enumerate(measures.known):
             if before is not None and time.monotonic() >= deadline:
                 return None
-            y, w = measures.points[k], float(measures.weights[k])
-            t = self.solve(x, y, a, measures.masses[k], None if before is None else before.transports[q])
+            w = float(measures.weights[k])
+            t = self.to(x, a, k, None if before is None else before.transports[q])
             value += w * t.value
-            towards += w * t.map(y)
+            towards += w * t.map(measures.points[k])
             transports.append(t)
         return Place(x, a, value, transports, lambda: np.where(np.isnan(towards), x, towards))
 
@@ -196,13 +200,8 @@ class Entropic(Objective):
         )  # fmt: skip
         return solve_one(problem, workers, None)
 
-    def all(self, x: Array, a: Array, solved: list[Transport] | None) -> list[Transport]:
-        measures = self.measures
-        found = dict(zip(measures.known, solved or [], strict=True))
-        return [
-            found[k] if k in found else self.solve(x, measures.points[k], a, measures.masses[k], None)
-            for k in range(len(measures.points))
-        ]
+    def to(self, x: Array, a: Array, k: int, start: Any) -> Any:
+        return self.solve(x, self.measures.points[k], a, self.measures.masses[k], start)
 
 
 class Debiased(Entropic):
