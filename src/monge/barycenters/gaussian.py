@@ -21,12 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monge.barycenters.free.result import FreeStatus
-from monge.barycenters.inputs import as_mixture
 from monge.distances.bures import bures
 from monge.distances.normals import as_means, roots_of
 from monge.problem.arrays import positive, positive_integer
 from monge.problem.at_home import at_home
 from monge.problem.home import home_of_any
+from monge.problem.measures import as_mixture
 from monge.problem.transport import ConvergenceWarning
 
 __all__ = ["GaussianBarycenter", "gaussian_barycenter"]

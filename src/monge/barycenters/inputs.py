@@ -1,4 +1,4 @@
-"""Histograms and the weights with which they are mixed: checks, before any work starts."""
+"""Histograms: checks, before any work starts."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monge.problem._ground import LARGEST_TOTAL, SMALLEST_TOTAL, total_tolerance
-from monge.problem.arrays import real_array, shown
+from monge.problem.arrays import real_array
 from monge.problem.measures import rounding_of
 
-__all__ = ["as_histograms", "as_mixture", "one_total"]
+__all__ = ["as_histograms", "one_total"]
 
 Array = NDArray[np.float64]
 
@@ -45,35 +45,20 @@ def as_histograms(values: Any, size: int, name: str = "histograms") -> Array:
     return array
 
 
-def one_total(histograms: Array, given: Any, remedy: str, name: str = "histograms") -> float:
+def one_total(
+    histograms: Array, given: Any, remedy: str, name: str = "histograms", wanted: tuple[float, str] | None = None
+) -> float:
     """The total that all have, to which those that differ by rounding are rescaled in place; `given` is what the caller
-    passed, whose type tells what rounding is. ValueError, with the remedy, for totals that differ by more."""
+    passed, whose type tells what rounding is. It is that of the first, or the one that is wanted, and called so.
+    ValueError, with the remedy, for totals that differ by more."""
     totals = histograms.sum(axis=1)
-    total = float(totals[0])
-    away = np.abs(totals - total)
-    if float(away.max()) > total_tolerance(rounding_of(given), 2 * histograms.shape[1]) * float(totals.max()):
-        k = int(np.argmax(away))
+    total, called = wanted or (float(totals[0]), f"{name}[0].sum()")
+    k = int(np.argmax(np.abs(totals - total)))
+    allowed = total_tolerance(rounding_of(given), 2 * histograms.shape[1]) * max(total, float(totals.max()))
+    if abs(float(totals[k]) - total) > allowed:
         raise ValueError(
-            f"{name} should have the same total mass; {name}[0].sum() = {total!r} and {name}[{k}].sum() = "
+            f"{name} should have the same total mass; {called} = {total!r} and {name}[{k}].sum() = "
             f"{float(totals[k])!r}. {remedy}"
         )
     histograms *= (total / totals)[:, np.newaxis]
     return total
-
-
-def as_mixture(weights: Any, count: int, name: str = "weights") -> Array:
-    """The weights (count,) with which `count` measures are mixed, which sum to one; None for equal ones."""
-    if weights is None:
-        return np.full(count, 1.0 / count)
-    array = real_array(weights, name, 1, f"mixing weights of shape ({count},), one per measure")
-    if array.shape != (count,):
-        raise ValueError(f"{name} should have shape ({count},), one per measure; got {array.shape}.")
-    array = np.array(array, dtype=np.float64)
-    remedy = "They are the shares of the measures in the average: pass weights / weights.sum(), or None for equal ones."
-    if not ((array >= 0.0) & (array < np.inf)).all():
-        raise ValueError(f"{name} should be finite and not negative; got {shown(array)}. {remedy}")
-    total = float(array.sum())
-    if not abs(total - 1.0) <= max(64.0 * count * rounding_of(weights), 1e-12):
-        raise ValueError(f"{name} should sum to one; they sum to {total!r}. {remedy}")
-    array /= total
-    return array

@@ -14,6 +14,7 @@ from monge.problem.home import is_bfloat16, on_host
 
 __all__ = [
     "Weights",
+    "as_mixture",
     "as_weights",
     "check_partial",
     "check_value",
@@ -95,6 +96,24 @@ def check_partial(
             f"b.sum() = {total_b!r}); got {shown(mass)}."
         )
     return weights_a, weights_b, moved, moved >= total_a * (1.0 - allowed), moved >= total_b * (1.0 - allowed)
+
+
+def as_mixture(weights: Any, count: int, name: str = "weights") -> Weights:
+    """The weights (count,) with which `count` measures are mixed, which sum to one; None for equal ones."""
+    if weights is None:
+        return np.full(count, 1.0 / count)
+    array = real_array(weights, name, 1, f"mixing weights of shape ({count},), one per measure")
+    if array.shape != (count,):
+        raise ValueError(f"{name} should have shape ({count},), one per measure; got {array.shape}.")
+    array = np.array(array, dtype=np.float64)
+    remedy = "They are the shares of the measures in the average: pass weights / weights.sum(), or None for equal ones."
+    if not ((array >= 0.0) & (array < np.inf)).all():
+        raise ValueError(f"{name} should be finite and not negative; got {shown(array)}. {remedy}")
+    total = float(array.sum())
+    if not abs(total - 1.0) <= max(64.0 * count * rounding_of(weights), 1e-12):
+        raise ValueError(f"{name} should sum to one; they sum to {total!r}. {remedy}")
+    array /= total
+    return array
 
 
 def total_mass(weights: Weights | None) -> float:

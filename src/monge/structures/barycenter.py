@@ -24,14 +24,13 @@ from monge.problem.arrays import (
     items,
     positive,
     positive_integer,
-    real_array,
     require_memory,
     seconds,
 )  # fmt: skip
 from monge.problem.batch import naming
 from monge.problem.costs import CostMatrix, PointCloud, as_points, is_sparse
 from monge.problem.home import home_of_any
-from monge.problem.measures import check_weights, rounding_of
+from monge.problem.measures import as_mixture, check_weights
 from monge.problem.progress import step_bar
 from monge.problem.transport import ConvergenceWarning
 from monge.structures.barycenter_result import GromovBarycenter
@@ -186,7 +185,7 @@ class _Problem:
         self.a = [
             _masses(a, len(C), s) for s, (a, C) in enumerate(zip(_each(masses, count, "masses"), self.C, strict=True))
         ]
-        self.w = _shares(weights, count)
+        self.w = as_mixture(weights, count)
         self.F = None
         if features is not None:
             self.F = [as_points(f, f"features[{s}]") for s, f in enumerate(_each(features, count, "features"))]
@@ -295,18 +294,3 @@ def _masses(values: Any, size: int, s: int) -> Array:
     with naming("structure", s):
         a, _ = check_weights(values, None, size, size)
     return np.full(size, 1.0 / size) if a is None else a / math.fsum(a)
-
-
-def _shares(weights: Any, count: int) -> Array:
-    if weights is None:
-        return np.full(count, 1.0 / count)
-    expected = f"the shares of the structures, of shape ({count},), not negative and with the sum one"
-    w = real_array(weights, "weights", 1, expected)
-    if w.shape != (count,):
-        raise ValueError(f"weights should be {expected}; got shape {w.shape}.")
-    total = float(w.sum(dtype=np.float64))
-    if not (w >= 0.0).all() or not abs(total - 1.0) <= max(64.0 * count * rounding_of(weights), 1e-12):
-        raise ValueError(
-            f"weights should be {expected}; got {w}, with the sum {total!r}. Pass weights / weights.sum()."
-        )
-    return np.asarray(w / total, dtype=np.float64)

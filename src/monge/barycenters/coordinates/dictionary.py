@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.barycenters.coordinates.coordinates import fit, of_one_total
+from monge.barycenters.coordinates.coordinates import fit, require_all_arcs
 from monge.barycenters.coordinates.family import Family
 from monge.barycenters.coordinates.misfit import Misfit, misfit_of
 from monge.barycenters.fixed.problem import Problem
@@ -111,7 +111,8 @@ class Dictionary:
             Each row sums to one.
         """
         problem = Problem(self.atoms, self._cost, None, None, self._debias)
-        data = of_one_total(histograms, problem, "histograms")
+        data = as_histograms(histograms, self.atoms.shape[1])
+        one_total(data, histograms, "Rescale them.", wanted=(problem.total, "that of the atoms"))
         family = Family(problem, self._eps, Threads(1))
         losses = [misfit_of(self._loss, row, self._cost, self._eps, _INNER, 1) for row in data]
         with count_bar(progress, len(data), "transform", "data") as report:
@@ -220,7 +221,7 @@ def dictionary(
     require_memory(8 * len(data) * k * data.shape[1], f"potentials of {len(data)} barycenters", "Take fewer data.")
     problem = Problem(data[:count], one, None, None, bool(debias))
     problem.require_digits(eps)
-    of_one_total(data, problem, "histograms")
+    require_all_arcs(problem)
     search = _Search(Family(problem, eps, Threads(1)), data, loss, workers)
     with count_bar(progress, max_iter, "dictionary", "steps") as report:
         stats = search.run(_spread(data, one, count, np.random.default_rng(rng)), tol, max_iter, deadline, report)

@@ -106,8 +106,7 @@ class Linearised:
         The former as of weights that are then divided by their sum. The latter hold for changes that keep the totals
         of all the same.
         """
-        with np.errstate(divide="ignore"):
-            mean = float(z @ self.alpha) / float(self.alpha.sum())
+        mean = float(z @ self.alpha) / float(self.alpha.sum())
         z = z - mean
         solved = self._solve(z, tol)
         histograms = np.zeros(self.u.shape)
@@ -172,10 +171,7 @@ class Linearised:
 
     def _mean_of_rows(self, x: Array) -> Array:
         """The mean of x (k, m) over what each of the histograms' places is sent to, (k, n)."""
-        low = x.min(axis=1, keepdims=True)
-        with np.errstate(divide="ignore", under="ignore"):
-            logs = self.kernel.log_sum(self.v[self._some] + np.log(x - low))
-            return np.asarray(low + np.exp(logs - self._sums[self._some]))
+        return _mean(self.kernel, self.v[self._some], self._sums[self._some], x)
 
     def _mean_of_rows_apart(self, r: Array) -> Array:
         mean = np.zeros((int(self._some.sum()), self.u.shape[1]))
@@ -189,10 +185,7 @@ class Linearised:
 
     def _mean_of_columns(self, y: Array) -> Array:
         """The mean of y (k, n) over what each place of the barycenter is sent from, (k, m)."""
-        low = y.min(axis=1, keepdims=True)
-        with np.errstate(divide="ignore", under="ignore"):
-            logs = self.transposed.log_sum(self.u[self._some] + np.log(y - low))
-            return np.asarray(low + np.exp(logs - self.t[self._some]))
+        return _mean(self.transposed, self.u[self._some], self.t[self._some], y)
 
     def _spread(self, x: Array) -> Array:
         """M x (m,)."""
@@ -202,6 +195,14 @@ class Linearised:
             both = self.kernel.log_sum(np.stack([self.h, self.h + np.log(x - low)])) + self.h - self.log_alpha
             sums = np.exp(both)
         return np.asarray(low * sums[0] + sums[1])
+
+
+def _mean(kernel: Any, potentials: Array, sums: Array, x: Array) -> Array:
+    """Of values x, over the kernel's columns weighted by exp(potentials), whose sums have these logarithms."""
+    low = x.min(axis=1, keepdims=True)
+    with np.errstate(divide="ignore", under="ignore"):
+        logs = kernel.log_sum(potentials + np.log(x - low))
+        return np.asarray(low + np.exp(logs - sums))
 
 
 class _Solved:

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monge.barycenters.inputs import as_histograms, as_mixture, one_total
+from monge.barycenters.inputs import as_histograms, one_total
 from monge.barycenters.kernels.select import kernel_of
 from monge.entropic.kernels.threads import Threads
 from monge.entropic.marginals import as_marginals
 from monge.problem.arrays import require_memory
 from monge.problem.costs import Cost
+from monge.problem.measures import as_mixture
 from monge.problem.transport import InfeasibleError
 
 __all__ = ["Problem"]

@@ -109,12 +109,10 @@ class Barycenter:
         """Whether it reached what was asked for."""
         return self.status in (Status.CONVERGED, Status.OPTIMAL)
 
-    @property
+    @cached_property
     def _kernel(self) -> Any:
         """exp(-C / eps)."""
-        if "_kernel_" not in self.__dict__:
-            self.__dict__["_kernel_"] = self._problem.kernel(self.eps, Threads(self._threads))
-        return self.__dict__["_kernel_"]
+        return self._problem.kernel(self.eps, Threads(self._threads))
 
     @cached_property
     def _sums(self) -> Array:
@@ -290,7 +288,7 @@ class Barycenter:
         return slopes
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key != "_kernel_"}
+        return {key: value for key, value in self.__dict__.items() if key != "_kernel"}  # soon made again
 
     def __repr__(self) -> str:
         k, m = self.g.shape

@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 
 from monge.barycenters.free.centres import centre_of
 from monge.barycenters.free.line import quantile_barycenter
-from monge.barycenters.inputs import as_mixture
 from monge.exact.emd import emd_within
 from monge.exact.univariate import emd_1d
 from monge.problem.arrays import items, real_array
 from monge.problem.batch import naming, one_each
 from monge.problem.costs import PointCloud, as_points
+from monge.problem.measures import as_mixture
 from monge.problem.transport import Status, Transport
 from monge.spread.threads import in_threads
 
