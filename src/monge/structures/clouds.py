@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from monge.problem.costs import PointCloud
 from monge.structures.forms import Evaluated, Form, Toward
 
-__all__ = ["Cloud", "CloudForm", "CloudsAt", "TowardClouds"]
+__all__ = ["Cloud", "CloudForm", "CloudsAt", "TowardClouds", "lifted"]
 
 Array = NDArray[np.float64]
 
@@ -119,23 +119,23 @@ class CloudForm(Form):
 
     def cost(self, A: Array) -> PointCloud:
         """The derivative at plans with this A, up to terms r_i + s_j."""
-        phi, psi = self.lifted(A)
-        return PointCloud(2.0**0.5 * phi, 2.0**0.5 * psi)
-
-    def lifted(self, A: Array) -> tuple[Array, Array]:
-        """phi (n, k) and psi (m, k): half the derivative is |phi_i - psi_j|^2, up to terms r_i + s_j."""
-        U, S, Vt = np.linalg.svd(A, full_matrices=False)
-        x, y, root = self.x, self.y, 2.0 * np.sqrt(S)
-        by = np.sqrt(x.mass)
         # What is the same for all points of a side does not matter; around the middle costs have more digits.
-        u, v = (by * (side.u - side.weights @ side.u / side.mass) for side in (x, y))
-        return np.column_stack([u, x.x @ (U * root)]), np.column_stack([v, y.x @ (Vt.T * root)])
+        u, v = (side.u - side.weights @ side.u / side.mass for side in (self.x, self.y))
+        return PointCloud(*lifted(u, self.x.x, v, self.y.x, A, self.x.mass))
 
     def _turned(self, i: Array, j: Array, mass: Array) -> float:
         """sum (<x_i, x_k> - <y_j, y_l>)^2 P_ij P_kl, for X = (Q R)_1 and Y = (Q R)_2 that of R_1 R_1' - R_2 R_2'."""
         root, d = np.sqrt(mass)[:, np.newaxis], self.x.x.shape[1]
         R: Any = np.linalg.qr(root * np.hstack([self.x.x[i], self.y.x[j]]), mode="r")
         return float(np.sum((R[:, :d] @ R[:, :d].T - R[:, d:] @ R[:, d:].T) ** 2))
+
+
+def lifted(u: Array, x: Array, v: Array, y: Array, A: Array, mass: float) -> tuple[Array, Array]:
+    """2^1/2 phi (n, k) and 2^1/2 psi (m, k), whose squared distances are the derivative up to terms r_i + s_j."""
+    U, S, Vt = np.linalg.svd(A, full_matrices=False)  # of min(d, e) coordinates, and no more
+    root, by = 2.0 * np.sqrt(S), np.sqrt(mass)
+    phi, psi = np.column_stack([by * u, x @ (U * root)]), np.column_stack([by * v, y @ (Vt.T * root)])
+    return 2.0**0.5 * phi, 2.0**0.5 * psi
 
 
 class CloudsAt(Evaluated):

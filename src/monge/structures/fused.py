@@ -18,7 +18,7 @@ from monge.exact.dense import dense
 from monge.problem.arrays import real_array, real_number, shown
 from monge.problem.costs import Cost, CostMatrix, PointCloud, as_points, is_sparse
 from monge.structures.forms import Evaluated, Form, Free, Toward
-from monge.structures.products import sums_of
+from monge.structures.products import priced, sums_of
 
 __all__ = ["FusedAt", "FusedForm", "fused"]
 
@@ -170,10 +170,7 @@ class FeatureMatrix:
         self.size = float(np.abs(M).max())
 
     def priced(self, plan: Any) -> float:
-        if is_sparse(plan):
-            entries = plan.tocoo()
-            return float(entries.data @ self.M[entries.row, entries.col])
-        return float(np.vdot(np.asarray(plan), self.M))
+        return priced(plan, self.M)
 
     def beside(self, cost: Any, weight: float) -> Cost:
         if weight == 0.0:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from monge.problem.arrays import real_array, require_memory
 from monge.problem.costs import CostMatrix, is_sparse
 from monge.structures.forms import Form, Free
-from monge.structures.products import sums_of, times
+from monge.structures.products import priced, sums_of, times
 
 __all__ = ["MatrixForm", "as_structure"]
 
@@ -163,7 +163,7 @@ class MatricesAt(Free):
     def product(self, other: MatricesAt) -> float:
         """sum (Cx_ik - Cy_jl)^2 P_ij Q_kl."""
         r, s = self._sides
-        return float(0.5 * (r @ other.sent + s @ other.received) - 2.0 * _priced(other.P, self.G))
+        return float(0.5 * (r @ other.sent + s @ other.received) - 2.0 * priced(other.P, self.G))
 
     def cost(self) -> CostMatrix:
         return CostMatrix(-4.0 * self.G)
@@ -175,8 +175,8 @@ class MatricesAt(Free):
         # Of differences, so that what is left of them near the end of a descent has its digits.
         moved, (r, s), (r1, s1) = other.P - self.P, self._sides, other._sides
         sent, received = other.sent - self.sent, other.received - self.received
-        slope = float(r @ sent + s @ received) - 4.0 * _priced(moved, self.G)
-        curve = 0.5 * float((r1 - r) @ sent + (s1 - s) @ received) - 2.0 * _priced(moved, other.G - self.G)
+        slope = float(r @ sent + s @ received) - 4.0 * priced(moved, self.G)
+        curve = 0.5 * float((r1 - r) @ sent + (s1 - s) @ received) - 2.0 * priced(moved, other.G - self.G)
         return slope, curve
 
     def mixed(self, t: float, other: Any) -> MatricesAt:
@@ -267,11 +267,3 @@ def _squares(parts: list[Any], weights: Array) -> Array:
                 some = slice(first, first + step)
                 total[some] += np.square(part[some], dtype=np.float64) @ weights
     return total
-
-
-def _priced(plan: Any, costs: NDArray[Any]) -> float:
-    """<P, C>."""
-    if is_sparse(plan):
-        entries = plan.tocoo()
-        return float(entries.data @ costs[entries.row, entries.col])
-    return float(np.einsum("ij,ij->", plan, costs))  # BLAS would start threads for so little

@@ -13,12 +13,14 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monge.problem.costs import PointCloud
+from monge.structures.clouds import lifted
 from monge.structures.forms import Form, Free
 from monge.structures.products import sums_of
 
@@ -114,25 +116,28 @@ class MomentsAt(Free):
         self.size = max(moments.product(moments, 0.0), _ROUNDING * moments.one * (moments.uu + moments.vv))
 
     def cost(self) -> PointCloud:
-        m, form = self.moments, self.form
-        near = form.about(m.x / m.one, m.y / m.one)
+        return PointCloud(*self._lifted)
+
+    @cached_property
+    def _near(self) -> MomentForm:
+        """The form about the means of the plan's sums."""
+        m = self.moments
+        return self.form.about(m.x / m.one, m.y / m.one)
+
+    @cached_property
+    def _lifted(self) -> tuple[Array, Array]:
+        m, near = self.moments, self._near
         A = m.xy - np.multiply.outer(m.x, m.y / m.one)
-        U, S, Vt = np.linalg.svd(A, full_matrices=False)  # of min(d, e) more coordinates, no more
-        root = 2.0 * np.sqrt(S)
-        by = np.sqrt(m.one)
-        phi = 2.0**0.5 * np.column_stack([by * near.u, near.x @ (U * root)])
-        psi = 2.0**0.5 * np.column_stack([by * near.v, near.y @ (Vt.T * root)])
-        return PointCloud(phi, psi)
+        return lifted(near.u, near.x, near.v, near.y, A, m.one)
 
     def sides(self) -> tuple[Array, Array]:
-        cost, m = self.cost(), self.moments
-        near = self.form.about(m.x / m.one, m.y / m.one)
+        (phi, psi), near = self._lifted, self._near
         M = near.moments(self.plan)
         r = 2.0 * (M.uu + 4.0 * _quadratic(near.x, M.xx) + 2.0 * near.u * M.u) - 8.0 * near.x @ M.ux
         s = 2.0 * (M.vv + 4.0 * _quadratic(near.y, M.yy) + 2.0 * near.v * M.v) - 8.0 * near.y @ M.vy
         r += 2.0 * M.one * near.u**2 - 4.0 * near.u * M.v + 8.0 * near.x @ M.xv - 4.0 * M.uv
         s += 2.0 * M.one * near.v**2 - 4.0 * near.v * M.u + 8.0 * near.y @ M.uy
-        return r - (cost.x**2).sum(axis=1), s - (cost.y**2).sum(axis=1)
+        return r - (phi**2).sum(axis=1), s - (psi**2).sum(axis=1)
 
     def along(self, other: Any) -> tuple[float, float]:
         across = self.moments.product(other.moments)

@@ -12,7 +12,7 @@ from monge.problem.costs import is_sparse
 from monge.spread.blas import one_thread
 from monge.spread.threads import in_threads
 
-__all__ = ["sums_of", "times"]
+__all__ = ["priced", "sums_of", "times"]
 
 # Rows of a product at a time, and products with fewer multiplications than this that are made at once.
 _ROWS, _AT_ONCE = 128, 1 << 22
@@ -36,6 +36,14 @@ def times(left: Any, right: Any, threads: int = 1) -> Any:
         for _ in in_threads(block, -(-len(left) // _ROWS), threads, math.inf):
             pass
     return out
+
+
+def priced(plan: Any, costs: NDArray[Any]) -> float:
+    """<P, C> of a plan, an array or sparse, and a full matrix."""
+    if is_sparse(plan):
+        entries = plan.tocoo()
+        return float(entries.data @ costs[entries.row, entries.col])
+    return float(np.einsum("ij,ij->", plan, costs))  # BLAS would start threads for so little
 
 
 def sums_of(plan: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
