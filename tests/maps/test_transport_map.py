@@ -14,18 +14,12 @@ import monge
 pytest.importorskip("sklearn", reason="needs the extra sklearn")
 
 import ot
-from threadpoolctl import threadpool_limits
 
 from monge.maps.transport_map.group_lasso import group_lasso
 
+pytestmark = pytest.mark.usefixtures("one_thread_of_linear_algebra")
+
 METHODS = ("exact", "entropic", "gaussian", "group", "affine", "kernel")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread_of_linear_algebra():
-    """Several wait for each other, busily, over matrices of this size."""
-    with threadpool_limits(1, "blas"):
-        yield
 
 
 def moons(n, rng):

@@ -19,16 +19,10 @@ from sklearn.datasets import load_digits
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
-from threadpoolctl import threadpool_limits
+
+pytestmark = pytest.mark.usefixtures("one_thread_of_linear_algebra")
 
 METHODS = ("exact", "entropic", "gaussian", "group", "affine", "kernel")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread_of_linear_algebra():
-    """Several wait for each other, busily, over matrices of this size."""
-    with threadpool_limits(1, "blas"):
-        yield
 
 
 # Of the checks none may fail. Coarse answers are as good for them.
